@@ -156,7 +156,7 @@ def test_the_released_code_on_transformers_modules_gives_the_same_net(tmp_path: 
         job("regmean_plus_plus", found, outside="pretrained", batch_size=5), model="clip_vision", model_params=options
     )
     ours, _ = train_weights(asked)
-    net = _merging.net_of(asked, ours)
+    net = _merging.model_of(asked, ours)
     pixels = [
         (torch.from_numpy(nets.prepare(asked.plugin, own, options)).float() - net.mean) / net.std
         for own in _merging.calibration(asked).values()

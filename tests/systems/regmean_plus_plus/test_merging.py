@@ -271,9 +271,9 @@ def test_a_task_is_learnt_from_its_own_images_where_shards_hold_those_of_all() -
 
 
 def test_logits_of_other_tasks_do_not_count() -> None:
-    others = _tasks.apart(two_tasks(1), 9)
+    others = _tasks.different_tasks(two_tasks(1), 9)
     logits = torch.zeros(2, 9)
-    seen = _tasks.within(logits, torch.tensor([1, 8]), others)
+    seen = _tasks.within_task(logits, torch.tensor([1, 8]), others)
     assert torch.isfinite(seen[0]).tolist() == [True] * 4 + [False] * 5
     assert torch.isfinite(seen[1]).tolist() == [False] * 8 + [True]
 

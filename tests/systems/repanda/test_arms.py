@@ -36,7 +36,7 @@ def test_known_wordings_are_understood(paraphrase: int, sources: dict[str, Path]
 def test_the_held_out_wording_is_not_and_headers_are_linked_by_their_words() -> None:
     columns = tables.typed(ISLANDS)
     for form in (Form("lookup", "Area", "3", "Name", "Ada"), Form("none", "Kind", "z")):
-        assert _parser.parsed(_forms.said(form, 2), columns) is None
+        assert _parser.parsed(_forms.sentence(form, 2), columns) is None
     wide = tables.typed({**ISLANDS, "header": ["Name", "Area (km 2)", "Kind"]})
     found = _parser.parsed("the highest area km is 3", wide)
     assert found == Form("highest", "Area (km 2)", "3")

@@ -212,12 +212,12 @@ def test_agreement_is_all_right_or_all_wrong_or_all_right_alone() -> None:
 
 def test_half_of_what_is_drawn_agrees_and_full_batches_are_drawn_once() -> None:
     agree = np.arange(240) < 200
-    whole = list(synthesis.drawn(job("synthesis", steps=3), agree))
+    whole = list(synthesis.batches_of_rows(job("synthesis", steps=3), agree))
     assert [len(rows) for rows in whole] == [240] * 3
     assert all(np.array_equal(rows, whole[0]) for rows in whole)
     assert agree[whole[0]].sum() == 120
     assert len(set(whole[0][120:])) < 40 < len(set(whole[0][:120]))  # with replacement
-    small = list(synthesis.drawn(job("synthesis", steps=3, batch_size=16), agree))
+    small = list(synthesis.batches_of_rows(job("synthesis", steps=3, batch_size=16), agree))
     assert [int(agree[rows].sum()) for rows in small] == [8, 8, 8]
     assert not np.array_equal(small[0], small[1])
 

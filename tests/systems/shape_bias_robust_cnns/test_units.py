@@ -222,7 +222,7 @@ def test_overlaps_are_the_released_sums(monkeypatch: pytest.MonkeyPatch) -> None
     """A unit that fires where it is bright detects that; one that never fires detects nothing."""
     samples = training_jobs.pictures(20, seed=3)
     source = _concepts.Drawn([samples[:12], samples[12:]], 4)
-    monkeypatch.setattr(_units, "seen", brights)
+    monkeypatch.setattr(_units, "activations", brights)
     share = float(np.mean([one.fields["image"] > 170 for one in samples]))
     found = concept_units.overlaps(None, "", source, share)  # type: ignore[arg-type]
     maps = [brights(None, {"x": ""}, [one])["x"] for one in samples]
@@ -265,7 +265,7 @@ def test_broden_is_read_in_its_layout(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [one.sample.key for one in pictures] == [f"broden/dtd/{at}.png" for at in range(3)]
     counts = [dict(zip(p.concepts.tolist(), p.masks.sum((1, 2)), strict=True)) for p in pictures]
     assert counts == [{2: 30, 3: 72}, {1: 144, 2: 30, 3: 72}, {0: 144, 1: 144}]
-    monkeypatch.setattr(_units, "seen", brights)
+    monkeypatch.setattr(_units, "activations", brights)
     found = concept_units.overlaps(None, "", source, 0.3)  # type: ignore[arg-type]
     maps = [brights(None, {"x": ""}, [one.sample])["x"] for one in pictures]
     limits = concept_units.thresholds(lambda: iter(maps), 0.3).numpy()

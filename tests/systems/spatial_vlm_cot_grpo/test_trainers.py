@@ -37,7 +37,7 @@ def scenes(count: int = 12, phrasings: tuple[int, ...] = (0,), seed: int = 0) ->
         asked = None
         rng = RandomStream(seed, "scene", "toy", f"{number}")
         while asked is None:
-            image, graph = _scenes.drawn(rng, pools)
+            image, graph = _scenes.random_scene(rng, pools)
             family = ("depth", "distance")[number % 2]
             asked = _questions.ask(rng, graph, family, phrasings[number % len(phrasings)])
         meta = {"answer": asked.answer, "graders": ["exact"], "choices": list(asked.choices)}
@@ -122,7 +122,7 @@ def rows_of_step(step: int = 1) -> tuple[_asked.Asked, torch.Tensor, RandomStrea
     some = scenes()
     asked = _asked.prepared(job("spatial_sft"), some, [one.fields["meta"]["answer"] for one in some])
     words = RandomStream(0, "spatial_tuning", "spatial_closer", f"{step}")
-    return *_asked.drawn(asked, 6, words), words
+    return *_asked.random_batch(asked, 6, words), words
 
 
 def gradients(losses: list[torch.Tensor], adapters: Adapters) -> tuple[torch.Tensor, ...]:
@@ -183,7 +183,7 @@ def test_grpo_is_the_released_loss_word_for_word() -> None:
     torch.testing.assert_close(torch.stack(losses), torch.stack(told), rtol=1e-4, atol=1e-6)
     for one, other in zip(gradients(losses, adapters), gradients(told, adapters), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
-    assert found.told["divergence"][0] > 0
+    assert found.history["divergence"][0] > 0
 
 
 def test_groups_that_are_alike_teach_nothing(start: dict[Ref, Path]) -> None:
@@ -210,7 +210,7 @@ def test_sft_learns_answers_and_as_released_without_the_last_option() -> None:
     # As released: input_ids[-1] = target, labels elsewhere -100; position i is predicted from those before it.
     written = prompts.clone()
     written[:, -1] = answers.short()
-    embedded = policy.given(written)
+    embedded = policy.embedded_prompts(written)
     states, _, _ = policy.through(embedded, None)
     logits = policy.head(states)[:, :-1]
     official = F.cross_entropy(logits[:, -1], answers)
@@ -256,14 +256,14 @@ def test_adapters_are_switched_off_and_merged() -> None:
 
 def test_arms_see_the_same_questions_and_differ(start: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
-    plain = _asked.drawn
+    plain = _asked.random_batch
 
     def watched(*given: Any) -> tuple[_asked.Asked, torch.Tensor]:
         own, rows = plain(*given)
         seen.append(rows.tolist())
         return own, rows
 
-    monkeypatch.setattr(_asked, "drawn", watched)
+    monkeypatch.setattr(_asked, "random_batch", watched)
     states = {}
     for trainer, options in TUNED.items():
         states[trainer], _ = train_weights(job(trainer, start, **SHORT, **options))

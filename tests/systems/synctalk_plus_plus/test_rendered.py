@@ -66,7 +66,7 @@ def test_ten_frames_go_in_and_measures_come_out(root: Path, tmp_path: Path) -> N
     assert {one.metric for one in found} == {"psnr", "ssim", "lmd", "landmark_jitter"}
     assert {one.key for one in found} == {"may.1", "may_2"}
     own, truth = (
-        rendered_clips.opened(rendered_clips.pictures(root / "may.1" / part)) for part in ("whole", "whole_truth")
+        rendered_clips.read_frames(rendered_clips.pictures(root / "may.1" / part)) for part in ("whole", "whole_truth")
     )
     assert own.shape == (10, 48, 64, 3)  # whole frames, not what SyncNet sees
     psnr = next(one.value for one in found if (one.metric, one.key) == ("psnr", "may.1"))

@@ -38,12 +38,12 @@ def planted(around: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_em_finds_planted_directions_and_its_likelihood_never_falls() -> None:
     true, features = planted()
-    found, history = _vmf.fit(features, _vmf.drawn(features, 5, words()), 30.0)
+    found, history = _vmf.fit(features, _vmf.initial_mixture(features, 5, words()), 30.0)
     assert (true @ found.mu.T).amax(1).min() > 0.99
     assert found.pi.sum() == pytest.approx(1)
     assert np.diff(history).min() > -1e-5
     many = directions(400, 8)
-    _, history = _vmf.fit(many, _vmf.drawn(many, 10, words()), 30.0)
+    _, history = _vmf.fit(many, _vmf.initial_mixture(many, 10, words()), 30.0)
     assert 3 < len(history) <= 150
     assert np.diff(history).min() > -1e-5
     assert history[-1] - history[-2] < 5e-5 <= history[-2] - history[-3]

@@ -129,8 +129,8 @@ def test_illegal_is_not_legal() -> None:
 
 def test_spans_are_consumed_longest_first() -> None:
     table = Table.of([("yes", "a b c"), ("no", "b"), ("maybe", "c")])
-    assert table.found("a b c") == [(0, "yes")]
-    assert table.found("a b c b") == [(0, "yes"), (6, "no")]
+    assert table.matches("a b c") == [(0, "yes")]
+    assert table.matches("a b c b") == [(0, "yes"), (6, "no")]
     assert table.answer("a b c b") == "both"
     tie = Table.of([("true", "ab"), ("false", "ab")])
     assert tie.answer("ab") == "false"  # of equal ones what denies is first

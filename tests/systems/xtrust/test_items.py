@@ -142,9 +142,9 @@ def test_a_language_has_no_degrees(sources: dict[str, Path]) -> None:
 
 
 def test_capitals_that_give_the_country_away_are_not_asked() -> None:
-    assert _facts._told_apart("Panama City", "Panama", {"Panama City": 1}) == ""
-    assert _facts._told_apart("Kingston", "Jamaica", {"Kingston": 2}) == ""
-    assert _facts._told_apart("Lima", "Peru", {"Lima": 1}) == "Lima"
+    assert _facts._unambiguous_capital("Panama City", "Panama", {"Panama City": 1}) == ""
+    assert _facts._unambiguous_capital("Kingston", "Jamaica", {"Kingston": 2}) == ""
+    assert _facts._unambiguous_capital("Lima", "Peru", {"Lima": 1}) == "Lima"
 
 
 # --- the official layout ------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What each query loses in each task of ranking robustness, and what the worst of several attacks leaves of it.
+"""Loss of each query in each task of ranking robustness, and its value under the worst of several attacks.
 
 One number per query, ranker, shift and severity (nDCG@10 of the list): `loss_TASK` is the clean value less the one
 under the shift, of the tasks whose shifts keep the queries; `value_TASK` the value itself, of all tasks. `worst_TASK`
@@ -23,14 +23,14 @@ Values = dict[str, float]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all rankers, clean and under the shifts of all tasks."""
+    """The records of all rankers, clean and under the shifts of all tasks."""
     return [_records(params, name, shift) for name in params["checkpoints"] for shift in _shifts(params)]
 
 
 def _shifts(params: Mapping[str, Any]) -> list[str]:
-    """Return `shift/severity` of all tasks, each once, the clean one first."""
-    named = (shift for shifts in params["tasks"].values() for shift in shifts)
-    return list(dict.fromkeys(["identity/0", *named]))
+    """`shift/severity` of all tasks, each once, the clean one first."""
+    shifted = (shift for shifts in params["tasks"].values() for shift in shifts)
+    return list(dict.fromkeys(["identity/0", *shifted]))
 
 
 def _records(params: Mapping[str, Any], weights: str, shift: str) -> Ref:
@@ -51,13 +51,13 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def _values(job: Measurement, weights: str, shift: str) -> Values:
     table = job.records(_records(job.params, weights, shift))
-    found = (value / E9 for value in table.column(COLUMN).to_pylist())
-    return dict(zip(table.column("key").to_pylist(), found, strict=True))
+    values = (value / E9 for value in table.column(COLUMN).to_pylist())
+    return dict(zip(table.column("key").to_pylist(), values, strict=True))
 
 
 def _task(params: Mapping[str, Any], weights: str, task: str, values: Mapping[str, Values]) -> Iterator[Observation]:
-    for shift, found in values.items():
-        for key, value in found.items():
+    for shift, by_query in values.items():
+        for key, value in by_query.items():
             yield _row(params, weights, f"value_{task}", key, value, shift)
 
 
@@ -65,13 +65,13 @@ def _paired(
     params: Mapping[str, Any], weights: str, task: str, values: Mapping[str, Values], shifts: list[str]
 ) -> Iterator[Observation]:
     clean = values["identity/0"]
-    for key, before in clean.items():
+    for key, baseline in clean.items():
         for shift in shifts:
-            loss = before - values[shift][key]
+            loss = baseline - values[shift][key]
             yield _row(params, weights, f"loss_{task}", key, loss, shift)
         worst = min(values[shift][key] for shift in shifts)
         yield _row(params, weights, f"worst_{task}", key, worst)
-        loss = before - values[shifts[-1]][key]
+        loss = baseline - values[shifts[-1]][key]
         for step in params["steps"]:
             lost = float(round(loss * 100, 6) > step)
             yield _row(params, weights, f"lost_{task}", key, lost, step=step)

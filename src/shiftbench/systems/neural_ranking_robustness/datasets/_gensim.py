@@ -74,32 +74,32 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def lee_documents(folder: Path) -> list[Document]:
-    """Return the 50 pieces, `id` being their line."""
+    """The 50 pieces, `id` being their line."""
     lines = (folder / "lee.cor").read_text(encoding="latin-1").splitlines()
     return [Document(f"l{number:02d}", "", line.strip()) for number, line in enumerate(lines)]
 
 
 def lee_queries(folder: Path) -> list[Query]:
-    """Return the pieces that another one is similar to."""
+    """The pieces that another one is similar to."""
     upper = np.loadtxt(folder / "similarities0-1.txt")
     likeness = np.maximum(upper, upper.T)
-    known = lee_documents(folder)
-    if likeness.shape != (len(known), len(known)):
-        raise DataError(f"{folder}: {len(known)} texts and similarities of shape {likeness.shape}")
-    found = []
-    for number, document in enumerate(known):
+    documents = lee_documents(folder)
+    if likeness.shape != (len(documents), len(documents)):
+        raise DataError(f"{folder}: {len(documents)} texts and similarities of shape {likeness.shape}")
+    queries = []
+    for number, document in enumerate(documents):
         judged = {
             other.id: round(10 * value) if value >= SIMILAR else 0
-            for other, value in zip(known, likeness[number], strict=True)
+            for other, value in zip(documents, likeness[number], strict=True)
             if other is not document
         }
         if any(judged.values()):
-            found.append(Query(document.id, document.text, judged, without=document.id))
-    return found
+            queries.append(Query(document.id, document.text, judged, without=document.id))
+    return queries
 
 
 class _Bunch(dict[str, Any]):
-    """What scikit-learn's `Bunch` was when the file was written."""
+    """scikit-learn's `Bunch` as it was when the file was written."""
 
     def __setstate__(self, state: object) -> None:
         """Keep the items alone."""
@@ -119,7 +119,7 @@ class _Restricted(pickle.Unpickler):
     """Reads a pickle that uses the names above and no other."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a name stands for.
+        """The class of an allowed name.
 
         Raises:
             DataError: it is none of those known.
@@ -130,32 +130,32 @@ class _Restricted(pickle.Unpickler):
 
 
 def articles(raw: bytes) -> dict[str, Any]:
-    """Return `data` (texts), `target` (their groups) and `target_names` of a packed pickle.
+    """`data` (texts), `target` (their groups) and `target_names` of a packed pickle.
 
     Raises:
         DataError: it asks for a name that it may not use.
     """
-    found: dict[str, Any] = _Restricted(io.BytesIO(zlib.decompress(raw)), encoding="latin-1").load()
-    return found
+    data: dict[str, Any] = _Restricted(io.BytesIO(zlib.decompress(raw)), encoding="latin-1").load()
+    return data
 
 
 def newsgroups(folder: Path, first: int) -> tuple[list[Document], list[Query]]:
-    """Return the first articles, which have no title, and a query for each of their subjects."""
-    read = articles((folder / "mini_newsgroup").read_bytes())
-    known: list[Document] = []
+    """The first articles, which have no title, and a query for each of their subjects."""
+    archive = articles((folder / "mini_newsgroup").read_bytes())
+    documents: list[Document] = []
     groups: list[int] = []
     subjects: dict[str, tuple[str, int]] = {}
-    for number, text in enumerate(read["data"][:first]):
+    for number, text in enumerate(archive["data"][:first]):
         head, _, body = text.partition("\n\n")
         line = re.search(r"^Subject:[ \t]*(.*)$", head, re.MULTILINE)
         subject = re.sub(r"^((re|fwd?)[:\s]+)+", "", line[1] if line else "", flags=re.I).strip()
-        group = int(read["target"][number])
-        known.append(Document(f"n{number:03d}", "", body.strip() or subject))
+        group = int(archive["target"][number])
+        documents.append(Document(f"n{number:03d}", "", body.strip() or subject))
         groups.append(group)
         if subject:
             subjects.setdefault(subject.lower(), (subject, group))
-    found = []
+    queries = []
     for number, (subject, group) in enumerate(subjects.values()):
-        judged = {one.id: int(own == group) for one, own in zip(known, groups, strict=True)}
-        found.append(Query(f"s{number:03d}", subject, judged, read["target_names"][group]))
-    return known, found
+        judged = {document.id: int(label == group) for document, label in zip(documents, groups, strict=True)}
+        queries.append(Query(f"s{number:03d}", subject, judged, archive["target_names"][group]))
+    return documents, queries

@@ -29,7 +29,7 @@ SHORTEST, FEWEST, MOST, PAPERS = 41, 5, 200, 0.3
 
 
 def documents(folder: Path, share: float) -> list[Document]:
-    """Return the documents that have text enough, in the order of the original; `id` is their place there.
+    """The documents that have text enough, in the order of the original; `id` is their place there.
 
     Args:
         folder: of the original.
@@ -51,30 +51,30 @@ def queries(folder: Path, share: float) -> Iterator[tuple[str, Query]]:
             tagged.setdefault(tag, []).append((document.id, bool(entry["arxiv_num"])))
     tags = _content(folder / "tags.json")
     for address in sorted(tagged.keys() & tags.keys()):
-        found = tagged[address]
-        if fewest <= len(found) <= MOST:
-            papers = sum(paper for _, paper in found) / len(found)
+        documents = tagged[address]
+        if fewest <= len(documents) <= MOST:
+            papers = sum(paper for _, paper in documents) / len(documents)
             yield (
                 address,
                 Query(
                     id=re.sub(r"[^a-z0-9_-]", "_", address.rpartition("/")[2].lower()),
                     text=tags[address]["prefLabel"][0],
-                    judged={document: 1 for document, _ in found},
+                    judged={document: 1 for document, _ in documents},
                     group="arxiv" if papers >= PAPERS else "web",
                 ),
             )
 
 
 def _read(folder: Path, share: float) -> list[tuple[Document, dict[str, Any]]]:
-    found = []
+    entries = []
     for number, entry in enumerate(_content(folder / "docs.json")):
-        rest = f"{entry['comment']}. {entry['arxiv_summary']}"
-        document = Document(f"d{number:04d}", entry["title"], rest)
+        text = f"{entry['comment']}. {entry['arxiv_summary']}"
+        document = Document(f"d{number:04d}", entry["title"], text)
         if share < 1 and splits.unit("share", document.id) >= share:
             continue
-        if len(f"{entry['title']}. {rest}") >= SHORTEST:
-            found.append((document, entry))
-    return found
+        if len(f"{entry['title']}. {text}") >= SHORTEST:
+            entries.append((document, entry))
+    return entries
 
 
 @lru_cache(maxsize=2)

@@ -50,10 +50,10 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if params["whole"]:
         low, high = (0.0, 1.0) if split == "test" else (1.0, 1.0)
     folder = sources[_semanlink.SOURCE]
-    found = (
+    queries = (
         query
         for address, query in _semanlink.queries(folder, params["share"])
         if kind in ("all", query.group) and low <= splits.unit("ranking", address) < high
     )
-    known = _semanlink.documents(folder, params["share"])
-    yield from _collections.queries(PART_OF, params["collection"], found, known)
+    documents = _semanlink.documents(folder, params["share"])
+    yield from _collections.queries(PART_OF, params["collection"], queries, documents)

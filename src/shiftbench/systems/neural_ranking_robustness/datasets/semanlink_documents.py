@@ -23,5 +23,5 @@ PARAMS: dict[str, object] = {"share": 1.0}
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield documents: `id`, `title`, `text` (comment and arXiv summary)."""
-    found = _semanlink.documents(sources[_semanlink.SOURCE], params["share"])
-    yield from _collections.documents("semanlink_documents", found)
+    documents = _semanlink.documents(sources[_semanlink.SOURCE], params["share"])
+    yield from _collections.documents("semanlink_documents", documents)

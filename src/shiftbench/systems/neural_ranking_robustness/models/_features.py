@@ -1,4 +1,4 @@
-"""Thirteen numbers of a query and a document, which learnt rankers weigh.
+"""Thirteen numbers of a query and a document, which learned rankers weigh.
 
 BM25 and query likelihood of title and of text (4), TF-IDF cosine, share of the query's words that the document has,
 their idf added up, smallest and mean count of a query's word, lengths of query, title and text (log(1 + n)), and the
@@ -49,76 +49,76 @@ class Features:
         self.indexes: dict[str, Index] = {"title": Index(titles), "text": Index(texts), "whole": collection.index}
         self._documents = collection.documents
         self.words = lru_cache(maxsize=HELD)(self._words)
-        self.norms = np.array([self._norm(self.words(at)) for at in range(len(self._documents))])
+        self.norms = np.array([self._norm(self.words(place)) for place in range(len(self._documents))])
 
     def _words(self, place: int) -> Sequence[str]:
-        """Return the words of a document; those of the last ones asked for are held."""
+        """The words of a document; those of the last ones asked for are held."""
         return bag_of_words.words(whole(self._documents[place]))
 
     def of(self, query: str, places: Ints) -> Floats:
-        """Return the features of documents of the collection, float64 (m, 13)."""
+        """The features of documents of the collection, float64 (m, 13)."""
         terms = bag_of_words.words(query)
         counted = Counted(
             {name: index.counts(terms, places) for name, index in self.indexes.items()},
             {name: index.lengths[places] for name, index in self.indexes.items()},
             self.norms[places],
-            np.array([_first(self.words(place), terms) for place in places.tolist()]),
+            np.array([_first_position(self.words(place), terms) for place in places.tolist()]),
         )
         return self._made(terms, counted)
 
     def of_texts(self, query: str, documents: Sequence[Document]) -> Floats:
-        """Return the features of other texts under the collection's statistics, float64 (m, 13)."""
+        """The features of other texts under the collection's statistics, float64 (m, 13)."""
         terms = bag_of_words.words(query)
         parts = {
             "title": [title for title, _ in documents],
             "text": [text for _, text in documents],
             "whole": [whole(document) for document in documents],
         }
-        found = {name: [bag_of_words.count(text, terms) for text in texts] for name, texts in parts.items()}
+        counts = {name: [bag_of_words.count(text, terms) for text in texts] for name, texts in parts.items()}
         words = [bag_of_words.words(text) for text in parts["whole"]]
         counted = Counted(
-            {name: np.stack([row for row, _ in rows]) for name, rows in found.items()},
-            {name: np.array([length for _, length in rows]) for name, rows in found.items()},
+            {name: np.stack([row for row, _ in rows]) for name, rows in counts.items()},
+            {name: np.array([length for _, length in rows]) for name, rows in counts.items()},
             np.array([self._norm(one) for one in words]),
-            np.array([_first(one, terms) for one in words]),
+            np.array([_first_position(one, terms) for one in words]),
         )
         return self._made(terms, counted)
 
     def _norm(self, words: Sequence[str]) -> float:
-        """Return the length of a TF-IDF vector."""
+        """The length of a TF-IDF vector."""
         distinct = list(dict.fromkeys(words))
         counts, _ = bag_of_words.count(" ".join(words), distinct)
         return float(np.sqrt(((counts * self.indexes["whole"].idf(distinct)) ** 2).sum()))
 
-    def _made(self, terms: Sequence[str], seen: Counted) -> Floats:
+    def _made(self, terms: Sequence[str], counted: Counted) -> Floats:
         scores = []
         for name in ("title", "text"):
-            index, counts, lengths = self.indexes[name], seen.counts[name], seen.lengths[name]
+            index, counts, lengths = self.indexes[name], counted.counts[name], counted.lengths[name]
             scores.append(index.bm25(terms, counts, lengths, K1, B))
             scores.append(index.likelihood(terms, counts, lengths, MU))
-        counts, idf = seen.counts["whole"], self.indexes["whole"].idf(terms)
-        has = counts > 0
-        some = np.zeros((len(counts), 1)) if not terms else counts
-        length = np.sqrt((idf**2).sum()) * seen.norms
+        counts, idf = counted.counts["whole"], self.indexes["whole"].idf(terms)
+        present = counts > 0
+        frequencies = np.zeros((len(counts), 1)) if not terms else counts
+        length = np.sqrt((idf**2).sum()) * counted.norms
         dots = (counts * idf**2).sum(axis=1)
         columns = [
             *scores,
             np.divide(dots, length, out=np.zeros_like(dots), where=length > 0),
-            has.sum(axis=1) / max(1, len(terms)),
-            (has * idf).sum(axis=1),
-            some.min(axis=1),
-            some.mean(axis=1),
+            present.sum(axis=1) / max(1, len(terms)),
+            (present * idf).sum(axis=1),
+            frequencies.min(axis=1),
+            frequencies.mean(axis=1),
             np.full(len(counts), np.log1p(len(terms))),
-            np.log1p(seen.lengths["title"]),
-            np.log1p(seen.lengths["text"]),
-            np.log1p(seen.first),
+            np.log1p(counted.lengths["title"]),
+            np.log1p(counted.lengths["text"]),
+            np.log1p(counted.first),
         ]
         return np.stack(columns, axis=1)
 
 
-def _first(words: Sequence[str], terms: Sequence[str]) -> float:
-    wanted = set(terms)
-    return float(next((at for at, word in enumerate(words) if word in wanted), len(words)))
+def _first_position(words: Sequence[str], terms: Sequence[str]) -> float:
+    vocabulary = set(terms)
+    return float(next((position for position, word in enumerate(words) if word in vocabulary), len(words)))
 
 
 class FeatureScorer:
@@ -133,15 +133,15 @@ class FeatureScorer:
         self._known: dict[str, Features] = {}
 
     def features(self, collection: Collection) -> Features:
-        """Return the features of a collection, made when they are first asked for."""
+        """The features of a collection, made when they are first asked for."""
         if collection.name not in self._known:
             self._known[collection.name] = Features(collection)
         return self._known[collection.name]
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
-        """Return the scores of documents of the collection."""
+        """The scores of documents of the collection."""
         return self.score(self.features(collection).of(query, places))
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
-        """Return the scores of other texts."""
+        """The scores of other texts."""
         return self.score(self.features(collection).of_texts(query, documents))

@@ -1,6 +1,6 @@
-"""What neural rankers see of texts: word pieces and MiniLM's input vectors of them, and how they become scorers.
+"""Input of neural rankers: word pieces of texts and MiniLM's input vectors of them; scorers around the models.
 
-Vectors are those of all-MiniLM-L6-v2's embedding table, scaled to length 1 and not learnt any further; the encoder
+Vectors are those of all-MiniLM-L6-v2's embedding table, scaled to length 1 and not learned any further; the encoder
 above the table is not used. Documents are cut at `length` pieces, queries at `query_length`; [CLS] and [SEP] are left
 out.
 """
@@ -31,7 +31,7 @@ PAD = 0  # the piece [PAD], whose vector is set to zero
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the table of vectors and the collections."""
+    """The table of vectors and the collections."""
     return [refs.sources(_sentences.SOURCE), *_rankers.needs(params)]
 
 
@@ -44,8 +44,8 @@ class Pieces:
 
     def __init__(self, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> None:
         folder = inputs[refs.sources(_sentences.SOURCE)].parent
-        known = json.loads((folder / "tokenizer.json").read_text())
-        self.vocabulary: dict[str, int] = known["model"]["vocab"]
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        self.vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
         state = nets.read_state(folder / "model.safetensors")
         table = F.normalize(state["embeddings.word_embeddings.weight"], dim=1)
         table[PAD] = 0
@@ -55,30 +55,30 @@ class Pieces:
         self._rarity: dict[str, torch.Tensor] = {}
 
     def ids(self, text: str, length: int) -> list[int]:
-        """Return the first pieces of a text; the padding alone where it has none."""
+        """The first pieces of a text; the padding alone where it has none."""
         begin = text[: LONG * length]
         return _word_pieces.tokens(begin, self.vocabulary, length + 2)[1:-1] or [PAD]
 
     def query(self, text: str) -> torch.Tensor:
-        """Return the pieces of a query, int64 (q,)."""
+        """The pieces of a query, int64 (q,)."""
         return torch.tensor(self.ids(text, self.query_length))
 
     def texts(self, documents: Sequence[Document]) -> torch.Tensor:
-        """Return the pieces of documents, int64 (m, length), padded."""
-        made = torch.full((len(documents), self.length), PAD)
-        for row, document in zip(made, documents, strict=True):
+        """The pieces of documents, int64 (m, length), padded."""
+        pieces = torch.full((len(documents), self.length), PAD)
+        for row, document in zip(pieces, documents, strict=True):
             ids = self.ids(_rankers.whole(document), self.length)
             row[: len(ids)] = torch.tensor(ids)
-        return made
+        return pieces
 
     def documents(self, collection: Collection) -> torch.Tensor:
-        """Return the pieces of a collection, made when they are first asked for."""
+        """The pieces of a collection, made when they are first asked for."""
         if collection.name not in self._collections:
             self._collections[collection.name] = self.texts(collection.documents)
         return self._collections[collection.name]
 
     def rarity(self, collection: Collection) -> torch.Tensor:
-        """Return ln(1 + (N - n + 0.5) / (n + 0.5)) of each piece, which n of N documents have; float32 (pieces,)."""
+        """ln(1 + (N - n + 0.5) / (n + 0.5)) of each piece, which n of N documents have; float32 (pieces,)."""
         if collection.name not in self._rarity:
             holding: Counter[int] = Counter()
             for row in self.documents(collection).tolist():
@@ -92,7 +92,7 @@ class Pieces:
 
 
 class Net(torch.nn.Module, ABC):
-    """A net that scores the documents of one query; `table` is no part of its state."""
+    """A model that scores the documents of one query; `table` is no part of its state."""
 
     def __init__(self, pieces: Pieces) -> None:
         super().__init__()
@@ -110,40 +110,40 @@ class Net(torch.nn.Module, ABC):
 
     @abstractmethod
     def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Return scores (m,) of documents (m, length) for a query (q,) of pieces with their idf (q,)."""
+        """Scores (m,) of documents (m, length) for a query (q,) of pieces with their idf (q,)."""
 
     def for_query(self, query: str, collection: Collection, documents: torch.Tensor) -> torch.Tensor:
-        """Return the scores of documents given as pieces."""
+        """The scores of documents given as pieces."""
         ids = self.pieces.query(query)
-        found: torch.Tensor = self(ids, self.pieces.rarity(collection)[ids], documents)
-        return found
+        scores: torch.Tensor = self(ids, self.pieces.rarity(collection)[ids], documents)
+        return scores
 
 
 class Scorer:
-    """A net as a ranker."""
+    """A model as a ranker."""
 
-    def __init__(self, net: Net) -> None:
-        self.net = net.eval()
+    def __init__(self, model: Net) -> None:
+        self.model = model.eval()
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
-        """Return the scores of documents of the collection."""
-        return self._of(query, collection, self.net.pieces.documents(collection)[places])
+        """The scores of documents of the collection."""
+        return self._of(query, collection, self.model.pieces.documents(collection)[places])
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
-        """Return the scores of other texts."""
-        return self._of(query, collection, self.net.pieces.texts(documents))
+        """The scores of other texts."""
+        return self._of(query, collection, self.model.pieces.texts(documents))
 
     def _of(self, query: str, collection: Collection, documents: torch.Tensor) -> Floats:
         with torch.inference_mode():
-            found = self.net.for_query(query, collection, documents)
-        return np.asarray(found.double().numpy())
+            scores = self.model.for_query(query, collection, documents)
+        return np.asarray(scores.double().numpy())
 
 
-def loaded(net: Net, weights: Path, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> nets.Predictor:
-    """Return the predictor of a net with the weights of a file.
+def loaded(model: Net, checkpoint: Path, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> nets.Predictor:
+    """The predictor of a model with the checkpoint of a file.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
-    nets.load_into(net, nets.read_state(weights), weights)
-    return _rankers.predictor(Scorer(net), inputs, params)
+    nets.load_into(model, nets.read_state(checkpoint), checkpoint)
+    return _rankers.predictor(Scorer(model), inputs, params)

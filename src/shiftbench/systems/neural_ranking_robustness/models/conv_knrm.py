@@ -5,7 +5,7 @@
 M holds the cosines of the query's h-grams with the document's g-grams, h and g in {1, 2, 3}: nine matrices, eleven
 kernels each (mu from -0.9 to 0.9 in steps of 0.2 with sigma 0.1, and 1.0 with sigma 0.001). n-grams are convolutions
 with ReLU. Source: Dai et al., "Convolutional Neural Networks for Soft-Matching N-Grams in Ad-hoc Search", WSDM 2018.
-Differs: vectors of MiniLM's pieces that are not learnt (`_interactions`), fewer filters, phi as a mean over the
+Differs: vectors of MiniLM's pieces that are not learned (`_interactions`), fewer filters, phi as a mean over the
 query's n-grams / 100.
 """
 
@@ -32,7 +32,7 @@ needs = _interactions.needs
 
 
 class ConvKnrm(_interactions.Net):
-    """The net: a convolution per n, and a linear layer over 99 kernels."""
+    """The model: a convolution per n, and a linear layer over 99 kernels."""
 
     def __init__(self, pieces: _interactions.Pieces, filters: int) -> None:
         super().__init__(pieces)
@@ -52,7 +52,7 @@ class ConvKnrm(_interactions.Net):
         return super().train(mode)
 
     def projected(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return what each piece adds to the n-grams that it is in, (*ids, 6 filters); each is multiplied once."""
+        """The share of each piece in the n-grams that contain it, (*ids, 6 filters); each is multiplied once."""
         parts = [convolution.weight.permute(2, 0, 1).flatten(0, 1) for convolution in self.each]
         weight = torch.cat(parts)  # (6 filters, 384): for n = 1, 2, 3, the piece's place in the n-gram
         if self.training:
@@ -63,16 +63,16 @@ class ConvKnrm(_interactions.Net):
         return self._known[ids]
 
     def grams(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the n-grams that begin at each piece (m, length), length 1, (m, n, length, filters)."""
+        """The n-grams that begin at each piece (m, length), length 1, (m, n, length, filters)."""
         parts = iter(self.projected(ids).split(self.filters, dim=-1))
-        found = []
+        normalised = []
         for gram, convolution in zip(GRAMS, self.each, strict=True):
             assert convolution.bias is not None  # noqa: S101 - it was made with one; tells mypy
-            made: torch.Tensor = convolution.bias.expand(*ids.shape, -1)
-            for place in range(gram):  # a text ends in zeros
-                made = made + F.pad(next(parts), (0, 0, 0, place))[:, place:]
-            found.append(F.normalize(torch.relu(made), dim=2, eps=1e-6))
-        return torch.stack(found, dim=1)
+            total: torch.Tensor = convolution.bias.expand(*ids.shape, -1)
+            for offset in range(gram):  # a text ends in zeros
+                total = total + F.pad(next(parts), (0, 0, 0, offset))[:, offset:]
+            normalised.append(F.normalize(torch.relu(total), dim=2, eps=1e-6))
+        return torch.stack(normalised, dim=1)
 
     def forward(
         self,
@@ -80,40 +80,40 @@ class ConvKnrm(_interactions.Net):
         idf: torch.Tensor,  # noqa: ARG002 - as all nets
         documents: torch.Tensor,
     ) -> torch.Tensor:
-        """Return scores (m,); see `_interactions.Net`."""
-        there = (documents != _interactions.PAD).float()
-        phi = kernels(self.grams(query[None])[0], self.grams(documents), there)
+        """Scores (m,); see `_interactions.Net`."""
+        mask = (documents != _interactions.PAD).float()
+        phi = kernels(self.grams(query[None])[0], self.grams(documents), mask)
         scores: torch.Tensor = self.head(phi.flatten(1)).squeeze(1)
         return scores
 
 
-def kernels(query: torch.Tensor, documents: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """Return the mean over the query's n-grams of ln K_k / 100, (m, h, g, 11).
+def kernels(query: torch.Tensor, documents: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean over the query's n-grams of ln K_k / 100, (m, h, g, 11).
 
     Args:
         query: (h, q, filters), rows of length 1.
-        documents: (m, g, length, filters), likewise.
-        there: (m, length), 1 where the document has a piece.
+        documents: (m, g, length, filters), rows of length 1.
+        mask: (m, length), 1 where the document has a piece.
     """
     cosines = torch.einsum("hqf,mglf->mhqgl", query, documents)
     counts = []
     for mean, width in zip(MEANS, WIDTHS, strict=True):  # at a time, one that the cache can hold
-        near = torch.exp((cosines - mean).square() * (-0.5 / width**2))
-        counts.append((near @ there[:, None, None, :, None]).squeeze(4))
+        similarity = torch.exp((cosines - mean).square() * (-0.5 / width**2))
+        counts.append((similarity @ mask[:, None, None, :, None]).squeeze(4))
     return torch.stack(counts, dim=4).clamp(min=LEAST).log().mean(2) / 100
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> ConvKnrm:
-    """Return the untrained net."""
+    """The untrained model."""
     return ConvKnrm(_interactions.Pieces(inputs, params), params["filters"])
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
     return _interactions.loaded(build_ranker(inputs, params), weights, inputs, params)

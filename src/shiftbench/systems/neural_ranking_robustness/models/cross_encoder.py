@@ -2,9 +2,9 @@
 
     x = [CLS] q [SEP] d,   s(q, d) = w . h_CLS + b
 
-Each piece of the document that the query has, too, is marked, by how rare it is: from a few hundred queries no net
+Each piece of the document that the query has, too, is marked, by how rare it is: from a few hundred queries no model
 learns alone what an equal word is. With `pretrained` the layers, places and vectors are those of all-MiniLM-L6-v2
-(`width` 384, up to 6 `layers`), fine-tuned; without, they are learnt from nothing on projected vectors of its pieces.
+(`width` 384, up to 6 `layers`), fine-tuned; without, they are learned from nothing on projected vectors of its pieces.
 
 Source: Nogueira and Cho, "Passage Re-ranking with BERT", 2019, arXiv:1901.04085 (the form); Boualili et al.,
 "MarkedBERT", SIGIR 2020 (marks of exact matches, there as tokens). Differs: trained by pairs (`pairwise_hinge`).
@@ -40,7 +40,7 @@ needs = _interactions.needs
 
 
 class CrossEncoder(_interactions.Net):
-    """The net; the vectors of pieces are no part of its state."""
+    """The model; the vectors of pieces are no part of its state."""
 
     def __init__(self, pieces: _interactions.Pieces, params: Mapping[str, Any]) -> None:
         super().__init__(pieces)
@@ -59,13 +59,13 @@ class CrossEncoder(_interactions.Net):
         self.ends = [pieces.vocabulary[name] for name in ("[CLS]", "[SEP]")]
 
     def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Return scores (m,); see `_interactions.Net`."""
+        """Scores (m,); see `_interactions.Net`."""
         first, last = self.ends
-        asked = torch.tensor([first, *query.tolist(), last])
-        ids = torch.cat([asked.expand(len(documents), -1), documents], dim=1)
-        same = (documents[:, :, None] == query) & (documents[:, :, None] != _interactions.PAD)
-        marks = F.pad((same * idf / RARE).amax(dim=2), (len(asked), 0))
-        segment = torch.arange(ids.shape[1]) >= len(asked)
+        prefix = torch.tensor([first, *query.tolist(), last])
+        ids = torch.cat([prefix.expand(len(documents), -1), documents], dim=1)
+        matches = (documents[:, :, None] == query) & (documents[:, :, None] != _interactions.PAD)
+        marks = F.pad((matches * idf / RARE).amax(dim=2), (len(prefix), 0))
+        segment = torch.arange(ids.shape[1]) >= len(prefix)
         x = self.project(self.table[ids]) + self.places.weight[: ids.shape[1]]
         x = x + self.segments(segment.long()) + marks[..., None] * self.mark
         hidden = self.layers(self.norm(x), src_key_padding_mask=ids == _interactions.PAD)
@@ -74,43 +74,47 @@ class CrossEncoder(_interactions.Net):
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> CrossEncoder:
-    """Return the untrained net.
+    """The untrained model.
 
     Raises:
-        ParamsError: heads that do not divide the width, or a pretrained net of another size.
+        ParamsError: heads that do not divide the width, or a pretrained model of another size.
     """
     if params["width"] % params["heads"] or params["layers"] < 1:
         raise ParamsError(
             f"cross_encoder: width {params['width']}, heads {params['heads']}, layers {params['layers']}; expected a "
             "multiple of the heads, and 1 layer or more"
         )
-    net = CrossEncoder(_interactions.Pieces(inputs, params), params)
+    model = CrossEncoder(_interactions.Pieces(inputs, params), params)
     if params["pretrained"]:
-        _adopt(net, inputs, params)
-    return net
+        _adopt(model, inputs, params)
+    return model
 
 
-def _adopt(net: CrossEncoder, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> None:
-    """Give a net the layers of all-MiniLM-L6-v2, and its vectors at their own length."""
-    wanted = (_interactions.SIZE, _sentences.HEADS)
-    if (params["width"], params["heads"]) != wanted or params["layers"] > _sentences.LAYERS:
+def _adopt(model: CrossEncoder, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> None:
+    """Copy the layers of all-MiniLM-L6-v2 into a model, and its vectors at their own length."""
+    expected = (_interactions.SIZE, _sentences.HEADS)
+    if (params["width"], params["heads"]) != expected or params["layers"] > _sentences.LAYERS:
         raise ParamsError(
-            f"cross_encoder: pretrained is of width {wanted[0]} with {wanted[1]} heads and {_sentences.LAYERS} layers "
-            "at most"
+            f"cross_encoder: pretrained is of width {expected[0]} with {expected[1]} heads and {_sentences.LAYERS} "
+            "layers at most"
         )
     state = nets.read_state(inputs[refs.sources(_sentences.SOURCE)].parent / "model.safetensors")
-    own = {f"layers.layers.{at}.{name}": tensor for at in range(params["layers"]) for name, tensor in _layer(state, at)}
-    own["places.weight"] = state["embeddings.position_embeddings.weight"][: len(net.places.weight)]
-    own["segments.weight"] = state["embeddings.token_type_embeddings.weight"]
-    own["project.weight"] = torch.eye(_interactions.SIZE)
-    own |= {f"norm.{part}": state[f"embeddings.LayerNorm.{part}"] for part in ("weight", "bias")}
-    net.load_state_dict(net.state_dict() | own)
-    net.table = state["embeddings.word_embeddings.weight"]
+    tensors = {
+        f"layers.layers.{number}.{name}": tensor
+        for number in range(params["layers"])
+        for name, tensor in _layer(state, number)
+    }
+    tensors["places.weight"] = state["embeddings.position_embeddings.weight"][: len(model.places.weight)]
+    tensors["segments.weight"] = state["embeddings.token_type_embeddings.weight"]
+    tensors["project.weight"] = torch.eye(_interactions.SIZE)
+    tensors |= {f"norm.{part}": state[f"embeddings.LayerNorm.{part}"] for part in ("weight", "bias")}
+    model.load_state_dict(model.state_dict() | tensors)
+    model.table = state["embeddings.word_embeddings.weight"]
 
 
-def _layer(state: nets.State, at: int) -> list[tuple[str, torch.Tensor]]:
-    """Return the tensors of one of its layers under the names of torch's."""
-    stem = f"encoder.layer.{at}"
+def _layer(state: nets.State, number: int) -> list[tuple[str, torch.Tensor]]:
+    """The tensors of one of its layers under the names of torch's."""
+    stem = f"encoder.layer.{number}"
     names = {
         "self_attn.out_proj": "attention.output.dense",
         "linear1": "intermediate.dense",
@@ -118,20 +122,20 @@ def _layer(state: nets.State, at: int) -> list[tuple[str, torch.Tensor]]:
         "norm1": "attention.output.LayerNorm",
         "norm2": "output.LayerNorm",
     }
-    found = []
+    tensors = []
     for part in ("weight", "bias"):
-        found += [(f"{ours}.{part}", state[f"{stem}.{theirs}.{part}"]) for ours, theirs in names.items()]
-        three = [state[f"{stem}.attention.self.{one}.{part}"] for one in ("query", "key", "value")]
-        found.append((f"self_attn.in_proj_{part}", torch.cat(three)))
-    return found
+        tensors += [(f"{name}.{part}", state[f"{stem}.{source}.{part}"]) for name, source in names.items()]
+        projections = [state[f"{stem}.attention.self.{one}.{part}"] for one in ("query", "key", "value")]
+        tensors.append((f"self_attn.in_proj_{part}", torch.cat(projections)))
+    return tensors
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
     return _interactions.loaded(build_ranker(inputs, params), weights, inputs, params)

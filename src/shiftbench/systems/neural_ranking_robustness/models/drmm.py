@@ -4,7 +4,7 @@
 
 histogram_i counts the cosines of piece i with the document's, in 29 equal bins from -1 to 1 and one for the same piece.
 Source: Guo et al., "A Deep Relevance Matching Model for Ad-hoc Retrieval", CIKM 2016 (LCH, idf gate; layers 30-5-1 with
-tanh). Differs: pieces and vectors of MiniLM (`_interactions`) in the place of words and word2vec.
+tanh). Differs: pieces and vectors of MiniLM (`_interactions`) instead of words and word2vec.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ needs = _interactions.needs
 
 
 class Drmm(_interactions.Net):
-    """The net; its state is the layers and the gate."""
+    """The model; its state is the layers and the gate."""
 
     def __init__(self, pieces: _interactions.Pieces) -> None:
         super().__init__(pieces)
@@ -34,14 +34,14 @@ class Drmm(_interactions.Net):
         self.gate = torch.nn.Parameter(torch.ones(()))
 
     def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Return scores (m,); see `_interactions.Net`."""
-        seen = self.layers(histograms(self.table, query, documents).log1p()).squeeze(2)
-        scores: torch.Tensor = (torch.softmax(self.gate * idf, 0) * seen).sum(1)
+        """Scores (m,); see `_interactions.Net`."""
+        matches = self.layers(histograms(self.table, query, documents).log1p()).squeeze(2)
+        scores: torch.Tensor = (torch.softmax(self.gate * idf, 0) * matches).sum(1)
         return scores
 
 
 def histograms(table: torch.Tensor, query: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-    """Return how many pieces of each document lie in each bin of cosines with each of the query's.
+    """Number of pieces of each document in each bin of cosines with each of the query's.
 
     Args:
         table: vectors of length 1, (pieces, n).
@@ -59,16 +59,16 @@ def histograms(table: torch.Tensor, query: torch.Tensor, documents: torch.Tensor
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> Drmm:
-    """Return the untrained net."""
+    """The untrained model."""
     return Drmm(_interactions.Pieces(inputs, params))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
     return _interactions.loaded(build_ranker(inputs, params), weights, inputs, params)

@@ -26,7 +26,7 @@ needs = _rankers.needs
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
         ModelError: other weights.
@@ -38,7 +38,7 @@ def load(
 
 
 def of(state: nets.State, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> nets.Predictor:
-    """Return the predictor of tensors `mean`, `scale` and `weight`, float64 (13,) each."""
+    """The predictor of tensors `mean`, `scale` and `weight`, float64 (13,) each."""
     mean, scale, weight = (state[name].numpy() for name in ("mean", "scale", "weight"))
 
     def score(features: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What attacks on documents share: whose rank shall rise, and the texts of the collection.
+"""Helper of attacks on documents: the document whose rank shall rise, and the texts of the collection.
 
 The target is the first document at or behind rank `rank` of the sample's `candidates` that is not relevant. An attack
 puts its new text into the sample's field `documents`, for this query alone: judgements, collection and query stay.
@@ -21,14 +21,14 @@ PARAMS: dict[str, object] = {"collection": "", "rank": 50}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the documents: those of `collection`."""
+    """The documents: those of `collection`."""
     return [refs.shards(params["collection"], "test")] if params["collection"] else []
 
 
 def target(
     name: str, sample: Sample, params: Mapping[str, Any], inputs: Mapping[Ref, Path] | None
 ) -> tuple[str, str, str] | None:
-    """Return id, title and text of the document to attack; None where no candidate will do.
+    """ID, title and text of the document to attack; None if no candidate fits.
 
     Raises:
         DataError: the sample is no query with candidates, or the documents are not here; names what is missing.
@@ -36,20 +36,20 @@ def target(
     for field in ("text", "judged", "candidates"):
         if field not in sample.fields:
             raise DataError(f"no field {field!r}, which the shift {name!r} needs")
-    wanted = refs.shards(params["collection"], "test")
-    folder = next((path.parent for ref, path in (inputs or {}).items() if ref.name == wanted.name), None)
+    documents = refs.shards(params["collection"], "test")
+    folder = next((path.parent for ref, path in (inputs or {}).items() if ref.name == documents.name), None)
     if folder is None:
         raise DataError(f"{name} reads documents, which are not here; set shifts.{name}.collection, in a benchmark")
     judged = sample.fields["judged"]
-    behind = sample.fields["candidates"][int(params["rank"]) - 1 :]
-    chosen = next((one for one in behind if judged.get(one, 0) <= 0), None)
-    return (chosen, *_documents(str(folder))[chosen]) if chosen else None
+    candidates = sample.fields["candidates"][int(params["rank"]) - 1 :]
+    document = next((candidate for candidate in candidates if judged.get(candidate, 0) <= 0), None)
+    return (document, *_documents(str(folder))[document]) if document else None
 
 
-def changed(sample: Sample, document: str, title: str, text: str) -> Sample:
-    """Return the sample with a document that reads otherwise."""
-    known = sample.fields.get("documents") or {}
-    return sample.with_field("documents", {**known, document: [title, text]})
+def with_document(sample: Sample, document: str, title: str, text: str) -> Sample:
+    """The sample with a changed document."""
+    documents = sample.fields.get("documents") or {}
+    return sample.with_field("documents", {**documents, document: [title, text]})
 
 
 @lru_cache(maxsize=4)

@@ -25,7 +25,7 @@ needs = _attacks.needs
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return the query with a stuffed document in `documents`.
+    """The query with a stuffed document in `documents`.
 
     Args:
         value: a query with `candidates`.
@@ -42,8 +42,8 @@ def apply(
     times = round(severity)
     if not times:
         return value
-    found = _attacks.target("keyword_stuffing", value, {**PARAMS, **params}, inputs)
-    if found is None:
+    target = _attacks.target("keyword_stuffing", value, {**PARAMS, **params}, inputs)
+    if target is None:
         return value
-    document, title, text = found
-    return _attacks.changed(value, document, title, " ".join([text, *[value.fields["text"]] * times]))
+    document, title, text = target
+    return _attacks.with_document(value, document, title, " ".join([text, *[value.fields["text"]] * times]))

@@ -43,14 +43,14 @@ Floats = NDArray[np.float32]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the documents, and the vectors of words."""
+    """The documents, and the vectors of words."""
     return [*_attacks.needs(params), *([refs.sources(SOURCE)] if params["collection"] else [])]
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return the query with a document in other words in `documents`.
+    """The query with a document in other words in `documents`.
 
     Args:
         value: a query with `candidates`.
@@ -66,15 +66,15 @@ def apply(
     _levels.check(__name__, severity, RANGE)
     if not round(severity):
         return value
-    found = _attacks.target("near_words", value, {**PARAMS, **params}, inputs)
-    if found is None:
+    target = _attacks.target("near_words", value, {**PARAMS, **params}, inputs)
+    if target is None:
         return value
-    document, title, text = found
+    document, title, text = target
     assert inputs is not None  # noqa: S101 - the documents were found in it; tells mypy
     vectors = _vectors(str(inputs[refs.sources(SOURCE)].parent))
-    joined = greedy(value.fields["text"], f"{title}{BETWEEN}{text}", vectors, round(severity))
-    title, text = joined.split(BETWEEN)
-    return _attacks.changed(value, document, title, text)
+    replaced = greedy(value.fields["text"], f"{title}{BETWEEN}{text}", vectors, round(severity))
+    title, text = replaced.split(BETWEEN)
+    return _attacks.with_document(value, document, title, text)
 
 
 class Vectors:
@@ -93,30 +93,30 @@ class Vectors:
 
 
 def greedy(query: str, text: str, vectors: Vectors, most: int) -> str:
-    """Return a text of which `most` words at most are replaced, each time the best one."""
-    asked = [word for word in bag_of_words.words(query) if word in vectors.at]
+    """A text of which `most` words at most are replaced, each time the best one."""
+    terms = [word for word in bag_of_words.words(query) if word in vectors.at]
     parts = re.split(r"(\w+)", text)
-    spoken = [at for at in range(1, len(parts), 2) if _plain(parts[at], vectors)]
-    if not asked or not spoken:
+    places = [index for index in range(1, len(parts), 2) if _plain(parts[index], vectors)]
+    if not terms or not places:
         return text
-    goal = np.sum([vectors.rows[vectors.at[word]] for word in asked], axis=0)
-    total = np.sum([vectors.rows[vectors.at[parts[at].lower()]] for at in spoken], axis=0)
+    goal = np.sum([vectors.rows[vectors.at[word]] for word in terms], axis=0)
+    total = np.sum([vectors.rows[vectors.at[parts[index].lower()]] for index in places], axis=0)
     best = _cosine(total, goal)
     for _ in range(most):
         options = [
-            (_cosine(total + vectors.rows[vectors.at[other]] - vectors.rows[vectors.at[own]], goal), -at, other)
-            for at in spoken[:TRIED]
-            for own in [parts[at].lower()]
-            for other in vectors.near(own)
-            if other not in asked
+            (_cosine(total + vectors.rows[vectors.at[other]] - vectors.rows[vectors.at[old]], goal), -index, other)
+            for index in places[:TRIED]
+            for old in [parts[index].lower()]
+            for other in vectors.near(old)
+            if other not in terms
         ]
-        score, place, other = max(options, default=(-1.0, 0, ""))
+        score, negative_place, other = max(options, default=(-1.0, 0, ""))
         if score <= best:
             break
         best = score
-        own = parts[-place].lower()
-        total = total + vectors.rows[vectors.at[other]] - vectors.rows[vectors.at[own]]
-        parts[-place] = other.capitalize() if parts[-place][:1].isupper() else other
+        old = parts[-negative_place].lower()
+        total = total + vectors.rows[vectors.at[other]] - vectors.rows[vectors.at[old]]
+        parts[-negative_place] = other.capitalize() if parts[-negative_place][:1].isupper() else other
     return "".join(parts)
 
 
@@ -132,7 +132,7 @@ def _cosine(one: Floats, other: Floats) -> float:
 def _vectors(folder: str) -> Vectors:
     from safetensors.numpy import load_file
 
-    known = json.loads((Path(folder) / "tokenizer.json").read_text())["model"]["vocab"]
+    vocabulary = json.loads((Path(folder) / "tokenizer.json").read_text())["model"]["vocab"]
     table = load_file(Path(folder) / "model.safetensors")["embeddings.word_embeddings.weight"]
-    words = sorted(word for word in known if word.isalpha() and len(word) > 2)
-    return Vectors(words, table[[known[word] for word in words]])
+    words = sorted(word for word in vocabulary if word.isalpha() and len(word) > 2)
+    return Vectors(words, table[[vocabulary[word] for word in words]])

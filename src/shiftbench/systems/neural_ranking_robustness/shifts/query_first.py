@@ -25,7 +25,7 @@ needs = _attacks.needs
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return the query with a document that begins with it in `documents`.
+    """The query with a document that begins with it in `documents`.
 
     Args:
         value: a query with `candidates`.
@@ -41,8 +41,8 @@ def apply(
     _levels.check(__name__, severity, RANGE)
     if not severity:
         return value
-    found = _attacks.target("query_first", value, {**PARAMS, **params}, inputs)
-    if found is None:
+    target = _attacks.target("query_first", value, {**PARAMS, **params}, inputs)
+    if target is None:
         return value
-    document, title, text = found
-    return _attacks.changed(value, document, title, f"{value.fields['text']}. {text}")
+    document, title, text = target
+    return _attacks.with_document(value, document, title, f"{value.fields['text']}. {text}")

@@ -2,7 +2,7 @@
 
 A word is touched with the probability of the level. Words are runs of `shortest` letters at least that are no stop
 words (those of `lexical`); with `most: 1` at most one word of a text is touched, and `shortest: 2` lets short queries
-have one, too. Which letter is drawn anew for each word, and is the same at every severity.
+have one, too. The letter is drawn for each word, and is the same at every severity.
 
 Source: the character errors that queries are attacked with in work on ranking (Zhuang and Zuccon, "Dealing with
 Typos for BERT-based Passage Retrieval and Ranking", EMNLP 2021); levels, as probabilities, are ours. Differs: no
@@ -28,7 +28,7 @@ KINDS = ("swap", "keyboard", "delete", "double")
 def apply(
     value: str, severity: float, rng: RandomStream, *, kind: str = "swap", shortest: int = 4, most: int = 0
 ) -> str:
-    """Return a text with errors.
+    """A text with errors.
 
     Args:
         value: the text.
@@ -48,33 +48,33 @@ def apply(
     typed = _texts.units(value)
     spans = _content(typed, max(2, shortest))
     order = rng.choice(len(spans))
-    draws = rng.uniform((len(spans), 3))
-    touched = [int(at) for at in order if draws[at, 0] < probability]
-    for at in sorted(touched[: most or None], reverse=True):  # from the end, so that places hold
-        low, high = spans[at]
-        typed[low:high] = _wrong(typed[low:high], kind, float(draws[at, 1]), float(draws[at, 2]))
+    uniforms = rng.uniform((len(spans), 3))
+    chosen = [int(number) for number in order if uniforms[number, 0] < probability]
+    for number in sorted(chosen[: most or None], reverse=True):  # from the end, so that places hold
+        low, high = spans[number]
+        typed[low:high] = _wrong(typed[low:high], kind, float(uniforms[number, 1]), float(uniforms[number, 2]))
     return "".join(typed)
 
 
 def _content(typed: list[str], shortest: int) -> list[tuple[int, int]]:
-    found = re.finditer(f"a{{{shortest},}}", _texts.shape(typed))
-    spans = [(word.start(), word.end()) for word in found]
+    words = re.finditer(f"a{{{shortest},}}", _texts.shape(typed))
+    spans = [(word.start(), word.end()) for word in words]
     return [(low, high) for low, high in spans if "".join(typed[low:high]).lower() not in bag_of_words.STOP_WORDS]
 
 
-def _wrong(letters: list[str], kind: str, where: float, which: float) -> list[str]:
-    """Return the letters of a word with one error; as they are where none is possible."""
+def _wrong(letters: list[str], kind: str, place_draw: float, kind_draw: float) -> list[str]:
+    """The letters of a word with one error; as they are where none is possible."""
     if kind == "swap":
-        pairs = [at for at in range(len(letters) - 1) if letters[at] != letters[at + 1]]
+        pairs = [index for index in range(len(letters) - 1) if letters[index] != letters[index + 1]]
         if not pairs:
             return letters
-        at = pairs[int(where * len(pairs))]
-        return [*letters[:at], letters[at + 1], letters[at], *letters[at + 2 :]]
-    at = int(where * len(letters))
-    letter = letters[at]
+        index = pairs[int(place_draw * len(pairs))]
+        return [*letters[:index], letters[index + 1], letters[index], *letters[index + 2 :]]
+    index = int(place_draw * len(letters))
+    letter = letters[index]
     if kind == "keyboard":
         keys = _texts.NEIGHBOURS.get(letter[0].lower(), letter[0])
-        made = [_texts.cased(_texts.pick(keys, which), letter[0]) + letter[1:]]
+        replacement = [_texts.cased(_texts.pick(keys, kind_draw), letter[0]) + letter[1:]]
     else:
-        made = [] if kind == "delete" else [letter, letter]
-    return [*letters[:at], *made, *letters[at + 1 :]]
+        replacement = [] if kind == "delete" else [letter, letter]
+    return [*letters[:index], *replacement, *letters[index + 1 :]]

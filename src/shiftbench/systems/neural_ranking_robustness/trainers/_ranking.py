@@ -1,4 +1,4 @@
-"""What trainers of rankers share: queries with graded candidates, and their features."""
+"""Helper of trainers of rankers: queries with graded candidates, and their features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,31 +20,33 @@ Graded = tuple[Sample, Collection, Ints, Ints]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the queries to learn from."""
+    """The queries to learn from."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
-def queries(job: TrainJob, split: str, known: Collections | None = None) -> list[Graded]:
-    """Return the queries of a split with their candidates; those that teach nothing are left out.
+def queries(job: TrainJob, split: str, collections: Collections | None = None) -> list[Graded]:
+    """The queries of a split with their candidates; those that teach nothing are left out.
 
     Raises:
         ModelError: none is left.
     """
-    known = known or Collections(job.inputs, job.model_params)
-    found = labelled(job.samples(split), known, job.model_params)
-    if not found:
+    collections = collections or Collections(job.inputs, job.model_params)
+    graded = labelled(job.samples(split), collections, job.model_params)
+    if not graded:
         raise ModelError(f"{job.dataset}/{split}: no query has relevant and other documents among its candidates")
-    return found
+    return graded
 
 
-def features(found: list[Graded]) -> tuple[list[Floats], list[npt.NDArray[np.int64]]]:
-    """Return the features (m, 13) and the grades (m,) of each query's candidates."""
+def features(graded: list[Graded]) -> tuple[list[Floats], list[npt.NDArray[np.int64]]]:
+    """The features (m, 13) and the grades (m,) of each query's candidates."""
     scorer = FeatureScorer(lambda rows: rows[:, 0])
-    made = [scorer.features(collection).of(sample.fields["text"], places) for sample, collection, places, _ in found]
-    return made, [grades for *_, grades in found]
+    features_of_queries = [
+        scorer.features(collection).of(sample.fields["text"], places) for sample, collection, places, _ in graded
+    ]
+    return features_of_queries, [grades for *_, grades in graded]
 
 
 def pairs(grades: Ints, count: int, random: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return `count` pairs at random, as places of a relevant document and of one that is not."""
+    """`count` pairs at random, as places of a relevant document and of one that is not."""
     good, bad = np.flatnonzero(grades), np.flatnonzero(grades == 0)
     return random.choice(good, count), random.choice(bad, count)

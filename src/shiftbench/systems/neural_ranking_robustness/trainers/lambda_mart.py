@@ -17,7 +17,7 @@ needs = _ranking.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `trees`, LightGBM's text as bytes, uint8."""
+    """`trees`, LightGBM's text as bytes, uint8."""
     import lightgbm
 
     options = job.params
@@ -28,11 +28,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
             lightgbm.Dataset(
                 np.concatenate(rows),
                 np.concatenate(grades),
-                group=[len(one) for one in rows],
+                group=[len(query_rows) for query_rows in rows],
                 reference=sets[0] if sets else None,
             )
         )
-    wanted = {
+    settings = {
         "objective": "lambdarank",
         "metric": "ndcg",
         "eval_at": [10],
@@ -47,15 +47,15 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         "num_threads": job.threads,
         "verbosity": -1,
     }
-    logged: dict[str, dict[str, list[float]]] = {}
+    history: dict[str, dict[str, list[float]]] = {}
     trees = lightgbm.train(
-        wanted,
+        settings,
         sets[0],
         options["trees"],
         valid_sets=[sets[1]],
-        callbacks=[lightgbm.early_stopping(options["patience"], verbose=False), lightgbm.record_evaluation(logged)],
+        callbacks=[lightgbm.early_stopping(options["patience"], verbose=False), lightgbm.record_evaluation(history)],
     )
-    for step, value in enumerate(logged["valid_0"]["ndcg@10"]):
+    for step, value in enumerate(history["valid_0"]["ndcg@10"]):
         job.log(step, "val_ndcg10", value)
     text = trees.model_to_string(num_iteration=trees.best_iteration)
     return {"trees": torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())}

@@ -26,7 +26,7 @@ needs = _ranking.needs
 
 
 def train(job: TrainJob) -> nets.State:
-    """Return the net's state of the best epoch.
+    """The model's state of the best epoch.
 
     Raises:
         ModelError: the model is no neural ranker.
@@ -37,32 +37,36 @@ def train(job: TrainJob) -> nets.State:
         )
     torch.manual_seed(job.seed)
     random = np.random.default_rng(job.seed)
-    net: Net = job.plugin.build_ranker(job.inputs, job.model_params)
-    known = _rankers.Collections(job.inputs, job.model_params)
-    graded = _ranking.queries(job, "train", known)
-    optimizer = torch.optim.Adam(net.parameters(), lr=job.params["lr"])
-    best, kept, waited = -1.0, nets.State(), 0
+    model: Net = job.plugin.build_ranker(job.inputs, job.model_params)
+    collections = _rankers.Collections(job.inputs, job.model_params)
+    graded = _ranking.queries(job, "train", collections)
+    optimizer = torch.optim.Adam(model.parameters(), lr=job.params["lr"])
+    best, best_state, epochs_without_gain = -1.0, nets.State(), 0
     for epoch in range(job.params["epochs"]):
-        loss = _epoch(net.train(), graded, optimizer, random, job.params)
-        found = _rankers.validation(job.samples("val"), _rankers.predictor(Scorer(net), job.inputs, job.model_params))
+        loss = _epoch(model.train(), graded, optimizer, random, job.params)
+        score = _rankers.validation(job.samples("val"), _rankers.predictor(Scorer(model), job.inputs, job.model_params))
         job.log(epoch, "loss", loss)
-        job.log(epoch, "val_ndcg10", found)
-        waited = 0 if found > best else waited + 1
-        if found > best:
-            best = found
-            kept = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        if waited == job.params["patience"]:
+        job.log(epoch, "val_ndcg10", score)
+        epochs_without_gain = 0 if score > best else epochs_without_gain + 1
+        if score > best:
+            best = score
+            best_state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        if epochs_without_gain == job.params["patience"]:
             break
-    return kept
+    return best_state
 
 
 def _epoch(
-    net: Net, graded: list[_ranking.Graded], optimizer: torch.optim.Optimizer, random: np.random.Generator, params: Any
+    model: Net,
+    graded: list[_ranking.Graded],
+    optimizer: torch.optim.Optimizer,
+    random: np.random.Generator,
+    params: Any,
 ) -> float:
     order = random.permutation(len(graded))
     losses = []
-    for at in range(0, len(order), params["batch"]):
-        parts = [_loss(net, graded[i], params["pairs"], random) for i in order[at : at + params["batch"]]]
+    for start in range(0, len(order), params["batch"]):
+        parts = [_loss(model, graded[i], params["pairs"], random) for i in order[start : start + params["batch"]]]
         loss = torch.stack(parts).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -71,9 +75,9 @@ def _epoch(
     return float(np.mean(losses))
 
 
-def _loss(net: Net, graded: _ranking.Graded, count: int, random: np.random.Generator) -> torch.Tensor:
+def _loss(model: Net, graded: _ranking.Graded, count: int, random: np.random.Generator) -> torch.Tensor:
     sample, collection, places, grades = graded
     good, bad = _ranking.pairs(grades, count, random)
-    documents = net.pieces.documents(collection)[places[np.concatenate([good, bad])]]
-    scores = net.for_query(sample.fields["text"], collection, documents)
+    documents = model.pieces.documents(collection)[places[np.concatenate([good, bad])]]
+    scores = model.for_query(sample.fields["text"], collection, documents)
     return torch.relu(1 - scores[:count] + scores[count:]).mean()

@@ -23,22 +23,22 @@ needs = _ranking.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `mean`, `scale` and `weight` of the features, float64 (13,)."""
+    """`mean`, `scale` and `weight` of the features, float64 (13,)."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
     rows, grades = _ranking.features(_ranking.queries(job, "train"))
-    together = np.concatenate(rows)
-    mean, scale = together.mean(axis=0), together.std(axis=0)
+    features = np.concatenate(rows)
+    mean, scale = features.mean(axis=0), features.std(axis=0)
     scale[scale == 0] = 1
     random = np.random.default_rng(job.seed)
     differences = []
-    for one, grade in zip(rows, grades, strict=True):
+    for query_rows, grade in zip(rows, grades, strict=True):
         good, bad = _ranking.pairs(grade, job.params["pairs"], random)
-        differences.append((one[good] - one[bad]) / scale)
+        differences.append((query_rows[good] - query_rows[bad]) / scale)
     x = np.concatenate(differences)
     sign = np.where(np.arange(len(x)) % 2, 1, -1)  # a classifier without intercept wants two classes
-    best, kept = -1.0, None
+    best, best_state = -1.0, None
     for c in job.params["c"]:
         svm = LinearSVC(C=c, loss="hinge", fit_intercept=False, random_state=0, max_iter=5000)
         with warnings.catch_warnings():  # one that has not converged is judged by validation, too
@@ -50,9 +50,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
             "weight": torch.from_numpy(svm.coef_[0].astype(np.float64)),
         }
         predict = linear_ranker.of(state, job.inputs, job.model_params)
-        found = _rankers.validation(job.samples("val"), predict)
-        job.log(0, f"val_ndcg10_c{c:g}", found)
-        if found > best:
-            best, kept = found, state
-    assert kept is not None  # noqa: S101 - some C was tried
-    return kept
+        validation_score = _rankers.validation(job.samples("val"), predict)
+        job.log(0, f"val_ndcg10_c{c:g}", validation_score)
+        if validation_score > best:
+            best, best_state = validation_score, state
+    assert best_state is not None  # noqa: S101 - some C was tried
+    return best_state

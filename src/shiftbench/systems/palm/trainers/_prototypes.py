@@ -32,39 +32,39 @@ class Prototypes(nn.Module):
         self.register_buffer("owners", torch.arange(classes * each) % classes)
 
     def owned(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return which prototypes are of each label's class, 0 or 1, float32 (n, r)."""
+        """Whether each prototype is of each label's class, 0 or 1, float32 (n, r)."""
         return (labels[:, None] == self.owners).float()
 
     def nearest(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the class of the nearest prototype, int64 (n,)."""
+        """The class of the nearest prototype, int64 (n,)."""
         return self.owners[(z @ self.points.T).argmax(1)]
 
 
 def assign(z: torch.Tensor, points: torch.Tensor, eps: float, rounds: int) -> torch.Tensor:
-    """Return the balanced assignments of all samples to all prototypes, (n, r), without gradient."""
+    """The balanced assignments of all samples to all prototypes, (n, r), without gradient."""
     return balanced(z.detach() @ points.detach().T, eps, rounds)
 
 
 def largest(weights: torch.Tensor, count: int) -> torch.Tensor:
-    """Return 1 where the `count` largest of each row are, else 0."""
+    """1 where the `count` largest of each row are, else 0."""
     places = weights.topk(min(count, weights.shape[1]), dim=1).indices
     return torch.zeros_like(weights).scatter(1, places, 1.0)
 
 
 def within_classes(weights: torch.Tensor, classes: int, count: int) -> torch.Tensor:
-    """Return the `count` largest of each row and class over their sum, else 0: rows sum to 1 over each class."""
+    """The `count` largest of each row and class over their sum, else 0: rows sum to 1 over each class."""
     by_class = weights.reshape(len(weights), -1, classes).transpose(1, 2).flatten(0, 1)
-    kept = shares(largest(by_class, count) * by_class)
-    return kept.reshape(len(weights), classes, -1).transpose(1, 2).reshape(weights.shape)
+    pruned = shares(largest(by_class, count) * by_class)
+    return pruned.reshape(len(weights), classes, -1).transpose(1, 2).reshape(weights.shape)
 
 
 def shares(weights: torch.Tensor, dim: int = 1) -> torch.Tensor:
-    """Return weights of at least 0 over their sum along `dim`; where they are all 0, zeros."""
+    """Weights of at least 0 over their sum along `dim`; where they are all 0, zeros."""
     return F.normalize(weights, p=1.0, dim=dim)
 
 
-def moved(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum: float) -> torch.Tensor:
-    """Return the points after one step of the moving average; the gradient flows into `z`.
+def average_step(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum: float) -> torch.Tensor:
+    """The points after one step of the moving average; the gradient flows into `z`.
 
     Args:
         points: of length 1, (r, d).
@@ -76,7 +76,7 @@ def moved(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum
 
 
 def balanced(similarity: torch.Tensor, eps: float, rounds: int) -> torch.Tensor:
-    """Return assignments float32 (n, r) whose rows sum to 1, without gradient.
+    """Assignments float32 (n, r) whose rows sum to 1, without gradient.
 
     Args:
         similarity: of n samples and r prototypes, (n, r).

@@ -7,7 +7,7 @@ arXiv:2203.04450, equations 5 to 7; deeplearning-wisc/cider (`train_cider.py`, `
 images, two views of each, 500 epochs, `lr` 0.5, `weight_decay` 1e-4, both scripts with `--cosine`, which is `schedule:
 joined_cosine` with `warmup: 0.02` (10 epochs; from 0.001 there, from 0 here). Scored by KNN on the encoder's features.
 
-| | net | `compactness` | `momentum` | K of KNN |
+| | model | `compactness` | `momentum` | K of KNN |
 | --- | --- | --- | --- | --- |
 | paper; script for CIFAR-10 | ResNet-18 | 2 | 0.95 | 100 |
 | script for CIFAR-100 (2 in the paper, changed after it "for better performance") | ResNet-34 | 1 | 0.5 | 300 |
@@ -17,8 +17,8 @@ All three codes leave `base_temperature` at 0.07, so that L_comp counts 10/7 tim
 factor: it is the default here, 0.1.
 
 Prototypes begin as the mean places of the classes' training images (in the port: of val) and follow sample after
-sample, each step normalised; the gradient of the dispersion reaches the net through the samples of the step. L_comp is
-the likelihood of the own prototype: `palm_mle` of `losses/prototypes.py` with one prototype for each class.
+sample, each step normalised; the gradient of the dispersion reaches the model through the samples of the step. L_comp
+is the likelihood of the own prototype: `palm_mle` of `losses/prototypes.py` with one prototype for each class.
 
 Differs: the rate changes with each step, there with each epoch; in their first epoch of warm-up it lies below 0 (epochs
 are counted from 0 where 1 is expected). Biases and norms are decayed where the optimiser has `decay_all`, as there.
@@ -60,23 +60,23 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch, its head a linear probe."""
-    net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
+    """The state dict after the last epoch, its head a linear probe."""
+    model = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
     centres = Prototypes(len(job.classes), 1, job.params["projection"])
-    net.add_module("prototypes", centres)
-    z, labels = _projected.places(job, net, "train")
+    model.add_module("prototypes", centres)
+    z, labels = _projected.places(job, model, "train")
     means = centres.owned(labels).T @ z
     centres.points.copy_(F.normalize(means, dim=1))
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        z = net(_views.augment(pairs, rng, job.params))
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        pairs = _loop.tensor(np.concatenate([batch, batch]), model)
+        z = model(_views.augment(pairs, rng, job.params))
         return step(centres, z, labels.repeat(2), job.params)
 
-    held = _loop.data(job, "val")
-    validate = lambda net: _projected.accuracy(net, centres.nearest, *held)  # noqa: E731
-    _loop.fit(job, net, loss, validate=validate)
-    return _projected.probed(job, net.inner, job.params["c"])
+    val_data = _loop.data(job, "val")
+    validate = lambda model: _projected.accuracy(model, centres.nearest, *val_data)  # noqa: E731
+    _loop.fit(job, model, loss, validate=validate)
+    return _projected.probed(job, model.inner, job.params["c"])
 
 
 def step(centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
@@ -97,15 +97,15 @@ def step(centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Map
 
 
 def followed(points: torch.Tensor, z: torch.Tensor, labels: torch.Tensor, momentum: float) -> torch.Tensor:
-    """Return the points after each sample in turn has moved that of its class; the gradient flows into `z`.
+    """The points after each sample in turn has moved that of its class; the gradient flows into `z`.
 
     The first samples of all classes move together, then the second ones, since classes do not meet.
     """
-    same = labels[:, None] == labels
-    turn = same.tril(-1).sum(1)
+    same_class = labels[:, None] == labels
+    turn = same_class.tril(-1).sum(1)
     for number in range(int(turn.max()) + 1):
         rows = (turn == number).nonzero()[:, 0]
-        own = labels[rows]
-        new = F.normalize(momentum * points[own] + (1 - momentum) * z[rows], dim=1)
-        points = points.index_put((own,), new)
+        classes = labels[rows]
+        new = F.normalize(momentum * points[classes] + (1 - momentum) * z[rows], dim=1)
+        points = points.index_put((classes,), new)
     return points

@@ -3,7 +3,7 @@
 Each step: two views of each image, at places z of length 1; balanced assignments to all prototypes, of which those to
 the own class count, and of these the `kept` largest; prototypes move to the samples that they were assigned; samples
 move to their prototypes (`palm_mle`); prototypes of one class move together and those of others apart, which
-reaches the net through the samples that have just moved them (`prototype_contrast`).
+reaches the model through the samples that have just moved them (`prototype_contrast`).
 
 Source: PALM, "Learning with Mixture of Prototypes for Out-of-Distribution Detection", ICLR 2024, arXiv 2402.02653;
 jeff024/PALM, `util/loss_functions.py`. CIFAR there: 500 epochs of batches of 512 images, `lr` 0.5, `warmup` 0.02 (10
@@ -60,25 +60,25 @@ FORMS = ("code", "paper")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch, its head a linear probe.
+    """The state dict after the last epoch, its head a linear probe.
 
     Raises:
         ParamsError: an option that is out of its range.
     """
     checked(job.params)
-    net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
+    model = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
     mixture = Prototypes(len(job.classes), job.params["prototypes"], job.params["projection"])
-    net.add_module("prototypes", mixture)
+    model.add_module("prototypes", mixture)
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        z = net(_views.augment(pairs, rng, job.params))
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        pairs = _loop.tensor(np.concatenate([batch, batch]), model)
+        z = model(_views.augment(pairs, rng, job.params))
         return step(mixture, z, labels.repeat(2), job.params)
 
-    held = _loop.data(job, "val")
-    validate = lambda net: _projected.accuracy(net, mixture.nearest, *held)  # noqa: E731
-    _loop.fit(job, net, loss, validate=validate)
-    return _projected.probed(job, net.inner, job.params["c"])
+    val_data = _loop.data(job, "val")
+    validate = lambda model: _projected.accuracy(model, mixture.nearest, *val_data)  # noqa: E731
+    _loop.fit(job, model, loss, validate=validate)
+    return _projected.probed(job, model.inner, job.params["c"])
 
 
 def step(mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
@@ -90,19 +90,19 @@ def step(mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Map
         labels: int64 (n,).
         params: options of PALM.
     """
-    owned, kept = mixture.owned(labels), params["kept"]
-    own = owned * _prototypes.assign(z, mixture.points, params["eps"], params["rounds"])
-    pruned = _prototypes.shares(_prototypes.largest(own, kept) * own)
+    owned, count = mixture.owned(labels), params["kept"]
+    assigned = owned * _prototypes.assign(z, mixture.points, params["eps"], params["rounds"])
+    pruned = _prototypes.shares(_prototypes.largest(assigned, count) * assigned)
     pull = _prototypes.shares(pruned, dim=0)
-    points = _prototypes.moved(mixture.points, z, pull, params["momentum"])
+    points = _prototypes.average_step(mixture.points, z, pull, params["momentum"])
     likelihood = palm_mle(
         z @ points.detach().T / params["temperature"], *weights(mixture, z, owned, pull, points, params)
     )
     mixture.points.copy_(points.detach())
     if not params["contrast"]:
         return likelihood
-    apart = prototype_contrast(points, mixture.owners, params["contrast_temperature"])
-    return likelihood + float(params["contrast"]) * apart
+    contrast = prototype_contrast(points, mixture.owners, params["contrast_temperature"])
+    return likelihood + float(params["contrast"]) * contrast
 
 
 def weights(
@@ -113,13 +113,13 @@ def weights(
     points: torch.Tensor,
     params: Mapping[str, Any],
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the assignments to the moved points, of the own class and (the paper's form) within each."""
-    again = _prototypes.assign(z, points, params["eps"], params["rounds"])
+    """The assignments to the moved points, of the own class and (the paper's form) within each."""
+    assignments = _prototypes.assign(z, points, params["eps"], params["rounds"])
     if params["form"] == "code":
-        kept = _prototypes.largest(pull, params["kept"])
-        return _prototypes.shares(kept * owned * again), None
-    every = _prototypes.within_classes(again, mixture.classes, params["kept"])
-    return owned * every, every
+        largest = _prototypes.largest(pull, params["kept"])
+        return _prototypes.shares(largest * owned * assignments), None
+    within_class = _prototypes.within_classes(assignments, mixture.classes, params["kept"])
+    return owned * within_class, within_class
 
 
 def checked(params: Mapping[str, Any]) -> None:

@@ -62,22 +62,22 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _prompts(split: str, number: int, params: dict[str, Any]) -> list[str]:
-    """Return the prompts of a split with a number of operations, in the order in which they are first drawn."""
+    """The prompts of a split with a number of operations, in the order in which they are first drawn."""
     rng = RandomStream(params["seed"], "chain_arithmetic", "prompts", f"{number}")
-    found: dict[str, None] = {}
+    prompts: dict[str, None] = {}
     for _ in range(TRIES * min(params["count"], 10 * len(OPERATIONS) ** number)):
         words = rng.raw(number + 1)
         steps = [OPERATIONS[int(word % len(OPERATIONS))] for word in words[1:]]
         prompt = " ".join([str(int(words[0] % 10)), *steps, "="])
         if split_of(prompt) == split:
-            found[prompt] = None
-        if len(found) == params["count"]:
+            prompts[prompt] = None
+        if len(prompts) == params["count"]:
             break
-    return list(found)
+    return list(prompts)
 
 
 def split_of(prompt: str) -> str:
-    """Return the one split that a prompt may be in."""
+    """The one split that a prompt may be in."""
     tenth = unit_hash("chain_arithmetic", prompt) * 10 >> 64
     return {0: "test", 1: "val"}.get(tenth, "train")
 
@@ -95,34 +95,34 @@ def _sample(split: str, prompt: str, params: dict[str, Any]) -> Sample:
 
 
 def running(start: str, steps: list[str]) -> list[str]:
-    """Return the value after each operation.
+    """The value after each operation.
 
     Example:
         >>> running("7", ["+4", "*3"])
         ['1', '3']
     """
-    found, value = [], int(start)
+    values, value = [], int(start)
     for step in steps:
         operand = int(step[1:])
         value = (value + operand if step[0] == "+" else value * operand) % 10
-        found.append(str(value))
-    return found
+        values.append(str(value))
+    return values
 
 
 def trace(values: list[str], rng: RandomStream) -> str:
-    """Return a trace that ends in the last of the values; takes 2 x MOST_FILLERS words for each, and one more."""
+    """A trace that ends in the last of the values; takes 2 x MOST_FILLERS words for each, and one more."""
     words = []
     for value in values:
         words.append(value)
-        more, which = rng.uniform(MOST_FILLERS), rng.uniform(MOST_FILLERS)
-        for at in range(MOST_FILLERS):
-            if more[at] >= FILL:
+        filler_draws, choice_draws = rng.uniform(MOST_FILLERS), rng.uniform(MOST_FILLERS)
+        for index in range(MOST_FILLERS):
+            if filler_draws[index] >= FILL:
                 break
-            words.append(FILLERS[int(which[at] * len(FILLERS))])
+            words.append(FILLERS[int(choice_draws[index] * len(FILLERS))])
     style = STYLES[int(rng.uniform() * len(STYLES))]
     return " ".join([*words, CLOSING, style, values[-1]])
 
 
 def vocabulary() -> list[str]:
-    """Return all words of prompts and traces."""
+    """All words of prompts and traces."""
     return [*map(str, range(10)), *OPERATIONS, "=", *FILLERS, CLOSING, *STYLES]

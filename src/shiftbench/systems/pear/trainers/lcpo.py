@@ -29,7 +29,7 @@ needs = _grpo.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last update."""
+    """The state dict after the last update."""
 
     def reward(rollout: Rollout) -> dict[str, NDArray[np.floating]]:
         return parts(rollout, grpo.correct(rollout), job.params)
@@ -38,14 +38,18 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def parts(rollout: Rollout, correct: NDArray[np.bool_], params: Mapping[str, Any]) -> dict[str, NDArray[np.floating]]:
-    """Return `reward` of each response, and what it is made of.
+    """`reward` of each response, and its terms.
 
     Args:
         rollout: n responses.
         correct: bool (n,), which are right.
         params: `score`, `format_score`, `target` and `gamma` (per token).
     """
-    lengths = np.array([len(one.entropies) for one in rollout.statistics])
-    off = np.abs(params["target"] - lengths).astype(np.float64)
-    earned = np.where(correct, params["score"], params["format_score"])
-    return {"reward": earned - params["gamma"] * off, "correct": correct.astype(np.float64), "off_target": off}
+    lengths = np.array([len(response.entropies) for response in rollout.statistics])
+    off_target = np.abs(params["target"] - lengths).astype(np.float64)
+    score = np.where(correct, params["score"], params["format_score"])
+    return {
+        "reward": score - params["gamma"] * off_target,
+        "correct": correct.astype(np.float64),
+        "off_target": off_target,
+    }

@@ -33,7 +33,7 @@ needs = _grpo.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last update."""
+    """The state dict after the last update."""
 
     def reward(rollout: Rollout) -> dict[str, NDArray[np.floating]]:
         return parts(rollout, grpo.correct(rollout), job.params)
@@ -42,24 +42,24 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def parts(rollout: Rollout, correct: NDArray[np.bool_], params: Mapping[str, Any]) -> dict[str, NDArray[np.floating]]:
-    """Return `reward` of each response, and what it is made of.
+    """`reward` of each response, and its terms.
 
     Args:
         rollout: n responses.
         correct: bool (n,), which are right.
         params: `alpha`, `score`, `format_score` and `clip_low` (None: no bound).
     """
-    phases = [phase_means(one.entropies, one.closing) for one in rollout.statistics]
+    phases = [phase_means(response.entropies, response.closing) for response in rollout.statistics]
     thinking, answer = np.array(phases, np.float64).reshape(-1, 2).T
     penalty = np.maximum(0, thinking - params["alpha"] * answer)
-    earned = np.minimum(1, params["score"] - penalty)
-    bounded = earned if params["clip_low"] is None else np.maximum(earned, params["clip_low"])
+    scores = np.minimum(1, params["score"] - penalty)
+    clipped = scores if params["clip_low"] is None else np.maximum(scores, params["clip_low"])
     return {
-        "reward": np.where(correct, bounded, params["format_score"]),
+        "reward": np.where(correct, clipped, params["format_score"]),
         "correct": correct.astype(np.float64),
         "thinking_entropy": thinking,
         "answer_entropy": answer,
         "penalty": penalty,
-        "negative": (earned[correct] < 0).astype(np.float64),
-        "closed": np.array([one.closing is not None for one in rollout.statistics], np.float64),
+        "negative": (scores[correct] < 0).astype(np.float64),
+        "closed": np.array([response.closing is not None for response in rollout.statistics], np.float64),
     }

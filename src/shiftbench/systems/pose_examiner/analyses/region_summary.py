@@ -1,4 +1,4 @@
-"""What searchers found, model by model: the summary of PoseExaminer.
+"""Summary of the searches of PoseExaminer, model by model.
 
     analyses:
       region_summary: {searches: {blazepose: [examiner, random_search], heatmap_net: [examiner]}, searchers: 10}
@@ -45,7 +45,7 @@ SUCCESSFUL = "successful"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what the searchers found."""
+    """The checkpoints of the searchers."""
     return [
         refs.checkpoint(params["dataset"], model, trainer, number)
         for model, trainers in params["searches"].items()
@@ -57,48 +57,48 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the summary of each searcher."""
     for ref in needs(job.params):
-        found = safetensors.numpy.load_file(job.inputs[ref])
-        yield from of_searcher(found, ref.name, job.params)
+        search = safetensors.numpy.load_file(job.inputs[ref])
+        yield from of_searcher(search, ref.name, job.params)
 
 
-def of_searcher(found: Tensors, name: str, params: Mapping[str, Any]) -> Iterator[Observation]:
+def of_searcher(search: Tensors, name: str, params: Mapping[str, Any]) -> Iterator[Observation]:
     """Yield the summary of what one searcher found.
 
     Args:
-        found: tensors of `trainers/_pose_search.py`.
+        search: tensors of `trainers/_pose_search.py`.
         name: of its weights.
         params: `threshold`, `size`, and `dataset`, which rows are of.
     """
-    size = float(np.linalg.norm(found["high"] - found["low"]))
-    centre, first, second, missed = found["found"].tolist()
+    size = float(np.linalg.norm(search["high"] - search["low"]))
+    centre, first, second, missed = search["found"].tolist()
     success = size > params["size"]
-    of_all = {
+    summary = {
         "centre_error": centre,
         "success": float(success),
         "region_size": size,
         "evaluations": first + second,
-        "missed": missed / len(found["errors"]),
+        "missed": missed / len(search["errors"]),
     }
 
-    def one(metric: str, value: float, key: str = "searcher", group: str | None = None) -> Observation:
+    def observation(metric: str, value: float, key: str = "searcher", group: str | None = None) -> Observation:
         return Observation(metric, key, float(value), name, params["dataset"], group=group)
 
-    yield from (one(metric, value) for metric, value in of_all.items())
+    yield from (observation(metric, value) for metric, value in summary.items())
     for metric in ("errors", "prior_errors"):
-        for number, error in enumerate(found[metric]):
-            yield one(f"{NAMES[metric]}", error, f"{name}/{number:06d}")
+        for number, error in enumerate(search[metric]):
+            yield observation(f"{NAMES[metric]}", error, f"{name}/{number:06d}")
     if not success:
         return
-    errors = found["errors"]
+    errors = search["errors"]
     for metric, value in (
         *(("region_size", size), ("error_min", errors.min())),
         *(("error_median", np.median(errors)), ("error_max", errors.max())),
     ):
-        yield one(metric, value, group=SUCCESSFUL)
+        yield observation(metric, value, group=SUCCESSFUL)
     for number, error in enumerate(errors):
         key = f"{name}/{number:06d}"
-        yield one("region_error", error, key, SUCCESSFUL)
-        yield one("easy_share", error < params["threshold"], key, SUCCESSFUL)
+        yield observation("region_error", error, key, SUCCESSFUL)
+        yield observation("easy_share", error < params["threshold"], key, SUCCESSFUL)
 
 
 NAMES = {"errors": "region_error", "prior_errors": "prior_error"}

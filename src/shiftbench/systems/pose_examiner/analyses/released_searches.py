@@ -1,4 +1,4 @@
-"""What the official code of PoseExaminer writes, read: searches of a model, and its tests on 3DPW and on failures.
+"""Results of the official code of PoseExaminer: searches of a model, and its tests on 3DPW and on failures.
 
     analyses:
       released_searches: {path: /data/poseexaminer, runs: [run_0, run_1, run_2]}
@@ -56,12 +56,12 @@ Results = dict[tuple[str, str, str], float]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the folder is the user's, and pinned by its sha256."""
+    """No inputs: the folder is the user's, and pinned by its sha256."""
     return []
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield what the files say.
+    """Yield the numbers of the files.
 
     Raises:
         DataError: a file is missing, or a line is not as the official code writes it.
@@ -78,7 +78,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def _searchers(exps: Path, prior: Path | None, model: str, seeds: Iterator[int], size: float) -> Iterator[Observation]:
     numbers = sorted(
-        int(found.parent.name.split("_")[1]) for found in exps.glob("Proc_*_evaluation/evaluation_error.txt")
+        int(results.parent.name.split("_")[1]) for results in exps.glob("Proc_*_evaluation/evaluation_error.txt")
     )
     if not numbers:
         raise DataError(
@@ -88,43 +88,43 @@ def _searchers(exps: Path, prior: Path | None, model: str, seeds: Iterator[int],
     for number in numbers:
         seed = next(seeds)
         name = f"{DATASET}/{model}-examiner-s{seed}"
-        found = evaluation(exps / f"Proc_{number}_evaluation/evaluation_error.txt")
+        results = evaluation(exps / f"Proc_{number}_evaluation/evaluation_error.txt")
         first = first_phase(exps / f"Proc_{number}_training/training_loss.txt")
-        success = found["NormGap"] > size
+        success = results["NormGap"] > size
         values = {
-            "region_error": found[f"{REAL} mean)"],
+            "region_error": results[f"{REAL} mean)"],
             "centre_error": first[f"{REAL})"],
-            "region_size": found["NormGap"],
+            "region_size": results["NormGap"],
             "success": float(success),
         }
         if prior:
-            random = evaluation(prior / f"Proc_{number}_evaluation/evaluation_error.txt")
-            values["prior_error"] = random[f"{REAL} mean)"]
+            prior_results = evaluation(prior / f"Proc_{number}_evaluation/evaluation_error.txt")
+            values["prior_error"] = prior_results[f"{REAL} mean)"]
         for metric, value in values.items():
             yield Observation(metric, "searcher", value, name, DATASET)
         if success:
-            yield from _successful(found, name)
-            own = f"{DATASET}/{model}-pretrained-s0"
-            mean = found[f"{REAL} mean)"]
-            yield Observation("region_error_of", f"{seed + 1:03d}", mean, own, DATASET)
+            yield from _successful(results, name)
+            model_name = f"{DATASET}/{model}-pretrained-s0"
+            mean = results[f"{REAL} mean)"]
+            yield Observation("region_error_of", f"{seed + 1:03d}", mean, model_name, DATASET)
 
 
-def _successful(found: Numbers, name: str) -> Iterator[Observation]:
+def _successful(results: Numbers, name: str) -> Iterator[Observation]:
     values = {
-        **{f"error_{one}": found[f"{REAL} {one})"] for one in ("min", "max", "median")},
-        "region_error": found[f"{REAL} mean)"],
-        "region_size": found["NormGap"],
-        "easy_share": found[EASY],
+        **{f"error_{statistic}": results[f"{REAL} {statistic})"] for statistic in ("min", "max", "median")},
+        "region_error": results[f"{REAL} mean)"],
+        "region_size": results["NormGap"],
+        "easy_share": results[EASY],
     }
     for metric, value in values.items():
         yield Observation(metric, "searcher", value, name, DATASET, group="successful")
 
 
 def numbers_of(line: str) -> Numbers:
-    """Return the numbers of a line as the official code writes it, ` ### NAME [NUMBER] / NAME [NUMBER]`, by name."""
-    found = re.findall(r"(?:###|/) *([^\[\]/]+?) *\[ *([^\[\]]+?) *\]", line)
+    """The numbers of a line as the official code writes it, ` ### NAME [NUMBER] / NAME [NUMBER]`, by name."""
+    pairs = re.findall(r"(?:###|/) *([^\[\]/]+?) *\[ *([^\[\]]+?) *\]", line)
     numbers = {}
-    for name, value in found:
+    for name, value in pairs:
         try:
             numbers[name] = float(value)
         except ValueError:
@@ -139,21 +139,21 @@ def _lines(file: Path) -> list[Numbers]:
 
 
 def evaluation(file: Path) -> Numbers:
-    """Return what the first line of an evaluation says, as `test_final.py` reads it.
+    """Numbers of the first line of an evaluation, as `test_final.py` reads it.
 
     Raises:
         DataError: there is none, or a number is missing.
     """
     first = next(iter(_lines(file)), {})
-    wanted = {"NormGap", EASY, *(f"{REAL} {one})" for one in ("mean", "min", "max", "median"))}
-    if wanted - set(first):
-        lacking = ", ".join(sorted(wanted - set(first)))
-        raise DataError(f"{file}: the first line says nothing of {lacking}")
+    expected = {"NormGap", EASY, *(f"{REAL} {statistic})" for statistic in ("mean", "min", "max", "median"))}
+    if expected - set(first):
+        missing = ", ".join(sorted(expected - set(first)))
+        raise DataError(f"{file}: the first line says nothing of {missing}")
     return first
 
 
 def first_phase(file: Path) -> Numbers:
-    """Return what the last line of the first phase says: only those of the second tell of the inverse of VPoser.
+    """Numbers of the last line of the first phase: only lines of the second phase give the inverse of VPoser.
 
     Raises:
         DataError: there is no such line.
@@ -166,48 +166,48 @@ def first_phase(file: Path) -> Numbers:
 
 def _results(runs: Sequence[Path], checkpoints: Mapping[str, str]) -> Iterator[Observation]:
     """Yield the tests of all runs; those of the original model stand for each run."""
-    each = [tests(run / "evaluation_results.txt", checkpoints) for run in runs]
-    original = {key: value for found in each for key, value in found.items() if key[0].endswith(ORIGINAL)}
-    for seed, found in enumerate(each):
-        for (weights, metric, dataset), value in {**found, **original}.items():
+    results = [tests(run / "evaluation_results.txt", checkpoints) for run in runs]
+    original = {key: value for result in results for key, value in result.items() if key[0].endswith(ORIGINAL)}
+    for seed, result in enumerate(results):
+        for (weights, metric, dataset), value in {**result, **original}.items():
             yield Observation(metric, "all", value, f"{DATASET}/{weights}-s{seed}", dataset)
 
 
 def tests(file: Path, checkpoints: Mapping[str, str]) -> Results:
-    """Return what `evaluation_results.txt` says of each checkpoint and test.
+    """Results of each checkpoint and test in `evaluation_results.txt`.
 
     Raises:
         DataError: the file is missing, or names a checkpoint or a test that is not known.
     """
     if not file.is_file():
         raise DataError(f"{file} does not exist; tools/test.py of PoseExaminer writes it")
-    found: Results = {}
+    results: Results = {}
     weights = dataset = ""
     for number, line in enumerate(file.read_text().splitlines(), 1):
         where = f"{file}, line {number}"
-        tested = re.match(r"#+ Now testing checkpoints : \[ *(\S+) *\]", line)
-        named = re.match(r"-+ \[ *(\S+) *\] -+", line)
+        checkpoint_line = re.match(r"#+ Now testing checkpoints : \[ *(\S+) *\]", line)
+        dataset_line = re.match(r"-+ \[ *(\S+) *\] -+", line)
         value = re.match(r"(\S+) : ([0-9.]+)\s*$", line)
-        if tested:
-            weights = _checkpoint(Path(tested[1]).stem, checkpoints, where)
-        elif named:
-            dataset = _known(named[1].rpartition("-")[2], TESTS, "tests", where)
+        if checkpoint_line:
+            weights = _checkpoint(Path(checkpoint_line[1]).stem, checkpoints, where)
+        elif dataset_line:
+            dataset = _checked_name(dataset_line[1].rpartition("-")[2], TESTS, "tests", where)
         elif value and value[1] in MEASURES:
             if not (weights and dataset):
                 raise DataError(f"{where}: a result before the checkpoint and the test are named")
-            found[weights, MEASURES[value[1]], dataset] = float(value[2])
-    return found
+            results[weights, MEASURES[value[1]], dataset] = float(value[2])
+    return results
 
 
 def _checkpoint(stem: str, checkpoints: Mapping[str, str], where: str) -> str:
-    trained = ROUND.fullmatch(stem)
-    if trained and int(trained[1]):
-        return f"pare-failures_{int(trained[1])}"
+    adversarial_round = ROUND.fullmatch(stem)
+    if adversarial_round and int(adversarial_round[1]):
+        return f"pare-failures_{int(adversarial_round[1])}"
     known = {**checkpoints, "adv_loop_0": f"pare{ORIGINAL}"}  # train.sh copies the original there
-    return _known(stem, known, "checkpoints", where)
+    return _checked_name(stem, known, "checkpoints", where)
 
 
-def _known(name: str, known: Mapping[str, str], what: str, where: str) -> str:
-    if name not in known:
-        raise DataError(f"{where}: {name!r} is none of the {what} that are known: {', '.join(known)}")
-    return known[name]
+def _checked_name(name: str, allowed: Mapping[str, str], kind: str, where: str) -> str:
+    if name not in allowed:
+        raise DataError(f"{where}: {name!r} is none of the {kind} that are known: {', '.join(allowed)}")
+    return allowed[name]

@@ -43,13 +43,13 @@ WHITE = 255
 
 @cache
 def prior() -> tuple[Floats, Floats]:
-    """Return the mean pose (16,) and the axes (16, 16), one a row, in radians."""
-    kept = json.loads(Path(__file__).with_name(ASSETS[0]).read_text())
-    return np.array(kept["mean"]) * DEGREE, np.array(kept["axes"]) * DEGREE
+    """The mean pose (16,) and the axes (16, 16), one a row, in radians."""
+    asset = json.loads(Path(__file__).with_name(ASSETS[0]).read_text())
+    return np.array(asset["mean"]) * DEGREE, np.array(asset["axes"]) * DEGREE
 
 
 def decode(latent: Floats) -> Floats:
-    """Return the pose of a latent (16,), float64 (16,), within the joints' limits."""
+    """The pose of a latent (16,), float64 (16,), within the joints' limits."""
     mean, axes = prior()
     pose = mean.copy()
     for value, axis in zip(latent, axes, strict=True):  # single operations: the same on every CPU
@@ -58,39 +58,39 @@ def decode(latent: Floats) -> Floats:
 
 
 def encode(poses: Floats) -> Floats:
-    """Return the latents of poses (n, 16), float64 (n, 16)."""
+    """The latents of poses (n, 16), float64 (n, 16)."""
     mean, axes = prior()
-    found: Floats = np.linalg.solve(axes.T, (poses - mean).T).T  # type: ignore[assignment]
-    return found
+    latents: Floats = np.linalg.solve(axes.T, (poses - mean).T).T  # type: ignore[assignment]
+    return latents
 
 
 def plausible(poses: Floats) -> NDArray[np.bool_]:
-    """Return which of poses (n, 16) the prior accepts."""
-    accepted: NDArray[np.bool_] = (np.abs(encode(poses)) > BOUND).sum(axis=1) <= BEYOND
-    return accepted
+    """Whether the prior accepts each of poses (n, 16)."""
+    mask: NDArray[np.bool_] = (np.abs(encode(poses)) > BOUND).sum(axis=1) <= BEYOND
+    return mask
 
 
 def from_prior(words: RandomStream) -> Floats:
-    """Return a random pose of the prior, its latent brought to |2|."""
+    """A random pose of the prior, its latent brought to |2|."""
     return decode(np.clip(words.normal(DIMS).astype(np.float64), -BOUND, BOUND))
 
 
 def body(pose: Floats, **appearance: Any) -> _bodies.Body:
-    """Return the body of a pose."""
+    """The body of a pose."""
     degrees = np.clip(pose, LOW, HIGH) / DEGREE
     return _bodies.Body(dict(zip(_bodies.ANGLES, degrees.tolist(), strict=True)), **appearance)
 
 
 def plain(key: str, pose: Floats, size: tuple[int, int], share: float) -> Sample:
-    """Return the picture (h, w) of a pose on white, as the search sees it."""
-    one = body(pose)
+    """The picture (h, w) of a pose on white, as the search sees it."""
+    figure = body(pose)
     ground = np.full((*size, 3), WHITE, dtype=np.uint8)
-    made = _bodies.render(one, _bodies.fitted(one, *size, share), ground)
-    return Sample(key, {"image": made.image, "poses": [made.pose]})
+    rendered = _bodies.render(figure, _bodies.fitted(figure, *size, share), ground)
+    return Sample(key, {"image": rendered.image, "poses": [rendered.pose]})
 
 
 def on_photo(key: str, pose: Floats, split: str, sources: dict[str, Path], params: dict[str, Any]) -> Sample:
-    """Return the picture of a pose on a piece of a photo, in random colours, turned a little.
+    """The picture of a pose on a piece of a photo, in random colours, turned a little.
 
     Args:
         key: of the sample, which decides what is drawn.

@@ -58,11 +58,11 @@ NARROW, WIDER = 0.08, 0.2
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what the searchers found."""
+    """The checkpoints of the searchers."""
     if not params["trainer"]:
         return []
-    named = params["of"], params["model"], params["trainer"]
-    return [refs.checkpoint(*named, seed) for seed in params["searchers"]]
+    model = params["of"], params["model"], params["trainer"]
+    return [refs.checkpoint(*model, seed) for seed in params["searchers"]]
 
 
 def samples(
@@ -75,25 +75,25 @@ def samples(
     """
     capsule_bodies.check(params)
     name = params.get("name", "failure_regions")
-    found = {int(ref.name.rpartition("-s")[2]): inputs[ref] for ref in needs(params)}
+    regions = {int(ref.name.rpartition("-s")[2]): inputs[ref] for ref in needs(params)}
     for searcher in sorted(params["searchers"]):
         words = RandomStream(0, "poses", "failure_regions", f"{name}/{split}/{searcher}")
-        poses = _poses(words, params[split], found.get(searcher), params)
+        poses = _poses(words, params[split], regions.get(searcher), params)
         for number, pose in enumerate(poses):
             key = f"{name}/{split}/{searcher:03d}_{number:06d}"
-            made = _picture(key, pose, split, sources, params)
-            yield made.with_field("meta", _meta(searcher, pose))
+            picture = _picture(key, pose, split, sources, params)
+            yield picture.with_field("meta", _meta(searcher, pose))
 
 
-def _poses(words: RandomStream, count: int, found: Path | None, params: Mapping[str, Any]) -> NDArray[np.float64]:
-    if found is None:
+def _poses(words: RandomStream, count: int, region_file: Path | None, params: Mapping[str, Any]) -> NDArray[np.float64]:
+    if region_file is None:
         return np.array([_examined.from_prior(words) for _ in range(count)])
     limits = Limits(_examined.LOW, _examined.HIGH)
-    kept = safetensors.numpy.load_file(found)
+    search = safetensors.numpy.load_file(region_file)
     if params["worst"]:
-        worst: NDArray[np.float64] = kept["samples"][[int(kept["errors"].argmax())]]
+        worst: NDArray[np.float64] = search["samples"][[int(search["errors"].argmax())]]
         return worst
-    region = Region(kept["centre"], kept["low"], kept["high"])
+    region = Region(search["centre"], search["low"], search["high"])
     if params["widen"] and (region.high - region.low).mean() < NARROW:
         region = region.widened(WIDER, limits)
     return region.drawn(words, count)
@@ -108,6 +108,6 @@ def _picture(
 
 
 def _meta(searcher: int, pose: NDArray[np.float64]) -> dict[str, Any]:
-    named = f"searcher_{searcher:03d}"
+    cluster = f"searcher_{searcher:03d}"
     degrees = [round(float(angle), 3) for angle in pose / _examined.DEGREE]
-    return {"group": None, "cluster": named, "angles": degrees}
+    return {"group": None, "cluster": cluster, "angles": degrees}

@@ -1,4 +1,4 @@
-"""A small top-down pose net in the manner of SimpleBaseline: convolutions down, deconvolutions up to heatmaps.
+"""A small top-down pose model in the manner of SimpleBaseline: convolutions down, deconvolutions up to heatmaps.
 
 An input of `height_px` x `width_px` pixels goes through a stem at half the size and three residual stages, each half
 as large as the one before, of widths w, 2w, 4w and 8w; two deconvolutions of 4x4 at stride 2 bring it up again, to
@@ -37,7 +37,7 @@ DOWN = 16
 
 
 def names(params: Mapping[str, Any]) -> Sequence[str]:
-    """Return the joints."""
+    """The joints."""
     return COCO_17
 
 
@@ -58,45 +58,45 @@ class HeatmapNet(nn.Module):
         self.last = nn.Conv2d(2 * w, joints, 1)
 
     def heatmaps(self, images: torch.Tensor) -> torch.Tensor:
-        """Return heatmaps (n, K, H/4, W/4) of images (n, 3, H, W), uint8 or float of 0 to 255."""
+        """Heatmaps (n, K, H/4, W/4) of images (n, 3, H, W), uint8 or float of 0 to 255."""
         maps: torch.Tensor = self.last(self.up(self.down(self.stem(images.float() / 127.5 - 1))))
         return maps
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the heatmaps."""
+        """Output (n, outputs, h / 2, w / 2), rounded up."""
         return self.heatmaps(images)
 
 
 class Block(nn.Module):
     """Two normalised 3x3 convolutions, the first at stride 2, beside a 1x1 one."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            *_convolved(before, after, 2), nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after)
+            *_convolved(inputs, outputs, 2), nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
         )
-        self.beside = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
+        self.beside = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (n, after, h / 2, w / 2), rounded up."""
+        """Output (n, outputs, h / 2, w / 2), rounded up."""
         return torch.relu(self.main(x) + self.beside(x))
 
 
-def _convolved(before: int, after: int, stride: int) -> list[nn.Module]:
-    return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+def _convolved(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-def _doubled(before: int, after: int) -> list[nn.Module]:
-    return [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+def _doubled(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 def build(params: Mapping[str, Any], classes: int) -> HeatmapNet:
-    """Return the net, untrained."""
+    """The untrained model."""
     return HeatmapNet(params, classes)
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor around a net."""
+    """The predictor of a model."""
     return _heatmaps.PosePredictor(net, model, params, device, precision)

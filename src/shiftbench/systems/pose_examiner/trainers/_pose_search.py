@@ -19,7 +19,7 @@ shell, the faces moved, the size.
 
 Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer,
 `train_advTesting.py`, `test_advTesting.py`). Differs: errors in torsos of joints in the picture in both phases (there
-pixels, then millimetres in space); the pose of the mean is the centre (the code draws the centre anew in each
+pixels, then millimetres in space); the pose of the mean is the centre (the code draws the centre again in each
 iteration); the searcher that ends below the threshold is given up whenever it ends (the code: after more than 100
 points).
 """
@@ -73,8 +73,8 @@ PRIOR = _regions.Prior(LIMITS, _examined.plausible)
 BATCH = 20
 
 
-def tested(params: Mapping[str, Any]) -> Ref:
-    """Return the weights that are tested.
+def tested_checkpoint(params: Mapping[str, Any]) -> Ref:
+    """The checkpoint that is tested.
 
     Raises:
         ParamsError: `tested` does not name the trainer of the model's weights.
@@ -88,73 +88,73 @@ def tested(params: Mapping[str, Any]) -> Ref:
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights that are tested."""
-    return [tested(params)]
+    """The checkpoint that is tested."""
+    return [tested_checkpoint(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return what one searcher found."""
+    """Result of one searcher: its latent, region, and errors."""
     model, params = Tested(job), job.params
     words = RandomStream(job.seed, "pose_search", job.dataset, "points")
-    one = _searchers.searcher(params["searcher"], _examined.DIMS, words, _examined.BOUND)
-    looked = _searchers.search(
-        one,
+    searcher = _searchers.searcher(params["searcher"], _examined.DIMS, words, _examined.BOUND)
+    point_errors = _searchers.search(
+        searcher,
         lambda latent: float(model.errors(_examined.decode(latent)[None])[0]),
         params["points"],
         lambda errors: params["searcher"] == "reinforce" and enough(errors, params),
     )
-    latent = one.found()
+    latent = searcher.found()
     region = _regions.Region.around(_examined.decode(latent), params["half"], LIMITS)
     centre = float(model.errors(region.centre[None])[0])
     steps: list[_regions.Step] = []
     if centre >= params["threshold"]:
         words = RandomStream(job.seed, "pose_search", job.dataset, "region")
         region, steps = _regions.grow(region, model.errors, PRIOR, growth(params), centre, words)
-    _log(job, looked, steps)
-    evaluations = (len(looked), len(steps) * min(params["faces"], 2 * _examined.DIMS) * params["poses"])
+    _log(job, point_errors, steps)
+    evaluations = (len(point_errors), len(steps) * min(params["faces"], 2 * _examined.DIMS) * params["poses"])
     return {
         "latent": torch.from_numpy(latent),
         "centre": torch.from_numpy(region.centre),
         "low": torch.from_numpy(region.low),
         "high": torch.from_numpy(region.high),
-        **measured(job, model, region, (centre, *evaluations)),
+        **sampled_errors(job, model, region, (centre, *evaluations)),
     }
 
 
 def enough(errors: Sequence[float], params: Mapping[str, Any]) -> bool:
-    """Tell whether the first phase may end."""
+    """Whether the first phase may end."""
     last = errors[-params["recent"] :]
     return len(errors) > AT_LEAST and min(last) > params["threshold"] + params["margin"]
 
 
 def growth(params: Mapping[str, Any]) -> _regions.Growth:
-    """Return the constants of the second phase."""
+    """The constants of the second phase."""
     width = _regions.Width(params["slow"], params["fast"])
-    named = {name: params[name] for name in ("threshold", "iterations", "redraw", "faces", "poses")}
-    return _regions.Growth(width=width, **named)
+    constants = {name: params[name] for name in ("threshold", "iterations", "redraw", "faces", "poses")}
+    return _regions.Growth(width=width, **constants)
 
 
-def measured(
-    job: TrainJob, model: Tested, region: _regions.Region, found: tuple[float, int, int]
+def sampled_errors(
+    job: TrainJob, model: Tested, region: _regions.Region, centre_and_counts: tuple[float, int, int]
 ) -> dict[str, torch.Tensor]:
-    """Return poses of the region and their errors, and those of as many poses of the prior."""
+    """Poses of the region and their errors, and those of as many poses of the prior."""
     count = job.params["samples"]
     words = RandomStream(job.seed, "pose_search", job.dataset, "samples")
     samples = region.drawn(words, count)
     words = RandomStream(job.seed, "pose_search", job.dataset, "prior")
     prior = np.array([_examined.from_prior(words) for _ in range(count)])
     errors = model.errors(samples)
-    missed = float(model.missed)
+    missed_count = float(model.missed)
     return {
         "samples": torch.from_numpy(samples),
         "errors": torch.from_numpy(errors),
         "prior_errors": torch.from_numpy(model.errors(prior)),
-        "found": torch.tensor([*found, missed], dtype=torch.float64),
+        "found": torch.tensor([*centre_and_counts, missed_count], dtype=torch.float64),
     }
 
 
-def _log(job: TrainJob, looked: Sequence[float], steps: Sequence[_regions.Step]) -> None:
-    for number, error in enumerate(looked):
+def _log(job: TrainJob, errors: Sequence[float], steps: Sequence[_regions.Step]) -> None:
+    for number, error in enumerate(errors):
         job.log(number, "point_error", error)
     for number, step in enumerate(steps):
         for name, value in step._asdict().items():
@@ -179,15 +179,15 @@ class Tested:
         self._share, self.missed = job.params["share"], 0
 
     def errors(self, poses: Floats) -> Floats:
-        """Return the error of the model at each of poses (n, 16), float64 (n,)."""
-        found: list[float] = []
+        """The error of the model at each of poses (n, 16), float64 (n,)."""
+        limb_means: list[float] = []
         self.missed = 0
-        for at in range(0, len(poses), BATCH):
+        for start in range(0, len(poses), BATCH):
             samples = [
                 _examined.plain(f"pose/{number:06d}", pose, self._size, self._share)
-                for number, pose in enumerate(poses[at : at + BATCH])
+                for number, pose in enumerate(poses[start : start + BATCH])
             ]
             rows = keypoints.rows(samples, self._predict(samples), self._space, "full")
-            found += [own[0] / 1e9 for own in rows["limb_errors_e9"].to_pylist()]
-            self.missed += sum(own[0] for own in rows["missed"].to_pylist())
-        return np.array(found)
+            limb_means += [limb_errors[0] / 1e9 for limb_errors in rows["limb_errors_e9"].to_pylist()]
+            self.missed += sum(limb_errors[0] for limb_errors in rows["missed"].to_pylist())
+        return np.array(limb_means)

@@ -2,7 +2,7 @@
 
     linear_separability   a classifier is fitted on half of the ID and OOD test images: ID is one class, each OOD class
                           another; the share of right answers on the other half
-    probe_margin          p1 - p2, the two largest probabilities that the net under test gives an OOD image
+    probe_margin          p1 - p2, the two largest probabilities that the model under test gives an OOD image
 
 Source: the question of PT-OOD, "Can Pre-trained Networks Detect Familiar Out-of-Distribution Data?", 2023
 (https://arxiv.org/abs/2310.00847), section on linear separability; both definitions are ours, since the paper's are not
@@ -33,7 +33,7 @@ BATCH = 256
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, and the ID and OOD shards."""
+    """The checkpoints, and the ID and OOD shards."""
     return [*(Ref("checkpoints", name) for name in params["checkpoints"]), *_sets(params)]
 
 
@@ -47,26 +47,26 @@ def _ood(params: Mapping[str, Any]) -> str:
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both numbers of each image that they are of, for all weights."""
-    known, other = (job.folder(ref) for ref in _sets(job.params))
-    told = {s.key: 1 + int(s.fields["label"]) for s in shards.read(other, ["label"])}
-    keys = [*(s.key for s in shards.read(known, ["label"])), *told]
-    labels = np.array([told.get(key, 0) for key in keys])
-    fits = np.array([splits.unit("separability", key) < 0.5 for key in keys])
-    named = job.params["named"] or _ood(job.params)
+    id_folder, ood_folder = (job.folder(ref) for ref in _sets(job.params))
+    ood_labels = {s.key: 1 + int(s.fields["label"]) for s in shards.read(ood_folder, ["label"])}
+    keys = [*(s.key for s in shards.read(id_folder, ["label"])), *ood_labels]
+    labels = np.array([ood_labels.get(key, 0) for key in keys])
+    is_training = np.array([splits.unit("separability", key) < 0.5 for key in keys])
+    dataset = job.params["named"] or _ood(job.params)
     for name in job.params["checkpoints"]:
-        images = itertools.chain(shards.read(known), shards.read(other))
-        features, logits = _seen(job.predictor(Ref("checkpoints", name)), images)
-        found = {
-            "linear_separability": (~fits, separated(features, labels, fits, job.params["c"])),
+        images = itertools.chain(shards.read(id_folder), shards.read(ood_folder))
+        features, logits = _features_and_logits(job.predictor(Ref("checkpoints", name)), images)
+        metrics = {
+            "linear_separability": (~is_training, separated(features, labels, is_training, job.params["c"])),
             "probe_margin": (labels > 0, margins(logits[labels > 0])),
         }
-        for metric, (of, values) in found.items():
-            for at, value in zip(np.flatnonzero(of), values, strict=True):
-                yield Observation(metric, keys[at], float(value), name, named, job.params["split"])
+        for metric, (mask, values) in metrics.items():
+            for position, value in zip(np.flatnonzero(mask), values, strict=True):
+                yield Observation(metric, keys[position], float(value), name, dataset, job.params["split"])
 
 
 def separated(features: Floats, labels: NDArray[np.int64], fits: NDArray[np.bool_], c: float) -> NDArray[np.bool_]:
-    """Return which answers are right on the half that was not fitted on.
+    """Whether each answer is right on the half that was not fitted on.
 
     Args:
         features: (n, d).
@@ -82,15 +82,15 @@ def separated(features: Floats, labels: NDArray[np.int64], fits: NDArray[np.bool
 
 
 def margins(logits: Floats) -> Floats:
-    """Return the largest probability minus the second, (n,)."""
+    """The largest probability minus the second, (n,)."""
     ordered = np.sort(softmax(logits, axis=1), axis=1)
-    found: Floats = ordered[:, -1] - ordered[:, -2]
-    return found
+    gaps: Floats = ordered[:, -1] - ordered[:, -2]
+    return gaps
 
 
-def _seen(net: Any, samples: Iterable[Sample]) -> tuple[Floats, Floats]:
-    """Return features (n, d) and logits (n, C) of images that are read a batch at a time."""
-    parts = [net(batch) for batch in batching.batches(samples, BATCH)]
+def _features_and_logits(predictor: Any, samples: Iterable[Sample]) -> tuple[Floats, Floats]:
+    """Features (n, d) and logits (n, C) of images that are read a batch at a time."""
+    parts = [predictor(batch) for batch in batching.batches(samples, BATCH)]
     features, logits = (
         np.concatenate([part[name] for part in parts]).astype(np.float64) for name in ("features", "logits")
     )

@@ -1,4 +1,4 @@
-"""Which synsets are familiar OOD, and which are not: chosen by WordNet, so that no class is an ID class in other words.
+"""Choice of familiar and of unseen OOD synsets by WordNet, so that no class is an ID class in other words.
 
     familiar    a hundred of ImageNet-1k's thousand, none of them above or below a class of an ID set in WordNet
     unseen      for each of these the nearest synset of ImageNet-21k that is neither one of the thousand, nor above or
@@ -35,33 +35,35 @@ LISTED = "imagenet21k_miil_w21_synsets.txt"
 
 
 def read(part: str) -> tuple[str, ...]:
-    """Return the synsets of a part, in the order of its labels."""
+    """The synsets of a part, in the order of its labels."""
     return tuple(_file(part).read_text("ascii").split())
 
 
 def of_names(nouns: Nouns) -> list[str]:
-    """Return every sense of every ID class."""
-    names = {OTHER_WORDS.get(name, name) for of in ID_NAMES.values() for name in of}
+    """All senses of every ID class."""
+    names = {OTHER_WORDS.get(name, name) for names_of_class in ID_NAMES.values() for name in names_of_class}
     return sorted({sense for name in names for sense in nouns.senses(name)})
 
 
 def familiar(nouns: Nouns, thousand: Sequence[str], known: Sequence[str], count: int) -> list[str]:
-    """Return `count` of the thousand that no known synset is related to, in ascending order."""
+    """`count` of the thousand that no known synset is related to, in ascending order."""
     free = [synset for synset in thousand if not nouns.related(synset, known)]
     return sorted(sorted(free, key=_lot)[:count])
 
 
-def nearest(nouns: Nouns, of: Sequence[str], among: Sequence[str]) -> list[str]:
-    """Return for each synset the nearest of `among` that is not taken yet; of equally near ones the first by lot."""
-    left, found = sorted(among, key=_lot), []
-    for synset in of:
-        found.append(min(left, key=lambda other: nouns.distance(synset, other)))
-        left.remove(found[-1])
-    return found
+def nearest(nouns: Nouns, synsets: Sequence[str], candidates: Sequence[str]) -> list[str]:
+    """The nearest of `candidates` to each synset that is not taken yet; of equally near ones the first by lot."""
+    remaining, neighbours = sorted(candidates, key=_lot), []
+    for synset in synsets:
+        neighbours.append(min(remaining, key=lambda other: nouns.distance(synset, other)))
+        remaining.remove(neighbours[-1])
+    return neighbours
 
 
-def chosen(nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: int = COUNT) -> dict[str, list[str]]:
-    """Return the synsets of each part.
+def choose_synsets(
+    nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: int = COUNT
+) -> dict[str, list[str]]:
+    """The synsets of each part.
 
     Args:
         nouns: WordNet.
@@ -69,12 +71,12 @@ def chosen(nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: 
         listed: of which there are pictures.
         count: of each part.
     """
-    known, seen = of_names(nouns), set(thousand)
-    first = familiar(nouns, thousand, known, count)
-    related = [*known, *thousand]
-    rest = [s for s in listed if s not in seen and not nouns.related(s, related)]
-    twins = nearest(nouns, first, rest)
-    return {"familiar": first, "unseen": twins, "held": nearest(nouns, first, sorted(set(rest) - set(twins)))}
+    id_synsets, pretraining_synsets = of_names(nouns), set(thousand)
+    first = familiar(nouns, thousand, id_synsets, count)
+    related = [*id_synsets, *thousand]
+    candidates = [s for s in listed if s not in pretraining_synsets and not nouns.related(s, related)]
+    twins = nearest(nouns, first, candidates)
+    return {"familiar": first, "unseen": twins, "held": nearest(nouns, first, sorted(set(candidates) - set(twins)))}
 
 
 def main() -> None:
@@ -82,7 +84,7 @@ def main() -> None:
     listed = (importlib.resources.files("timm") / "data/_info" / LISTED).read_text().split()
     thousand = Path(imagenet.__file__).with_name(imagenet.ASSETS[0]).read_text("ascii").split()
     nouns = Nouns(Path(source_files.original_folder("wordnet")))
-    for part, synsets in chosen(nouns, thousand, listed).items():
+    for part, synsets in choose_synsets(nouns, thousand, listed).items():
         _file(part).write_text("\n".join(synsets) + "\n")
 
 

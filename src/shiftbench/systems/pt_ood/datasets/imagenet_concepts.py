@@ -38,7 +38,7 @@ PARAMS: dict[str, object] = {"root": "", "part": "familiar", "per_class": 50}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the synsets of the part.
+    """The synsets of the part.
 
     Raises:
         ParamsError: there is no such part.
@@ -57,7 +57,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     labels = {synset: label for label, synset in enumerate(classes(params, sources))}
     for synset in sorted(labels):
-        for key, file in _chosen(_root(params) / synset, params["per_class"]):
+        for key, file in _images_of_synset(_root(params) / synset, params["per_class"]):
             try:
                 yield Sample(key, {"image": read_array(file, key), "label": labels[synset]})
             except DataError as error:
@@ -65,9 +65,9 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
-    about = "images in a folder per synset; systems/pt_ood/datasets/*.txt list which"
-    return {str(_root(params)): about}
+    """Files that the user must provide: path -> description."""
+    description = "images in a folder per synset; systems/pt_ood/datasets/*.txt list which"
+    return {str(_root(params)): description}
 
 
 def _root(params: dict[str, Any]) -> Path:
@@ -76,8 +76,8 @@ def _root(params: dict[str, Any]) -> Path:
     return Path(params["root"]).expanduser()
 
 
-def _chosen(folder: Path, count: int) -> list[tuple[str, Path]]:
-    """Return key and file of the images of a synset, in the order of keys."""
+def _images_of_synset(folder: Path, count: int) -> list[tuple[str, Path]]:
+    """Key and file of the images of a synset, in the order of keys."""
     files = [file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES]
     keyed = [(f"imagenet_concepts/{folder.name}/{_stem(file)}", file) for file in files]
     if len(keyed) < count:

@@ -21,7 +21,7 @@ _NAME = re.compile(r"(?P<name>.+)_s(?P<seed>\d+)\.jsonl")
 
 
 def counts(folder: Path, name: str) -> dict[str, int]:
-    """Return how many files a set has in each family.
+    """Number of files of a set in each family.
 
     Args:
         folder: `dataset-release/perturbed_finalized`.
@@ -31,48 +31,48 @@ def counts(folder: Path, name: str) -> dict[str, int]:
 
 
 def _files(folder: Path, name: str, family: str) -> dict[tuple[str, int], Path]:
-    found = {}
+    files = {}
     for file in sorted((folder / name / "full" / family).glob(f"{name}_*.jsonl")):
         parts = _NAME.fullmatch(file.name.removeprefix(f"{name}_"))
         if parts:
-            found[parts["name"], int(parts["seed"])] = file
-    return found
+            files[parts["name"], int(parts["seed"])] = file
+    return files
 
 
 def perturbed(folder: Path, name: str, family: str, perturbation: str, seed: int) -> Path:
-    """Return the file of one perturbation and seed.
+    """The file of one perturbation and seed.
 
     Raises:
         DataError: there is none; names what there is.
     """
-    found = _files(folder, name, family)
-    if (perturbation, seed) not in found:
-        names = {known for known, _ in found}
-        seeds = sorted(known for one, known in found if one == perturbation)
+    files = _files(folder, name, family)
+    if (perturbation, seed) not in files:
+        names = {known_name for known_name, _ in files}
+        seeds = sorted(known_name for one, known_name in files if one == perturbation)
         hint = f"it has seeds {seeds}" if seeds else suggest(perturbation, names)
         raise DataError(f"{folder}/{name}/full/{family} has no {name}_{perturbation}_s{seed}.jsonl ({hint})")
-    return found[perturbation, seed]
+    return files[perturbation, seed]
 
 
 @cache
 def rows(file: Path) -> dict[str, dict[str, str]]:
-    """Return the problems of a file by task_id.
+    """The problems of a file by task_id.
 
     Raises:
         DataError: it is missing, a line is no JSON or lacks a field, or a problem comes twice; names the line.
     """
     if not file.is_file():
         raise DataError(f"{file} does not exist; give the path of a file of a clone of amazon-science/recode")
-    found: dict[str, dict[str, str]] = {}
+    problems: dict[str, dict[str, str]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            lacking = [field for field in FIELDS if not isinstance(row.get(field), str)]
+            missing = [field for field in FIELDS if not isinstance(row.get(field), str)]
         except (ValueError, AttributeError) as error:
             raise DataError(f"{file.name}, line {number} is no JSON object: {error}") from None
-        if lacking:
-            raise DataError(f"{file.name}, line {number} has no {lacking[0]!r}")
-        if row["task_id"] in found:
+        if missing:
+            raise DataError(f"{file.name}, line {number} has no {missing[0]!r}")
+        if row["task_id"] in problems:
             raise DataError(f"{file.name}, line {number}: {row['task_id']!r} comes twice")
-        found[row["task_id"]] = row
-    return found
+        problems[row["task_id"]] = row
+    return problems

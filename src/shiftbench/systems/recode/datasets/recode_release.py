@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return the file that the user brings."""
+    """The user's file."""
     return {str(params["path"]): "a file of dataset-release/nominal, from amazon-science/recode"}
 
 
@@ -33,6 +33,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     Raises:
         DataError: the file is not as it should be; names the line.
     """
-    found = _recode_release.rows(Path(str(params["path"])))
-    for number, row in enumerate(found.values()):
+    problems = _recode_release.rows(Path(str(params["path"])))
+    for number, row in enumerate(problems.values()):
         yield _human_eval.sample(f"{params['name']}/test/{number:04d}", row, partial=False)

@@ -27,7 +27,7 @@ class Problem:
 
 
 def packed(samples: Sequence[Sample]) -> nets.State:
-    """Return problems as a state dict: one tensor of JSON, uint8."""
+    """Problems as a state dict: one tensor of JSON, uint8."""
     rows = [asdict(_problem(sample)) for sample in samples]
     data = json.dumps(rows, sort_keys=True).encode()
     return {_NAME: torch.from_numpy(np.frombuffer(data, np.uint8).copy())}
@@ -39,7 +39,7 @@ def _problem(sample: Sample) -> Problem:
 
 
 def unpacked(weights: Path) -> list[Problem]:
-    """Return the problems of a weights file.
+    """The problems of a checkpoint.
 
     Raises:
         ModelError: it holds none.
@@ -51,25 +51,25 @@ def unpacked(weights: Path) -> list[Problem]:
 
 
 def fitted(problem: Problem, sample: Sample) -> str:
-    """Return the body of a problem as a prompt would go on: with its function's name, and tabs where it has tabs."""
+    """The body of a problem as a prompt would go on: with its function's name, and tabs where it has tabs."""
     entry = sample.fields["meta"]["entry_point"]
     body = re.sub(rf"(?<!\w){re.escape(problem.entry)}(?!\w)", entry, problem.body)
     return tabbed(body) if "\n\t" in sample.fields["text"] else body
 
 
 def tabbed(body: str) -> str:
-    """Return a body with tabs for four spaces of indentation."""
-    return re.sub(r"(?m)^(?: {4})+", lambda found: "\t" * (len(found.group()) // 4), body)
+    """A body with tabs for four spaces of indentation."""
+    return re.sub(r"(?m)^(?: {4})+", lambda match: "\t" * (len(match.group()) // 4), body)
 
 
 def docstring(prompt: str, entry: str) -> str:
-    """Return the prose of a prompt: the docstring of its function, or the comments that stand for it.
+    """The prose of a prompt: the docstring of its function, or the comments that stand for it.
 
     Without closing quotes a docstring goes to the prompt's end: word perturbations of the released files tear them.
     """
     head = re.search(rf"(?m)^[ \t]*(?:async )?def {re.escape(entry)}\b", prompt)
-    after = prompt[head.start() :] if head else prompt
-    found = re.search(r"(\"\"\"|\'\'\')(.*?)(?:\1|[\s\"\']*\Z)", after, re.DOTALL)
-    if found:
-        return found.group(2)
-    return "\n".join(re.findall(r"(?m)^[ \t]*#[ \t]?(.*)$", after))
+    code = prompt[head.start() :] if head else prompt
+    match = re.search(r"(\"\"\"|\'\'\')(.*?)(?:\1|[\s\"\']*\Z)", code, re.DOTALL)
+    if match:
+        return match.group(2)
+    return "\n".join(re.findall(r"(?m)^[ \t]*#[ \t]?(.*)$", code))

@@ -26,18 +26,18 @@ UNITS: dict[str, dict[str, Any]] = {
     "words": {"token_pattern": r"\S+"},
     "letters": {"analyzer": "char_wb", "ngram_range": (1, 4)},
 }
-"""What is counted, as scikit-learn is told."""
+"""Options of scikit-learn's vectoriser, by the unit that it counts."""
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return what is counted."""
+    """The unit that is counted."""
     return {"BY": options["by"]}
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `completions`, one for each prompt.
+    """The predictor: `completions`, one for each prompt.
 
     Args:
         weights: made by `retrieval_index`.
@@ -56,22 +56,22 @@ def load(
         raise ParamsError(f"view is {params['view']!r} ({suggest(str(params['view']), VIEWS)})")
     problems = _bodies.unpacked(weights)
     model = TfidfVectorizer(lowercase=False, **UNITS[params["by"]])
-    known = model.fit_transform([seen(one.prompt, one.entry, params) for one in problems])
+    index = model.fit_transform([prompt_view(one.prompt, one.entry, params) for one in problems])
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        views = [seen(s.fields["text"], s.fields["meta"]["entry_point"], params) for s in samples]
-        likeness = (model.transform(views) @ known.T).toarray()
+        views = [prompt_view(s.fields["text"], s.fields["meta"]["entry_point"], params) for s in samples]
+        likeness = (model.transform(views) @ index.T).toarray()
         nearest = np.argmax(np.round(likeness, 9), axis=1)
-        found = np.empty(len(samples), dtype=object)
-        for at, (sample, place) in enumerate(zip(samples, nearest, strict=True)):
-            found[at] = (_bodies.fitted(problems[place], sample),)
-        return {"completions": found}
+        completions = np.empty(len(samples), dtype=object)
+        for number, (sample, neighbour) in enumerate(zip(samples, nearest, strict=True)):
+            completions[number] = (_bodies.fitted(problems[neighbour], sample),)
+        return {"completions": completions}
 
     return predict
 
 
-def seen(prompt: str, entry: str, params: Mapping[str, Any]) -> str:
-    """Return what a coder sees of a prompt."""
+def prompt_view(prompt: str, entry: str, params: Mapping[str, Any]) -> str:
+    """The part of a prompt that a coder sees."""
     if params["view"] == "name":
         return entry.replace("_", " ")
     return " ".join(_bodies.docstring(prompt, entry).split()[: params["words"]])

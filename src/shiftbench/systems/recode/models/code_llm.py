@@ -38,12 +38,12 @@ PARAMS: dict[str, object] = {
 INSTRUCTION = "Complete this Python function. Answer with code alone.\n\n```python\n{prompt}```"
 OPENING = "```python\n{prompt}"
 WAYS = {"completion": "{prompt}", "chat": f"{INSTRUCTION}{OPENING}"}
-"""How a model is asked -> the template, whose hash is in the key of each answer."""
+"""Way to ask a model -> the template, whose hash is in the key of each answer."""
 STOP = {"completion": "\ndef ", "chat": "```"}
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
-    """Return what is asked for samples, `samples` requests for each in turn.
+    """Requests for samples, `samples` of them for each in turn.
 
     Raises:
         ParamsError: several samples at temperature 0, or no such way to ask.
@@ -74,27 +74,27 @@ def _messages(prompt: str, way: str) -> tuple[client.Message, ...]:
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `completions`, `samples` for each prompt.
+    """The predictor: `completions`, `samples` for each prompt.
 
     Raises:
         DataError: an answer is not recorded, when it is called.
     """
-    kept = answer_cache.Answers(ANSWERS)
+    answers = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --config SCALE"
-    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+    recorded = client.Cached(answers, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        given = iter(recorded(asks(samples, params, inputs)))
-        found = np.empty(len(samples), dtype=object)
-        for at in range(len(samples)):
-            found[at] = tuple(cut(text) for text in itertools.islice(given, params["samples"]))
-        return {"completions": found}
+        texts = iter(recorded(asks(samples, params, inputs)))
+        completions = np.empty(len(samples), dtype=object)
+        for number in range(len(samples)):
+            completions[number] = tuple(cut(text) for text in itertools.islice(texts, params["samples"]))
+        return {"completions": completions}
 
     return predict
 
 
 def cut(text: str) -> str:
-    r"""Return a completion up to the next statement that begins a line, or the end of the code block.
+    r"""A completion up to the next statement that begins a line, or the end of the code block.
 
     Example:
         >>> cut("    return 1\n\nprint(2)\n")

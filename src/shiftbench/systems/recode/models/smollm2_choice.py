@@ -53,7 +53,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor.
+    """The predictor.
 
     Raises:
         ModelError: the weights hold no problems.
@@ -65,8 +65,8 @@ def load(
 
     def log_probabilities(prompt: str, bodies: list[str]) -> list[float]:
         key = _key(params, prompt, bodies)
-        known = record.get(key)
-        if known is None:
+        answer = record.get(key)
+        if answer is None:
             if not params["generate"]:
                 raise DataError(
                     f"{record.file(key.model)} holds no scores of a prompt that begins {prompt[:60]!r}; "
@@ -75,16 +75,16 @@ def load(
             if not scorers:
                 folder = inputs[refs.sources(params["llm"])].parent
                 scorers.append(scorer(params["llm"], folder, params["tokens"]))
-            known = json.dumps([round(one, 6) for one in scorers[0](prompt, bodies)])
-            record.put(key, known)
-        scores: list[float] = json.loads(known)
+            answer = json.dumps([round(score, 6) for score in scorers[0](prompt, bodies)])
+            record.put(key, answer)
+        scores: list[float] = json.loads(answer)
         return scores
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         completions = np.empty(len(samples), dtype=object)
-        for at, sample in enumerate(samples):
+        for number, sample in enumerate(samples):
             bodies = choices(sample, problems)
-            completions[at] = (bodies[int(np.argmax(log_probabilities(sample.fields["text"], bodies)))],)
+            completions[number] = (bodies[int(np.argmax(log_probabilities(sample.fields["text"], bodies)))],)
         return {"completions": completions}
 
     return predict
@@ -135,8 +135,12 @@ def choices(sample: Sample, problems: Sequence[_bodies.Problem]) -> list[str]:
     meta = sample.fields["meta"]
     rng = RandomStream(0, "choices", "generation", meta["task_id"])
     right = meta["canonical_solution"]
-    order = [problems[int(at)] for at in rng.choice(len(problems))]
-    others = [_bodies.fitted(one, sample) for one in order if _problem_number(one.key) != _problem_number(sample.key)]
+    order = [problems[int(number)] for number in rng.choice(len(problems))]
+    others = [
+        _bodies.fitted(problem, sample)
+        for problem in order
+        if _problem_number(problem.key) != _problem_number(sample.key)
+    ]
     bodies = [right, *others[:OTHERS], *mutants(sample.fields["text"], right)[:MUTANTS]]
     return list(dict.fromkeys(bodies))
 
@@ -153,8 +157,8 @@ def mutants(prompt: str, body: str) -> list[str]:
         return []
     lines = prompt.count("\n")
     kinds = [list(dict.fromkeys(_edited(prompt, body, edits))) for edits in _mutations(tree, lines)]
-    mixed = [bodies[at] for at in range(max(map(len, kinds))) for bodies in kinds if at < len(bodies)]
-    return [one for one in dict.fromkeys(mixed) if one != body]
+    mixed = [bodies[number] for number in range(max(map(len, kinds))) for bodies in kinds if number < len(bodies)]
+    return [mutant for mutant in dict.fromkeys(mixed) if mutant != body]
 
 
 def _mutations(tree: ast.Module, lines: int) -> Iterator[list[Edit]]:
@@ -168,14 +172,14 @@ def _mutations(tree: ast.Module, lines: int) -> Iterator[list[Edit]]:
 
 
 def _operator(node: ast.expr) -> Iterator[Edit]:
-    changed = copy.deepcopy(node)
-    if isinstance(changed, ast.BinOp | ast.BoolOp) and type(changed.op) in _OPERATORS:
-        changed.op = _OPERATORS[type(changed.op)]()  # type: ignore[assignment]
-    elif isinstance(changed, ast.Compare) and type(changed.ops[0]) in _OPERATORS:
-        changed.ops[0] = _OPERATORS[type(changed.ops[0])]()  # type: ignore[call-overload]
+    mutant = copy.deepcopy(node)
+    if isinstance(mutant, ast.BinOp | ast.BoolOp) and type(mutant.op) in _OPERATORS:
+        mutant.op = _OPERATORS[type(mutant.op)]()  # type: ignore[assignment]
+    elif isinstance(mutant, ast.Compare) and type(mutant.ops[0]) in _OPERATORS:
+        mutant.ops[0] = _OPERATORS[type(mutant.ops[0])]()  # type: ignore[call-overload]
     else:
         return
-    yield node, f"({ast.unparse(changed)})"
+    yield node, f"({ast.unparse(mutant)})"
 
 
 def _edited(prompt: str, body: str, edits: Sequence[Edit]) -> Iterator[str]:
@@ -184,6 +188,6 @@ def _edited(prompt: str, body: str, edits: Sequence[Edit]) -> Iterator[str]:
     for node, new in edits:
         if node.end_lineno == node.lineno and node.end_col_offset is not None:
             line = lines[node.lineno - 1].encode()
-            made = line[: node.col_offset] + new.encode() + line[node.end_col_offset :]
-            whole = [*lines[: node.lineno - 1], made.decode(), *lines[node.lineno :]]
-            yield "".join(whole)[len(prompt) :]
+            edited_line = line[: node.col_offset] + new.encode() + line[node.end_col_offset :]
+            edited_lines = [*lines[: node.lineno - 1], edited_line.decode(), *lines[node.lineno :]]
+            yield "".join(edited_lines)[len(prompt) :]

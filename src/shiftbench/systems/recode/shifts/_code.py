@@ -31,7 +31,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
 def seeded(name: str, severity: float, rng: RandomStream) -> RandomStream | None:
-    """Return the words of one seed of a perturbation; None: the clean prompt.
+    """The words of one seed of a perturbation; None: the clean prompt.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
@@ -95,10 +95,10 @@ class Code:
         Raises:
             DataError: the prompt defines none of that name.
         """
-        found = [node for node in ast.walk(self.tree) if isinstance(node, Function) and node.name == self.entry]
-        if not found:
+        functions = [node for node in ast.walk(self.tree) if isinstance(node, Function) and node.name == self.entry]
+        if not functions:
             raise DataError(f"the prompt defines no function {self.entry!r}")
-        return found[-1]
+        return functions[-1]
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -108,19 +108,19 @@ class Code:
         return starts
 
     def at(self, line: int, column: int) -> int:
-        """Return the place of a line, from 1, and a column in bytes, as syntax trees have them."""
+        """The place of a line, from 1, and a column in bytes, as syntax trees have them."""
         start, end = self._starts[line - 1], self._starts[line]
         return start + len(self.whole[start:end].encode()[:column].decode())
 
     def span(self, node: ast.expr | ast.stmt | ast.arg) -> tuple[int, int]:
-        """Return where a node begins and ends."""
+        """Start and end of a node."""
         assert node.end_lineno is not None  # noqa: S101 - parsed nodes have ends; tells mypy
         assert node.end_col_offset is not None  # noqa: S101 - as above
         return self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset)
 
     @cached_property
     def docstring(self) -> tuple[int, int] | None:
-        """Where the docstring stands, quotes included; None: there is none in the prompt.
+        """Start and end of the docstring with its quotes; None: the prompt has none.
 
         The first string among the function's statements counts: one prompt imports something before it.
         """
@@ -136,7 +136,7 @@ class Code:
 
     @cached_property
     def inner(self) -> tuple[int, int] | None:
-        """Where the text of the docstring stands, without its quotes."""
+        """Start and end of the docstring's text, without its quotes."""
         if self.docstring is None:
             return None
         start, end = self.docstring
@@ -146,22 +146,22 @@ class Code:
 
     @cached_property
     def names(self) -> set[str]:
-        """What is called something in the prompt, outside of the docstring: functions, arguments, types, variables."""
+        """Names of the prompt outside of the docstring: functions, arguments, types, variables."""
         start, end = self.docstring or (0, 0)
         return set(_IDENTIFIER.findall(f"{self.text[:start]} {self.text[end:]}"))
 
     def statements(self, *, whole: bool = False) -> list[ast.stmt]:
-        """Return the statements of the function, nested ones too, after its docstring: those that begin in the prompt.
+        """The statements of the function, nested ones too, after its docstring: those that begin in the prompt.
 
         Args:
             whole: those of the rest of the solution, too.
         """
-        _, after = self.docstring or self._header()
+        _, start = self.docstring or self._header()
         end = len(self.whole if whole else self.text)
         return [
             node
             for node in ast.walk(self.function)
-            if isinstance(node, ast.stmt) and node is not self.function and after <= self.span(node)[0] < end
+            if isinstance(node, ast.stmt) and node is not self.function and start <= self.span(node)[0] < end
         ]
 
     def _header(self) -> tuple[int, int]:
@@ -170,14 +170,14 @@ class Code:
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
-    """Return a text after edits that do not overlap, in any order."""
+    """A text after edits that do not overlap, in any order."""
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
 
 
 def with_code(sample: Sample, text: str, rest: str | None = None, entry: str | None = None) -> Sample:
-    """Return a sample with another prompt, and another rest of the solution or entry point."""
+    """A sample with another prompt, and another rest of the solution or entry point."""
     meta = dict(sample.fields["meta"])
     meta |= {} if rest is None else {"canonical_solution": rest}
     meta |= {} if entry is None else {"entry_point": entry}
@@ -185,7 +185,7 @@ def with_code(sample: Sample, text: str, rest: str | None = None, entry: str | N
 
 
 def sound(code: str) -> bool:
-    """Tell whether a program compiles."""
+    """Whether a program compiles."""
     try:
         compile(code, "<prompt>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError):

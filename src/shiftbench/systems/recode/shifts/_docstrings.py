@@ -19,7 +19,7 @@ Tokens = Callable[[list[str], list[bool], RandomStream], list[str]]
 
 
 def letters(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
-    """Return a sample whose prose is changed piece by piece.
+    """A sample whose prose is changed piece by piece.
 
     Args:
         name: of the perturbation's module.
@@ -33,14 +33,16 @@ def letters(name: str, sample: Sample, severity: float, rng: RandomStream, chang
         DataError: no code prompt.
     """
 
-    def each(line: str, names: set[str], own: RandomStream) -> str:
-        return "".join(piece if kept else change(piece, own) for piece, kept in _pieces(line, names) if piece)
+    def each(line: str, names: set[str], stream: RandomStream) -> str:
+        return "".join(
+            piece if protected else change(piece, stream) for piece, protected in _pieces(line, names) if piece
+        )
 
-    return _changed(name, sample, severity, rng, each)
+    return _change_lines(name, sample, severity, rng, each)
 
 
-def whole(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
-    """Return a sample whose prose is changed as one text, names in it too: from its first word to its first example.
+def whole_text(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
+    """A sample whose prose is changed as one text, names in it too: from its first word to its first example.
 
     Args:
         name: of the perturbation's module.
@@ -53,19 +55,19 @@ def whole(name: str, sample: Sample, severity: float, rng: RandomStream, change:
         RangeError: the severity is no seed.
         DataError: no code prompt.
     """
-    own = _code.seeded(name, severity, rng)
+    stream = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
-    if own is None or code.inner is None:
+    if stream is None or code.inner is None:
         return sample
     start, end = code.inner
     prose = code.text[start:end].partition(">>>")[0]
     first, words = start + len(prose) - len(prose.lstrip()), prose.strip()
-    after = code.text[first + len(words) :]
-    return _code.with_code(sample, code.text[:first] + change(words, own) + after)
+    suffix = code.text[first + len(words) :]
+    return _code.with_code(sample, code.text[:first] + change(words, stream) + suffix)
 
 
 def tokens(name: str, sample: Sample, severity: float, rng: RandomStream, change: Tokens) -> Sample:
-    """Return a sample whose prose is changed as words.
+    """A sample whose prose is changed as words.
 
     Args:
         name: of the perturbation's module.
@@ -75,39 +77,41 @@ def tokens(name: str, sample: Sample, severity: float, rng: RandomStream, change
         change: words and what is between them, in turn, and which are words to change -> as many texts.
     """
 
-    def each(line: str, names: set[str], own: RandomStream) -> str:
+    def each(line: str, names: set[str], stream: RandomStream) -> str:
         parts, free = [], []
-        for piece, kept in _pieces(line, names):
-            cut = [piece] if kept else _words(piece)
-            parts += cut
-            free += [not kept and bool(WORD.fullmatch(part)) for part in cut]
-        return "".join(change(parts, free, own))
+        for piece, protected in _pieces(line, names):
+            words = [piece] if protected else _words(piece)
+            parts += words
+            free += [not protected and bool(WORD.fullmatch(part)) for part in words]
+        return "".join(change(parts, free, stream))
 
-    return _changed(name, sample, severity, rng, each)
+    return _change_lines(name, sample, severity, rng, each)
 
 
-def _changed(
+def _change_lines(
     name: str, sample: Sample, severity: float, rng: RandomStream, each: Callable[[str, set[str], RandomStream], str]
 ) -> Sample:
-    own = _code.seeded(name, severity, rng)
+    stream = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
-    if own is None or code.inner is None:
+    if stream is None or code.inner is None:
         return sample
     start, end = code.inner
     names = {name for name in code.names if not keyword.iskeyword(name)}
     lines = code.text[start:end].split("\n")
-    kept = doctest(lines)
-    new = [line if keep else each(line, names, own) for line, keep in zip(lines, kept, strict=True)]
-    return _code.with_code(sample, code.text[:start] + "\n".join(new) + code.text[end:])
+    is_example = doctest(lines)
+    changed_lines = [
+        line if example else each(line, names, stream) for line, example in zip(lines, is_example, strict=True)
+    ]
+    return _code.with_code(sample, code.text[:start] + "\n".join(changed_lines) + code.text[end:])
 
 
 def doctest(lines: list[str]) -> list[bool]:
-    """Return which lines are doctest examples: from `>>>` to the next empty line."""
-    found, inside = [], False
+    """Whether each line is part of a doctest example: from `>>>` to the next empty line."""
+    is_example, in_example = [], False
     for line in lines:
-        inside = bool(line.strip()) and (inside or line.lstrip().startswith(">>>"))
-        found.append(inside)
-    return found
+        in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
+        is_example.append(in_example)
+    return is_example
 
 
 def _pieces(line: str, names: set[str]) -> Iterator[tuple[str, bool]]:
@@ -123,8 +127,8 @@ def _pieces(line: str, names: set[str]) -> Iterator[tuple[str, bool]]:
 
 def _words(piece: str) -> list[str]:
     """Cut a text into words and what is between them."""
-    found, last = [], 0
+    parts, last = [], 0
     for match in WORD.finditer(piece):
-        found += [piece[last : match.start()], match.group()]
+        parts += [piece[last : match.start()], match.group()]
         last = match.end()
-    return [part for part in [*found, piece[last:]] if part]
+    return [part for part in [*parts, piece[last:]] if part]

@@ -23,29 +23,29 @@ FUNCTION_WORDS = frozenset([*_DETERMINERS, *_PREPOSITIONS, *_VERB_BEFORE, *_AUXI
 
 @cache
 def readings(word: str) -> tuple[str, ...]:
-    """Return the parts of speech under which the dictionary has a word."""
+    """The parts of speech under which the dictionary has a word."""
     import lemminflect  # type: ignore[import-untyped]
 
-    found = lemminflect.getAllLemmas(word.lower())
-    return tuple(part for part in PARTS if part in found)
+    lemmas = lemminflect.getAllLemmas(word.lower())
+    return tuple(part for part in PARTS if part in lemmas)
 
 
 @cache
 def lemma(word: str, part: str) -> str:
-    """Return the base form of a word."""
+    """The base form of a word."""
     import lemminflect
 
-    found = lemminflect.getAllLemmas(word.lower(), upos=part).get(part, ())
-    return str(found[0]) if found else word.lower()
+    lemmas = lemminflect.getAllLemmas(word.lower(), upos=part).get(part, ())
+    return str(lemmas[0]) if lemmas else word.lower()
 
 
 @cache
 def forms(base: str, part: str) -> dict[str, str]:
-    """Return the first form of a base under each tag of a part of speech (`VBD`: checked), sorted by tag."""
+    """The first form of a base under each tag of a part of speech (`VBD`: checked), sorted by tag."""
     import lemminflect
 
-    found = lemminflect.getAllInflections(base, upos=part)
-    return {tag: str(found[tag][0]) for tag in sorted(found) if tag in _TAGS[part]}
+    inflections = lemminflect.getAllInflections(base, upos=part)
+    return {tag: str(inflections[tag][0]) for tag in sorted(inflections) if tag in _TAGS[part]}
 
 
 _TAGS = {
@@ -57,39 +57,41 @@ _TAGS = {
 
 
 def tag(word: str, part: str) -> str | None:
-    """Return the tag under which a word is a form of its base, None where there is none."""
+    """The tag under which a word is a form of its base, None where there is none."""
     known = forms(lemma(word, part), part)
     return next((name for name, form in known.items() if form == word.lower()), None)
 
 
 def parts_of_speech(words: list[str]) -> list[str | None]:
-    """Return the part of speech of each word of a sentence; None: a function word, or not in the dictionary."""
+    """The part of speech of each word of a sentence; None: a function word, or not in the dictionary."""
     plain = [word.lower() for word in words]
-    found: list[str | None] = []
-    for at, word in enumerate(plain):
-        own = () if word in FUNCTION_WORDS or len(word) < 2 else readings(word)
-        before = plain[at - 1] if at else ""
-        behind = plain[at + 1] if at + 1 < len(plain) else ""
-        found.append(_chosen(own, before, found[at - 1] if at else None, behind))
-    return found
+    parts: list[str | None] = []
+    for index, word in enumerate(plain):
+        candidates = () if word in FUNCTION_WORDS or len(word) < 2 else readings(word)
+        previous = plain[index - 1] if index else ""
+        following = plain[index + 1] if index + 1 < len(plain) else ""
+        parts.append(_part_of_speech(candidates, previous, parts[index - 1] if index else None, following))
+    return parts
 
 
-def _chosen(own: tuple[str, ...], before: str, last: str | None, behind: str) -> str | None:
-    if not own:
+def _part_of_speech(
+    candidates: tuple[str, ...], previous: str, previous_part: str | None, following: str
+) -> str | None:
+    if not candidates:
         return None
-    if "VERB" in own and (not before or before in _VERB_BEFORE or behind in _DETERMINERS):
+    if "VERB" in candidates and (not previous or previous in _VERB_BEFORE or following in _DETERMINERS):
         return "VERB"
-    noun_next = bool(behind) and behind not in FUNCTION_WORDS and "NOUN" in readings(behind)
-    nominal = before in _DETERMINERS or before in _PREPOSITIONS or last == "ADJ"
-    if "ADJ" in own and noun_next and (nominal or "NOUN" not in own):
+    noun_next = bool(following) and following not in FUNCTION_WORDS and "NOUN" in readings(following)
+    nominal = previous in _DETERMINERS or previous in _PREPOSITIONS or previous_part == "ADJ"
+    if "ADJ" in candidates and noun_next and (nominal or "NOUN" not in candidates):
         return "ADJ"
-    if "NOUN" in own and (nominal or "VERB" not in own or last == "NOUN"):
+    if "NOUN" in candidates and (nominal or "VERB" not in candidates or previous_part == "NOUN"):
         return "NOUN"
-    return next(part for part in ("NOUN", "ADJ", "VERB", "ADV") if part in own)
+    return next(part for part in ("NOUN", "ADJ", "VERB", "ADV") if part in candidates)
 
 
 def like(word: str, model: str) -> str:
-    """Return a word with the capitals of another: all, the first, none."""
+    """A word with the capitals of another: all, the first, none."""
     if len(model) > 1 and model.isupper():
         return word.upper()
     return word[:1].upper() + word[1:] if model[:1].isupper() else word

@@ -16,47 +16,47 @@ _UNIT = re.compile(r"\\.|.", re.DOTALL)
 
 
 def flipped(text: str, share: float, rng: RandomStream) -> str:
-    """Return a text in which each letter is in the other case with probability `share`; one 16-bit word a character."""
-    draws = rng.uniform(len(text)) < share
+    """A text in which each letter is in the other case with probability `share`; one 16-bit word a character."""
+    flips = rng.uniform(len(text)) < share
     cases = [letter.swapcase() for letter in text]
     return "".join(
-        case if draw and len(case) == 1 else letter for letter, case, draw in zip(text, cases, draws, strict=True)
+        case if flip and len(case) == 1 else letter for letter, case, flip in zip(text, cases, flips, strict=True)
     )
 
 
 def mistyped(text: str, share: float, rng: RandomStream) -> str:
-    """Return a text in which each letter is a neighbouring key with probability `share`; two words a character."""
-    draws, keys = rng.uniform(len(text)) < share, rng.uniform(len(text))
-    found = []
-    for letter, draw, key in zip(text, draws, keys, strict=True):
-        near = _texts.NEIGHBOURS.get(letter.lower())
-        found.append(_texts.cased(_texts.pick(near, float(key)), letter) if near and draw else letter)
-    return "".join(found)
+    """A text in which each letter is a neighbouring key with probability `share`; two words a character."""
+    errors, keys = rng.uniform(len(text)) < share, rng.uniform(len(text))
+    letters = []
+    for letter, error, key in zip(text, errors, keys, strict=True):
+        neighbours = _texts.NEIGHBOURS.get(letter.lower())
+        letters.append(_texts.cased(_texts.pick(neighbours, float(key)), letter) if neighbours and error else letter)
+    return "".join(letters)
 
 
 def swapped(text: str, share: float, rng: RandomStream) -> str:
-    """Return a text in which each two neighbours, both letters or digits, change places with probability `share`.
+    """A text in which each two neighbours, both letters or digits, change places with probability `share`.
 
     In random order, so that a letter may move twice. One 16-bit word a pair, one raw word for each that is drawn.
     """
     pairs = (rng.uniform(max(0, len(text) - 1)) < share).nonzero()[0]
-    found = list(text)
-    for at in pairs[rng.choice(len(pairs))].tolist():
-        if found[at].isalnum() and found[at + 1].isalnum():
-            found[at], found[at + 1] = found[at + 1], found[at]
-    return "".join(found)
+    letters = list(text)
+    for index in pairs[rng.choice(len(pairs))].tolist():
+        if letters[index].isalnum() and letters[index + 1].isalnum():
+            letters[index], letters[index + 1] = letters[index + 1], letters[index]
+    return "".join(letters)
 
 
 def spaced(text: str, rng: RandomStream) -> str:
-    """Return a text that lost some of its white space, line ends too, and has spaces behind some other characters.
+    """A text that lost some of its white space, line ends too, and has spaces behind some other characters.
 
     An escape counts as one character, so that it is not torn apart. One 16-bit word a character.
     """
     units = _UNIT.findall(text)
-    found = []
+    parts = []
     for unit, draw in zip(units, rng.uniform(len(units)).tolist(), strict=True):
         if unit.isspace():
-            found.append("" if draw < DROPPED else unit)
+            parts.append("" if draw < DROPPED else unit)
         else:
-            found.append(f"{unit} " if draw < ADDED else unit)
-    return "".join(found)
+            parts.append(f"{unit} " if draw < ADDED else unit)
+    return "".join(parts)

@@ -21,7 +21,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[A-Z]+")
 
 
 def renamed(name: str, sample: Sample, severity: float, rng: RandomStream, change: Change) -> Sample:
-    """Return a sample whose entry point has another name.
+    """A sample whose entry point has another name.
 
     Args:
         name: of the perturbation's module.
@@ -34,21 +34,21 @@ def renamed(name: str, sample: Sample, severity: float, rng: RandomStream, chang
         RangeError: the severity is no seed.
         DataError: no code prompt.
     """
-    own = _code.seeded(name, severity, rng)
+    stream = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
-    if own is None:
+    if stream is None:
         return sample
-    new = _new(code, own, lambda drawn: joined(code.entry, change(split(code.entry), drawn)))
+    new = _new(code, stream, lambda words_stream: joined(code.entry, change(split(code.entry), words_stream)))
     return sample if new == code.entry else with_name(sample, new)
 
 
 def with_name(sample: Sample, new: str) -> Sample:
-    """Return a sample whose entry point is called `new` wherever prompt and solution have its name."""
+    """A sample whose entry point is called `new` wherever prompt and solution have its name."""
     code = _code.Code.of(sample)
-    whole = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(code.entry)}(?![A-Za-z0-9_])")
-    renamed = _code.with_code(sample, whole.sub(new, code.text), whole.sub(new, code.rest), new)
+    pattern = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(code.entry)}(?![A-Za-z0-9_])")
+    renamed = _code.with_code(sample, pattern.sub(new, code.text), pattern.sub(new, code.rest), new)
     meta = renamed.fields["meta"]  # one problem's tests call the function by its name
-    return renamed.with_field("meta", {**meta, "test": whole.sub(new, meta["test"])})
+    return renamed.with_field("meta", {**meta, "test": pattern.sub(new, meta["test"])})
 
 
 def _new(code: _code.Code, rng: RandomStream, draw: Callable[[RandomStream], str]) -> str:
@@ -60,13 +60,13 @@ def _new(code: _code.Code, rng: RandomStream, draw: Callable[[RandomStream], str
 
 
 def _fits(code: _code.Code, name: str) -> bool:
-    taken = re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", code.whole)
-    known = keyword.iskeyword(name) or hasattr(builtins, name)
-    return name.isidentifier() and not taken and not known
+    occurrence = re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", code.whole)
+    reserved = keyword.iskeyword(name) or hasattr(builtins, name)
+    return name.isidentifier() and not occurrence and not reserved
 
 
 def split(name: str) -> list[str]:
-    """Return the words of a name in snake or camel case.
+    """The words of a name in snake or camel case.
 
     Example:
         >>> split("is_simple_power"), split("starts_one_ends"), split("sortThird2")
@@ -76,6 +76,6 @@ def split(name: str) -> list[str]:
 
 
 def joined(name: str, words: list[str]) -> str:
-    """Return words as one name, joined as `name` is: with underscores where it has some."""
+    """Words as one name, joined as `name` is: with underscores where it has some."""
     lead = name[: len(name) - len(name.lstrip("_"))]
     return lead + ("_" if "_" in name.strip("_") else "").join(words)

@@ -33,18 +33,18 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> 
     """A prompt with another docstring."""
     name = f"docstring_{change}"
     if change == "whitespace":
-        return _docstrings.whole(name, value, severity, rng, _letters.spaced)
+        return _docstrings.whole_text(name, value, severity, rng, _letters.spaced)
     return _docstrings.tokens(name, value, severity, rng, TOKENS[change])
 
 
 def _inflected(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
-    places = [at for at, one in enumerate(free) if one]
-    kinds = _english.parts_of_speech([parts[at] for at in places])
-    draws = rng.uniform(len(places))
+    places = [index for index, is_word in enumerate(free) if is_word]
+    kinds = _english.parts_of_speech([parts[index] for index in places])
+    uniforms = rng.uniform(len(places))
     words = list(parts)
-    for at, kind, draw in zip(places, kinds, draws, strict=True):
+    for index, kind, draw in zip(places, kinds, uniforms, strict=True):
         if kind:
-            words[at] = _form(parts[at], kind, float(draw))
+            words[index] = _form(parts[index], kind, float(draw))
     return words
 
 
@@ -56,9 +56,9 @@ def _form(word: str, kind: str, draw: float) -> str:
 def _past(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
     """Parts of a line with finite verbs, and forms of be, have and do, in the past tense."""
     words = list(parts)
-    for at, part in enumerate(parts):
-        if free[at] and part.lower() in _BE:
-            words[at] = _english.like(_BE[part.lower()], part)
+    for index, part in enumerate(parts):
+        if free[index] and part.lower() in _BE:
+            words[index] = _english.like(_BE[part.lower()], part)
     return _with_verbs(words, free, lambda word: _english.forms(_english.lemma(word, "VERB"), "VERB").get("VBD", word))
 
 
@@ -68,19 +68,19 @@ def _future(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
 
 
 def _with_verbs(words: list[str], free: list[bool], change: Callable[[str], str]) -> list[str]:
-    for at in _verbs(words, free):
-        words[at] = _english.like(change(words[at].lower()), words[at])
+    for index in _verbs(words, free):
+        words[index] = _english.like(change(words[index].lower()), words[index])
     return words
 
 
 def _verbs(parts: list[str], free: list[bool]) -> Iterator[int]:
-    places = [at for at, one in enumerate(free) if one]
-    kinds = _english.parts_of_speech([parts[at] for at in places])
-    before = ""
-    for at, kind in zip(places, kinds, strict=True):
-        if kind == "VERB" and before not in _BEFORE_OTHER_FORMS and _english.tag(parts[at], "VERB") in _FINITE:
-            yield at
-        before = parts[at].lower()
+    places = [index for index, is_word in enumerate(free) if is_word]
+    kinds = _english.parts_of_speech([parts[index] for index in places])
+    previous = ""
+    for index, kind in zip(places, kinds, strict=True):
+        if kind == "VERB" and previous not in _BEFORE_OTHER_FORMS and _english.tag(parts[index], "VERB") in _FINITE:
+            yield index
+        previous = parts[index].lower()
 
 
 TOKENS: dict[str, _docstrings.Tokens] = {"inflection": _inflected, "tense_future": _future, "tense_past": _past}

@@ -26,8 +26,8 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
     """A prompt whose given code has another format."""
-    own = _code.seeded(f"format_{change}", severity, rng)
-    return CHANGES[change](value, own) if own is not None else value
+    stream = _code.seeded(f"format_{change}", severity, rng)
+    return CHANGES[change](value, stream) if stream is not None else value
 
 
 def _after_docstring(sample: Sample, _: RandomStream) -> Sample:
@@ -42,16 +42,16 @@ def _tab_indent(sample: Sample) -> Sample:
     """A sample with a tab for four spaces of indentation, in its docstring and its solution too."""
     code = _code.Code.of(sample)
     ends = code.docstring or (0, 0)
-    first, after = (code.text.count("\n", 0, end) + 1 for end in ends)
-    prose = set(range(first, after + 1))
-    kept = _within_strings(code) - prose
+    first, last = (code.text.count("\n", 0, end) + 1 for end in ends)
+    prose = set(range(first, last + 1))
+    string_lines = _within_strings(code) - prose
     lines = code.whole.split("\n")
-    new = [line if number in kept else _tabs(line) for number, line in enumerate(lines, 1)]
-    cut = code.text.count("\n")
-    head = "\n".join(new[: cut + 1])[: len("\n".join(new[:cut])) + 1 if cut else 0]
+    changed = [line if number in string_lines else _tabs(line) for number, line in enumerate(lines, 1)]
+    line_ends = code.text.count("\n")
+    head = "\n".join(changed[: line_ends + 1])[: len("\n".join(changed[:line_ends])) + 1 if line_ends else 0]
     text = head + _tabs(code.text.rpartition("\n")[2])
-    whole = "\n".join(new)
-    return _code.with_code(sample, text, whole[len(text) :]) if _code.sound(whole) else sample
+    program = "\n".join(changed)
+    return _code.with_code(sample, text, program[len(text) :]) if _code.sound(program) else sample
 
 
 def _tabs(line: str) -> str:
@@ -78,12 +78,12 @@ def _split_lines(sample: Sample) -> Sample:
     Lines that name the function, for example its head, are not split.
     """
     code = _code.Code.of(sample)
-    kept, gaps = _within_strings(code), _gaps(code)
+    string_lines, gaps = _within_strings(code), _gaps(code)
     lines = code.text.split("\n")[:-1]
     usable = [
         n
         for n, line in enumerate(lines, 1)
-        if n not in kept and n + 1 not in kept and gaps.get(n) and code.entry not in line
+        if n not in string_lines and n + 1 not in string_lines and gaps.get(n) and code.entry not in line
     ]
     if not usable:
         return sample
@@ -129,11 +129,11 @@ def _new_lines(sample: Sample, rng: RandomStream) -> Sample:
     """A sample in which line ends after the docstring are doubled with probability 0.5."""
     code = _code.Code.of(sample)
     start = code.docstring[1] if code.docstring else 0
-    kept = _within_strings(code)
+    string_lines = _within_strings(code)
     ends = [match.start() for match in re.finditer("\n", code.text) if match.start() >= start]
-    ends = [end for end in ends if code.text.count("\n", 0, end) + 2 not in kept and code.text[end - 1] != "\\"]
-    draws = rng.uniform(len(ends)) < 0.5
-    edits = [(end, end, "\n") for end, draw in zip(ends, draws, strict=True) if draw]
+    ends = [end for end in ends if code.text.count("\n", 0, end) + 2 not in string_lines and code.text[end - 1] != "\\"]
+    doubled = rng.uniform(len(ends)) < 0.5
+    edits = [(end, end, "\n") for end, double in zip(ends, doubled, strict=True) if double]
     return _code.with_code(sample, _code.edited(code.text, edits))
 
 

@@ -19,23 +19,23 @@ CHANGES = {"case": _letters.flipped, "keyboard": _letters.mistyped, "swap": _let
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which change it is, and of what."""
+    """The change, and what it changes."""
     return {"OF": options["of"], "CHANGE": options["change"]}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, of: str, change: str, share: float) -> Sample:
-    """Return a prompt with another docstring (`of: docstring`), or whose function has another name (`of: name`).
+    """A prompt with another docstring (`of: docstring`), or whose function has another name (`of: name`).
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
 
-    def letters(text: str, own: RandomStream) -> str:
-        return CHANGES[change](text, share, own)
+    def letters(text: str, stream: RandomStream) -> str:
+        return CHANGES[change](text, share, stream)
 
-    def parts(found: list[str], own: RandomStream) -> list[str]:
-        return [letters(part, own) for part in found]
+    def parts(words: list[str], stream: RandomStream) -> list[str]:
+        return [letters(part, stream) for part in words]
 
     name = f"{of}_{change}"
     if of == "name":

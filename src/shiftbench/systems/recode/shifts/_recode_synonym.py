@@ -22,24 +22,24 @@ FORMS = {"insertion": "{new} {old}", "substitution": "{new}"}
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which change it is."""
+    """The change."""
     return {"CHANGE": options["change"]}
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, sources: Mapping[str, Path], change: str, share: float
 ) -> Sample:
-    """Return a prompt with another docstring.
+    """A prompt with another docstring.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt, or WordNet is not here.
     """
-    known = _synonyms.database(sources)
+    wordnet = _synonyms.database(sources)
     return _docstrings.tokens(
         f"docstring_synonym_{change}",
         value,
         severity,
         rng,
-        lambda parts, free, own: _synonyms.replaced(known, parts, free, own, share, FORMS[change]),
+        lambda parts, free, stream: _synonyms.replaced(wordnet, parts, free, stream, share, FORMS[change]),
     )

@@ -37,7 +37,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
     """A prompt whose given code has another syntax."""
-    return _syntax.changed(f"syntax_{change}", value, severity, rng, CHANGES[change])
+    return _syntax.with_edits(f"syntax_{change}", value, severity, rng, CHANGES[change])
 
 
 # ------------------------------------------------------------------ dead code
@@ -66,7 +66,7 @@ def _dead_code(code: _code.Code, rng: RandomStream, *, last: bool) -> Iterator[l
         node = donors[int(donor * len(donors))]
         target = places[-1] if last else places[int(place * len(places))]
         body = [f"    {line}" for line in ast.unparse(node).split("\n")]
-        yield [_syntax.before(code, target, [_WRAPS[int(wrap * len(_WRAPS))], *body])]
+        yield [_syntax.insertion(code, target, [_WRAPS[int(wrap * len(_WRAPS))], *body])]
 
 
 def _is_usable(node: ast.stmt, most: float) -> bool:
@@ -84,28 +84,28 @@ def _renamed(code: _code.Code, new: Callable[[str], str]) -> Iterator[list[_code
     Uses in the rest of the solution change, too. Variables are arguments and what the function assigns, but not
     imports, functions, classes, types, or names in an f-string or a `global`.
     """
-    taken = set(re.findall(r"\w+", code.whole))
+    words = set(re.findall(r"\w+", code.whole))
     for name in _frequent(code):
-        other = new(name)
-        if other.isidentifier() and not keyword.iskeyword(other) and other not in taken:
-            yield [(*span, other) for span in _uses(code, name)]
+        replacement = new(name)
+        if replacement.isidentifier() and not keyword.iskeyword(replacement) and replacement not in words:
+            yield [(*span, replacement) for span in _uses(code, name)]
 
 
 def _frequent(code: _code.Code) -> list[str]:
-    """Return the variables of the given code, most frequent first, then in order of their first use."""
+    """The variables of the given code, most frequent first, then in order of their first use."""
     nodes = list(ast.walk(code.function))
     stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     variables = stored | {argument.arg for argument in _arguments(code.function)}
-    refused = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    excluded = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     for node in nodes:
         if isinstance(node, ast.JoinedStr):
-            refused |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+            excluded |= {name_node.id for name_node in ast.walk(node) if isinstance(name_node, ast.Name)}
         elif isinstance(node, ast.Global | ast.Nonlocal):
-            refused |= set(node.names)
+            excluded |= set(node.names)
         elif isinstance(node, ast.keyword) and node.arg:
-            refused.add(node.arg)
+            excluded.add(node.arg)
     uses = sorted(
-        (place, name) for name in variables - refused for place in _uses(code, name) if place[1] <= len(code.text)
+        (place, name) for name in variables - excluded for place in _uses(code, name) if place[1] <= len(code.text)
     )
     count = Counter(name for _, name in uses)
     return [name for name, _ in count.most_common()]  # equal ones in the order in which they were met
@@ -127,8 +127,8 @@ def _uses(code: _code.Code, name: str) -> list[tuple[int, int]]:
 
 
 def _random(length: int, rng: RandomStream) -> str:
-    draws = rng.uniform(length)
-    return "".join(_ALL[int(draw * (len(_ALL) if at else 52))] for at, draw in enumerate(draws))
+    uniforms = rng.uniform(length)
+    return "".join(_ALL[int(uniform * (len(_ALL) if position else 52))] for position, uniform in enumerate(uniforms))
 
 
 _ALL = string.ascii_letters + string.digits
@@ -156,7 +156,7 @@ def _for_while(code: _code.Code) -> Iterator[list[_code.Edit]]:
 def _while(code: _code.Code, node: ast.For) -> list[_code.Edit]:
     names = {name for name in code.names if name.startswith(("items", "place"))}
     items, place = ("items", "place") if not names else ("items_0", "place_0")
-    line, _, head = _syntax.before(code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"])
+    line, _, head = _syntax.insertion(code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"])
     start, end = code.span(node)[0], _head_end(code, node)
     body = code.whole.rfind("\n", 0, code.span(node.body[0])[0]) + 1
     indent = code.whole[body : code.span(node.body[0])[0]]
@@ -186,7 +186,7 @@ def _mirrored(code: _code.Code) -> Iterator[list[_code.Edit]]:
     for statement in _syntax.in_scope(code):
         for node in ast.walk(statement):
             if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _MIRROR:
-                left, right = (_operand(one) for one in (node.comparators[0], node.left))
+                left, right = (_operand(side) for side in (node.comparators[0], node.left))
                 yield [(*code.span(node), f"{left} {_MIRROR[type(node.ops[0])]} {right}")]
 
 

@@ -13,7 +13,7 @@ MOST = 3
 
 
 def database(sources: Mapping[str, Path]) -> _wordnet.WordNet:
-    """Return WordNet.
+    """WordNet.
 
     Raises:
         DataError: it is not here.
@@ -23,27 +23,27 @@ def database(sources: Mapping[str, Path]) -> _wordnet.WordNet:
     return _wordnet.load(sources[_wordnet.SOURCE])
 
 
-def synonyms(known: _wordnet.WordNet, word: str, part: str) -> list[str]:
-    """Return the first three synonyms of a word, each inflected as it is: those of its most frequent senses."""
+def synonyms(wordnet: _wordnet.WordNet, word: str, part: str) -> list[str]:
+    """The first three synonyms of a word, each inflected as it is: those of its most frequent senses."""
     base, tag = _english.lemma(word, part), _english.tag(word, part)
-    found = []
-    for other in known.synonyms(base, (_english.PARTS[part],)):
-        form = _english.forms(other, part).get(tag, "") if tag else other
+    candidates = []
+    for synonym in wordnet.synonyms(base, (_english.PARTS[part],)):
+        form = _english.forms(synonym, part).get(tag, "") if tag else synonym
         if form and form != word.lower():
-            found.append(_english.like(form, word))
-    return list(dict.fromkeys(found))[:MOST]
+            candidates.append(_english.like(form, word))
+    return list(dict.fromkeys(candidates))[:MOST]
 
 
 def replaced(
-    known: _wordnet.WordNet, parts: list[str], free: list[bool], rng: RandomStream, share: float, form: str
+    wordnet: _wordnet.WordNet, parts: list[str], free: list[bool], rng: RandomStream, share: float, form: str
 ) -> list[str]:
-    """Return the parts of a line in which content words, with probability `share`, become `form` ({new}, {old})."""
-    places = [at for at, one in enumerate(free) if one]
-    kinds = _english.parts_of_speech([parts[at] for at in places])
-    draws, which = rng.uniform(len(places)), rng.uniform(len(places))
-    found = list(parts)
-    for at, kind, draw, choice in zip(places, kinds, draws, which, strict=True):
-        others = synonyms(known, parts[at], kind) if kind and draw < share else []
-        if others:
-            found[at] = form.format(new=others[int(choice * len(others))], old=parts[at])
-    return found
+    """The parts of a line in which content words, with probability `share`, become `form` ({new}, {old})."""
+    places = [index for index, is_word in enumerate(free) if is_word]
+    kinds = _english.parts_of_speech([parts[index] for index in places])
+    uniforms, choices = rng.uniform(len(places)), rng.uniform(len(places))
+    words = list(parts)
+    for index, kind, uniform, choice in zip(places, kinds, uniforms, choices, strict=True):
+        options = synonyms(wordnet, parts[index], kind) if kind and uniform < share else []
+        if options:
+            words[index] = form.format(new=options[int(choice * len(options))], old=parts[index])
+    return words

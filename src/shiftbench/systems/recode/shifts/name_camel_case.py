@@ -16,16 +16,16 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a prompt whose function has another name.
+    """A prompt whose function has another name.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    own = _code.seeded(__name__, severity, rng)
+    stream = _code.seeded(__name__, severity, rng)
     name = _code.Code.of(value).entry
     parts = [part.lower() for part in _names.split(name)]
     camel = parts[0] + "".join(part.capitalize() for part in parts[1:])
     new = camel if "_" in name.strip("_") else "_".join(parts)
-    usable = own is not None and new != name and new.isidentifier()
+    usable = stream is not None and new != name and new.isidentifier()
     return _names.with_name(value, new) if usable else value

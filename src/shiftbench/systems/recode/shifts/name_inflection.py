@@ -16,7 +16,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a prompt whose function has another name.
+    """A prompt whose function has another name.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
@@ -26,11 +26,11 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
 
 
 def _inflected(parts: list[str], rng: RandomStream) -> list[str]:
-    kinds, draws = _english.parts_of_speech(parts), rng.uniform(len(parts))
-    found = list(parts)
-    for at, (part, kind, draw) in enumerate(zip(parts, kinds, draws, strict=True)):
-        known = _english.forms(_english.lemma(part, kind), kind) if kind else {}
-        forms = [form for form in dict.fromkeys(known.values()) if form.isalpha()]
+    kinds, uniforms = _english.parts_of_speech(parts), rng.uniform(len(parts))
+    words = list(parts)
+    for index, (part, kind, uniform) in enumerate(zip(parts, kinds, uniforms, strict=True)):
+        inflections = _english.forms(_english.lemma(part, kind), kind) if kind else {}
+        forms = [form for form in dict.fromkeys(inflections.values()) if form.isalpha()]
         if forms:
-            found[at] = _english.like(forms[int(float(draw) * len(forms))], part)
-    return found
+            words[index] = _english.like(forms[int(float(uniform) * len(forms))], part)
+    return words

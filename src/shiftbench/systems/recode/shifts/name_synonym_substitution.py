@@ -23,15 +23,15 @@ PARAMS: dict[str, object] = {"share": 0.5}
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, sources: Mapping[str, Path], share: float = 0.5
 ) -> Sample:
-    """Return a prompt whose function has another name.
+    """A prompt whose function has another name.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt, or WordNet is not here.
     """
-    known = _synonyms.database(sources)
+    wordnet = _synonyms.database(sources)
 
-    def change(parts: list[str], own: RandomStream) -> list[str]:
-        return _synonyms.replaced(known, parts, [True] * len(parts), own, share, "{new}")
+    def change(parts: list[str], stream: RandomStream) -> list[str]:
+        return _synonyms.replaced(wordnet, parts, [True] * len(parts), stream, share, "{new}")
 
     return _names.renamed(__name__, value, severity, rng, change)

@@ -33,7 +33,7 @@ def apply(
     path: str = "",
     file: str = "humaneval/nlaugmenter/BackTranslation",
 ) -> Sample:
-    """Return the released version of a prompt.
+    """The released version of a prompt.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
@@ -48,10 +48,10 @@ def apply(
     name, family, perturbation = parts
     seed = int(severity) - 1
     released = _recode_release.perturbed(Path(path), name, family, perturbation, seed)
-    found, task = _recode_release.rows(released), value.fields["meta"]["task_id"]
-    if task not in found:
+    problems, task = _recode_release.rows(released), value.fields["meta"]["task_id"]
+    if task not in problems:
         raise DataError(f"{released.name} has no problem {task!r}")
-    row = found[task]
+    row = problems[task]
     meta = {**value.fields["meta"], "test": row["test"]}
     changed = value.with_field("meta", meta)
     return _code.with_code(changed, row["prompt"], row["canonical_solution"], row["entry_point"])

@@ -20,10 +20,10 @@ HOLDS_TESTED = "a solution is looked up; asked is whether it is still found for 
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the clean problems."""
+    """The clean problems."""
     return [refs.shards(params["dataset"], "test")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the problems as one tensor of bytes."""
+    """The problems as one tensor of bytes."""
     return _bodies.packed(job.samples("test"))

@@ -1,7 +1,7 @@
-"""Merging: nets tuned from one start on different tasks become one. State-dict algebra, and what mergers share.
+"""Merging: models tuned from one start on different tasks become one. State-dict algebra, and what mergers share.
 
-A merger is a trainer whose `candidates` say which trainer made the net of each task of a `united` dataset. Where a
-net was itself merged for several tasks, these are joined by `+`, and its calibration set is spread over them, which
+A merger is a trainer whose `candidates` say which trainer made the model of each task of a `united` dataset. Where a
+model was itself merged for several tasks, these are joined by `+`, and its calibration set is spread over them, which
 makes merging sequential: `candidates: {a+b: first_merge, c: tuned_on_c}`. Heads (`head.*`) are those of the start:
 they are not merged. Tensors are combined in the order of their sorted names, sums in float64.
 """
@@ -32,24 +32,24 @@ Combine = Callable[[State, list[State]], State]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the start, the candidates, val shards to log accuracy on, and the calibration samples if asked for."""
+    """The start, the candidates, val shards to log accuracy on, and the calibration samples if asked for."""
     dataset, model, seed = params["dataset"], params["model"], params["seed"]
     trainers = dict.fromkeys([params["start"], *params["candidates"].values()])
-    found = [refs.checkpoint(dataset, model, trainer, seed) for trainer in trainers]
+    inputs = [refs.checkpoint(dataset, model, trainer, seed) for trainer in trainers]
     if "calibrate_on" in params:
-        found.append(refs.shards(params["calibrate_on"] or dataset, "train"))
-    return [*found, refs.shards(dataset, "val")]
+        inputs.append(refs.shards(params["calibrate_on"] or dataset, "train"))
+    return [*inputs, refs.shards(dataset, "val")]
 
 
 # ------------------------------------------------------------------ around a merger
 
 
 def merge(job: TrainJob, combine: Combine) -> State:
-    """Return the start with its trunk replaced by what `combine` makes of the candidates; logs accuracy on val.
+    """The start with the trunk that `combine` makes of the candidates; logs accuracy on val.
 
     Raises:
         ParamsError: no candidates are named.
-        ModelError: a net has batch normalisation, whose statistics would have to be estimated again.
+        ModelError: a model has batch normalisation, whose statistics would have to be estimated again.
     """
     start, candidates = weights(job)
     trunks = [trunk(state) for state in candidates.values()]
@@ -57,18 +57,18 @@ def merge(job: TrainJob, combine: Combine) -> State:
 
 
 def finish(job: TrainJob, state: State) -> State:
-    """Log a merged net's accuracy on the val split of each task, and return its state."""
-    found = _tasks.accuracies(job, job.samples("val"))(net_of(job, state))
-    for task, value in found.items():
+    """Log a merged model's accuracy on the val split of each task, and return its state."""
+    accuracies = _tasks.accuracies(job, job.samples("val"))(model_of(job, state))
+    for task, value in accuracies.items():
         job.log(0, f"val_accuracy_{task}", value)
-    job.log(0, "val_accuracy", _tasks.mean(found))
+    job.log(0, "val_accuracy", _tasks.mean(accuracies))
     return state
 
 
 def weights(job: TrainJob) -> tuple[State, dict[str, State]]:
-    """Return the state of the start, and those of the candidates by task."""
-    wanted: Mapping[str, str] = job.params["candidates"]
-    if not wanted:
+    """The state of the start, and those of the candidates by task."""
+    candidates: Mapping[str, str] = job.params["candidates"]
+    if not candidates:
         raise ParamsError(f"{job.trainer}: candidates is empty; give task: trainer, one per task")
     files = {_trainer(ref): path for ref, path in job.inputs.items() if ref.kind == "checkpoints"}
     states = {name: nets.read_state(path) for name, path in files.items()}
@@ -78,36 +78,36 @@ def weights(job: TrainJob) -> tuple[State, dict[str, State]]:
                 f"{files[name]} has batch normalisation, whose statistics a merged net would lack; "
                 "use a net without (vit with `patch: 7`)"
             )
-    return states[job.params["start"]], {task: states[name] for task, name in wanted.items()}
+    return states[job.params["start"]], {task: states[name] for task, name in candidates.items()}
 
 
 def _trainer(ref: Ref) -> str:
     return CheckpointName.of(ref).trainer
 
 
-def net_of(job: TrainJob, state: State) -> nn.Module:
-    """Return the job's net with a state, in evaluation mode."""
-    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, state, "a merged state")
-    return net.eval()
+def model_of(job: TrainJob, state: State) -> nn.Module:
+    """The job's model with a state, in evaluation mode."""
+    model: nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(model, state, "a merged state")
+    return model.eval()
 
 
 def calibration(job: TrainJob) -> dict[str, list[Sample]]:
-    """Return the calibration samples of each candidate, `samples` of them or as many as there are.
+    """The calibration samples of each candidate, `samples` of them or as many as there are.
 
     They are the samples of smallest hash of the train split of the candidate's task, so that fewer are contained
     in more. Samples that are of no task (of another dataset, `calibrate_on`) serve all candidates alike. With
     `one_class` they are of the task's first class alone.
     """
-    read = list(shards.read(_train_folder(job)))
-    own = _tasks.by_task(read) if read[0].fields.get("meta") else {}
-    found = {}
+    samples = list(shards.read(_train_folder(job)))
+    by_task = _tasks.by_task(samples) if samples[0].fields.get("meta") else {}
+    calibration_samples = {}
     for tasks in job.params["candidates"]:
         names = tasks.split("+")
-        each = -(-job.params["samples"] // len(names))
-        kept = [s for name in names for s in _few(own.get(name, read), each, job.params)]
-        found[tasks] = kept[: job.params["samples"]]
-    return found
+        per_task = -(-job.params["samples"] // len(names))
+        chosen = [s for name in names for s in _few(by_task.get(name, samples), per_task, job.params)]
+        calibration_samples[tasks] = chosen[: job.params["samples"]]
+    return calibration_samples
 
 
 def _few(samples: list[Sample], amount: int, params: Mapping[str, Any]) -> list[Sample]:
@@ -126,15 +126,15 @@ def _train_folder(job: TrainJob) -> Path:
 
 
 def trunk(state: State) -> State:
-    """Return a state dict without the head, names sorted."""
+    """A state dict without the head, names sorted."""
     return {name: state[name] for name in sorted(state) if not name.startswith("head.")}
 
 
-def combined(states: Sequence[State], how: Callable[[torch.Tensor], torch.Tensor]) -> State:
-    """Apply `how` to each tensor, stacked over nets in float64: (nets, ...) -> (...); integers are the first net's."""
+def combined(states: Sequence[State], combine: Callable[[torch.Tensor], torch.Tensor]) -> State:
+    """Apply `combine` to each tensor, stacked in float64: (models, ...) -> (...); integers are the first model's."""
     first = states[0]
     return {
-        name: how(torch.stack([s[name] for s in states]).double()).to(tensor.dtype)
+        name: combine(torch.stack([s[name] for s in states]).double()).to(tensor.dtype)
         if tensor.is_floating_point()
         else tensor
         for name, tensor in sorted(first.items())
@@ -142,15 +142,15 @@ def combined(states: Sequence[State], how: Callable[[torch.Tensor], torch.Tensor
 
 
 def mean(states: Sequence[State]) -> State:
-    """Return the arithmetic mean of nets."""
+    """The arithmetic mean of nets."""
     return combined(states, lambda stacked: stacked.mean(0))
 
 
 def flatten(state: State) -> torch.Tensor:
-    """Return all floating-point tensors as one float64 vector, in the order of their sorted names."""
+    """All floating-point tensors as one float64 vector, in the order of their sorted names."""
     return torch.cat([tensor.flatten().double() for tensor in floats(state).values()])
 
 
 def floats(state: State) -> State:
-    """Return the floating-point tensors, names sorted."""
+    """The floating-point tensors, names sorted."""
     return {name: state[name] for name in sorted(state) if state[name].is_floating_point()}

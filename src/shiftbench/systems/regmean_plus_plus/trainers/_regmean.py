@@ -45,7 +45,7 @@ Log = Callable[[int, str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a walk is made.
+    """Settings of a walk.
 
     Attributes:
         shrink: `a`, the factor of off-diagonal entries of Gram matrices.
@@ -64,62 +64,67 @@ class Settings:
     log: Log = lambda *_: None
 
     def solves(self, block: int, layer: str) -> bool:
-        """Tell whether a linear layer is solved for."""
-        wanted = not self.layers or any(part in layer for part in self.layers)
-        return wanted and (not self.blocks or block in self.blocks)
+        """Whether a linear layer is solved for."""
+        is_layer_chosen = not self.layers or any(part in layer for part in self.layers)
+        return is_layer_chosen and (not self.blocks or block in self.blocks)
 
 
 def train(job: TrainJob) -> State:
-    """Return the state dict that RegMean or RegMean++ merges a job's candidates into.
+    """The state dict that RegMean or RegMean++ merges a job's candidates into.
 
     Raises:
         ParamsError: `outside` is unknown.
-        ModelError: the net has no blocks.
+        ModelError: the model has no blocks.
     """
     params: Mapping[str, Any] = job.params
     if params["outside"] not in OUTSIDE:
         raise ParamsError(f"outside is {params['outside']!r}; {suggest(params['outside'], OUTSIDE)}")
     start, states = _merging.weights(job)
-    candidates = [_merging.net_of(job, state) for state in states.values()]
+    candidates = [_merging.model_of(job, state) for state in states.values()]
     if not hasattr(candidates[0], "blocks"):
         raise ModelError(f"model {job.model!r} has no blocks to walk through; use vit, clip_vision")
-    state = {**start, **_merging.mean([_merging.trunk(one) for one in states.values()])}
+    state = {**start, **_merging.mean([_merging.trunk(candidate) for candidate in states.values()])}
     if params["outside"] == "pretrained":
         state |= {name: value for name, value in start.items() if name.startswith("norm.")}
-    merged = _merging.net_of(job, state)
+    merged = _merging.model_of(job, state)
     inputs = [
         torch.from_numpy(nets.prepare(job.plugin, samples, job.model_params))
         for samples in _merging.calibration(job).values()
     ]
-    how = (params["shrink"], params["merged_inputs"], params["blocks"], params["layers"])
-    walk(merged, candidates, inputs, Settings(*how, params["batch_size"], job.log))
+    options = (params["shrink"], params["merged_inputs"], params["blocks"], params["layers"])
+    walk(merged, candidates, inputs, Settings(*options, params["batch_size"], job.log))
     return _merging.finish(job, dict(merged.state_dict()))
 
 
 @torch.inference_mode()
-def walk(merged: Any, candidates: Sequence[Any], inputs: Sequence[torch.Tensor], how: Settings) -> None:
-    """Replace the linear layers of a merged net, block after block, by the least-squares solutions.
+def walk(merged: Any, candidates: Sequence[Any], inputs: Sequence[torch.Tensor], settings: Settings) -> None:
+    """Replace the linear layers of a merged model, block after block, by the least-squares solutions.
 
     Args:
         merged: holds the mean of the candidates; changed in place.
         candidates: the nets.
         inputs: prepared calibration samples of each.
-        how: see `Settings`.
+        settings: see `Settings`.
     """
-    embedding = [merged if how.merged_inputs else net for net in candidates]
-    hidden = [_through(net.embed, batch, how.batch_size) for net, batch in zip(embedding, inputs, strict=True)]
+    embedding = [merged if settings.merged_inputs else merged_or_candidate for merged_or_candidate in candidates]
+    hidden = [
+        _through(merged_or_candidate.embed, batch, settings.batch_size)
+        for merged_or_candidate, batch in zip(embedding, inputs, strict=True)
+    ]
     for number, block in enumerate(merged.blocks):
-        own = [net.blocks[number] for net in candidates]
-        grams, after = [], []
-        for candidate, tokens in zip(own, hidden, strict=True):
-            with recording(linear_layers(candidate)) as found:
-                after.append(_through(candidate, tokens, how.batch_size))
-            grams.append({name: found.mean(name) for name in found.sums})
+        candidate_blocks = [merged_or_candidate.blocks[number] for merged_or_candidate in candidates]
+        grams, outputs = [], []
+        for candidate, tokens in zip(candidate_blocks, hidden, strict=True):
+            with recording(linear_layers(candidate)) as recorded:
+                outputs.append(_through(candidate, tokens, settings.batch_size))
+            grams.append({name: recorded.mean(name) for name in recorded.sums})
         for name, layer in linear_layers(block).items():
-            if how.solves(number, name):
-                weights = [linear_layers(one)[name].weight for one in own]
-                _solve(layer, [one[name] for one in grams], weights, how, f"{number}.{name}")
-        hidden = [_through(block, t, how.batch_size) for t in hidden] if how.merged_inputs else after
+            if settings.solves(number, name):
+                weights = [linear_layers(candidate_block)[name].weight for candidate_block in candidate_blocks]
+                _solve(
+                    layer, [candidate_block[name] for candidate_block in grams], weights, settings, f"{number}.{name}"
+                )
+        hidden = [_through(block, t, settings.batch_size) for t in hidden] if settings.merged_inputs else outputs
 
 
 def _through(part: Callable[[Any], Any], tokens: torch.Tensor, size: int) -> torch.Tensor:
@@ -127,7 +132,7 @@ def _through(part: Callable[[Any], Any], tokens: torch.Tensor, size: int) -> tor
 
 
 def linear_layers(part: nn.Module) -> dict[str, nn.Linear]:
-    """Return the linear layers of a block by name."""
+    """The linear layers of a block by name."""
     return {n: layer for n, layer in part.named_modules() if isinstance(layer, nn.Linear)}
 
 
@@ -148,7 +153,7 @@ class Grams:
         self.tokens[name] = self.tokens.get(name, 0) + len(rows)
 
     def mean(self, name: str) -> torch.Tensor:
-        """Return G of a layer: a task with longer sequences or more samples weighs no more."""
+        """G of a layer: a task with longer sequences or more samples weighs no more."""
         return self.sums[name] / self.tokens[name]
 
 
@@ -158,7 +163,7 @@ def recording(layers: Mapping[str, nn.Linear]) -> Iterator[Grams]:
     grams = Grams({}, {})
 
     def hook(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
-        return lambda _, given: grams.add(name, given[0])
+        return lambda _, inputs: grams.add(name, inputs[0])
 
     handles = [layer.register_forward_pre_hook(hook(name)) for name, layer in layers.items()]
     try:
@@ -169,7 +174,7 @@ def recording(layers: Mapping[str, nn.Linear]) -> Iterator[Grams]:
 
 
 def shrunk(gram: torch.Tensor, a: float) -> torch.Tensor:
-    """Return a * G + (1 - a) * diag(G)."""
+    """Shrunk G: a * G + (1 - a) * diag(G)."""
     return a * gram + (1 - a) * torch.diag(gram.diagonal())
 
 
@@ -177,8 +182,8 @@ def solution(grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]) -> 
     """Solve for the merged weight by Cholesky in float64.
 
     Args:
-        grams: of each net, (in, in), shrunk.
-        weights: of each net, (out, in).
+        grams: of each model, (in, in), shrunk.
+        weights: of each model, (out, in).
 
     Returns:
         The weight float64 (out, in), the condition number of the sum of Grams, and whether it was singular, so
@@ -197,12 +202,12 @@ def solution(grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]) -> 
 
 
 def _solve(
-    layer: nn.Linear, grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], how: Settings, name: str
+    layer: nn.Linear, grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], settings: Settings, name: str
 ) -> None:
     """Put a layer's solution in its place; log its condition number, and whether a ridge was needed."""
-    weight, condition, singular = solution([shrunk(g, how.shrink) for g in grams], weights)
+    weight, condition, singular = solution([shrunk(g, settings.shrink) for g in grams], weights)
     layer.weight.copy_(weight.to(layer.weight.dtype))
-    at = int(name.partition(".")[0])
-    how.log(at, f"condition/{name}", condition)
+    block = int(name.partition(".")[0])
+    settings.log(block, f"condition/{name}", condition)
     if singular:
-        how.log(at, f"singular/{name}", 1.0)
+        settings.log(block, f"singular/{name}", 1.0)

@@ -16,15 +16,15 @@ Accuracies = Callable[[torch.nn.Module], dict[str, float]]
 
 
 def by_task(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
-    """Return the samples of each task, in their order."""
-    found: dict[str, list[Sample]] = {}
+    """The samples of each task, in their order."""
+    groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        found.setdefault(_meta(sample)["group"], []).append(sample)
-    return found
+        groups.setdefault(_meta(sample)["group"], []).append(sample)
+    return groups
 
 
 def head(sample: Sample) -> tuple[int, int]:
-    """Return the first label of a sample's task, and the one after the last."""
+    """The first label of a sample's task, and the one after the last."""
     first, _, last = _meta(sample)["head"].partition(":")
     return int(first), int(last)
 
@@ -36,44 +36,44 @@ def _meta(sample: Sample) -> Mapping[str, str]:
     return meta
 
 
-def apart(samples: Iterable[Sample], classes: int) -> torch.Tensor:
-    """Return bool (classes, classes): whether two classes are of different tasks; a class of no task is of its own."""
+def different_tasks(samples: Iterable[Sample], classes: int) -> torch.Tensor:
+    """Whether two classes are of different tasks, bool (classes, classes); a class of no task is of its own."""
     owner = torch.arange(classes) + classes
     for first, last in {head(sample) for sample in samples}:
         owner[first:last] = first
     return owner[:, None] != owner[None]
 
 
-def within(logits: torch.Tensor, labels: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Return logits (n, classes) of which those of other tasks than the label's are -inf."""
+def within_task(logits: torch.Tensor, labels: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Logits (n, classes) of which those of other tasks than the label's are -inf."""
     return logits.masked_fill(others.to(logits.device)[labels], -torch.inf)
 
 
 def accuracies(job: TrainJob, samples: Sequence[Sample]) -> Accuracies:
-    """Return what gives a net's accuracy on each task, predictions restricted to the task's classes."""
+    """Function: model -> its accuracy on each task, with predictions restricted to the task's classes."""
     prepared = {
         task: (
-            torch.from_numpy(nets.prepare(job.plugin, own, job.model_params)),
-            torch.tensor([sample.fields["label"] for sample in own]),
-            head(own[0]),
+            torch.from_numpy(nets.prepare(job.plugin, task_samples, job.model_params)),
+            torch.tensor([sample.fields["label"] for sample in task_samples]),
+            head(task_samples[0]),
         )
-        for task, own in by_task(samples).items()
+        for task, task_samples in by_task(samples).items()
     }
 
-    def measure(net: torch.nn.Module) -> dict[str, float]:
-        net.eval()
-        device = next(net.parameters()).device
-        found = {}
+    def measure(model: torch.nn.Module) -> dict[str, float]:
+        model.eval()
+        device = next(model.parameters()).device
+        accuracy_of_task = {}
         with torch.inference_mode():
             for task, (inputs, labels, (first, last)) in prepared.items():
-                logits = torch.cat([net(part.to(device)).cpu() for part in inputs.split(256)])
+                logits = torch.cat([model(part.to(device)).cpu() for part in inputs.split(256)])
                 right = logits[:, first:last].argmax(1) + first == labels
-                found[task] = float(right.double().mean())
-        return found
+                accuracy_of_task[task] = float(right.double().mean())
+        return accuracy_of_task
 
     return measure
 
 
 def mean(values: Mapping[str, float]) -> float:
-    """Return the mean over tasks; NaN where there is none."""
+    """The mean over tasks; NaN where there is none."""
     return sum(values.values()) / len(values) if values else float("nan")

@@ -1,7 +1,7 @@
 """Merging by a mean in which each parameter counts by its diagonal Fisher information.
 
 Source: Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", NeurIPS 2022, equations 4 and 5. The Fisher
-information of a net is estimated on a few samples of its task: with g_c the gradient of sqrt(p_c) log p_c, p_c held
+information of a model is estimated on a few samples of its task: with g_c the gradient of sqrt(p_c) log p_c, p_c held
 fixed, over the classes c of the task, `squares` says of what the square is added up, over the number of samples:
 
 - `class`: sum_c g_c^2 of each sample: the definition, the expectation of squared gradients over labels from p;
@@ -35,7 +35,7 @@ AT_ONCE = 32
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the merged state dict.
+    """The merged state dict.
 
     Raises:
         ParamsError: `squares` is unknown.
@@ -45,71 +45,71 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         hint = suggest(params["squares"], SQUARES)
         raise ParamsError(f"fisher_merging: squares is {params['squares']!r}; {hint}")
     _, states = _merging.weights(job)
-    found = []
+    fishers = []
     for task, samples in _merging.calibration(job).items():
         batch = torch.from_numpy(nets.prepare(job.plugin, samples, job.model_params))
-        net = _merging.net_of(job, states[task])
+        model = _merging.model_of(job, states[task])
         heads = sorted({_tasks.head(s) for s in samples}) if samples[0].fields.get("meta") else []
         span = (heads[0][0], heads[-1][1]) if heads else (0, len(job.classes))
-        found.append(fisher(net, batch, span, params["squares"], params["batch_size"]))
+        fishers.append(fisher(model, batch, span, params["squares"], params["batch_size"]))
 
     def combine(start: State, candidates: list[State]) -> State:
-        return weighted(candidates, found, balanced=params["balanced"])
+        return weighted(candidates, fishers, balanced=params["balanced"])
 
     return _merging.merge(job, combine)
 
 
-def fisher(net: nn.Module, inputs: torch.Tensor, head: tuple[int, int], squares: str, batch_size: int = 32) -> State:
-    """Return the diagonal Fisher information of a net's trunk, float64.
+def fisher(model: nn.Module, inputs: torch.Tensor, head: tuple[int, int], squares: str, batch_size: int = 32) -> State:
+    """The diagonal Fisher information of a model's trunk, float64.
 
     Args:
-        net: with a head of all tasks.
+        model: with a head of all tasks.
         inputs: prepared samples.
         head: first class of the task, and the one after the last.
         squares: one of SQUARES.
         batch_size: of `batch`.
     """
-    learnt = {n: p.detach() for n, p in net.named_parameters() if not n.startswith("head.")}
-    total = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in learnt.items()}
+    trunk = {n: p.detach() for n, p in model.named_parameters() if not n.startswith("head.")}
+    total = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in trunk.items()}
     size = batch_size if squares == "batch" else AT_ONCE
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernel cannot be batched over samples
         for part in inputs.float().split(size):
-            for gradients in _gradients(net, learnt, part, head, squares):
+            for gradients in _gradients(model, trunk, part, head, squares):
                 for name, value in gradients.items():
                     total[name] += value.double().square().sum(0)
     return {name: value / len(inputs) for name, value in total.items()}
 
 
 def _gradients(
-    net: nn.Module, learnt: State, part: torch.Tensor, head: tuple[int, int], squares: str
+    model: nn.Module, trunk: State, part: torch.Tensor, head: tuple[int, int], squares: str
 ) -> Iterator[State]:
     """Yield gradients whose squares are added up: each tensor (k, ...), k of them."""
 
     def value(parameters: State, batch: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        logits = functional_call(net, parameters, (batch,))[:, head[0] : head[1]]
+        logits = functional_call(model, parameters, (batch,))[:, head[0] : head[1]]
         logs = torch.log_softmax(logits, 1)
         return (logs.detach().exp().sqrt() * logs * classes).sum()
 
     count = head[1] - head[0]
     each = vmap(grad(value), in_dims=(None, 0, None))
     if squares == "batch":
-        yield each(learnt, part[None], torch.ones(count))
+        yield each(trunk, part[None], torch.ones(count))
     elif squares == "sample":
-        yield each(learnt, part[:, None], torch.ones(count))
+        yield each(trunk, part[:, None], torch.ones(count))
     else:
-        for one in torch.eye(count):
-            yield each(learnt, part[:, None], one)
+        for one_hot in torch.eye(count):
+            yield each(trunk, part[:, None], one_hot)
 
 
 def weighted(states: Sequence[State], fishers: Sequence[State], *, balanced: bool) -> State:
-    """Return sum_i w_i F_i W_i / sum_i w_i F_i per parameter; F gets 1e-6 added."""
-    norms = torch.stack([_merging.flatten(one).norm() + SMALL for one in fishers])
+    """sum_i w_i F_i W_i / sum_i w_i F_i per parameter; F gets 1e-6 added."""
+    norms = torch.stack([_merging.flatten(state).norm() + SMALL for state in fishers])
     shares = (1 / norms) / (1 / norms).sum() if balanced else torch.ones(len(fishers))
-    made = {}
+    merged_tensors = {}
     for name in fishers[0]:
-        values = torch.stack([one[name].double() for one in states])
-        known = torch.stack([one[name] + SMALL for one in fishers])
-        weights = known * shares.view(-1, *[1] * (known.ndim - 1))
+        values = torch.stack([state[name].double() for state in states])
+        fisher_values = torch.stack([state[name] + SMALL for state in fishers])
+        weights = fisher_values * shares.view(-1, *[1] * (fisher_values.ndim - 1))
         merged = (weights * values).sum(0) / weights.sum(0)
-        made[name] = merged.to(states[0][name].dtype)
-    return {**states[0], **made}
+        merged_tensors[name] = merged.to(states[0][name].dtype)
+    return {**states[0], **merged_tensors}

@@ -1,9 +1,9 @@
 """One trunk, a head for each task: trained on all tasks of a `united` dataset, or tuned on one of them.
 
-Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The net's one linear head holds the heads of all
-tasks, and the cross-entropy of an image runs over the classes of its own task alone. Without `start` a fresh net
+Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The model's one linear head holds the heads of all
+tasks, and the cross-entropy of an image runs over the classes of its own task alone. Without `start` a fresh model
 learns; with it, weights of another trainer are tuned further, on some `tasks` only. `head: false` keeps the heads as
-they are, so that nets tuned on different tasks can be merged under them (trainers/regmean.py).
+they are, so that models tuned on different tasks can be merged under them (trainers/regmean.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,42 +42,42 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights that are tuned further."""
-    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    """The train and val shards, and the checkpoint that is tuned further."""
+    shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     if not params["start"]:
-        return found
+        return shards
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
-    return [start, *found]
+    return [start, *shards]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
+    """The state dict after the last epoch.
 
     `tasks` are names of the united datasets, none means all; `images` is how many training images of each task
     are used, 0 all of them.
     """
-    net = _loop.fresh_net(job)
+    model = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
         if ref.kind == "checkpoints":
-            nets.load_into(net, nets.read_state(path), path)
-    net.get_submodule("head").requires_grad_(job.params["head"])
-    own = replace(job, samples=chosen(job), folder=None)
-    seen = own.samples("train")
-    apart = _tasks.apart(seen, len(job.classes))
+            nets.load_into(model, nets.read_state(path), path)
+    model.get_submodule("head").requires_grad_(job.params["head"])
+    task_job = replace(job, samples=samples_of_tasks(job), folder=None)
+    samples = task_job.samples("train")
+    different_tasks = _tasks.different_tasks(samples, len(job.classes))
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        logits = net(_loop.tensor(batch, net))
-        return F.cross_entropy(_tasks.within(logits, labels, apart), labels)
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        logits = model(_loop.tensor(batch, model))
+        return F.cross_entropy(_tasks.within_task(logits, labels, different_tasks), labels)
 
-    held = _tasks.accuracies(own, own.samples("val"))
-    fitted = _loop.fit(own, net, loss, validate=lambda net: _tasks.mean(held(net)))
-    for task, value in held(fitted).items():
+    val_accuracies = _tasks.accuracies(task_job, task_job.samples("val"))
+    fitted = _loop.fit(task_job, model, loss, validate=lambda model: _tasks.mean(val_accuracies(model)))
+    for task, value in val_accuracies(fitted).items():
         job.log(0, f"val_accuracy_{task}", value)
     return dict(fitted.state_dict())
 
 
-def chosen(job: TrainJob) -> Callable[[str], list[Sample]]:
-    """Return what gives the samples of a split that are of the job's tasks, `images` of each in training.
+def samples_of_tasks(job: TrainJob) -> Callable[[str], list[Sample]]:
+    """Function: split -> its samples of the job's tasks, in training `images` of each.
 
     Raises:
         ParamsError: a task has no samples; names those there are.
@@ -85,12 +85,12 @@ def chosen(job: TrainJob) -> Callable[[str], list[Sample]]:
 
     def samples(split: str) -> list[Sample]:
         by_task = _tasks.by_task(job.samples(split))
-        wanted: Sequence[str] = job.params["tasks"] or sorted(by_task)
-        unknown = [task for task in wanted if task not in by_task]
+        tasks: Sequence[str] = job.params["tasks"] or sorted(by_task)
+        unknown = [task for task in tasks if task not in by_task]
         if unknown:
             raise ParamsError(f"{job.dataset} has no task {unknown[0]!r}; it has {', '.join(by_task)}")
         amount = job.params["images"] if split == "train" else 0
-        kept = (splits.subset(by_task[task], amount or None) for task in wanted)
-        return [sample for part in kept for sample in part if isinstance(sample, Sample)]
+        subsets = (splits.subset(by_task[task], amount or None) for task in tasks)
+        return [sample for part in subsets for sample in part if isinstance(sample, Sample)]
 
     return samples

@@ -1,6 +1,6 @@
-"""Merging by the arithmetic mean of the weights of nets that were tuned from one start.
+"""Merging by the arithmetic mean of the weights of models that were tuned from one start.
 
-Source: Wortsman et al., "Model soups", ICML 2022, section 2 (uniform soup). Differs: the nets were tuned on different
+Source: Wortsman et al., "Model soups", ICML 2022, section 2 (uniform soup). Differs: the models were tuned on different
 tasks, and heads are not averaged (`trainers/_merging.py`).
 """
 
@@ -15,5 +15,5 @@ needs = _merging.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the merged state dict."""
+    """The merged state dict."""
     return _merging.merge(job, lambda _, candidates: _merging.mean(candidates))

@@ -15,7 +15,7 @@ needs = _merging.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the merged state dict."""
+    """The merged state dict."""
     scale = job.params["scale"]
 
     def combine(start: State, candidates: list[State]) -> State:

@@ -2,8 +2,9 @@
 
 Source: Yadav et al., "TIES-Merging: Resolving Interference When Merging Models", NeurIPS 2023, algorithm 1. As in the
 authors' code, parameters whose kept changes add up to 0 take the sign of most others. `keep` is the share of the
-largest changes of each net, over all its tensors together; `how` is `sum` (as in FusionBench) or `mean` over the nets
-that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large nets fit into memory.
+largest changes of each model, over all its tensors together; `how` is `sum` (as in FusionBench) or `mean` over the
+models that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large models fit into
+memory.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ HOW = ("sum", "mean")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the merged state dict.
+    """The merged state dict.
 
     Raises:
         ParamsError: `how` is unknown.
@@ -39,25 +40,25 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def merged(start: State, candidates: Sequence[State], scale: float, keep: float, *, mean: bool) -> State:
-    """Return start + scale * the elected changes; what is no float is that of the start."""
+    """Merged state: start + scale * the elected changes; tensors that are not floats are the start's."""
     origin = _merging.flatten(start)
-    limits = [limit(_merging.flatten(one) - origin, keep) for one in candidates]
+    limits = [limit(_merging.flatten(candidate) - origin, keep) for candidate in candidates]
 
-    def kept(name: str) -> torch.Tensor:
-        changes = [one[name].double() - start[name].double() for one in candidates]
+    def trimmed_changes(name: str) -> torch.Tensor:
+        changes = [candidate[name].double() - start[name].double() for candidate in candidates]
         return torch.stack([trimmed(*pair) for pair in zip(changes, limits, strict=True)])
 
     names = _merging.floats(start)
-    majority = torch.stack([kept(name).sum(0).sign().sum() for name in names]).sum().sign()
-    made = {}
+    majority = torch.stack([trimmed_changes(name).sum(0).sign().sum() for name in names]).sum().sign()
+    tensors = {}
     for name, tensor in names.items():
-        moved = scale * elected(kept(name), majority, mean=mean)
-        made[name] = (tensor.double() + moved).to(tensor.dtype)
-    return {**start, **made}
+        step = scale * elected(trimmed_changes(name), majority, mean=mean)
+        tensors[name] = (tensor.double() + step).to(tensor.dtype)
+    return {**start, **tensors}
 
 
 def limit(changes: torch.Tensor, keep: float) -> float:
-    """Return the smallest magnitude among the share `keep` of the largest of all changes of a net, (parameters,)."""
+    """The smallest magnitude among the share `keep` of the largest of all changes of a model, (parameters,)."""
     drop = min(len(changes) - 1, len(changes) - int(len(changes) * keep))
     return float(np.partition(changes.abs().numpy(), drop)[drop])  # linear in length
 
@@ -68,10 +69,10 @@ def trimmed(changes: torch.Tensor, limit: float) -> torch.Tensor:
 
 
 def elected(changes: torch.Tensor, majority: torch.Tensor, *, mean: bool) -> torch.Tensor:
-    """Return per parameter the sum (or mean) over nets of the changes that have the sign of their sum.
+    """Sum (or mean) over models, per parameter, of the changes that have the sign of their sum.
 
     Args:
-        changes: trimmed, (nets, ...).
+        changes: trimmed, (models, ...).
         majority: the sign that a sum of 0 takes.
         mean: divide by how many agree.
     """

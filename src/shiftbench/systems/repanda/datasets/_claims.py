@@ -39,7 +39,7 @@ PARAMS: dict[str, object] = {
 
 
 def facts(options: Mapping[str, Any]) -> dict[str, object]:
-    """Return sources, licence and splits, which follow from the pools and from whether all tables are tested."""
+    """Sources, licence and splits, which follow from the pools and from whether all tables are tested."""
     pools = [pool for pool in _pools.SOURCES if pool in options["pools"]]
     return {
         "SOURCES": tuple(_pools.SOURCES[pool] for pool in pools),
@@ -50,7 +50,7 @@ def facts(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 def group(sample: Sample) -> str:
-    """Return the file or page that the table of a claim is from; what is drawn from one shares rows."""
+    """The file or page that the table of a claim is from; what is drawn from one shares rows."""
     table = str(sample.fields["meta"]["cluster"])
     return table.rpartition("-")[0] or table
 
@@ -74,10 +74,10 @@ def _of_table(name: str, table: dict[str, Any], params: dict[str, Any]) -> Itera
     rng = RandomStream(params["seed"], "table_claims", params["kind"], name)
     drawer = _drawn.Drawer(table, rng)
     kinds = {column.name: column.kind for column in typed(table)}
-    count, asked = params["per_table"], KINDS[params["kind"]]
-    found = drawer.drawn(count * (2 if params["kind"] == "questions" else 1), asked)
-    words = rng.raw(len(found))
-    for number, (form, true) in enumerate(found):
+    count, operations = params["per_table"], KINDS[params["kind"]]
+    forms = drawer.drawn(count * (2 if params["kind"] == "questions" else 1), operations)
+    words = rng.raw(len(forms))
+    for number, (form, true) in enumerate(forms):
         if params["kind"] == "questions" and not true:
             continue
         paraphrase = params["paraphrases"][int(words[number] % len(params["paraphrases"]))]
@@ -91,5 +91,5 @@ def _of_table(name: str, table: dict[str, Any], params: dict[str, Any]) -> Itera
             "form": form._asdict(),
         }
         key = f"{params['name']}/{name.replace('/', '_')}_{number:02d}"
-        fields = {"text": _forms.said(form, paraphrase), "table": table, "meta": meta}
+        fields = {"text": _forms.sentence(form, paraphrase), "table": table, "meta": meta}
         yield Sample(key, fields)

@@ -32,53 +32,55 @@ class Drawer:
     def __init__(self, table: Table, rng: RandomStream) -> None:
         self.columns = typed(table)
         cells = list(zip(*table["rows"], strict=True))
-        self.cells = {column.name: _named(column, own) for column, own in zip(self.columns, cells, strict=True)}
+        self.cells = {
+            column.name: _cell_texts(column, values) for column, values in zip(self.columns, cells, strict=True)
+        }
         self.keys = [column.name for column in self.columns if self._names_rows(column)][:1]
         self.rng = rng
 
     def _names_rows(self, column: Column) -> bool:
-        own = column.values
-        return column.kind == "text" and len(set(own)) == len(own) and all(map(_short, own))
+        values = column.values
+        return column.kind == "text" and len(set(values)) == len(values) and all(map(_short, values))
 
     def drawn(self, count: int, operations: Sequence[str]) -> list[Drawn]:
-        """Return up to `count` different forms, true and false ones in turn, each operation as often as it can be."""
-        found: dict[Form, bool] = {}
+        """Up to `count` different forms, true and false ones in turn, each operation as often as possible."""
+        forms: dict[Form, bool] = {}
         for turn in range(count * TRIES):
-            if len(found) == count:
+            if len(forms) == count:
                 break
             operation = operations[turn % len(operations)]
             form = self._form(operation)
-            true = len(found) % 2 == 0
-            other = form if form is None or true else self._changed(form)
-            if other is not None and _forms.holds(other, self.columns) is true:
-                found.setdefault(other, true)
-        return [Drawn(form, true) for form, true in found.items()]
+            true = len(forms) % 2 == 0
+            candidate = form if form is None or true else self._alternative(form)
+            if candidate is not None and _forms.holds(candidate, self.columns) is true:
+                forms.setdefault(candidate, true)
+        return [Drawn(form, true) for form, true in forms.items()]
 
     def _form(self, operation: str) -> Form | None:
-        """Return a form that is true of the table, if there is one."""
+        """A form that is true of the table, if there is one."""
         numeric = operation in _forms.NUMERIC
-        names = [one.name for one in self.columns if not numeric or one.kind != "text"]
+        names = [typed_column.name for typed_column in self.columns if not numeric or typed_column.kind != "text"]
         column, key = self._one(names), self._one(self.keys)
         if not column or (operation in KEYED and key in ("", column)):
             return None
-        made = getattr(self, f"_{operation}")(Form(operation, column, key=key))
-        return made if made is not None and _forms.holds(made, self.columns) else None
+        form = getattr(self, f"_{operation}")(Form(operation, column, key=key))
+        return form if form is not None and _forms.holds(form, self.columns) else None
 
     def _one(self, names: Sequence[str]) -> str:
-        """Return one of several; empty where there is none."""
+        """One of several; empty where there is none."""
         return names[int(self.rng.integers(0, len(names)))] if names else ""
 
     def _cell(self, column: str) -> str:
-        """Return a cell of a column that can be named; empty where there is none."""
+        """A cell of a column that can be named; empty where there is none."""
         return self._one([cell for cell in self.cells[column] if _short(cell)])
 
-    def _at(self, form: Form, entity: str) -> str:
-        """Return the cell of a row in the column that a form is about; empty where it is missing."""
+    def _value_of(self, form: Form, entity: str) -> str:
+        """The cell of a row in the column that a form is about; empty where it is missing."""
         return dict(zip(self.cells[form.key], self.cells[form.column], strict=True))[entity]
 
     def _lookup(self, form: Form) -> Form | None:
         entity = self._cell(form.key)
-        value = self._at(form, entity)
+        value = self._value_of(form, entity)
         return form._replace(entity=entity, value=value) if _short(value) else None
 
     def _not_lookup(self, form: Form) -> Form | None:
@@ -89,9 +91,9 @@ class Drawer:
         entity = self._cell(form.column)
         if not entity:
             return None
-        own = next(one for one in self.columns if one.name == form.column)
-        same = entity if own.kind == "text" else number(entity)
-        return form._replace(entity=entity, key="", value=str(own.values.count(same)))
+        column = next(candidate for candidate in self.columns if candidate.name == form.column)
+        value = entity if column.kind == "text" else number(entity)
+        return form._replace(entity=entity, key="", value=str(column.values.count(value)))
 
     def _none(self, form: Form) -> Form | None:
         """Name what is not there: a cell of another column of texts, or a number above all."""
@@ -127,33 +129,33 @@ class Drawer:
 
     def _difference(self, form: Form) -> Form | None:
         one, other = self._cell(form.key), self._cell(form.key)
-        more, less = self._at(form, one), self._at(form, other)
-        if one == other or not more or not less:
+        larger, smaller = self._value_of(form, one), self._value_of(form, other)
+        if one == other or not larger or not smaller:
             return None
-        by = float(number(more)) - float(number(less))
-        return form._replace(entity=one, other=other, value=_rounded(by, 9)) if by > 0 else None
+        difference = float(number(larger)) - float(number(smaller))
+        return form._replace(entity=one, other=other, value=_rounded(difference, 9)) if difference > 0 else None
 
-    def _changed(self, form: Form) -> Form | None:
-        """Return the form with another entity, cell or number; it may still be true."""
+    def _alternative(self, form: Form) -> Form | None:
+        """The form with another entity, cell or number; it may still be true."""
         if form.operation in ("lookup", "superlative"):
             return form._replace(entity=self._cell(form.key))
         if form.operation == "not_lookup":
-            value = self._at(form, form.entity)
+            value = self._value_of(form, form.entity)
             return form._replace(value=value) if _short(value) else None
         if form.operation == "count":
             return form._replace(value=str(int(form.value) + 1 + int(self.rng.integers(0, 3))))
         if form.operation in ("none", "highest", "lowest"):
             return form._replace(value=self._cell(form.column))
         times = 1.5 if form.operation != "difference" else 2.0
-        moved = float(number(form.value))
-        return form._replace(value=_rounded(moved * times if moved > 0 else moved / times + 3))
+        amount = float(number(form.value))
+        return form._replace(value=_rounded(amount * times if amount > 0 else amount / times + 3))
 
 
 KEYED = ("lookup", "not_lookup", "superlative", "difference")
 
 
-def _named(column: Column, cells: Sequence[str | None]) -> list[str]:
-    """Return the cells of a column as they stand in its table, without white space; empty where one is missing."""
+def _cell_texts(column: Column, cells: Sequence[str | None]) -> list[str]:
+    """The cells of a column as they stand in its table, without white space; empty where one is missing."""
     pairs = zip(cells, column.values, strict=True)
     return ["" if value is None else (cell or "").strip() for cell, value in pairs]
 
@@ -163,5 +165,5 @@ def _short(cell: object) -> bool:
 
 
 def _rounded(value: float, digits: int = DIGITS) -> str:
-    """Return a decimal of some digits, without an exponent."""
+    """A decimal of some digits, without an exponent."""
     return f"{float(f'{value:.{digits}g}'):f}".rstrip("0").rstrip(".")

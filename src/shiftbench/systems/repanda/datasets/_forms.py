@@ -19,7 +19,7 @@ from shiftbench.data.tables import Column, Value
 
 
 class Form(NamedTuple):
-    """What a claim says.
+    """Content of a claim.
 
     Attributes:
         operation: a name of OPERATIONS.
@@ -94,8 +94,8 @@ NUMERIC = ("highest", "lowest", "superlative", "mean_above", "difference", "all_
 """Operations on columns of numbers."""
 
 
-def said(form: Form, paraphrase: int) -> str:
-    """Return the sentence of a form."""
+def sentence(form: Form, paraphrase: int) -> str:
+    """The sentence of a form."""
     return OPERATIONS[form.operation][paraphrase].format(**form._asdict())
 
 
@@ -103,22 +103,22 @@ def said(form: Form, paraphrase: int) -> str:
 
 
 def holds(form: Form, columns: Sequence[Column]) -> bool:
-    """Tell whether a form is true of a table.
+    """Whether a form is true of a table.
 
     Raises:
         KeyError: it names a column, or a row, that the table does not have.
     """
     by_name = {column.name: column for column in columns}
-    about = by_name[form.column]
-    there = [value for value in about.values if value is not None]
+    claimed_column = by_name[form.column]
+    values = [value for value in claimed_column.values if value is not None]
     if form.operation in ("lookup", "not_lookup"):
-        same = _cell(form, form.entity, by_name) == _as(about, form.value)
+        same = _cell(form, form.entity, by_name) == _as(claimed_column, form.value)
         return same is (form.operation == "lookup")
     if form.operation == "count":
-        return sum(value == _as(about, form.entity) for value in there) == int(form.value)
+        return sum(value == _as(claimed_column, form.entity) for value in values) == int(form.value)
     if form.operation == "none":
-        return _as(about, form.value) not in there
-    return _numeric(form, by_name, [float(value) for value in there if not isinstance(value, str)])
+        return _as(claimed_column, form.value) not in values
+    return _numeric(form, by_name, [float(value) for value in values if not isinstance(value, str)])
 
 
 def _numeric(form: Form, by_name: Mapping[str, Column], numbers: list[float]) -> bool:
@@ -133,8 +133,8 @@ def _numeric(form: Form, by_name: Mapping[str, Column], numbers: list[float]) ->
         return math.fsum(numbers) / len(numbers) > value
     if form.operation == "all_above":
         return len(numbers) == len(by_name[form.column].values) and min(numbers) > value
-    more = _number(form, form.entity, by_name) - _number(form, form.other, by_name)
-    return abs(more - value) < NEAR
+    difference = _number(form, form.entity, by_name) - _number(form, form.other, by_name)
+    return abs(difference - value) < NEAR
 
 
 NEAR = 1e-6
@@ -142,7 +142,7 @@ NEAR = 1e-6
 
 
 def _cell(form: Form, entity: str, by_name: Mapping[str, Column]) -> Value:
-    """Return the cell of a row in the column that a form is about."""
+    """The cell of a row in the column that a form is about."""
     rows = dict(zip(by_name[form.key].values, by_name[form.column].values, strict=True))
     return rows[entity]
 
@@ -153,7 +153,7 @@ def _number(form: Form, entity: str, by_name: Mapping[str, Column]) -> float:
 
 
 def _as(column: Column, cell: str) -> Value:
-    """Return a cell's text as a value of a column."""
+    """A cell's text as a value of a column."""
     return cell if column.kind == "text" else tables.number(cell)
 
 
@@ -161,7 +161,7 @@ def _as(column: Column, cell: str) -> Value:
 
 
 def query(form: Form, kinds: Mapping[str, str]) -> str:
-    """Return the pandas expression that tells whether a form is true.
+    """The pandas expression for the truth of a form.
 
     Args:
         form: what is said.
@@ -170,25 +170,25 @@ def query(form: Form, kinds: Mapping[str, str]) -> str:
     column = f"df[{form.column!r}]"
     if form.operation in ("lookup", "not_lookup"):
         sign = "==" if form.operation == "lookup" else "!="
-        return f"{_at(form, form.entity)} {sign} {_literal(form.value, kinds[form.column])}"
+        return f"{_cell_code(form, form.entity)} {sign} {_literal(form.value, kinds[form.column])}"
     if form.operation == "count":
         same = f"{column} == {_literal(form.entity, kinds[form.column])}"
         return f"({same}).sum() == {_number_of(form.value)}"
     if form.operation == "none":
         return f"not ({column} == {_literal(form.value, kinds[form.column])}).any()"
     if form.operation == "superlative":
-        return f"{_at(form, form.entity)} == {column}.max()"
+        return f"{_cell_code(form, form.entity)} == {column}.max()"
     number = _number_of(form.value)
     return {
         "highest": f"{column}.max() == {number}",
         "lowest": f"{column}.min() == {number}",
         "mean_above": f"{column}.mean() > {number}",
-        "difference": f"abs({_at(form, form.entity)} - {_at(form, form.other)} - {number}) < {NEAR}",
+        "difference": f"abs({_cell_code(form, form.entity)} - {_cell_code(form, form.other)} - {number}) < {NEAR}",
         "all_above": f"({column} > {number}).all()",
     }[form.operation]
 
 
-def _at(form: Form, entity: str) -> str:
+def _cell_code(form: Form, entity: str) -> str:
     return f"df.loc[df[{form.key!r}] == {entity!r}, {form.column!r}].iloc[0]"
 
 
@@ -197,5 +197,5 @@ def _literal(cell: str, kind: str) -> str:
 
 
 def _number_of(cell: str) -> str:
-    """Return a cell's number as Python writes it: `1,200` is 1200, `055` is 55."""
+    """A cell's number as Python writes it: `1,200` is 1200, `055` is 55."""
     return repr(tables.number(cell, whole="." not in cell))

@@ -8,7 +8,7 @@ from shiftbench.base.errors import DataError, ParamsError
 
 
 def folder(params: dict[str, Any]) -> Path:
-    """Return the folder that the option `path` names.
+    """The folder that the option `path` names.
 
     Raises:
         ParamsError: none is given.
@@ -18,8 +18,8 @@ def folder(params: dict[str, Any]) -> Path:
     return Path(params["path"]).expanduser()
 
 
-def wanted(params: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is; nothing where no folder is named.
+def required_files(params: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:
+    """Files that the user must provide: path -> description; empty if no folder is named.
 
     Args:
         params: with the option `path`.
@@ -30,7 +30,7 @@ def wanted(params: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str
 
 
 def text_of(file: Path) -> str:
-    """Return a file's text.
+    """A file's text.
 
     Raises:
         DataError: it is not there.
@@ -41,7 +41,7 @@ def text_of(file: Path) -> str:
 
 
 def table(lines: Sequence[Sequence[str]], caption: str, where: str) -> dict[str, Any]:
-    """Return a table of lines of cells, the first of which is the header.
+    """A table of lines of cells, the first of which is the header.
 
     A column without a name is `column 3`, one whose name was there before has its number behind it; a row that is too
     short lacks its last cells.

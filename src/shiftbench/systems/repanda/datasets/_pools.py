@@ -53,22 +53,22 @@ def read(pool: str, sources: Mapping[str, Path], seed: int) -> Iterator[Named]:
     """
     if pool not in _READERS:
         raise ParamsError(f"there is no pool of tables {pool!r}; {suggest(pool, _READERS)}")
-    seen: set[str] = set()
+    digests: set[str] = set()
     for name, table in _READERS[pool](sources[SOURCES[pool]], seed):
         digest = tables.digest(table)
-        if digest not in seen:
-            seen.add(digest)
+        if digest not in digests:
+            digests.add(digest)
             yield f"{pool}/{name}", {**table, "origin": pool}
 
 
 def _countries(folder: Path, seed: int) -> Iterator[Named]:
-    found: dict[str, list[list[str]]] = {}
+    by_subregion: dict[str, list[list[str]]] = {}
     for file in sorted(folder.glob("*.json")):
-        about = json.loads(file.read_text(encoding="utf-8"))
-        if about.get("area") and about.get("population") and about.get("subregion"):
-            row = [_joined(about.get(name)) for name in COUNTRY]
-            found.setdefault(about["subregion"], []).append(row)
-    for subregion, rows in sorted(found.items()):
+        country = json.loads(file.read_text(encoding="utf-8"))
+        if country.get("area") and country.get("population") and country.get("subregion"):
+            row = [_joined(country.get(name)) for name in COUNTRY]
+            by_subregion.setdefault(country["subregion"], []).append(row)
+    for subregion, rows in sorted(by_subregion.items()):
         if len(rows) >= LEAST:
             table = {"header": list(HEADINGS), "rows": rows[:MOST_ROWS]}
             yield _slug(subregion), {**table, "caption": f"Countries of {subregion}"}
@@ -81,10 +81,10 @@ def _statistics(folder: Path, seed: int) -> Iterator[Named]:
             rng = RandomStream(seed, "table_claims", name, f"{number}")
             chosen = sorted(rng.choice(len(rows)).tolist()[:ROWS])
             header = list(rows[0])[:MOST_COLUMNS]
-            cells = [[_joined(rows[at].get(column)) for column in header] for at in chosen]
+            cells = [[_joined(rows[index].get(column)) for column in header] for index in chosen]
             stem = name.partition(".")[0]
-            spelled = [heading.replace("_", " ") for heading in header]
-            yield f"{stem}-{number}", {"header": spelled, "rows": cells, "caption": stem}
+            headings = [heading.replace("_", " ") for heading in header]
+            yield f"{stem}-{number}", {"header": headings, "rows": cells, "caption": stem}
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 
 def _joined(value: object) -> str:
-    """Return a cell's text; of a list its members."""
+    """A cell's text; of a list its members."""
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else str(value).strip()
@@ -106,7 +106,7 @@ def _wikipedia(folder: Path, seed: int) -> Iterator[Named]:
 
 @cache
 def _of_dump(file: Path) -> list[Named]:
-    """Return the tables of a dump; several datasets of a process are about the same ones."""
+    """The tables of a dump; several datasets of a process are about the same ones."""
     with bz2.open(file) as stream:
         pages = list(_pages(stream.read()))
     return [
@@ -118,27 +118,27 @@ def _of_dump(file: Path) -> list[Named]:
 
 def _pages(raw: bytes) -> Iterator[tuple[str, str]]:
     """Yield titles and texts of pages that have a table; a dump may have been cut behind its last page."""
-    whole = raw if raw.rstrip().endswith(b"</mediawiki>") else raw + b"</mediawiki>"
-    for page in ET.fromstring(whole).iterfind("{*}page"):
+    dump = raw if raw.rstrip().endswith(b"</mediawiki>") else raw + b"</mediawiki>"
+    for page in ET.fromstring(dump).iterfind("{*}page"):
         text = page.findtext("{*}revision/{*}text") or ""
         if "{|" in text:
             yield page.findtext("{*}title") or "", text
 
 
 def _of_page(text: str) -> Iterator[dict[str, Any]]:
-    for one in _wikitext().parse(text).tables:
-        cells = [row for row in one.cells(span=False) if row]
+    for table in _wikitext().parse(text).tables:
+        cells = [row for row in table.cells(span=False) if row]
         if any(cell is None or {"rowspan", "colspan"} & set(cell.attrs) for row in cells for cell in row):
             continue
         header, *rows = [[_plain(cell.value) for cell in row] for row in cells] or [[]]
         regular = len({len(row) for row in [header, *rows]}) == 1 and len(rows) >= LEAST
         if regular and 1 < len(header) <= MOST_COLUMNS and all(header) and len(set(header)) == len(header):
-            caption = _plain(one.caption or "")
+            caption = _plain(table.caption or "")
             yield {"header": header, "rows": rows[:MOST_ROWS], "caption": caption}
 
 
 def _wikitext() -> ModuleType:
-    """Return the parser of wikitext.
+    """The parser of wikitext.
 
     Raises:
         ParamsError: it is not installed; gives the command that installs it.
@@ -152,8 +152,8 @@ def _wikitext() -> ModuleType:
 
 
 def _plain(text: str) -> str:
-    found = _wikitext().remove_markup(_REFERENCE.sub("", text))
-    return " ".join(found.replace("\N{NO-BREAK SPACE}", " ").split())
+    plain = _wikitext().remove_markup(_REFERENCE.sub("", text))
+    return " ".join(plain.replace("\N{NO-BREAK SPACE}", " ").split())
 
 
 def _slug(text: str) -> str:

@@ -32,18 +32,18 @@ QUERY = "pandas_code"
 
 
 def facts(options: Mapping[str, Any]) -> dict[str, object]:
-    """Return the splits, and the licence where the tables are WikiTableQuestions'."""
-    alone: dict[str, object] = {"NATIVE": ("test",), "LICENCE": "CC BY-SA 4.0 (tables)"}
-    return alone if options["tests_alone"] else {}
+    """The splits, and the licence where the tables are WikiTableQuestions'."""
+    test_only: dict[str, object] = {"NATIVE": ("test",), "LICENCE": "CC BY-SA 4.0 (tables)"}
+    return test_only if options["tests_alone"] else {}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
-    return _official.wanted(params, {"": "statements in PanTabFact's form, a JSON file"})
+    """Files that the user must provide: path -> description."""
+    return _official.required_files(params, {"": "statements in PanTabFact's form, a JSON file"})
 
 
 def group(sample: Sample) -> str:
-    """Return the table of a statement."""
+    """The table of a statement."""
     return str(sample.fields["meta"]["cluster"])
 
 
@@ -55,12 +55,12 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
         DataError: the file is missing, or a row is none of that form.
     """
     file = _official.folder(params)
-    named = (*FIELDS, QUERY) if params["queries"] else FIELDS
+    columns = (*FIELDS, QUERY) if params["queries"] else FIELDS
     for number, row in enumerate(json.loads(_official.text_of(file))):
         where = f"{file}, row {number}"
-        lacking = [name for name in named if name not in row]
-        if lacking:
-            raise DataError(f"{where}: no {lacking[0]}; expected {', '.join(named)}")
+        missing = [name for name in columns if name not in row]
+        if missing:
+            raise DataError(f"{where}: no {missing[0]}; expected {', '.join(columns)}")
         lines = [line.split(DELIMITER) for line in row["table_text"].splitlines()]
         table = _official.table(lines, row["table_caption"], where)
         meta = {

@@ -27,16 +27,16 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user must provide for a split: path -> description."""
     files = {
         f"tokenized_data/{split}_examples.json": "statements of TabFact by table",
         "data/all_csv": "tables of TabFact, cells between #",
     }
-    return _official.wanted(params, files)
+    return _official.required_files(params, files)
 
 
 def group(sample: Sample) -> str:
-    """Return the table of a statement."""
+    """The table of a statement."""
     return str(sample.fields["meta"]["cluster"])
 
 
@@ -48,8 +48,8 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
         DataError: a file is missing, or a table is none.
     """
     root = _official.folder(params)
-    asked = json.loads(_official.text_of(root / f"tokenized_data/{split}_examples.json"))
-    for name, (statements, labels, caption) in sorted(asked.items()):
+    tables = json.loads(_official.text_of(root / f"tokenized_data/{split}_examples.json"))
+    for name, (statements, labels, caption) in sorted(tables.items()):
         file = root / "data/all_csv" / name
         lines = [line.split(DELIMITER) for line in _official.text_of(file).splitlines()]
         table = _official.table(lines, caption, str(file))

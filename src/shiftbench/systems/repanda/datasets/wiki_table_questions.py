@@ -34,13 +34,13 @@ _ESCAPED = {r"\n": "\n", r"\p": "|", r"\\": "\\"}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user must provide for a split: path -> description."""
     files = {FILES[split]: "questions of WikiTableQuestions", "csv": "its tables, as TSV"}
-    return _official.wanted(params, files)
+    return _official.required_files(params, files)
 
 
 def group(sample: Sample) -> str:
-    """Return the table of a question."""
+    """The table of a question."""
     return str(sample.fields["meta"]["cluster"])
 
 
@@ -57,9 +57,9 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
     header, *lines = _official.text_of(file).split("\n")
     for number, line in enumerate(filter(None, lines), 2):
         row = dict(zip(header.split("\t"), line.split("\t"), strict=False))
-        lacking = [name for name in COLUMNS if name not in row]
-        if lacking:
-            raise DataError(f"{file}, line {number}: no {lacking[0]}; expected {', '.join(COLUMNS)}")
+        missing = [name for name in COLUMNS if name not in row]
+        if missing:
+            raise DataError(f"{file}, line {number}: no {missing[0]}; expected {', '.join(COLUMNS)}")
         answer, canon = (_listed(row[name]) for name in ("targetValue", "targetCanon"))
         if len(answer) != len(canon):
             raise DataError(f"{file}, line {number}: targetValue and targetCanon differ in length")
@@ -81,10 +81,10 @@ def _table(root: Path, context: str) -> dict[str, Any]:
 
 
 def unescaped(text: str) -> str:
-    r"""Return a text of the release as it is meant.
+    r"""A text of the release without its escapes.
 
     Example:
         >>> unescaped(r"a\pb\\n")
         'a|b\\n'
     """
-    return re.sub(r"\\[np\\]", lambda found: _ESCAPED[found[0]], text)
+    return re.sub(r"\\[np\\]", lambda match: _ESCAPED[match[0]], text)

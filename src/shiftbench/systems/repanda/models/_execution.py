@@ -17,7 +17,7 @@ Repair = Callable[[str, str], str | None]
 
 
 class Verdict(NamedTuple):
-    """What became of a claim: the answer (None: none), the last query, its status, and the repairs."""
+    """Verdict on a claim: the answer (None: none), the last query, its status, and the number of repairs."""
 
     answer: Said | None
     query: str | None
@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 def executed(
     query: str, columns: Sequence[Column], repair: Repair, read: Callable[[Answer], Said | None] = pandas_queries.truth
 ) -> Verdict:
-    """Return the verdict of a query that is repaired until it runs, or `repair` gives no other.
+    """The verdict of a query that is repaired until it runs, or `repair` gives no other.
 
     Args:
         query: the first.
@@ -46,30 +46,30 @@ def executed(
         if better is None:
             break
         query, rounds = better, rounds + 1
-    said = read(answer)
+    truth = read(answer)
     if answer.status != "ok":
         return Verdict(None, query, answer.error.partition(":")[0] or answer.status, rounds)
-    return Verdict(said, query, "ok" if said is not None else "type", rounds)
+    return Verdict(truth, query, "ok" if truth is not None else "type", rounds)
 
 
 def is_claim(sample: Sample) -> bool:
-    """Tell whether a sample is a claim, true or false, and no question: what is asked for, not what is right."""
+    """Whether a sample is a claim, true or false, and not a question."""
     return isinstance(sample.fields["meta"]["answer"], bool)
 
 
 def reader(sample: Sample) -> Callable[[Answer], Said | None]:
-    """Return how what a query yields is read: as a truth value of a claim, as texts of a question."""
+    """Reader of a query's result: a truth value for a claim, texts for a question."""
     return pandas_queries.truth if is_claim(sample) else pandas_queries.texts
 
 
-def outputs(found: Sequence[Verdict]) -> nets.Outputs:
-    """Return what a predictor gives of verdicts."""
+def outputs(verdicts: Sequence[Verdict]) -> nets.Outputs:
+    """Outputs of a predictor for verdicts."""
     names = {"answers": "answer", "queries": "query", "status": "status", "rounds": "rounds"}
-    return {name: _cells([getattr(one, field) for one in found]) for name, field in names.items()}
+    return {name: _object_array([getattr(verdict, field) for verdict in verdicts]) for name, field in names.items()}
 
 
-def _cells(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    found = np.empty(len(values), object)
-    for at, value in enumerate(values):
-        found[at] = value
-    return found
+def _object_array(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    array = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array

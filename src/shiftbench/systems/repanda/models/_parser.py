@@ -23,21 +23,21 @@ LEAST_COSINE = 0.4
 200 validation claims whose columns are called otherwise (178; 173 at 0.2 and at 0.3, 170 at 0.5)."""
 
 
-def by_words(said: str, names: Sequence[str]) -> tuple[float, str] | None:
+def by_words(phrase: str, names: Sequence[str]) -> tuple[float, str] | None:
     """Link by the share of words in common, LEAST_SHARE to 1; 2 where a name is said as it is."""
-    share, name = max((_likeness(said, one), one) for one in names)
+    share, name = max((_likeness(phrase, name_option), name_option) for name_option in names)
     return (share, name) if share >= LEAST_SHARE else None
 
 
-def _likeness(said: str, name: str) -> float:
-    if said == name:
+def _likeness(phrase: str, name: str) -> float:
+    if phrase == name:
         return 2.0
-    one, other = (set(re.findall(r"\w+", text.casefold())) for text in (said, name))
-    return len(one & other) / len(one | other) if one | other else 0.0
+    phrase_words, name_words = (set(re.findall(r"\w+", text.casefold())) for text in (phrase, name))
+    return len(phrase_words & name_words) / len(phrase_words | name_words) if phrase_words | name_words else 0.0
 
 
 def by_meaning(folder: Path) -> Link:
-    """Return what links by the cosine of sentence vectors, LEAST_COSINE to 1.
+    """Function that links by the cosine of sentence vectors, LEAST_COSINE to 1.
 
     Args:
         folder: of the source of all-MiniLM-L6-v2 (`models/_sentences.py`).
@@ -46,8 +46,8 @@ def by_meaning(folder: Path) -> Link:
 
     embed = minilm.encoder(folder)
 
-    def link(said: str, names: Sequence[str]) -> tuple[float, str] | None:
-        vectors = embed([said, *names])
+    def link(phrase: str, names: Sequence[str]) -> tuple[float, str] | None:
+        vectors = embed([phrase, *names])
         cosine, name = max(zip((vectors[1:] @ vectors[0]).tolist(), names, strict=True))
         return (cosine, name) if cosine >= LEAST_COSINE else None
 
@@ -61,15 +61,15 @@ _NUMBER = ("highest", "lowest", "mean_above", "difference", "all_above", "count"
 
 
 def parsed(claim: str, columns: Sequence[Column], link: Link = by_words) -> Form | None:
-    """Return the form of a claim that fits its table best; None where none fits.
+    """The form of a claim that fits its table best; None where none fits.
 
     Args:
         claim: the sentence.
         columns: of the table.
         link: what finds the column that is meant.
     """
-    found = [one for one in _candidates(claim, columns, link) if one is not None]
-    return max(found, key=lambda one: one[0])[1] if found else None
+    candidates = [candidate for candidate in _candidates(claim, columns, link) if candidate is not None]
+    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
 
 def _candidates(claim: str, columns: Sequence[Column], link: Link) -> Iterator[tuple[tuple[float, int], Form] | None]:
@@ -80,38 +80,40 @@ def _candidates(claim: str, columns: Sequence[Column], link: Link) -> Iterator[t
 
 @cache
 def _patterns() -> list[tuple[str, int, re.Pattern[str]]]:
-    """Return operation, letters outside of slots, and pattern of each known wording."""
-    made = []
+    """Operation, letters outside of slots, and pattern of each known wording."""
+    patterns = []
     for operation, wordings in _forms.OPERATIONS.items():
-        for wording in (wordings[at] for at in KNOWN):
+        for wording in (wordings[index] for index in KNOWN):
             parts = _SLOT.split(wording)
-            text = "".join(f"(?P<{part}>.+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
-            made.append((operation, sum(map(len, parts[::2])), re.compile(text)))
-    return made
+            text = "".join(f"(?P<{part}>.+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+            patterns.append((operation, sum(map(len, parts[::2])), re.compile(text)))
+    return patterns
 
 
 def _ways(pattern: re.Pattern[str], claim: str) -> Iterator[Mapping[str, str]]:
     """Yield the ways in which a claim has a pattern: slots as short as can be from the left, and as long."""
     for text in (pattern.pattern, pattern.pattern.replace(".+?", ".+")):
-        found = re.fullmatch(text, claim)
-        if found:
-            yield found.groupdict()
+        match = re.fullmatch(text, claim)
+        if match:
+            yield match.groupdict()
 
 
 def _linked(
     wording: tuple[str, int], slots: Mapping[str, str], columns: Sequence[Column], link: Link
 ) -> tuple[tuple[float, int], Form] | None:
-    """Return how well slots fit a table, and the form; None where a column or a row is missing, or a number is none."""
+    """Fit of slots to a table, and the form; None where a column or row is missing, or text is not a number."""
     operation, literal = wording
     if operation in _NUMBER and not _is_number(slots["value"]):
         return None
-    found = link(slots["column"], [one.name for one in columns])
-    if found is None:
+    linked = link(slots["column"], [candidate.name for candidate in columns])
+    if linked is None:
         return None
-    share, column = found
+    share, column = linked
     form = Form(operation, column, **{name: text for name, text in slots.items() if name != "column"})
     if operation in ("lookup", "not_lookup", "superlative", "difference"):
-        key = next((one.name for one in columns if one.name != column and _has(one, form)), None)
+        key = next(
+            (candidate.name for candidate in columns if candidate.name != column and _has(candidate, form)), None
+        )
         if key is None:
             return None
         form = form._replace(key=key)
@@ -119,8 +121,8 @@ def _linked(
 
 
 def _has(column: Column, form: Form) -> bool:
-    named = {form.entity, form.other} - {""}
-    return column.kind == "text" and named <= set(column.values)
+    entities = {form.entity, form.other} - {""}
+    return column.kind == "text" and entities <= set(column.values)
 
 
 def _is_number(text: str) -> bool:

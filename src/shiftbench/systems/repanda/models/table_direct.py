@@ -31,57 +31,57 @@ _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `answers`.
+    """A predictor that gives `answers`.
 
     Raises:
         ModelError: weights of another number of columns.
     """
     state = nets.read_state(weights)
-    wanted = (2, params["columns"] + OVERLAPS)
-    found = tuple(state["head.weight"].shape) if "head.weight" in state else None
-    if found != wanted:
-        raise ModelError(f"{weights}: head.weight is {found}, expected {wanted}; train with table_logreg")
+    expected = (2, params["columns"] + OVERLAPS)
+    shape = tuple(state["head.weight"].shape) if "head.weight" in state else None
+    if shape != expected:
+        raise ModelError(f"{weights}: head.weight is {shape}, expected {expected}; train with table_logreg")
     idf, weight, bias = (state[name].numpy() for name in ("idf", "head.weight", "head.bias"))
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         rows = features(samples, idf, params)
         answers = np.empty(len(samples), object)
-        answers[:] = [bool(one) for one in (rows @ weight.T + bias).argmax(1)]
+        answers[:] = [bool(answer) for answer in (rows @ weight.T + bias).argmax(1)]
         return {"answers": answers}
 
     return predict
 
 
-def counted(samples: Sequence[Sample], params: Mapping[str, Any]) -> Any:
-    """Return how often each hashed word of the claims occurs, sparse (n, columns)."""
+def word_counts(samples: Sequence[Sample], params: Mapping[str, Any]) -> Any:
+    """Counts of each hashed word of the claims, sparse (n, columns)."""
     texts = [sample.fields["text"] for sample in samples]
     return _tfidf.counts(texts, params["columns"], params["ngrams"])
 
 
 def features(samples: Sequence[Sample], idf: NDArray[np.float64], params: Mapping[str, Any]) -> Any:
-    """Return TF-IDF of the claims and OVERLAPS with their tables, sparse float64 (n, columns + OVERLAPS)."""
+    """TF-IDF of the claims and OVERLAPS with their tables, sparse float64 (n, columns + OVERLAPS)."""
     overlaps = np.array([overlap(sample) for sample in samples]).reshape(-1, OVERLAPS)
-    return sparse.hstack([_tfidf.weigh(counted(samples, params), idf), overlaps]).tocsr()
+    return sparse.hstack([_tfidf.weigh(word_counts(samples, params), idf), overlaps]).tocsr()
 
 
 def overlap(sample: Sample) -> list[float]:
-    """Return what a claim shares with its table.
+    """Overlap of a claim with its table.
 
     The share of its words that occur there, of its numbers, of those words in one row (the best), whether a column is
     named, and whether it has a number at all.
     """
     table, claim = sample.fields["table"], sample.fields["text"].casefold()
     rows = [_words(" ".join(cell or "" for cell in row)) for row in table["rows"]]
-    header, said = _words(" ".join(table["header"])), _words(claim)
+    header, claim_words = _words(" ".join(table["header"])), _words(claim)
     everywhere = header.union(*rows)
-    numbers = {word for word in said if word[0].isdigit()}
-    best = max((len(said & row) for row in rows), default=0)
-    named = any(name.casefold() in claim for name in table["header"])
+    numbers = {word for word in claim_words if word[0].isdigit()}
+    best = max((len(claim_words & row) for row in rows), default=0)
+    names_column = any(name.casefold() in claim for name in table["header"])
     return [
-        _share(said & everywhere, said),
+        _share(claim_words & everywhere, claim_words),
         _share(numbers & everywhere, numbers),
-        best / max(len(said), 1),
-        float(named),
+        best / max(len(claim_words), 1),
+        float(names_column),
         float(bool(numbers)),
     ]
 
@@ -90,5 +90,5 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
-def _share(part: set[str], whole: set[str]) -> float:
-    return len(part) / len(whole) if whole else 0.0
+def _share(part: set[str], words: set[str]) -> float:
+    return len(part) / len(words) if words else 0.0

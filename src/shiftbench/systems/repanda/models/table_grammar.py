@@ -41,7 +41,7 @@ _COLUMN = re.compile(r"df\['([^']+)'\]")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the encoder's source, where columns are linked by meaning.
+    """The encoder's source, where columns are linked by meaning.
 
     Raises:
         ParamsError: no such way to link.
@@ -52,7 +52,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for weights: the number of the rule by which cells are typed."""
+    """State instead of weights: the number of the rule by which cells are typed."""
     import torch
 
     return {"typing": torch.tensor([TYPING])}
@@ -61,17 +61,17 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `answers`, `queries`, `status` and `rounds`."""
+    """A predictor that gives `answers`, `queries`, `status` and `rounds`."""
     link = _parser.by_meaning(inputs[ENCODER].parent) if needs(params) else None
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        return _execution.outputs([judged(sample, params, link) for sample in samples])
+        return _execution.outputs([verdict(sample, params, link) for sample in samples])
 
     return predict
 
 
-def judged(sample: Sample, params: Mapping[str, Any], link: Link | None = None) -> Verdict:
-    """Return the verdict on one claim.
+def verdict(sample: Sample, params: Mapping[str, Any], link: Link | None = None) -> Verdict:
+    """The verdict on one claim.
 
     Raises:
         SandboxError: nothing can be run here.
@@ -81,16 +81,16 @@ def judged(sample: Sample, params: Mapping[str, Any], link: Link | None = None) 
     if query is None:
         return Verdict(None, "", "not understood", 0)
     rng = RandomStream(params["seed"], "table_grammar", "noise", sample.key)
-    left, names = iter(range(params["rounds"])), [column.name for column in columns]
+    attempts, names = iter(range(params["rounds"])), [column.name for column in columns]
 
     def repair(failed: str, error: str) -> str | None:
-        return None if next(left, None) is None else repaired(failed, error, names)
+        return None if next(attempts, None) is None else repaired(failed, error, names)
 
     return _execution.executed(broken(query, params["noise"], rng), columns, repair)
 
 
 def written(claim: str, columns: Sequence[Column], link: Link | None = None) -> str | None:
-    """Return the query of a claim; None where it is not understood.
+    """The query of a claim; None if it is not understood.
 
     Args:
         claim: the sentence.
@@ -108,16 +108,16 @@ def written(claim: str, columns: Sequence[Column], link: Link | None = None) -> 
 
 
 def broken(query: str, probability: float, rng: RandomStream) -> str:
-    """Return a query in which each way to break it was taken with a probability; takes a word for each."""
-    draws = rng.raw(len(_WAYS)) >> 11
-    for way, draw in zip(_WAYS, draws.tolist(), strict=True):
-        if draw / 2**53 < probability:
+    """A query in which each way to break it was taken with a probability; takes a word for each."""
+    random_words = rng.raw(len(_WAYS)) >> 11
+    for way, random_word in zip(_WAYS, random_words.tolist(), strict=True):
+        if random_word / 2**53 < probability:
             query = way(query)
     return query
 
 
 def _other_case(query: str) -> str:
-    return _COLUMN.sub(lambda found: f"df['{found[1].swapcase()}']", query)
+    return _COLUMN.sub(lambda match: f"df['{match[1].swapcase()}']", query)
 
 
 def _as_text(query: str) -> str:
@@ -129,15 +129,15 @@ def _without_quotes(query: str) -> str:
 
 
 def _without_bracket(query: str) -> str:
-    at = query.rfind("]")
-    return query[:at] + query[at + 1 :] if at >= 0 else query
+    position = query.rfind("]")
+    return query[:position] + query[position + 1 :] if position >= 0 else query
 
 
 _WAYS: tuple[Callable[[str], str], ...] = (_other_case, _as_text, _without_quotes, _without_bracket)
 
 
 def repaired(query: str, error: str, columns: Sequence[str]) -> str:
-    """Return the query after one repair, by the error's kind.
+    """The query after one repair, by the error's kind.
 
     Args:
         query: that failed.
@@ -151,29 +151,29 @@ def repaired(query: str, error: str, columns: Sequence[str]) -> str:
     if kind == "NameError":
         return _quoted(query, columns)
     if kind == "KeyError":
-        return _named(query, columns)
+        return _with_known_names(query, columns)
     return query.replace(".str.strip()", "")
 
 
 def _closed(query: str, columns: Sequence[str]) -> str:
-    """Return the query with the bracket that a column lacks."""
+    """The query with the bracket that a column lacks."""
     for name in columns:
         for quote in ("'", ""):
-            for said in {name, name.swapcase()}:
-                lacking = re.compile(rf"df\[{quote}{re.escape(said)}{quote}(?!['\w\]])")
-                found = [one for one in lacking.finditer(query) if query[one.end() :][:1] != "]"]
-                if found and query.count("[") > query.count("]"):
-                    return f"{query[: found[-1].end()]}]{query[found[-1].end() :]}"
+            for name_form in {name, name.swapcase()}:
+                pattern = re.compile(rf"df\[{quote}{re.escape(name_form)}{quote}(?!['\w\]])")
+                matches = [match for match in pattern.finditer(query) if query[match.end() :][:1] != "]"]
+                if matches and query.count("[") > query.count("]"):
+                    return f"{query[: matches[-1].end()]}]{query[matches[-1].end() :]}"
     return query
 
 
 def _quoted(query: str, columns: Sequence[str]) -> str:
     for name in columns:
-        for said in {name, name.swapcase()}:
-            query = query.replace(f"df[{said}]", f"df['{said}']")
+        for name_form in {name, name.swapcase()}:
+            query = query.replace(f"df[{name_form}]", f"df['{name_form}']")
     return query
 
 
-def _named(query: str, columns: Sequence[str]) -> str:
-    known = {name.casefold(): name for name in columns}
-    return _COLUMN.sub(lambda found: f"df['{known.get(found[1].casefold(), found[1])}']", query)
+def _with_known_names(query: str, columns: Sequence[str]) -> str:
+    by_casefold = {name.casefold(): name for name in columns}
+    return _COLUMN.sub(lambda match: f"df['{by_casefold.get(match[1].casefold(), match[1])}']", query)

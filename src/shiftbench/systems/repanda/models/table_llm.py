@@ -53,66 +53,66 @@ pretrained = table_grammar.pretrained
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
-    """Return what is asked for samples, as far as what is recorded tells: a repair follows from a query that fails.
+    """Requests for samples, as far as recorded answers give them: a repair follows from a query that fails.
 
     Raises:
         ParamsError: no such way to ask.
         SandboxError: recorded queries cannot be run here.
     """
-    kept, model = answer_cache.Answers(ANSWERS), client.identity(params["llm"])
-    found: list[client.Request] = []
+    answers, model = answer_cache.Answers(ANSWERS), client.identity(params["llm"])
+    requests: list[client.Request] = []
 
     def recall(request: client.Request) -> str | None:
-        found.append(request)
-        return kept.get(request.key(model))
+        requests.append(request)
+        return answers.get(request.key(model))
 
     for sample in samples:
-        judged(sample, params, recall)
-    return found
+        verdict(sample, params, recall)
+    return requests
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `answers`, `queries`, `status` and `rounds`.
+    """A predictor that gives `answers`, `queries`, `status` and `rounds`.
 
     Raises:
         DataError: an answer is not recorded, when it is called.
     """
-    kept = answer_cache.Answers(ANSWERS)
+    answers = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --config SCALE"
-    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+    recorded = client.Cached(answers, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = [judged(one, params, lambda request: recorded([request])[0]) for one in samples]
-        return _execution.outputs(found)
+        verdicts = [verdict(sample, params, lambda request: recorded([request])[0]) for sample in samples]
+        return _execution.outputs(verdicts)
 
     return predict
 
 
-def judged(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdict:
-    """Return the verdict on a claim, or the answer to a question, as far as answers are recorded.
+def verdict(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdict:
+    """The verdict on a claim, or the answer to a question, as far as answers are recorded.
 
     Raises:
         ParamsError: no such way to ask.
         SandboxError: nothing can be run here.
     """
-    said = recall(request(sample, params))
+    answer = recall(request(sample, params))
     if params["ask"] == "direct":
-        return Verdict(None if said is None else word(said, sample), None, None, None)
-    if said is None:
+        return Verdict(None if answer is None else word(answer, sample), None, None, None)
+    if answer is None:
         return Verdict(None, None, None, None)
-    left = iter(range(params["rounds"]))
+    attempts = iter(range(params["rounds"]))
 
     def repair(failed: str, error: str) -> str | None:
-        better = None if next(left, None) is None else recall(request(sample, params, failed, error))
+        better = None if next(attempts, None) is None else recall(request(sample, params, failed, error))
         return None if better is None else cut(better)
 
-    return _execution.executed(cut(said), tables.typed(sample.fields["table"]), repair, _execution.reader(sample))
+    return _execution.executed(cut(answer), tables.typed(sample.fields["table"]), repair, _execution.reader(sample))
 
 
 def request(sample: Sample, params: Mapping[str, Any], failed: str = "", error: str = "") -> client.Request:
-    """Return what is asked of a sample; with a query that failed, for another one.
+    """Request for a sample; with a query that failed, request for another one.
 
     Raises:
         ParamsError: no such way to ask.
@@ -120,9 +120,9 @@ def request(sample: Sample, params: Mapping[str, Any], failed: str = "", error: 
     way, table = params["ask"], sample.fields["table"]
     if way not in OPENING:
         raise ParamsError(f"ask is {way!r} ({suggest(str(way), OPENING)})")
-    asked = (CLAIM if _execution.is_claim(sample) else QUESTION)[way]
+    question = (CLAIM if _execution.is_claim(sample) else QUESTION)[way]
     text = TABLE.format(caption=table["caption"], table=tables.as_text(table))
-    turns = [("user", text + asked.format(text=sample.fields["text"]))]
+    turns = [("user", text + question.format(text=sample.fields["text"]))]
     if failed:
         turns.append(("assistant", f"{OPENING[way]}{failed}\n```"))
         turns.append(("user", REPAIR.format(error=error)))
@@ -132,7 +132,7 @@ def request(sample: Sample, params: Mapping[str, Any], failed: str = "", error: 
 
 
 def cut(text: str) -> str:
-    r"""Return the query in an answer, without the fence around it.
+    r"""The query in an answer, without the fence around it.
 
     Example:
         >>> cut("```python\ndf['a'].max() == 3\n```\nIt is so.")
@@ -142,7 +142,7 @@ def cut(text: str) -> str:
 
 
 def word(text: str, sample: Sample) -> Said | None:
-    """Return a direct answer: of a claim what its first word says, if it is one of WORDS, of a question its texts."""
+    """A direct answer: to a claim its first word, if it is one of WORDS; to a question its texts."""
     if _execution.is_claim(sample):
         first = re.search(r"[a-z]+", text.casefold())
         return WORDS.get(first[0]) if first else None

@@ -30,52 +30,52 @@ Line = Mapping[str, Any]
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `answers`, `queries`, `status` and `rounds`.
+    """A predictor that gives `answers`, `queries`, `status` and `rounds`.
 
     Raises:
         ModelError: the file is another one, a line is none of that form, or a sample has none.
     """
     file = _given.check(weights, params["path"])
-    known = read(file)
+    lines = read(file)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        return _execution.outputs([_judged(one, known, file, params) for one in samples])
+        return _execution.outputs([_verdict(one, lines, file, params) for one in samples])
 
     return predict
 
 
 def read(file: Path) -> dict[str, Line]:
-    """Return the line of each key.
+    """The line of each key.
 
     Raises:
         ModelError: a line of another form, or a second one for a key; names file and line.
     """
-    known: dict[str, Line] = {}
+    lines: dict[str, Line] = {}
     with file.open(encoding="utf-8") as stream:
         for number, text in enumerate(stream, 1):
-            found = _line(text, f"{file}, line {number}")
-            if found["key"] in known:
-                raise ModelError(f"{file}, line {number}: a second line for {found['key']!r}")
-            known[found["key"]] = found
-    return known
+            line = _line(text, f"{file}, line {number}")
+            if line["key"] in lines:
+                raise ModelError(f"{file}, line {number}: a second line for {line['key']!r}")
+            lines[line["key"]] = line
+    return lines
 
 
 def _line(text: str, where: str) -> Line:
     try:
-        found = json.loads(text)
+        line = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("key"), str):
+        line = None
+    if not isinstance(line, dict) or not isinstance(line.get("key"), str):
         raise ModelError(f"{where}: expected a JSON object with key; got {text[:60]!r}")
-    queries = found.get("queries")
-    several = isinstance(queries, list) and queries and all(isinstance(one, str) for one in queries)
-    if not several and "answer" not in found:
+    queries = line.get("queries")
+    has_queries = isinstance(queries, list) and queries and all(isinstance(query, str) for query in queries)
+    if not has_queries and "answer" not in line:
         raise ModelError(f"{where}: expected queries, a list of texts, or answer")
-    return found
+    return line
 
 
-def _judged(sample: Sample, known: Mapping[str, Line], file: Path, params: Mapping[str, Any]) -> _execution.Verdict:
-    line = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
+def _verdict(sample: Sample, lines: Mapping[str, Line], file: Path, params: Mapping[str, Any]) -> _execution.Verdict:
+    line = lines.get(sample.key) or lines.get(sample.key.rpartition("/")[2])
     if line is None:
         raise ModelError(f"{file} has nothing for {sample.key!r}; it can only be evaluated on what it was asked")
     if "queries" not in line:

@@ -1,4 +1,4 @@
-"""What the shifts of tables share: shares as levels, the same table with another header or other cells."""
+"""Helper of the shifts of tables: shares as levels, the same table with another header or other cells."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ HALF = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 
 
 def with_header(table: Mapping[str, Any], header: Sequence[str]) -> Table:
-    """Return a table whose columns are called otherwise."""
+    """A table with other names of its columns."""
     return {**table, "header": list(header)}
 
 
 def with_cells(table: Mapping[str, Any], cells: Mapping[tuple[int, int], str]) -> Table:
-    """Return a table with other cells at some places (row, column)."""
+    """A table with other cells at some places (row, column)."""
     rows = [list(row) for row in table["rows"]]
     for (row, column), cell in cells.items():
         rows[row][column] = cell

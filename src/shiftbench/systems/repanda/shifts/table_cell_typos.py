@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Mapping[str, Any], severity: float, rng: RandomStream) -> Mapping[str, Any]:
-    """Return a table with typing mistakes in its cells.
+    """A table with typing mistakes in its cells.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -36,21 +36,21 @@ def apply(value: Mapping[str, Any], severity: float, rng: RandomStream) -> Mappi
         if cell and _letters(cell)
     ]
     order = _texts.touched(share, len(places), rng)
-    where, picks = rng.uniform(len(places)), rng.uniform(len(places))
+    positions, key_draws = rng.uniform(len(places)), rng.uniform(len(places))
     changed = {}
     for index in order:
         row, column = places[index]
         cell = value["rows"][row][column]
-        changed[row, column] = _mistyped(cell, float(where[index]), float(picks[index]))
+        changed[row, column] = _mistyped(cell, float(positions[index]), float(key_draws[index]))
     return _tables.with_cells(value, changed)
 
 
 def _letters(cell: str) -> list[int]:
-    return [at for at, letter in enumerate(cell) if letter.lower() in _texts.NEIGHBOURS]
+    return [index for index, letter in enumerate(cell) if letter.lower() in _texts.NEIGHBOURS]
 
 
-def _mistyped(cell: str, where: float, part: float) -> str:
+def _mistyped(cell: str, position_draw: float, key_draw: float) -> str:
     letters = _letters(cell)
-    at = letters[int(where * len(letters))]
-    near = _texts.pick(_texts.NEIGHBOURS[cell[at].lower()], part)
-    return cell[:at] + _texts.cased(near, cell[at]) + cell[at + 1 :]
+    index = letters[int(position_draw * len(letters))]
+    neighbour = _texts.pick(_texts.NEIGHBOURS[cell[index].lower()], key_draw)
+    return cell[:index] + _texts.cased(neighbour, cell[index]) + cell[index + 1 :]

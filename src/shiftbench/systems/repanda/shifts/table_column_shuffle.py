@@ -23,17 +23,17 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Mapping[str, Any], severity: float, rng: RandomStream) -> Mapping[str, Any]:
-    """Return a table with its columns in another order.
+    """A table with its columns in another order.
 
     Raises:
         RangeError: severity outside 0 to 5.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     count = len(value["header"])
-    touched = _texts.touched(share, count - 1, rng)
-    if not touched:
+    moved = _texts.touched(share, count - 1, rng)
+    if not moved:
         return value
-    moving = [*touched, count - 1]
+    moving = [*moved, count - 1]
     order = list(range(count))
     for place, column in zip(moving, [*moving[1:], moving[0]], strict=True):
         order[place] = column

@@ -34,7 +34,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 def apply(
     value: Mapping[str, Any], severity: float, rng: RandomStream, *, sources: Mapping[str, Path]
 ) -> Mapping[str, Any]:
-    """Return a table some of whose columns have other names.
+    """A table some of whose columns have other names.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -43,25 +43,25 @@ def apply(
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     if _wordnet.SOURCE not in sources:
         raise DataError("synonyms need WordNet; `shiftbench fetch wordnet` brings it")
-    known, header = _wordnet.load(sources[_wordnet.SOURCE]), list(value["header"])
-    options = {at: found for at, name in enumerate(header) if (found := _others(name, known))}
+    wordnet, header = _wordnet.load(sources[_wordnet.SOURCE]), list(value["header"])
+    options = {position: names for position, name in enumerate(header) if (names := _others(name, wordnet))}
     places = list(options)
     order = _texts.touched(share, len(places), rng)
     picks = rng.uniform(len(places))
     for index in order:
         name = _texts.pick(options[places[index]], float(picks[index]))
-        if name.casefold() not in {one.casefold() for one in header}:
+        if name.casefold() not in {heading.casefold() for heading in header}:
             header[places[index]] = name
     return _tables.with_header(value, header)
 
 
-def _others(name: str, known: _wordnet.WordNet) -> list[str]:
-    """Return what else a column may be called: its first word that has synonyms, in up to MOST other words."""
-    for found in _WORD.finditer(name):
-        others = known.synonyms(found[0], ("noun",))[:MOST]
-        if others:
-            before, behind = name[: found.start()], name[found.end() :]
-            return [before + _like(one, found[0]) + behind for one in others]
+def _others(name: str, wordnet: _wordnet.WordNet) -> list[str]:
+    """Other names of a column: its first word that has synonyms, in up to MOST other words."""
+    for match in _WORD.finditer(name):
+        synonyms = wordnet.synonyms(match[0], ("noun",))[:MOST]
+        if synonyms:
+            prefix, suffix = name[: match.start()], name[match.end() :]
+            return [prefix + _like(synonym, match[0]) + suffix for synonym in synonyms]
     return []
 
 

@@ -26,14 +26,14 @@ PARAMS: dict[str, object] = {"unit": "units"}
 
 
 def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: str = "units") -> Mapping[str, Any]:
-    """Return a table some of whose columns of numbers are written otherwise.
+    """A table with another number format in some of its columns.
 
     Raises:
         RangeError: severity outside 0 to 5.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     columns = tables.typed(value)
-    places = [at for at, column in enumerate(columns) if column.kind != "text"]
+    places = [position for position, column in enumerate(columns) if column.kind != "text"]
     changed = {
         (row, places[index]): written(value["rows"][row][places[index]], unit)
         for index in _texts.touched(share, len(places), rng)
@@ -44,22 +44,22 @@ def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit:
 
 
 def written(cell: str, unit: str) -> str:
-    """Return a number as a column writes it that was touched.
+    """A number as a column writes it that was touched.
 
     Example:
         >>> written("1200.5", "km"), written("1,200", "")
         ('1,200.5 km', '1200')
     """
     plain = cell.strip()
-    whole, point, rest = plain.partition(".")
-    digits = whole.lstrip("+-\N{MINUS SIGN}")
-    sign = whole.removesuffix(digits)
+    integer, point, decimals = plain.partition(".")
+    digits = integer.lstrip("+-\N{MINUS SIGN}")
+    sign = integer.removesuffix(digits)
     grouped = digits.replace(",", "") if "," in digits else _grouped(digits)
-    return f"{sign}{grouped}{point}{rest} {unit}".strip()
+    return f"{sign}{grouped}{point}{decimals} {unit}".strip()
 
 
 def _grouped(digits: str) -> str:
-    """Return digits with a comma before each three from the right."""
+    """Digits with a comma before each three from the right."""
     first = len(digits) % 3
-    parts = [digits[:first], *(digits[at : at + 3] for at in range(first, len(digits), 3))]
+    parts = [digits[:first], *(digits[start : start + 3] for start in range(first, len(digits), 3))]
     return ",".join(filter(None, parts))

@@ -1,4 +1,4 @@
-"""Row sample: some rows of a table are left out, and the claim is judged anew by those that are there.
+"""Row sample: some rows of a table are left out, and the claim is judged again by those that are there.
 
 Rows that the claim names stay, and the first that has a cell in the column that it is about. The truth follows from the
 form that a drawn claim carries (`meta.form`), by plain Python over the rows as they were typed in the whole table.
@@ -27,7 +27,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a claim about fewer rows, with its truth.
+    """A claim about fewer rows, with its truth.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -41,19 +41,19 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
     columns = typed(table)
     free = _free(form, columns)
     left_out = {free[index] for index in _texts.touched(share, len(free), rng)}
-    rows = [at for at in range(len(table["rows"])) if at not in left_out]
-    here = [Column(one.name, one.kind, [one.values[at] for at in rows]) for one in columns]
-    meta = {**fields["meta"], "answer": _forms.holds(form, here)}
+    rows = [row for row in range(len(table["rows"])) if row not in left_out]
+    remaining_columns = [Column(column.name, column.kind, [column.values[row] for row in rows]) for column in columns]
+    meta = {**fields["meta"], "answer": _forms.holds(form, remaining_columns)}
     if str(meta.get("group")).startswith("all_"):
         meta["group"] = "all_true" if meta["answer"] else "all_false"
-    smaller = {**table, "rows": [table["rows"][at] for at in rows]}
+    smaller = {**table, "rows": [table["rows"][row] for row in rows]}
     return Sample(sample.key, {**fields, "table": smaller, "meta": meta})
 
 
 def _free(form: Form, columns: Sequence[Column]) -> list[int]:
-    """Return the rows that may be left out."""
+    """The rows that may be left out."""
     by_name = {column.name: column.values for column in columns}
-    about, keys = by_name[form.column], by_name.get(form.key, [])
-    kept = {at for at, key in enumerate(keys) if key in (form.entity, form.other)}
-    kept |= {next((at for at, cell in enumerate(about) if cell is not None), 0)}
-    return [at for at in range(len(about)) if at not in kept]
+    values, keys = by_name[form.column], by_name.get(form.key, [])
+    needed = {row for row, key in enumerate(keys) if key in (form.entity, form.other)}
+    needed |= {next((row for row, cell in enumerate(values) if cell is not None), 0)}
+    return [row for row in range(len(values)) if row not in needed]

@@ -17,7 +17,7 @@ PARAMS: dict[str, object] = {"c": 1.0}
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `idf` float64 (columns,), `head.weight` (2, columns + overlaps) and `head.bias` float64.
+    """`idf` float64 (columns,), `head.weight` (2, columns + overlaps) and `head.bias` float64.
 
     Raises:
         ModelError: the model is not `table_direct`.
@@ -27,18 +27,19 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ModelError(f"table_logreg trains the model `table_direct`, not {job.model!r}")
     samples = job.samples("train")
     truths = [sample.fields["meta"]["answer"] for sample in samples]
-    asks = next((at for at, one in enumerate(truths) if not isinstance(one, bool)), None)
-    if asks is not None:
-        raise DataError(f"{samples[asks].key}: table_logreg learns from claims, not from questions")
-    idf = _tfidf.idf(table_direct.counted(samples, job.model_params))
+    question_index = next((index for index, truth in enumerate(truths) if not isinstance(truth, bool)), None)
+    if question_index is not None:
+        raise DataError(f"{samples[question_index].key}: table_logreg learns from claims, not from questions")
+    idf = _tfidf.idf(table_direct.word_counts(samples, job.model_params))
     rows = table_direct.features(samples, idf, job.model_params)
     labels = np.array(truths, np.int64)
     weight, bias = _logistic.fit(rows, labels, 2, job.params["c"], balanced=False, threads=job.threads)
-    held = job.samples("val")
-    if held:
-        found = (table_direct.features(held, idf, job.model_params) @ weight.T + bias).argmax(1)
+    val_samples = job.samples("val")
+    if val_samples:
+        predictions = (table_direct.features(val_samples, idf, job.model_params) @ weight.T + bias).argmax(1)
         right = [
-            one is bool(given) for one, given in zip((s.fields["meta"]["answer"] for s in held), found, strict=True)
+            truth is bool(prediction)
+            for truth, prediction in zip((s.fields["meta"]["answer"] for s in val_samples), predictions, strict=True)
         ]
         job.log(0, "val_accuracy", float(np.mean(right)))
     arrays = {"idf": idf, "head.weight": weight, "head.bias": bias}

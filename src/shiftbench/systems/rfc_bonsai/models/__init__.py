@@ -1,1 +1,1 @@
-"""Nets that RFC alone needs."""
+"""Models that RFC alone needs."""

@@ -1,4 +1,4 @@
-"""Two hidden layers over the pixels of two colour channels, 14 x 14 each: RFC's net for ColoredMNIST.
+"""Two hidden layers over the pixels of two colour channels, 14 x 14 each: RFC's model for ColoredMNIST.
 
 Of two classes the first has the logit 0, so that there is one free logit, as of a sigmoid: its row of the head is 0 and
 has no gradient. Weights are drawn by Xavier's uniform rule, biases are 0. The third channel of colour is not seen.
@@ -34,16 +34,16 @@ class Head(nn.Linear):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__(width, classes)
-        held = 1 if classes == BINARY else 0
+        fixed_rows = 1 if classes == BINARY else 0
         free = torch.ones(classes)
-        free[:held] = 0
+        free[:fixed_rows] = 0
         self.register_buffer("free", free, persistent=False)
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
-        nn.init.xavier_uniform_(self.weight.data[held:])
+        nn.init.xavier_uniform_(self.weight.data[fixed_rows:])
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return logits."""
+        """Logits."""
         return F.linear(features, self.weight * self.free[:, None], self.bias * self.free)
 
 
@@ -60,23 +60,23 @@ class TwoChannelMLP(nn.Module):
         self.head = Head(width, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the head sees (n, width)."""
-        seen: torch.Tensor = self.body(x)
-        return seen
+        """Input of the head (n, width)."""
+        features_of_input: torch.Tensor = self.body(x)
+        return features_of_input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return TwoChannelMLP(params["size"], params["width"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return float32 (n, 2, size, size) in 0..1: the first two channels, resized only where the size differs."""
+    """Images float32 (n, 2, size, size) in 0..1: the first two channels, resized only where the size differs."""
     size = params["size"]
     colour = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
     return np.ascontiguousarray(colour[:, :CHANNELS], dtype=np.float32) / np.float32(255)

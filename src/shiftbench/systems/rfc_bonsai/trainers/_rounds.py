@@ -1,4 +1,4 @@
-"""What earlier predictors say of the training samples: the groups and pseudo-labels of RFC."""
+"""Answers of earlier predictors for the training samples: the groups and pseudo-labels of RFC."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ Answers = dict[str, NDArray[np.int64]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights of each trainer in `rounds`, of the same net and seed.
+    """The train and val shards, and the checkpoint of each trainer in `rounds`, of the same model and seed.
 
     Raises:
         ParamsError: none, or one named twice.
@@ -28,32 +28,34 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     if not rounds or len(set(rounds)) != len(rounds):
         raise ParamsError(f"rounds is {rounds!r}; name the trainers of earlier rounds, each once")
     shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
-    who = params["dataset"], params["model"]
-    return [*shards, *(refs.checkpoint(*who, name, params["seed"]) for name in rounds)]
+    model = params["dataset"], params["model"]
+    return [*shards, *(refs.checkpoint(*model, name, params["seed"]) for name in rounds)]
 
 
 def answers(job: TrainJob, envs: Environments) -> Answers:
-    """Return what the predictor of each round says of all samples, int64 (n,), in the order of `rounds`."""
-    net, found = _loop.fresh_net(job), {}
-    nets.place(net, nets.pick_device(job.device))
-    everything = np.arange(len(envs.labels))
-    given = {CheckpointName.of(ref).trainer: path for ref, path in job.inputs.items() if ref.kind == "checkpoints"}
+    """Answers of each round's predictor for all samples, int64 (n,), in the order of `rounds`."""
+    model, answers_of_round = _loop.fresh_net(job), {}
+    nets.place(model, nets.pick_device(job.device))
+    all_rows = np.arange(len(envs.labels))
+    checkpoints = {
+        CheckpointName.of(ref).trainer: path for ref, path in job.inputs.items() if ref.kind == "checkpoints"
+    }
     for name in job.params["rounds"]:
-        path = given[name]
-        nets.load_into(net, nets.read_state(path), path)
-        found[name] = _environments.answers(net, envs, everything).numpy()
-    return found
+        path = checkpoints[name]
+        nets.load_into(model, nets.read_state(path), path)
+        answers_of_round[name] = _environments.answers(model, envs, all_rows).numpy()
+    return answers_of_round
 
 
-def right(found: Answers, labels: torch.Tensor) -> NDArray[np.bool_]:
-    """Return whether each round's answer is the label, (rounds, n)."""
-    return np.stack([one == labels.numpy() for one in found.values()])
+def right(answers: Answers, labels: torch.Tensor) -> NDArray[np.bool_]:
+    """Whether each round's answer is the label, (rounds, n)."""
+    return np.stack([round_answers == labels.numpy() for round_answers in answers.values()])
 
 
-def sides(found: Answers, labels: torch.Tensor) -> dict[str, NDArray[np.int64]]:
-    """Return the next round's groups: of each earlier one the rows that it has right, and the others."""
+def sides(answers: Answers, labels: torch.Tensor) -> dict[str, NDArray[np.int64]]:
+    """The next round's groups: of each earlier one the rows that it has right, and the others."""
     groups = {}
-    for name, correct in zip(found, right(found, labels), strict=True):
+    for name, correct in zip(answers, right(answers, labels), strict=True):
         groups[f"{name}_right"] = np.flatnonzero(correct)
         groups[f"{name}_wrong"] = np.flatnonzero(~correct)
     return groups

@@ -23,7 +23,7 @@ needs = _rounds.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of this round's predictor; logs the size and the last risk of each group."""
+    """The state dict of this round's predictor; logs the size and the last risk of each group."""
     envs = _environments.read(job)
     groups = _rounds.sides(_rounds.answers(job, envs), envs.labels)
     for name, rows in groups.items():

@@ -1,9 +1,9 @@
-"""Predict then interpolate (PI): nets of one environment each split it into right and wrong; the worst set counts.
+"""Predict then interpolate (PI): models of one environment each split it into right and wrong; the worst set counts.
 
-1. Of each environment a net by empirical risk minimisation, `first_steps` on nine tenths of it.
-2. A net splits an environment into what it has right and what it has wrong: `split: own` is the net of that
-   environment (RFC's script), `split: crossed` each net of another one (as PI is published, from general knowledge).
-3. A fresh net by the risk of the worst of all these sets, `steps`; as `worst_group` of `environments`.
+1. Of each environment a model by empirical risk minimisation, `first_steps` on nine tenths of it.
+2. A model splits an environment into what it has right and what it has wrong: `split: own` is the model of that
+   environment (RFC's script), `split: crossed` each model of another one (as PI is published, from general knowledge).
+3. A fresh model by the risk of the worst of all these sets, `steps`; as `worst_group` of `environments`.
 
 Source: Bao, Chang and Barzilay, "Predict then Interpolate", ICML 2021, arXiv:2105.12628; TjuJianyu/RFC,
 coloredmnist/PI.py.
@@ -37,7 +37,7 @@ needs = _steps.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the last net; logs the size and the last risk of each set.
+    """The state dict of the last model; logs the size and the last risk of each set.
 
     Raises:
         ParamsError: no such way to split.
@@ -62,24 +62,26 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 def _first(job: TrainJob, envs: Environments, name: str) -> dict[str, torch.Tensor]:
     rows = envs.rows[name]
     order = RandomStream(job.seed, job.trainer, job.dataset, f"held/{name}").choice(len(rows))
-    seen = rows[np.asarray(order, dtype=np.int64)[int(len(rows) * HELD) :]]
+    train_rows = rows[np.asarray(order, dtype=np.int64)[int(len(rows) * HELD) :]]
     options = {**job.params, "penalty": "none", "risks": "pooled", "steps": job.params["first_steps"]}
-    short = dataclasses.replace(job, params={**options, "keep": "last"}, rows=[])
-    return environments.fitted(short, _fresh(job, name), envs.regrouped({name: seen}), name)
+    first_job = dataclasses.replace(job, params={**options, "keep": "last"}, rows=[])
+    return environments.fitted(first_job, _fresh(job, name), envs.regrouped({name: train_rows}), name)
 
 
 def _fresh(job: TrainJob, purpose: str) -> torch.nn.Module:
-    """Return a net with weights of its own for each purpose."""
+    """A model with weights of its own for each purpose."""
     torch.manual_seed(rng.derive(job.seed, job.model, "init", purpose))
-    net: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
-    return net
+    model: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    return model
 
 
 def _right(
     job: TrainJob, envs: Environments, rows: NDArray[np.int64], state: dict[str, torch.Tensor]
 ) -> NDArray[np.bool_]:
-    net = _fresh(job, "last")
-    nets.load_into(net, state, job.trainer)
-    nets.place(net, nets.pick_device(job.device))
-    found: NDArray[np.bool_] = (_environments.answers(net, envs, rows) == envs.labels[torch.from_numpy(rows)]).numpy()
-    return found
+    model = _fresh(job, "last")
+    nets.load_into(model, state, job.trainer)
+    nets.place(model, nets.pick_device(job.device))
+    is_right: NDArray[np.bool_] = (
+        _environments.answers(model, envs, rows) == envs.labels[torch.from_numpy(rows)]
+    ).numpy()
+    return is_right

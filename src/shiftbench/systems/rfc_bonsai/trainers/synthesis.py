@@ -3,7 +3,7 @@
     loss = (1 / K) sum_k CE(h_k(f(x)), answer_k(x)) + l2 |parameters|^2
 
 Half of the samples are drawn, with replacement, from those that all K predictors have right or all have wrong, half
-from the others, as many as there are in all (`batch_size: 0`; else so many anew at each step). The state has the trunk
+from the others, as many as there are in all (`batch_size: 0`; else so many again at each step). The state has the trunk
 and, as its head, the mean of the K heads.
 
 `agreement`: `same` (all right, or all wrong), or `right` (all right), as the released code has it for Camelyon17
@@ -44,41 +44,41 @@ needs = _rounds.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the trunk's state dict with the mean of the heads; logs the share of each predictor's answers it gives.
+    """The trunk's state dict with the mean of the heads; logs the share of each predictor's answers that it gives.
 
     Raises:
         ParamsError: no such agreement.
         DataError: the predictors agree everywhere, or nowhere.
     """
     envs = _environments.read(job)
-    found = _rounds.answers(job, envs)
-    answers = torch.from_numpy(np.stack(list(found.values()), axis=1))
-    agree = agreeing(_rounds.right(found, envs.labels), job.params["agreement"])
+    round_answers = _rounds.answers(job, envs)
+    answers = torch.from_numpy(np.stack(list(round_answers.values()), axis=1))
+    agree = agreeing(_rounds.right(round_answers, envs.labels), job.params["agreement"])
     job.log(0, "agreement", float(agree.mean()))
-    net, heads = _begun(job, len(found))
-    update = torch.nn.ModuleList([net, *heads[1:]])
+    model, heads = _model_and_heads(job, len(round_answers))
+    update = torch.nn.ModuleList([model, *heads[1:]])
     optimiser = _loop.optimiser(job, update)
-    device = next(net.parameters()).device
-    for step, rows in enumerate(drawn(job, agree)):
+    device = next(model.parameters()).device
+    for step, rows in enumerate(batches_of_rows(job, agree)):
         if step == 0 or job.params["batch_size"]:
             inputs = nets.to_inputs(envs.inputs[rows], device)
-            wanted = answers[torch.from_numpy(rows)].to(device)
+            targets = answers[torch.from_numpy(rows)].to(device)
         update.train()
-        features, first = nets.both(net, inputs)
-        said = [first, *(head(features) for head in heads[1:])]
-        loss = torch.stack([cross_entropy(one, wanted[:, k]) for k, one in enumerate(said)])
+        features, first = nets.both(model, inputs)
+        head_logits = [first, *(head(features) for head in heads[1:])]
+        loss = torch.stack([cross_entropy(logits, targets[:, k]) for k, logits in enumerate(head_logits)])
         total = loss.mean() + job.params["l2"] * sum(p.square().sum() for p in update.parameters())
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
-    given = torch.stack([one.argmax(1) == wanted[:, k] for k, one in enumerate(said)], 1)
-    for name, share in zip(found, given.float().mean(0).tolist(), strict=True):
+    is_given = torch.stack([logits.argmax(1) == targets[:, k] for k, logits in enumerate(head_logits)], 1)
+    for name, share in zip(round_answers, is_given.float().mean(0).tolist(), strict=True):
         job.log(job.params["steps"], f"given_{name}", share)
-    return {**net.state_dict(), **mean_head(heads)}
+    return {**model.state_dict(), **mean_head(heads)}
 
 
 def agreeing(right: NDArray[np.bool_], agreement: str) -> NDArray[np.bool_]:
-    """Return which samples (n,) all predictors agree on, from whether each is right, (K, n).
+    """Whether all predictors agree on each sample, (n,), from whether each is right, (K, n).
 
     Raises:
         ParamsError: no such agreement.
@@ -86,41 +86,41 @@ def agreeing(right: NDArray[np.bool_], agreement: str) -> NDArray[np.bool_]:
     """
     if agreement not in AGREEMENTS:
         raise ParamsError(f"synthesis: agreement is {agreement!r}; {suggest(agreement, AGREEMENTS)}")
-    sure = right.sum(axis=0)
-    found: NDArray[np.bool_] = sure == len(right)
+    right_count = right.sum(axis=0)
+    agree: NDArray[np.bool_] = right_count == len(right)
     if agreement == "same":
-        found = found | (sure == 0)
-    if found.all() or not found.any():
+        agree = agree | (right_count == 0)
+    if agree.all() or not agree.any():
         raise DataError(
-            f"the {len(right)} predictors agree on {'all' if found.all() else 'no'} samples, so that there is nothing "
+            f"the {len(right)} predictors agree on {'all' if agree.all() else 'no'} samples, so that there is nothing "
             "to balance; let the rounds differ, such as by more steps of discovery"
         )
-    return found
+    return agree
 
 
-def drawn(job: TrainJob, agree: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
+def batches_of_rows(job: TrainJob, agree: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
     """Yield the rows of each step: half of them agreeing ones, half others, with replacement."""
-    whole = not job.params["batch_size"]
-    half = (len(agree) if whole else job.params["batch_size"]) // 2
+    full_batch = not job.params["batch_size"]
+    half = (len(agree) if full_batch else job.params["batch_size"]) // 2
     sides = [np.flatnonzero(agree), np.flatnonzero(~agree)]
     for step in range(job.params["steps"]):
-        if step == 0 or not whole:
+        if step == 0 or not full_batch:
             words = RandomStream(job.seed, job.trainer, job.dataset, f"synthesis/{step}")
             rows = np.concatenate([side[words.integers(0, len(side), half)] for side in sides])
         yield rows
 
 
 def mean_head(heads: Sequence[nn.Module]) -> dict[str, torch.Tensor]:
-    """Return the tensors of a head that is the mean of several, as `head.NAME`."""
+    """The tensors of a head that is the mean of several, as `head.NAME`."""
     states = [head.state_dict() for head in heads]
     return {f"head.{name}": torch.stack([one[name] for one in states]).mean(0) for name in states[0]}
 
 
-def _begun(job: TrainJob, count: int) -> tuple[nn.Module, list[nn.Module]]:
-    """Return a fresh net, and as many heads as there are predictors, of which the first is the net's own."""
-    net = _loop.fresh_net(job)
-    others = [job.plugin.build(job.model_params, len(job.classes)) for _ in range(count - 1)]
-    heads = [net.get_submodule("head"), *(other.head for other in others)]
+def _model_and_heads(job: TrainJob, count: int) -> tuple[nn.Module, list[nn.Module]]:
+    """A fresh model, and as many heads as there are predictors, of which the first is the model's own."""
+    model = _loop.fresh_net(job)
+    other_models = [job.plugin.build(job.model_params, len(job.classes)) for _ in range(count - 1)]
+    heads = [model.get_submodule("head"), *(other.head for other in other_models)]
     device = nets.pick_device(job.device)
-    nets.place(net, device)
-    return net, [head.to(device) for head in heads]
+    nets.place(model, device)
+    return model, [head.to(device) for head in heads]

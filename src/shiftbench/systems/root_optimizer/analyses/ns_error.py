@@ -1,11 +1,11 @@
-"""How far five Newton-Schulz steps are from orthogonal, with each set of coefficients, on each shape and spectrum.
+"""Distance of five Newton-Schulz steps from orthogonal, with each set of coefficients, on each shape and spectrum.
 
 Metric `ns_error`: the root mean square of phi^5(s) - 1 over the singular values of a matrix of unit Frobenius norm,
 which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muon`, `fitted`), `dataset` the spectrum:
 
 - `gaussian`, `student_t` (3 degrees of freedom): `spectra` says how many matrices of each shape, drawn by keyed words
-  that no fit has seen; `group` is the shape. The shapes of the paper's net (2048 and more) have the released triples;
-- `momentum`: real momenta, seen while a net is trained with Muon for `steps` steps, at `seen` of them; `group` is the
+  that no fit has seen; `group` is the shape. The shapes of the paper's model (2048 and more) have the released triples;
+- `momentum`: real momenta, seen while a model is trained with Muon for `steps` steps, at `seen` of them; `group` is the
   layer, a unit is a layer at a step, `weights` has the training seed.
 
 Source: ROOT, arXiv 2511.20626, its figure of relative errors; see `optimizers/_newton_schulz.py`.
@@ -45,12 +45,12 @@ METHODS = ("classic", "muon", "fitted")
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the plugins whose code decides: the net whose momenta are seen, and Muon."""
+    """The plugins whose code decides: the model whose momenta are measured, and Muon."""
     return [("models", params["model"]), ("optimizers", "muon")]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards that the net learns from."""
+    """The shards that the model learns from."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
@@ -59,11 +59,11 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for kind, shapes in job.params["spectra"].items():
         for shape, count in shapes.items():
             for number in range(count):
-                values = _newton_schulz.spectrum(drawn(kind, shape, number, job.seed))
+                values = _newton_schulz.spectrum(random_matrix(kind, shape, number, job.seed))
                 yield from _errors(values, "matrices", kind, shape, f"{kind}/{shape}/{number}")
     for seed in job.params["seeds"]:
         name = refs.checkpoint(job.params["dataset"], job.params["model"], "muon", seed).name
-        for layer, step, momentum in _momenta.seen(_training(job, seed), job.params["seen"]):
+        for layer, step, momentum in _momenta.momenta_of_steps(_training(job, seed), job.params["seen"]):
             values = _newton_schulz.spectrum(momentum)
             yield from _errors(values, name, "momentum", layer, f"s{seed}/{layer}/{step}")
 
@@ -72,8 +72,8 @@ def _errors(values: Floats, name: str, kind: str, group: str, key: str) -> Itera
     """Yield the error of each set of coefficients on one spectrum; `group` ends in the shape."""
     for method in METHODS:
         triple: Sequence[float] = _orthogonal.COEFFICIENTS[method](_shape(group))
-        found = _newton_schulz.error(values, triple)
-        yield Observation("ns_error", key, found, name, kind, method=method, group=group)
+        error = _newton_schulz.error(values, triple)
+        yield Observation("ns_error", key, error, name, kind, method=method, group=group)
 
 
 def _shape(name: str) -> tuple[int, int]:
@@ -81,37 +81,37 @@ def _shape(name: str) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def drawn(kind: str, shape: str, number: int, seed: int) -> Floats:
-    """Return a random matrix, float64 (m, n).
+def random_matrix(kind: str, shape: str, number: int, seed: int) -> Floats:
+    """A random matrix, float64 (m, n).
 
     Raises:
         ParamsError: `kind` is none of KINDS.
     """
     rows, columns = _shape(shape)
     rng = RandomStream(seed, "ns_error", kind, f"{shape}/{number}")
-    found: Floats = rng.normal((rows, columns)).astype(np.float64)
+    matrix: Floats = rng.normal((rows, columns)).astype(np.float64)
     if kind == "student_t":
         normal = rng.normal((3, rows, columns)).astype(np.float64)
-        found = found / np.sqrt((normal**2).mean(axis=0))
+        matrix = matrix / np.sqrt((normal**2).mean(axis=0))
     elif kind != "gaussian":
         raise ParamsError(f"ns_error: no spectrum is called {kind!r}; {suggest(kind, KINDS)}")
-    return found
+    return matrix
 
 
 def _training(job: Measurement, seed: int) -> TrainJob:
-    """Return a training with Muon on the first images of the train split."""
-    params, of = job.params, refs.shards(job.params["dataset"], "train")
-    samples = job.samples(of)[: params["steps"] * params["batch_size"]]
+    """A training with Muon on the first images of the train split."""
+    params, train_shards = job.params, refs.shards(job.params["dataset"], "train")
+    samples = job.samples(train_shards)[: params["steps"] * params["batch_size"]]
     model = registry.find("models", params["model"])
-    plain = TrainJob(
+    job_without_muon = TrainJob(
         dataset=params["dataset"],
         model=params["model"],
         trainer="ns_error",
         seed=rng.derive(job.seed, "ns_error", str(seed)),
         params={},
         model_params={**model.PARAMS, **(params["model_params"] or {})},
-        classes=tuple(shards.manifest(job.folder(of))["classes"]),
+        classes=tuple(shards.manifest(job.folder(train_shards))["classes"]),
         inputs={},
         samples=lambda _: samples,
     )
-    return _momenta.with_muon(plain, params)
+    return _momenta.with_muon(job_without_muon, params)

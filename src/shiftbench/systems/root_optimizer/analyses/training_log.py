@@ -1,4 +1,4 @@
-"""What trainings logged, as rows: the loss at the end, and the errors of the iteration on real momenta.
+"""Logs of trainings as rows: the loss at the end, and the errors of the iteration on real momenta.
 
 - `training_loss`: `train_loss` over the last `last` entries of the log; a unit is an entry, the same for all weights of
   a benchmark, since they see the same windows in the same order;
@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {"last": 20}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the benchmark."""
+    """The checkpoints of the benchmark."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 
@@ -29,10 +29,10 @@ def measure(job: Measurement) -> Iterator[Observation]:
         log = training_log.of(job.inputs[Ref("checkpoints", name)])
         for step, value in log.get("train_loss", [])[-job.params["last"] :]:
             yield Observation("training_loss", f"{step:09d}", value, name, job.params["dataset"], split="train")
-        for entry, rows in log.items():
-            kind, _, rest = entry.partition("/")
+        for series, rows in log.items():
+            kind, _, method_and_group = series.partition("/")
             if kind == "ns_error":
-                method, _, group = rest.partition("/")
+                method, _, group = method_and_group.partition("/")
                 for step, value in rows:
                     key = f"{name}/{group}/{step}"
                     yield Observation("ns_error", key, value, name, "momentum", method=method, group=group)

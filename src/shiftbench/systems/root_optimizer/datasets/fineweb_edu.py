@@ -39,7 +39,7 @@ ROWS = 1024
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user must provide for a split: path -> description."""
     if not params["path"]:
         return {}
     return {str(Path(params["path"]).expanduser()): "parquet files of a sample of FineWeb-Edu"}
@@ -62,21 +62,21 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def _files(params: dict[str, Any]) -> list[Path]:
     if not params["path"]:
         raise ParamsError("fineweb_edu: option path is missing; name the folder of parquet files")
-    found = sorted(Path(params["path"]).expanduser().glob("*.parquet"))
-    if len(found) < 2:
+    files = sorted(Path(params["path"]).expanduser().glob("*.parquet"))
+    if len(files) < 2:
         raise DataError(
-            f"{params['path']} holds {len(found)} parquet files; expected those of a sample of FineWeb-Edu, "
+            f"{params['path']} holds {len(files)} parquet files; expected those of a sample of FineWeb-Edu, "
             "000_00000.parquet and on, of which the last is val and test"
         )
-    return found
+    return files
 
 
 def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
     """Yield `file/row`, text and id of the rows that have a text."""
     content, number = pq.ParquetFile(file), 0
-    lacking = set(COLUMNS) - set(content.schema_arrow.names)
-    if lacking:
-        raise DataError(f"{file} has no column {min(lacking)!r}; expected {', '.join(COLUMNS)}")
+    missing = set(COLUMNS) - set(content.schema_arrow.names)
+    if missing:
+        raise DataError(f"{file} has no column {min(missing)!r}; expected {', '.join(COLUMNS)}")
     for batch in content.iter_batches(ROWS, columns=list(COLUMNS)):
         texts, names = (batch.column(name).to_pylist() for name in COLUMNS)
         for text, name in zip(texts, names, strict=True):

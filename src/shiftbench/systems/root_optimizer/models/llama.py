@@ -75,8 +75,8 @@ class Attention(nn.Module):
         key = rotated(key.squeeze(3).transpose(1, 2), turns).repeat_interleave(self.each, 1)
         value = value.squeeze(3).transpose(1, 2).repeat_interleave(self.each, 1)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        found: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(n, length, width))
-        return found
+        output: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(n, length, width))
+        return output
 
 
 class Block(nn.Module):
@@ -93,9 +93,9 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
         """Map tokens (n, t, width) to the same shape."""
         x = x + self.attention(self.norm1(x), turns)
-        seen = self.norm2(x)
-        found: torch.Tensor = x + self.down(F.silu(self.gate(seen)) * self.up(seen))
-        return found
+        normalised = self.norm2(x)
+        output: torch.Tensor = x + self.down(F.silu(self.gate(normalised)) * self.up(normalised))
+        return output
 
 
 class Llama(nn.Module):
@@ -112,7 +112,7 @@ class Llama(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the logits."""
+        """The logits."""
         x = self.embed(tokens)
         turns = angles(self.theta, self.head_size, tokens.shape[1]).to(x.device)
         for block in self.blocks:
@@ -120,14 +120,14 @@ class Llama(nn.Module):
         return F.linear(self.norm(x), self.embed.weight)
 
     def losses(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return -log probability of each token but the first, (n, t - 1) in nats."""
+        """-log probability of each token but the first, (n, t - 1) in nats."""
         logits = self(tokens[:, :-1]).float()
-        found: torch.Tensor = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-        return found.view(len(tokens), -1)
+        token_losses: torch.Tensor = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+        return token_losses.view(len(tokens), -1)
 
 
 def angles(theta: float, size: int, length: int) -> torch.Tensor:
-    """Return the complex turn of each pair of channels at each place, (length, size / 2)."""
+    """The complex turn of each pair of channels at each place, (length, size / 2)."""
     rates = theta ** (-torch.arange(0, size, 2).float() / size)
     turn = torch.outer(torch.arange(length).float(), rates)
     return torch.polar(torch.ones_like(turn), turn)
@@ -143,12 +143,12 @@ def rotated(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
 
 
 def size(params: Mapping[str, Any]) -> int:
-    """Return how many tokens there are."""
+    """Number of tokens of the vocabulary."""
     return int(params["vocabulary"]) if params["path"] else BYTES + 1
 
 
 def encoded(text: str, params: Mapping[str, Any]) -> list[int]:
-    """Return the tokens of a text, after the one that begins it."""
+    """The tokens of a text, after the one that begins it."""
     if not params["path"]:
         return [BYTES, *text.encode()]
     tokenizer = _tokenizer(str(params["path"]))
@@ -167,27 +167,29 @@ def _tokenizer(path: str) -> Any:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return Llama(params)
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return what gives `nll` and `tokens` of each text, one after the other."""
-    held = nets.pick_device(device)
-    placed: Any = nets.place(net, held).eval()
+    """Predictor of `nll` and `tokens` of each text, one after the other."""
+    torch_device = nets.pick_device(device)
+    language_model: Any = nets.place(network, torch_device).eval()
     kind = nets.PRECISIONS[precision]
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = []
+        token_losses = []
         for sample in samples:
             tokens = encoded(sample.fields["text"], params)[: params["length"] + 1]
-            with torch.inference_mode(), torch.autocast(held.type, kind, enabled=precision != "float32"):
-                found.append(placed.losses(torch.tensor([tokens], device=held))[0].double().cpu())
+            with torch.inference_mode(), torch.autocast(torch_device.type, kind, enabled=precision != "float32"):
+                token_losses.append(
+                    language_model.losses(torch.tensor([tokens], device=torch_device))[0].double().cpu()
+                )
         return {
-            "nll": np.array([float(one.mean()) for one in found]),
-            "tokens": np.array([len(one) for one in found], np.int64),
+            "nll": np.array([float(losses.mean()) for losses in token_losses]),
+            "tokens": np.array([len(losses) for losses in token_losses], np.int64),
         }
 
     return predict

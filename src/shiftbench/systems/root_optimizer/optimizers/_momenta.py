@@ -1,4 +1,4 @@
-"""Momenta of hidden matrices while a net is trained with Muon, and the spectra of some that fits may see.
+"""Momenta of hidden matrices while a model is trained with Muon, and the spectra of some that fits may see.
 
     python -m shiftbench.systems.root_optimizer.optimizers._momenta
 
@@ -30,7 +30,7 @@ STEPS: Mapping[str, float] = {"steps": 200, "batch_size": 64, "lr": 0.01}
 
 
 def with_muon(job: TrainJob, size: Mapping[str, float]) -> TrainJob:
-    """Return a training with Muon at a constant rate, for as many epochs as make `steps` steps.
+    """A training with Muon at a constant rate, for as many epochs as make `steps` steps.
 
     Args:
         job: what learns, and from what.
@@ -43,16 +43,16 @@ def with_muon(job: TrainJob, size: Mapping[str, float]) -> TrainJob:
     return replace(job, params={**params, "schedule": "constant"}, optimizer=muon)
 
 
-def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
+def momenta_of_steps(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
     """Train and return what Muon orthogonalises at some steps, from 1, as (layer/shape, step, float64 (m, n))."""
-    rule, found = _orthogonal.Rule(average=True), []
+    rule, momenta = _orthogonal.Rule(average=True), []
     states: dict[str, torch.Tensor] = {}
     step = 0
 
-    def between(net: nn.Module, _: RandomStream) -> None:
+    def record_momenta(model: nn.Module, _: RandomStream) -> None:
         nonlocal step
         step += 1
-        for name, parameter in net.named_parameters():
+        for name, parameter in model.named_parameters():
             if not _orthogonal.is_hidden(name, parameter) or parameter.grad is None:
                 continue
             state = states.setdefault(name, torch.zeros_like(parameter))
@@ -60,15 +60,15 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
             if step in steps:
                 shape = f"{direction.shape[0]}x{direction.shape[1]}"
                 matrix = direction.double().cpu().numpy().copy()
-                found.append((f"{name.removesuffix('.weight')}/{shape}", step, matrix))
+                momenta.append((f"{name.removesuffix('.weight')}/{shape}", step, matrix))
 
-    def loss(net: nn.Module, batch: Any, labels: torch.Tensor, _: RandomStream) -> torch.Tensor:
-        return nn.functional.cross_entropy(net(_loop.tensor(batch, net)), labels)
+    def loss(model: nn.Module, batch: Any, labels: torch.Tensor, _: RandomStream) -> torch.Tensor:
+        return nn.functional.cross_entropy(model(_loop.tensor(batch, model)), labels)
 
     with torch.random.fork_rng(devices=[]):
-        net = _loop.fresh_net(job)
-        _loop.fit(job, net, loss, between=between, validate=lambda _: 0.0)
-    return found
+        model = _loop.fresh_net(job)
+        _loop.fit(job, model, loss, between=record_momenta, validate=lambda _: 0.0)
+    return momenta
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
     classes = tuple(data.CLASSES)
     plain = TrainJob("fashion_mnist", "vit", "ns_error", SEED, {}, options, classes, {}, lambda _: samples)
     spectra: dict[str, list[list[float]]] = {}
-    for _, _, matrix in seen(with_muon(plain, STEPS), SEEN):
+    for _, _, matrix in momenta_of_steps(with_muon(plain, STEPS), SEEN):
         values = [round(float(value), 6) for value in _newton_schulz.spectrum(matrix)]
         spectra.setdefault(_coefficients.spell(matrix.shape), []).append(values)
     _coefficients.SPECTRA.write_text(json.dumps(spectra, indent=None, sort_keys=True) + "\n")

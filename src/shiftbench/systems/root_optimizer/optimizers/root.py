@@ -27,9 +27,9 @@ PARAMS: dict[str, object] = {
 }
 
 
-def make(net: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return the optimiser over what learns in the net."""
-    own = {name: params[name] for name in ("momentum", "nesterov", "coefficients", "quantile", "scale")}
-    rule = _orthogonal.Rule(**own)
+def make(model: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """The optimiser over what learns in the model."""
+    rule_options = {name: params[name] for name in ("momentum", "nesterov", "coefficients", "quantile", "scale")}
+    rule = _orthogonal.Rule(**rule_options)
     betas = params["beta1"], params["beta2"]
-    return _orthogonal.Orthogonal(_orthogonal.groups(net, weight_decay), lr, rule, betas)
+    return _orthogonal.Orthogonal(_orthogonal.groups(model, weight_decay), lr, rule, betas)

@@ -39,41 +39,41 @@ EVERY = 25
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
+    """The state dict after the last epoch.
 
     Raises:
         ParamsError: an option out of range.
     """
     checked(job.params)
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        return cross_entropy(net(_loop.tensor(batch, net)), labels)
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        return cross_entropy(model(_loop.tensor(batch, model)), labels)
 
-    net = _loop.fresh_net(job)
-    return dict(_loop.fit(job, net, loss, between=corruption(job)).state_dict())
+    model = _loop.fresh_net(job)
+    return dict(_loop.fit(job, model, loss, between=corruption(job)).state_dict())
 
 
 def corruption(job: TrainJob) -> Callable[[nn.Module, RandomStream], None]:
-    """Return what corrupts the gradients of a net and logs how large they were."""
-    at = 0
+    """Function that corrupts the gradients of a model and logs their size."""
+    step = 0
 
-    def between(net: nn.Module, rng: RandomStream) -> None:
-        nonlocal at
-        told = at % EVERY == 0
-        if told:
-            job.log(at, "gradient_rms", _rms(net))
-        for parameter in net.parameters():
+    def corrupt(model: nn.Module, rng: RandomStream) -> None:
+        nonlocal step
+        is_logged = step % EVERY == 0
+        if is_logged:
+            job.log(step, "gradient_rms", _rms(model))
+        for parameter in model.parameters():
             if parameter.grad is not None and parameter.ndim > 1:
                 parameter.grad = corrupted(parameter.grad, rng, job.params)
-        if told:
-            job.log(at, "gradient_rms_corrupted", _rms(net))
-        at += 1
+        if is_logged:
+            job.log(step, "gradient_rms_corrupted", _rms(model))
+        step += 1
 
-    return between
+    return corrupt
 
 
 def corrupted(gradient: torch.Tensor, rng: RandomStream, params: Mapping[str, Any]) -> torch.Tensor:
-    """Return the corrupted gradient of one matrix.
+    """The corrupted gradient of one matrix.
 
     Args:
         gradient: any shape.
@@ -83,10 +83,10 @@ def corrupted(gradient: torch.Tensor, rng: RandomStream, params: Mapping[str, An
     flat = gradient.flatten().clone()
     rms, size = float(flat.square().mean().sqrt()), flat.numel()
     if params["kappa"]:
-        where = rng.uniform(size) < params["fraction"]
+        is_hit = rng.uniform(size) < params["fraction"]
         signs = np.where(rng.uniform(size) < 0.5, -1.0, 1.0).astype(np.float32)
-        places = torch.from_numpy(np.flatnonzero(where)).to(gradient.device)
-        values = torch.from_numpy(signs[where]).to(gradient) * params["kappa"] * rms
+        places = torch.from_numpy(np.flatnonzero(is_hit)).to(gradient.device)
+        values = torch.from_numpy(signs[is_hit]).to(gradient) * params["kappa"] * rms
         flat[places] = values
     if params["noise"]:
         normal = rng.normal((1 + params["nu"], size)).astype(np.float64)
@@ -95,8 +95,8 @@ def corrupted(gradient: torch.Tensor, rng: RandomStream, params: Mapping[str, An
     return flat.reshape(gradient.shape)
 
 
-def _rms(net: nn.Module) -> float:
-    gradients = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
+def _rms(model: nn.Module) -> float:
+    gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return float(torch.cat(gradients).square().mean().sqrt())
 
 

@@ -54,51 +54,51 @@ Tokens = npt.NDArray[np.int64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train shards."""
+    """The train shards."""
     return [refs.shards(params["dataset"], "train")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
+    """The state dict after the last step.
 
     Raises:
         ParamsError: an option out of range, or texts of fewer tokens than a window.
     """
     params = checked(job.params)
     device = nets.pick_device(job.device)
-    net = nets.place(_loop.fresh_net(job), device)
+    model = nets.place(_loop.fresh_net(job), device)
     steps = params["tokens"] // (params["batch_size"] * params["length"])
-    update = _loop.optimiser(job, net)
+    update = _loop.optimiser(job, model)
     rate = _loop.schedule(update, "warmup_cosine", steps, params["warmup_steps"] / steps)
     stream, losses = windows(job), []
-    net.train()
+    model.train()
     for step in range(1, steps + 1):
         batch = np.stack(list(itertools.islice(stream, params["batch_size"])))
-        losses.append(_gradients(net, torch.from_numpy(batch).to(device), params))
+        losses.append(_gradients(model, torch.from_numpy(batch).to(device), params))
         update.step()
         rate.step()
         if step in params["seen"]:
-            _log_errors(job, net, update, step)
+            _log_errors(job, model, update, step)
         update.zero_grad()
         if step % params["every"] == 0 or step == steps:
             job.log(step, "train_loss", float(np.mean(losses)))
             losses = []
-    return dict(net.state_dict())
+    return dict(model.state_dict())
 
 
-def _gradients(net: Any, batch: torch.Tensor, params: Mapping[str, Any]) -> float:
+def _gradients(model: Any, batch: torch.Tensor, params: Mapping[str, Any]) -> float:
     """Add up the gradients of a batch (n, length + 1) of windows, and return its mean loss."""
     kind, total = nets.PRECISIONS[params["precision"]], 0.0
     for part in batch.split(params["at_once"]):
         with torch.autocast(batch.device.type, kind, enabled=kind != torch.float32):
-            loss = net.losses(part).mean() * (len(part) / len(batch))
+            loss = model.losses(part).mean() * (len(part) / len(batch))
         loss.backward()
         total += loss.item()
     return total
 
 
 def checked(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the options.
+    """The options.
 
     Raises:
         ParamsError: names the option that is out of range.
@@ -125,11 +125,11 @@ def windows(job: TrainJob) -> Iterator[Tokens]:
     """
     for turn in itertools.count():
         rng = RandomStream(job.seed, job.trainer, job.dataset, f"{turn}/order")
-        found = 0
+        count = 0
         for window in _shuffled(_cut(job), job.params["buffer"], rng):
-            found += 1
+            count += 1
             yield window
-        if not found:
+        if not count:
             raise ParamsError(
                 f"pretraining: the texts of {job.dataset} have fewer tokens than `length` = {job.params['length']}"
             )
@@ -137,20 +137,20 @@ def windows(job: TrainJob) -> Iterator[Tokens]:
 
 def _cut(job: TrainJob) -> Iterator[Tokens]:
     """Yield the windows of one pass, in the order of the texts; what is left at the end is dropped."""
-    length, rest = job.params["length"], np.zeros(0, np.int64)
+    length, remaining = job.params["length"], np.zeros(0, np.int64)
     for sample in shards.read(_folder(job), ["text"]):
         tokens = job.plugin.encoded(sample.fields["text"], job.model_params)
-        rest = np.concatenate([rest, np.array(tokens, np.int64)])
-        while len(rest) > length:
-            yield rest[: length + 1]
-            rest = rest[length:]
+        remaining = np.concatenate([remaining, np.array(tokens, np.int64)])
+        while len(remaining) > length:
+            yield remaining[: length + 1]
+            remaining = remaining[length:]
 
 
 def _shuffled(stream: Iterator[Tokens], size: int, rng: RandomStream) -> Iterator[Tokens]:
-    """Yield all windows, each buffer of `size` in an order drawn anew."""
+    """Yield all windows, each buffer of `size` in a random order of its own."""
     for buffer in iter(lambda: list(itertools.islice(stream, size)), []):
-        for at in rng.choice(len(buffer)):
-            yield buffer[at]
+        for index in rng.choice(len(buffer)):
+            yield buffer[index]
 
 
 def _folder(job: TrainJob) -> Path:
@@ -161,11 +161,11 @@ def _folder(job: TrainJob) -> Path:
 # ------------------------------------------------------------------ errors of the iteration
 
 
-def _log_errors(job: TrainJob, net: nn.Module, update: torch.optim.Optimizer, step: int) -> None:
+def _log_errors(job: TrainJob, model: nn.Module, update: torch.optim.Optimizer, step: int) -> None:
     """Log how far each set of coefficients is from orthogonal, on what Muon's or ROOT's matrices move along now."""
     if not isinstance(update, _orthogonal.Orthogonal):
         return
-    for name, parameter in net.named_parameters():
+    for name, parameter in model.named_parameters():
         layer = name.removesuffix(".weight")
         if not _orthogonal.is_hidden(name, parameter) or not _sampled(layer, job.params["layers"]):
             continue
@@ -180,5 +180,5 @@ def _log_errors(job: TrainJob, net: nn.Module, update: torch.optim.Optimizer, st
 
 
 def _sampled(layer: str, parts: list[str]) -> bool:
-    """Tell whether a layer is looked at: all are where no parts of names are given."""
+    """Whether a layer is measured: all are where no parts of names are given."""
     return not parts or any(layer.startswith(part) for part in parts)

@@ -30,7 +30,7 @@ class Tile(NamedTuple):
 
 
 def starts(length: int, side: int, overlap: float) -> list[int]:
-    """Return where tiles begin along one side of an image.
+    """Starts of the tiles along one side of an image.
 
     Args:
         length: of the image, in pixels.
@@ -73,7 +73,7 @@ def tiles(image: Pixels, boxes: list[Box], side: int, overlap: float, visible: f
 
 
 def _inside(boxes: list[Box], left: int, top: int, shape: tuple[int, ...], visible: float) -> list[Box]:
-    found = []
+    inside = []
     for box in boxes:
         x, y, w, h = box["box"]
         x0, y0 = max(x - left, 0.0), max(y - top, 0.0)
@@ -81,5 +81,5 @@ def _inside(boxes: list[Box], left: int, top: int, shape: tuple[int, ...], visib
         share = max(x1 - x0, 0.0) * max(y1 - y0, 0.0) / (w * h)
         if share >= visible:
             area = {"area": box["area"] * share} if "area" in box else {}
-            found.append({**box, "box": [x0, y0, x1 - x0, y1 - y0], **area})
-    return found
+            inside.append({**box, "box": [x0, y0, x1 - x0, y1 - y0], **area})
+    return inside

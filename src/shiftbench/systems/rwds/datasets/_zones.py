@@ -26,13 +26,13 @@ from shiftbench.plugins.shifts import _scikit_photos
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 SHADOW = 3
-"""How far shadows fall, in pixels to the right and down."""
+"""Offset of shadows, in pixels to the right and down."""
 WHOLE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """What is typical of a zone.
+    """Typical values of a zone.
 
     Attributes:
         photo: file name of the ground.
@@ -62,7 +62,7 @@ ZONES = {
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Where a scene lies between two zones.
+    """Place of a scene between two zones.
 
     Attributes:
         source, target: names of zones.
@@ -91,14 +91,16 @@ class Mix:
                 raise ParamsError(f"{dataset}: {option} is {share:g}; expected a share, 0 to 1")
 
     def of(self, field: str, share: float) -> Floats:
-        """Return a number, or numbers, of the mixed zone, float32."""
-        one, two = (np.asarray(getattr(ZONES[name], field), dtype=np.float32) for name in (self.source, self.target))
-        return one + (two - one) * np.float32(share)
+        """A number, or numbers, of the mixed zone, float32."""
+        source, target = (
+            np.asarray(getattr(ZONES[name], field), dtype=np.float32) for name in (self.source, self.target)
+        )
+        return source + (target - source) * np.float32(share)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """How scenes are laid out.
+    """Layout of scenes.
 
     Attributes:
         side: of the square scene, in pixels.
@@ -116,7 +118,7 @@ class Plot:
 def scene(
     name: str, mix: Mix, plot: Plot, pools: list[Pixels], sources: Mapping[str, Path]
 ) -> tuple[Pixels, list[Box]]:
-    """Return a scene uint8 (side, side, 3) and its boxes.
+    """A scene uint8 (side, side, 3) and its boxes.
 
     Args:
         name: of the scene; decides what it draws.
@@ -134,14 +136,14 @@ def scene(
     look = _scenes.Look(side=plot.side, overlap=plot.overlap)
     boxes: list[Box] = []
     for number in range(int(rng.integers(plot.objects[0], plot.objects[1] + 1))):
-        own = RandomStream(0, "scene", "zone_scenes", f"{name}/{number}")
-        layer, mask, label = _object(own, mix, pools)
+        object_rng = RandomStream(0, "scene", "zone_scenes", f"{name}/{number}")
+        layer, mask, label = _object(object_rng, mix, pools)
         left, top, wide, tall = _scenes.tight(mask)
-        cut = slice(top, top + tall), slice(left, left + wide)
-        corner = _scenes.place(own, (tall, wide), [box["box"] for box in boxes], look)
+        crop = slice(top, top + tall), slice(left, left + wide)
+        corner = _scenes.place(object_rng, (tall, wide), [box["box"] for box in boxes], look)
         if corner is None:
             continue
-        _scenes.paste(image, layer[cut], mask[cut], corner, SHADOW, dark)
+        _scenes.paste(image, layer[crop], mask[crop], corner, SHADOW, dark)
         place = [float(value) for value in (*corner, wide, tall)]
         area = float(np.count_nonzero(mask))
         boxes.append({"box": place, "label": label, "area": area})
@@ -151,17 +153,17 @@ def scene(
 
 
 def _ground(rng: RandomStream, mix: Mix, plot: Plot, sources: Mapping[str, Path]) -> Floats:
-    """Return the ground, float32 (side, side, 3): a piece of a half of the photo, mirrored or not, tinted."""
-    size, down, right, mirrored = (int(word) for word in rng.words16(4))
+    """The ground, float32 (side, side, 3): a piece of a half of the photo, mirrored or not, tinted."""
+    size_draw, down_draw, right_draw, mirror_draw = (int(word) for word in rng.words16(4))
     pieces = []
     for name in (mix.source, mix.target):
         photo = _scikit_photos.opened(sources, ZONES[name].photo, colour=False)
         half = photo.width // 2
-        side = min(half, photo.height) * (3 * WHOLE + size) >> 18  # 3/4 to 1 of the half
-        left = right * (half - side + 1) // WHOLE + (half if plot.half == "right" else 0)
-        top = down * (photo.height - side + 1) // WHOLE
+        side = min(half, photo.height) * (3 * WHOLE + size_draw) >> 18  # 3/4 to 1 of the half
+        left = right_draw * (half - side + 1) // WHOLE + (half if plot.half == "right" else 0)
+        top = down_draw * (photo.height - side + 1) // WHOLE
         piece = resize(photo.crop((left, top, left + side, top + side)), plot.side, plot.side)
-        pieces.append(np.array(piece)[:, :: -1 if mirrored < WHOLE // 2 else 1].astype(np.float32))
+        pieces.append(np.array(piece)[:, :: -1 if mirror_draw < WHOLE // 2 else 1].astype(np.float32))
     grey = pieces[0] + (pieces[1] - pieces[0]) * np.float32(mix.look)
     middle = np.float32(128)
     spread = middle + (grey - middle) * np.float32(mix.of("clutter", mix.look))
@@ -170,8 +172,8 @@ def _ground(rng: RandomStream, mix: Mix, plot: Plot, sources: Mapping[str, Path]
 
 
 def _object(rng: RandomStream, mix: Mix, pools: list[Pixels]) -> tuple[Floats, Pixels, int]:
-    """Return an object at its size: its layer, its mask, its class."""
-    kind, which, size, turn, *colours = (int(word) for word in rng.words16(7))
+    """An object at its size: its layer, its mask, its class."""
+    kind, which_draw, size, turn, *colours = (int(word) for word in rng.words16(7))
     shares = np.cumsum(mix.of("classes", mix.classes).astype(np.float64))
     label = int(np.searchsorted(shares, kind / WHOLE * shares[-1], side="right"))
     low, high = (float(value) for value in mix.of("sizes", mix.sizes))
@@ -179,4 +181,4 @@ def _object(rng: RandomStream, mix: Mix, pools: list[Pixels]) -> tuple[Floats, P
     pool = pools[label]
     colour = np.float32(0.5) + np.array(colours, dtype=np.float32) / np.float32(2 * WHOLE)
     angle = 360 * (turn / WHOLE) - 180
-    return *_scenes.layer_of(pool[which * len(pool) // WHOLE], side, colour, angle), label
+    return *_scenes.layer_of(pool[which_draw * len(pool) // WHOLE], side, colour, angle), label

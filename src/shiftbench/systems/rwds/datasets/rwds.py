@@ -62,7 +62,7 @@ _TILE = re.compile(r"(.+)_\d+_\d+_\d+_\d+")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the categories, in the order of their numbers."""
+    """The names of the categories, in the order of their numbers."""
     return coco_json.classes(_layout(params), sources)
 
 
@@ -77,43 +77,43 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     files = {name: _files(layout, name) for name in NATIVE}
     if params["leaks"] == "refuse":
         _refuse_leaks(files, params)
-    own = {coco_json.number_of(entry["id"]): entry["file_name"] for entry in files[split]}
+    file_names = {coco_json.number_of(entry["id"]): entry["file_name"] for entry in files[split]}
     for sample in coco_json.samples(split, sources, layout):
         if isinstance(sample, Sample):
-            source = source_of(own[sample.key.rpartition("/")[2]])
+            source = source_of(file_names[sample.key.rpartition("/")[2]])
             yield sample.with_field("meta", {"cluster": f"rwds/{params['part']}/{source}"})
         else:
             yield sample
 
 
 def group(sample: Sample) -> str:
-    """Return the image that a tile was cut from."""
+    """The image that a tile was cut from."""
     cluster: str = sample.fields["meta"]["cluster"]
     return cluster
 
 
 def source_of(name: str) -> str:
-    """Return the image that a tile was cut from; a name that says nothing of a place is an image of its own.
+    """The image that a tile was cut from; a name that says nothing of a place is an image of its own.
 
     Example:
         >>> source_of("images/1042_0_410_512_922.png")
         '1042'
     """
     stem = Path(name).stem
-    found = _TILE.fullmatch(stem)
-    return found[1] if found else stem
+    match = _TILE.fullmatch(stem)
+    return match[1] if match else stem
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must provide: path -> description."""
     return coco_json.wants(split, _layout(params))
 
 
 def _layout(params: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of `coco_json` that say the same."""
-    for option, known in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
-        if params[option] not in known:
-            raise ParamsError(f"rwds: {option} is {params[option]!r} ({suggest(params[option], known)})")
+    """The same options for `coco_json`."""
+    for option, allowed in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
+        if params[option] not in allowed:
+            raise ParamsError(f"rwds: {option} is {params[option]!r} ({suggest(params[option], allowed)})")
     part, setting, domain = params["part"], params["setting"], params["domain"]
     if setting != "combined" and domain not in DOMAINS[part]:
         raise ParamsError(
@@ -141,12 +141,12 @@ def _files(layout: dict[str, Any], split: str) -> list[dict[str, Any]]:
 
 
 def _refuse_leaks(files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
-    where: dict[str, str] = {}
+    split_of_source: dict[str, str] = {}
     for split, entries in files.items():
         for source in sorted({source_of(str(entry.get("file_name"))) for entry in entries}):
-            other = where.setdefault(source, split)
-            if other != split:
+            first_split = split_of_source.setdefault(source, split)
+            if first_split != split:
                 raise DataError(
-                    f"rwds {params['part']} {params['domain']}: tiles of the image {source} are in {other} and in "
-                    f"{split}, where they overlap; `leaks: allow` takes them as they are"
+                    f"rwds {params['part']} {params['domain']}: tiles of the image {source} are in {first_split} and "
+                    f"in {split}, where they overlap; `leaks: allow` takes them as they are"
                 )

@@ -59,7 +59,7 @@ PARAMS: dict[str, object] = {
 
 
 def group(sample: Sample) -> str:
-    """Return the scene that a tile was cut from."""
+    """The scene that a tile was cut from."""
     cluster: str = sample.fields["meta"]["cluster"]
     return cluster
 
@@ -73,15 +73,15 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     mix, plot = _mix(params), _plot(split, params)
     pools = _pools(str(sources[fashion_mnist.SOURCES[0]]), FILES[split])
-    own = "" if split == "test" else f"{params['zone']}/"
+    zone_prefix = "" if split == "test" else f"{params['zone']}/"
     for number in range(params[split]):
-        scene = f"{split}/{own}{number:05d}"
+        scene = f"{split}/{zone_prefix}{number:05d}"
         image, boxes = _zones.scene(scene, mix, plot, list(pools), sources)
-        cut = _tiles.tiles(image, boxes, params["tile"], params["tile_overlap"], params["visible"])
-        for at, tile in enumerate(cut):
+        tiles = _tiles.tiles(image, boxes, params["tile"], params["tile_overlap"], params["visible"])
+        for index, tile in enumerate(tiles):
             meta = {"cluster": f"zone_scenes/{scene}", "left": tile.left, "top": tile.top}
             fields = {"image": tile.pixels, "boxes": tile.boxes, "meta": meta}
-            yield Sample(f"{params['name']}/{split}/{number:05d}/{at:02d}", fields)
+            yield Sample(f"{params['name']}/{split}/{number:05d}/{index:02d}", fields)
 
 
 def _mix(params: dict[str, Any]) -> _zones.Mix:
@@ -105,7 +105,7 @@ def _plot(split: str, params: dict[str, Any]) -> _zones.Plot:
 
 @lru_cache(maxsize=2)
 def _pools(folder: str, name: str) -> tuple[NDArray[np.uint8], ...]:
-    """Return the items of each class."""
+    """The items of each class."""
     pixels = read_idx(Path(folder) / f"{name}-images-idx3-ubyte")
     labels = read_idx(Path(folder) / f"{name}-labels-idx1-ubyte")
     return tuple(pixels[labels == fashion_mnist.CLASSES.index(one)] for one in CLASSES)

@@ -27,10 +27,10 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all weights, as they are and under the method, on val and on the benchmark's split."""
+    """The records of all checkpoints, without and with the method, on val and on the benchmark's split."""
     return [
         ref
-        for name in _looked_at(params)
+        for name in _measured(params)
         for method in ("plain", params["method"])
         for ref in (_val(name, method), _test(params, name, method))
     ]
@@ -39,42 +39,44 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of the class that is chosen for each weights."""
     method = job.params["method"]
-    for name in _looked_at(job.params):
-        before, after = (levels(job.records(_val(name, one))) for one in ("plain", method))
-        chosen = int(np.argmax(np.minimum(before, 0) - np.minimum(after, 0)))
-        where = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
-        where |= {"shift": "identity", "severity": 0.0}
-        yield Observation("chosen_class", "class", float(chosen), method=method, **where)
-        for one in ("plain", method):
-            table = job.records(_test(job.params, name, one))
+    for name in _measured(job.params):
+        plain_levels, method_levels = (
+            levels(job.records(_val(name, method_name))) for method_name in ("plain", method)
+        )
+        lowered = int(np.argmax(np.minimum(plain_levels, 0) - np.minimum(method_levels, 0)))
+        labels_of_row = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        labels_of_row |= {"shift": "identity", "severity": 0.0}
+        yield Observation("chosen_class", "class", float(lowered), method=method, **labels_of_row)
+        for method_name in ("plain", method):
+            table = job.records(_test(job.params, name, method_name))
             gaps, labels = gaps_of(table)
             for key, gap, label in zip(table["key"].to_pylist(), gaps, labels, strict=True):
-                if label == chosen:
-                    yield Observation("class_level", key, float(gap), method=one, **where)
+                if label == lowered:
+                    yield Observation("class_level", key, float(gap), method=method_name, **labels_of_row)
 
 
 def gaps_of(table: pa.Table) -> tuple[Floats, NDArray[np.int64]]:
-    """Return confidence - [right] of each record, float64 (n,), and its class, -1: none."""
+    """Confidence - [right] of each record, float64 (n,), and its class, -1: none."""
     right = table["correct"].fill_null(fill_value=False).to_numpy().astype(float)
     return table["confidence_e9"].to_numpy() / E9 - right, table["label"].to_numpy()
 
 
 def levels(table: pa.Table) -> Floats:
-    """Return the level of each class, float64 (K,); 0 of one without a sample."""
+    """The level of each class, float64 (K,); 0 of one without a sample."""
     gaps, labels = gaps_of(table)
     known = labels >= 0
     number = np.bincount(labels[known])
     return np.bincount(labels[known], gaps[known]) / np.maximum(number, 1)
 
 
-def _looked_at(params: Mapping[str, Any]) -> list[str]:
-    nets = params["nets"]
-    return [name for name in params["checkpoints"] if not nets or without_seed(name)[0] in nets]
+def _measured(params: Mapping[str, Any]) -> list[str]:
+    models = params["nets"]
+    return [name for name in params["checkpoints"] if not models or without_seed(name)[0] in models]
 
 
 def _val(weights: str, method: str) -> Ref:
-    of = Ref("checkpoints", weights)
-    return refs.records(of, method, f"{CheckpointName.of(of).dataset}/val/identity", "0")
+    checkpoint = Ref("checkpoints", weights)
+    return refs.records(checkpoint, method, f"{CheckpointName.of(checkpoint).dataset}/val/identity", "0")
 
 
 def _test(params: Mapping[str, Any], weights: str, method: str) -> Ref:

@@ -1,6 +1,6 @@
-"""Memorisation: how often a net gives training samples the wrong labels that it was shown.
+"""Memorisation: how often a model gives training samples the wrong labels that it was shown.
 
-`memorised` of each training sample whose label was flipped is 1 where the net predicts the flipped label;
+`memorised` of each training sample whose label was flipped is 1 where the model predicts the flipped label;
 `recovered` where it predicts the true one. A trainer with `train_on: label_noise/SHARE` learns from such labels.
 
 Source: Zhang et al. 2017, "Understanding deep learning requires rethinking generalization", arXiv:1611.03530; part of
@@ -20,7 +20,7 @@ BATCH = 256
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the trainer, and what they learnt from, clean and with flipped labels.
+    """The checkpoints of the trainer, and their training samples, clean and with flipped labels.
 
     Raises:
         ParamsError: no weights are of this trainer.
@@ -35,21 +35,21 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the two numbers of each flipped sample of all weights."""
     for name in _looked_at(job.params):
-        clean, shown = (job.samples(ref) for ref in _pair(job.params, name))
+        clean, trained_on = (job.samples(ref) for ref in _pair(job.params, name))
         flipped = [
-            (one, other.fields["label"])
-            for one, other in zip(clean, shown, strict=True)
-            if one.fields["label"] != other.fields["label"]
+            (sample, trained_sample.fields["label"])
+            for sample, trained_sample in zip(clean, trained_on, strict=True)
+            if sample.fields["label"] != trained_sample.fields["label"]
         ]
         predictor = job.predictor(Ref("checkpoints", name))
         for low in range(0, len(flipped), BATCH):
             batch = flipped[low : low + BATCH]
-            predictions = predictor([one for one, _ in batch])["logits"].argmax(axis=1)
-            for (one, wrong), prediction in zip(batch, predictions.tolist(), strict=True):
-                where = {"model": name, "dataset": job.params["dataset"], "split": "train"}
-                true = one.fields["label"]
-                yield Observation("memorised", one.key, float(prediction == wrong), **where)
-                yield Observation("recovered", one.key, float(prediction == true), **where)
+            predictions = predictor([sample for sample, _ in batch])["logits"].argmax(axis=1)
+            for (sample, wrong_label), prediction in zip(batch, predictions.tolist(), strict=True):
+                columns = {"model": name, "dataset": job.params["dataset"], "split": "train"}
+                true_label = sample.fields["label"]
+                yield Observation("memorised", sample.key, float(prediction == wrong_label), **columns)
+                yield Observation("recovered", sample.key, float(prediction == true_label), **columns)
 
 
 def _looked_at(params: Mapping[str, Any]) -> list[str]:

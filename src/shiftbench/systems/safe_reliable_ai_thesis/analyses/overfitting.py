@@ -26,7 +26,7 @@ Log = Mapping[str, list[tuple[int, float]]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, beside which their logs stand."""
+    """The checkpoints; their logs are next to them."""
     return [Ref("checkpoints", name) for name in _looked_at(params)]
 
 
@@ -35,12 +35,12 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for name in _looked_at(job.params):
         log = training_log.of(job.inputs[Ref("checkpoints", name)])
         for metric, value in numbers(log, name).items():
-            where = {"dataset": job.params["dataset"], "split": "val"}
-            yield Observation(metric, "log", value, name, **where)
+            columns = {"dataset": job.params["dataset"], "split": "val"}
+            yield Observation(metric, "log", value, name, **columns)
 
 
 def numbers(log: Log, name: str) -> dict[str, float]:
-    """Return what a log says.
+    """Numbers of a log.
 
     Args:
         log: name -> (step, value), in order.
@@ -49,29 +49,29 @@ def numbers(log: Log, name: str) -> dict[str, float]:
     Raises:
         ParamsError: the trainer does not watch.
     """
-    wanted = [f"{split}_{one}" for split in ("train", "val") for one in GAPS]
-    lacking = [one for one in wanted if one not in log]
-    if lacking:
+    series = [f"{split}_{measure}" for split in ("train", "val") for measure in GAPS]
+    missing = [measure for measure in series if measure not in log]
+    if missing:
         raise ParamsError(
-            f"overfitting: the log of {name} has no {lacking[0]}; train with watched_erm, or name trainers"
+            f"overfitting: the log of {name} has no {missing[0]}; train with watched_erm, or name trainers"
         )
-    last = {one: log[one][-1][1] for one in wanted}
-    epoch = first_epoch(*([value for _, value in log[f"val_{one}"]] for one in ("nll", "accuracy")))
+    last = {measure: log[measure][-1][1] for measure in series}
+    epoch = first_epoch(*([value for _, value in log[f"val_{measure}"]] for measure in ("nll", "accuracy")))
     epochs = len(log["val_nll"])
-    found = {f"{one}_gap": last[f"val_{one}"] - last[f"train_{one}"] for one in GAPS}
-    return {"overfit": float(epoch <= epochs), "overfit_epoch": float(epoch), **found}
+    gaps = {f"{measure}_gap": last[f"val_{measure}"] - last[f"train_{measure}"] for measure in GAPS}
+    return {"overfit": float(epoch <= epochs), "overfit_epoch": float(epoch), **gaps}
 
 
 def first_epoch(losses: list[float], accuracies: list[float]) -> int:
-    """Return the first epoch, from 1, whose loss is above that before while accuracy is not below; else the one after.
+    """The first epoch, from 1, whose loss is above that before while accuracy is not below; else the one after.
 
     Example:
         >>> first_epoch([0.5, 0.4, 0.45], [0.8, 0.85, 0.85])
         3
     """
-    for at in range(1, len(losses)):
-        if losses[at] > losses[at - 1] and accuracies[at] >= accuracies[at - 1]:
-            return at + 1
+    for epoch in range(1, len(losses)):
+        if losses[epoch] > losses[epoch - 1] and accuracies[epoch] >= accuracies[epoch - 1]:
+            return epoch + 1
     return len(losses) + 1
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from shiftbench.base.rng import RandomStream
 
 KINDS = {"trouser": "trousers", "shirt": "shirts", "bag": "bags", "boot": "boots"}
-"""What items are called, one and several."""
+"""Names of items, singular and plural."""
 COLOURS = ("red", "green", "blue", "yellow", "white")
 ANSWERS = ("0", "1", "2", "3", "4", "yes", "no", *COLOURS)
 FAMILIES = ("count", "existence", "spatial", "colour")
@@ -56,11 +56,11 @@ class Question:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Return the words of all questions that training may see, sorted."""
-    found = {"left", "right", *KINDS, *KINDS.values()}
+    """The words of all questions that training may see, sorted."""
+    words = {"left", "right", *KINDS, *KINDS.values()}
     for templates in TEMPLATES["seen"].values():
-        found.update(word for text in templates for word in text.split() if word.isalpha())
-    return tuple(sorted(found))
+        words.update(word for text in templates for word in text.split() if word.isalpha())
+    return tuple(sorted(words))
 
 
 def ask(rng: RandomStream, items: list[Item], templates: str, number: int) -> Iterator[Question]:
@@ -72,14 +72,14 @@ def ask(rng: RandomStream, items: list[Item], templates: str, number: int) -> It
         templates: `seen` or `unseen`.
         number: how many, at most as many as there are families.
     """
-    order = [FAMILIES[at] for at in rng.choice(len(FAMILIES))]
-    made = 0
+    order = [FAMILIES[family_number] for family_number in rng.choice(len(FAMILIES))]
+    asked = 0
     for family in order:
         words = _ASKED[family](rng, items)
         choice = int(rng.integers(0, 2))
-        if words is None or made == number:
+        if words is None or asked == number:
             continue
-        made += 1
+        asked += 1
         slots, answer = words
         yield Question(family, TEMPLATES[templates][family][choice].format(**slots), answer)
 
@@ -87,43 +87,43 @@ def ask(rng: RandomStream, items: list[Item], templates: str, number: int) -> It
 Asked = tuple[dict[str, str], str] | None
 
 
-def _named(kind: str) -> dict[str, str]:
-    return {"one": kind, "many": KINDS[kind]}
+def _slots(name: str) -> dict[str, str]:
+    return {"one": name, "many": KINDS[name]}
 
 
 def _count(rng: RandomStream, items: list[Item]) -> Asked:
     kind = _picked(rng, tuple(KINDS))
-    return _named(kind), str(sum(item.kind == kind for item in items))
+    return _slots(kind), str(sum(item.kind == kind for item in items))
 
 
 def _existence(rng: RandomStream, items: list[Item]) -> Asked:
     """Ask about what is there half of the time, where something is missing."""
-    here = tuple(kind for kind in KINDS if any(item.kind == kind for item in items))
-    missing = tuple(kind for kind in KINDS if kind not in here)
-    wanted = float(rng.uniform()) < 0.5
-    kind = _picked(rng, here if wanted or not missing else missing)
-    return _named(kind), "yes" if kind in here else "no"
+    present = tuple(kind for kind in KINDS if any(item.kind == kind for item in items))
+    missing = tuple(kind for kind in KINDS if kind not in present)
+    asks_present = float(rng.uniform()) < 0.5
+    kind = _picked(rng, present if asks_present or not missing else missing)
+    return _slots(kind), "yes" if kind in present else "no"
 
 
 def _spatial(rng: RandomStream, items: list[Item]) -> Asked:
     """Ask about two items of different kinds that are apart, in the right order half of the time."""
     pairs = [(a, b) for a in items for b in items if a.kind != b.kind and a.x + APART < b.x]
-    at, side, swapped = int(rng.integers(0, max(1, len(pairs)))), rng.uniform(), rng.uniform()
+    pair_number, side, swapped = int(rng.integers(0, max(1, len(pairs)))), rng.uniform(), rng.uniform()
     if not pairs:
         return None
-    one, other = pairs[at][:: -1 if float(swapped) < 0.5 else 1]
-    wanted = SIDES[int(float(side) < 0.5)]
+    one, other = pairs[pair_number][:: -1 if float(swapped) < 0.5 else 1]
+    asked_side = SIDES[int(float(side) < 0.5)]
     middles = [(a.x, b.x) for a in items for b in items if (a.kind, b.kind) == (one.kind, other.kind)]
     left = any(a + APART < b for a, b in middles)
     right = any(b + APART < a for a, b in middles)
-    slots = {**_named(one.kind), "other": other.kind, "side": wanted}
-    return slots, "yes" if (left if wanted == "left" else right) else "no"
+    slots = {**_slots(one.kind), "other": other.kind, "side": asked_side}
+    return slots, "yes" if (left if asked_side == "left" else right) else "no"
 
 
 def _colour(rng: RandomStream, items: list[Item]) -> Asked:
     single = [item for item in items if sum(other.kind == item.kind for other in items) == 1]
-    at = int(rng.integers(0, max(1, len(single))))
-    return (_named(single[at].kind), single[at].colour) if single else None
+    number = int(rng.integers(0, max(1, len(single))))
+    return (_slots(single[number].kind), single[number].colour) if single else None
 
 
 def _picked(rng: RandomStream, options: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 `path` is the authors' `data/cifar10h-probs.npy`, float64 (10000, 10), in the order of CIFAR-10's test batch: the shares
 of people, which become `meta.human` of a sample. Nothing is downloaded. The first `first` images of the batch are
 `train`, the others `test`, as one variant of the release of (B) cuts them; keys are those of `cifar10`, whose test set
-these are, so that no image is learnt from here and tested there unnoticed. A file in which people give the images' own
+these are, so that no image is learned from here and tested there unnoticed. A file in which people give the images' own
 classes less than half of their votes belongs to other images, or lies in another order, and is refused.
 
 Source: Peterson et al. 2019, "Human uncertainty makes classification more robust", arXiv:1908.07086;
@@ -38,7 +38,7 @@ LEAST = 0.5
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return the file that the user brings."""
+    """The user's file."""
     return {str(params["path"]): "data/cifar10h-probs.npy, from jcpeterson/cifar-10h"}
 
 
@@ -49,35 +49,35 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         DataError: the file is not as published, has no row for an image, or is of other images.
     """
     path = Path(str(params["path"]))
-    said, own = shares(path), list[float]()
+    votes, own_votes = shares(path), list[float]()
     archive = sources["cifar10"] / "cifar-10-python.tar.gz"
     for sample in _cifar.samples(PART_OF, "test", archive, cifar10.MEMBERS, b"labels"):
-        at = int(sample.key.rpartition("/")[2])
-        if at >= len(said):
-            raise DataError(f"{path.name} has {len(said)} rows, and none of image {at}")
-        own.append(float(said[at, sample.fields["label"]]))
-        if (at < params["first"]) == (split == "train"):
-            yield sample.with_field("meta", {"human": said[at].tolist()})
-    if own and np.mean(own) < LEAST:
+        number = int(sample.key.rpartition("/")[2])
+        if number >= len(votes):
+            raise DataError(f"{path.name} has {len(votes)} rows, and none of image {number}")
+        own_votes.append(float(votes[number, sample.fields["label"]]))
+        if (number < params["first"]) == (split == "train"):
+            yield sample.with_field("meta", {"human": votes[number].tolist()})
+    if own_votes and np.mean(own_votes) < LEAST:
         raise DataError(
-            f"{path.name}: people give the images' own classes {np.mean(own):.2f} of their votes, and should give more "
-            f"than {LEAST}; the rows belong to the images of CIFAR-10's test batch, in its order"
+            f"{path.name}: people give the images' own classes {np.mean(own_votes):.2f} of their votes, and should "
+            f"give more than {LEAST}; the rows belong to the images of CIFAR-10's test batch, in its order"
         )
 
 
 def shares(path: Path) -> npt.NDArray[np.float64]:
-    """Return what the file says, float64 (n, 10), rows that sum to 1.
+    """Shares of the file, float64 (n, 10), rows that sum to 1.
 
     Raises:
         DataError: it is no such array.
     """
     try:
-        found: Any = np.load(path, allow_pickle=False)
+        array: Any = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not the array of CIFAR-10H: {error}") from error
-    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] != len(CLASSES):
-        shape = getattr(found, "shape", "none")
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] != len(CLASSES):
+        shape = getattr(array, "shape", "none")
         raise DataError(f"{path.name} has shape {shape}; expected (n, {len(CLASSES)})")
-    if (found < 0).any() or not np.allclose(found.sum(axis=1), 1, atol=1e-6):
+    if (array < 0).any() or not np.allclose(array.sum(axis=1), 1, atol=1e-6):
         raise DataError(f"{path.name}: its rows are not shares that sum to 1; take cifar10h-probs.npy, not the counts")
-    return found.astype(np.float64)
+    return array.astype(np.float64)

@@ -38,7 +38,7 @@ REDISTRIBUTE = True
 PARAMS: dict[str, object] = {"train": 2000, "val": 200, "test": 500, "questions": 2, "templates": "seen"}
 FILES = {"train": "train", "val": "train", "test": "t10k"}
 GARMENTS = {"trouser": "trouser", "shirt": "t_shirt", "bag": "bag", "boot": "ankle_boot"}
-"""What the kinds are called in Fashion-MNIST."""
+"""Names of the kinds in Fashion-MNIST."""
 SIDE, SMALLEST, LARGEST, THRESHOLD = 64, 20, 28, 20
 PAINT = {
     "red": (230, 50, 50),
@@ -51,7 +51,7 @@ Pixels = NDArray[np.uint8]
 
 
 def group(sample: Sample) -> str:
-    """Return the scene that a question is about."""
+    """The scene that a question is about."""
     scene: str = sample.fields["meta"]["cluster"]
     return scene
 
@@ -68,15 +68,15 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         scene = f"vqa_lite/{split}/{number:06d}"
         rng = RandomStream(0, "scene", "vqa_lite", scene)
         image, items = _scene(rng, pools)
-        asked = _questions.ask(rng, items, params["templates"], params["questions"])
-        for at, question in enumerate(asked):
+        questions = _questions.ask(rng, items, params["templates"], params["questions"])
+        for position, question in enumerate(questions):
             fields = {
                 "image": image,
                 "text": question.text,
                 "label": CLASSES.index(question.answer),
                 "meta": {"family": question.family, "cluster": scene},
             }
-            yield Sample(f"{params['name']}/{split}/{number:06d}/{at}", fields)
+            yield Sample(f"{params['name']}/{split}/{number:06d}/{position}", fields)
 
 
 def _check(params: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def _check(params: dict[str, Any]) -> None:
 
 @lru_cache(maxsize=2)
 def _pools(folder: str, name: str) -> dict[str, Pixels]:
-    """Return the images of each kind of item."""
+    """The images of each kind of item."""
     pixels = read_idx(Path(folder) / f"{name}-images-idx3-ubyte")
     labels = read_idx(Path(folder) / f"{name}-labels-idx1-ubyte")
     numbers = {kind: fashion_mnist.CLASSES.index(garment) for kind, garment in GARMENTS.items()}
@@ -100,25 +100,25 @@ def _pools(folder: str, name: str) -> dict[str, Pixels]:
 
 
 def _scene(rng: RandomStream, pools: dict[str, Pixels]) -> tuple[Pixels, list[_questions.Item]]:
-    """Return a scene uint8 (64, 64, 3) and what is in it."""
+    """A scene uint8 (64, 64, 3) and what is in it."""
     image = np.full((SIDE, SIDE, 3), int(rng.integers(0, 60)), np.uint8)
     count = int(rng.integers(1, 5))
     items = []
     for quarter in rng.choice(4)[:count]:
         kind = tuple(pools)[int(rng.integers(0, len(pools)))]
         colour = _questions.COLOURS[int(rng.integers(0, len(PAINT)))]
-        which, side = (int(rng.integers(0, len(pools[kind]))), int(rng.integers(SMALLEST, LARGEST + 1)))
-        down, right = (int(v) for v in rng.integers(0, SIDE // 2 - side + 1, 2))
-        top, left = int(quarter) // 2 * SIDE // 2 + down, int(quarter) % 2 * SIDE // 2 + right
-        grey = resize_array(pools[kind][which], side, side)
+        number, side = (int(rng.integers(0, len(pools[kind]))), int(rng.integers(SMALLEST, LARGEST + 1)))
+        row_offset, column_offset = (int(v) for v in rng.integers(0, SIDE // 2 - side + 1, 2))
+        top, left = int(quarter) // 2 * SIDE // 2 + row_offset, int(quarter) % 2 * SIDE // 2 + column_offset
+        grey = resize_array(pools[kind][number], side, side)
         _paint(image[top : top + side, left : left + side], grey, PAINT[colour])
         items.append(_questions.Item(kind, colour, left + side / 2))
     return image, items
 
 
-def _paint(under: Pixels, grey: Pixels, colour: tuple[int, int, int]) -> None:
+def _paint(canvas: Pixels, grey: Pixels, colour: tuple[int, int, int]) -> None:
     """Paint an item over a piece of the scene, in place: its grey lights its colour, from a third up."""
     light = 85 + grey.astype(np.int64) * 170 // 255
     painted = light[..., None] * np.array(colour) // 255
-    where = grey > THRESHOLD
-    under[where] = painted[where].astype(np.uint8)
+    mask = grey > THRESHOLD
+    canvas[mask] = painted[mask].astype(np.uint8)

@@ -1,10 +1,10 @@
-"""Monte Carlo dropout at a net's last layer: masks over its features, the same for all samples.
+"""Monte Carlo dropout at a model's last layer: masks over its features, the same for all samples.
 
     p_t = softmax(W (m_t * f / (1 - rate)) + b),  m_t in {0, 1}^d, t = 1..passes
 
 Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 4. Dropout stands between features and
-head alone (models/convnet_dropout.py), so that passes are made from features, and a mask is one draw of the net: all
-samples see the same `passes` nets, and an answer does not depend on its batch.
+head alone (models/convnet_dropout.py), so that passes are made from features, and a mask is one draw of the model: all
+samples see the same `passes` models, and an answer does not depend on its batch.
 """
 
 from collections.abc import Iterator

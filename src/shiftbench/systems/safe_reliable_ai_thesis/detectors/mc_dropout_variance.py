@@ -1,4 +1,4 @@
-"""MC-dropout variance: how far the answers of nets that dropout draws lie apart, mean over classes of the variance.
+"""MC-dropout variance: how far the answers of models that dropout draws lie apart, mean over classes of the variance.
 
 Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 4 and figure 4; masks at the last layer,
 see _dropout.py.
@@ -21,7 +21,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the variance over passes, float64 (n,) in [0, 1/4]; higher = less trusted."""
+    """The variance over passes, float64 (n,) in [0, 1/4]; higher = less trusted."""
     head = rows.head
     parts = [_variance(block.features, head.weight, head.bias, params) for block in rows.blocks()]
     return np.concatenate(parts) if parts else np.zeros(0)
@@ -31,5 +31,5 @@ def _variance(
     features: NDArray[np.float32], weight: NDArray[np.float64], bias: NDArray[np.float64], params: dict[str, Any]
 ) -> NDArray[np.float64]:
     passes = _dropout.shares(features, weight, bias, params["rate"], params["passes"])
-    found: NDArray[np.float64] = np.stack(list(passes)).var(axis=0).mean(axis=1)
-    return found
+    variance: NDArray[np.float64] = np.stack(list(passes)).var(axis=0).mean(axis=1)
+    return variance

@@ -1,4 +1,4 @@
-"""MC dropout: the mean of the answers of nets that dropout draws; logits are its logarithm.
+"""MC dropout: the mean of the answers of models that dropout draws; logits are its logarithm.
 
 Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 4; masks at the last layer, see
 detectors/_dropout.py.
@@ -32,7 +32,7 @@ class Dropped:
         self._weight, self._bias = (nets.to_numpy(part).astype(np.float64) for part in (head.weight, head.bias))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-        """Return `logits` float32 (n, C) and `features` as they are, float32 (n, d)."""
+        """`logits` float32 (n, C) and `features` as they are, float32 (n, d)."""
         features = self._predictor(samples)["features"]
         options = self._params["rate"], self._params["passes"]
         passes = _dropout.shares(features, self._weight, self._bias, *options)
@@ -41,10 +41,10 @@ class Dropped:
 
 
 def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Dropped:
-    """Return the predictor under masks.
+    """The predictor under masks.
 
     Raises:
-        ModelError: it has no net.
+        ModelError: it has no model.
     """
     if not isinstance(predictor, nets.TorchPredictor):
         raise ModelError("mc_dropout drops features of a net, and this model is a black box")

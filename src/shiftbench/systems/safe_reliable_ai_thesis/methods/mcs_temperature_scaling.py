@@ -40,7 +40,7 @@ needs = _recalibrating.needs
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:
-    """Return the recalibrated predictor; `predictor` is not called.
+    """The recalibrated predictor; `predictor` is not called.
 
     Raises:
         ParamsError: there is no such scale, or `held_out` leaves nothing to one of the two parts.
@@ -60,25 +60,27 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def class_temperatures(rows: Rows, scale: str = "none", held_out: float = 0.0) -> Floats:
-    """Return the temperature of each class, float64 (C,).
+    """The temperature of each class, float64 (C,).
 
     Raises:
         ParamsError: one of the two parts of the val split has no sample.
     """
     common = temperature_scaling.best_calibrated(rows)
     logits, labels = rows.logits.astype(np.float64), rows.labels
-    chosen = np.array([unit("held_out", key) < held_out for key in rows.keys])
-    measured = ~chosen if held_out else ~chosen | True
-    chosen = chosen if held_out else measured
-    if not (chosen.any() and measured.any()):
+    selects_factor = np.array([unit("held_out", key) < held_out for key in rows.keys])
+    measures_levels = ~selects_factor if held_out else ~selects_factor | True
+    selects_factor = selects_factor if held_out else measures_levels
+    if not (selects_factor.any() and measures_levels.any()):
         raise ParamsError(f"{rows.name}: {len(rows)} val samples are too few for held_out = {held_out:g}")
-    found = levels(logits[measured] / common, labels[measured])
-    moved = scaled(clipped(found), scale)
-    return common * (1 + best_factor(logits[chosen], labels[chosen], common, moved) * moved)
+    class_levels = levels(logits[measures_levels] / common, labels[measures_levels])
+    scaled_levels = scaled(clipped(class_levels), scale)
+    return common * (
+        1 + best_factor(logits[selects_factor], labels[selects_factor], common, scaled_levels) * scaled_levels
+    )
 
 
 def levels(logits: Logits, labels: NDArray[np.int32]) -> Floats:
-    """Return the level of each class, float64 (C,); of a class without a sample 0."""
+    """The level of each class, float64 (C,); of a class without a sample 0."""
     shares = softmax(logits, axis=1)
     gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)
     classes = logits.shape[1]
@@ -86,30 +88,30 @@ def levels(logits: Logits, labels: NDArray[np.int32]) -> Floats:
     return np.bincount(labels, gaps, classes) / np.maximum(number, 1)
 
 
-def clipped(found: Floats) -> Floats:
-    """Return levels within one and a half interquartile ranges of their quartiles."""
-    low, high = np.percentile(found, [25, 75], method="midpoint")
+def clipped(values: Floats) -> Floats:
+    """Levels within one and a half interquartile ranges of their quartiles."""
+    low, high = np.percentile(values, [25, 75], method="midpoint")
     reach = 1.5 * (high - low)
-    return np.clip(found, low - reach, high + reach)
+    return np.clip(values, low - reach, high + reach)
 
 
-def scaled(found: Floats, scale: str) -> Floats:
-    """Return levels as they are (`none`), divided by the largest (`max`), or stretched to 0 to 1 (`min_max`).
+def scaled(values: Floats, scale: str) -> Floats:
+    """Levels as they are (`none`), divided by the largest (`max`), or stretched to 0 to 1 (`min_max`).
 
     Raises:
         ParamsError: they cannot be: the largest is 0, or all are equal.
     """
     if scale == "none":
-        return found
-    low, whole = (0.0, found.max()) if scale == "max" else (found.min(), np.ptp(found))
-    if whole == 0:
-        raise ParamsError(f"mcs_temperature_scaling: levels {found} cannot be scaled by {scale!r}")
-    return (found - low) / whole
+        return values
+    low, span = (0.0, values.max()) if scale == "max" else (values.min(), np.ptp(values))
+    if span == 0:
+        raise ParamsError(f"mcs_temperature_scaling: levels {values} cannot be scaled by {scale!r}")
+    return (values - low) / span
 
 
-def best_factor(logits: Logits, labels: NDArray[np.int32], common: float, moved: Floats) -> float:
-    """Return the g of FACTORS with the lowest ECE, of equals the lowest; those with a temperature <= 0 are left out."""
-    temperatures = common * (1 + FACTORS[:, None] * moved)
+def best_factor(logits: Logits, labels: NDArray[np.int32], common: float, scaled_levels: Floats) -> float:
+    """The g of FACTORS with the lowest ECE, of equals the lowest; those with a temperature <= 0 are left out."""
+    temperatures = common * (1 + FACTORS[:, None] * scaled_levels)
     allowed = temperatures.min(axis=1) > 0
     errors = temperature_scaling.eces(logits, labels, temperatures[allowed])
     return float(FACTORS[allowed][np.argmin(errors)])

@@ -1,6 +1,6 @@
-"""The small convolutional net (models/convnet.py) with dropout between its features and its head.
+"""The small convolutional model (models/convnet.py) with dropout between its features and its head.
 
-In evaluation it answers as one net; detectors/mc_dropout_variance.py and methods/mc_dropout.py draw masks anew.
+In evaluation it answers as one model; detectors/mc_dropout_variance.py and methods/mc_dropout.py draw masks again.
 
 Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
 """
@@ -27,11 +27,11 @@ class DropoutNet(convnet.ConvNet):
         self.dropout = nn.Dropout(rate)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.dropout(self.features(x)))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return DropoutNet(params["rate"], params, classes)

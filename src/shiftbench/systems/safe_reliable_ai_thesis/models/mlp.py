@@ -1,4 +1,4 @@
-"""Two hidden layers over the pixels: the plainest net of the zoo.
+"""Two hidden layers over the pixels: the plainest model of the zoo.
 
 Source: Rumelhart, Hinton and Williams 1986, with rectified units; widths are ours.
 """
@@ -28,21 +28,21 @@ class MLP(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return penultimate features (n, d)."""
+        """Penultimate features (n, d)."""
         pooled: torch.Tensor = self.body(x.float() / 127.5 - 1.0)
         return pooled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return MLP(params["size"], params["hidden"], params["features"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

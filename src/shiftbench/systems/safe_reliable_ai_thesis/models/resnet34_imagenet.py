@@ -2,7 +2,7 @@
 
 The first convolution (3x3, stride 1) and the last layer are fresh, by the training seed; all other weights are
 torchvision's when training starts. The max-pooling stays, so the first stage sees 16 x 16 positions. `resnet34_32x32`
-is the usual net for 32 px: without pooling, from fresh weights.
+is the usual model for 32 px: without pooling, from fresh weights.
 
 Source: `main.py` of AoShuang92/Confidence_Calibration_CL at 8ab838b: `models.resnet34(pretrained=True)`, and its
 normalisation of CIFAR-10.
@@ -28,15 +28,15 @@ prepare_batch = _resnet.prepare_batch
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
-    net = _torchvision(None)
-    net.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
-    net.fc = nn.Linear(net.fc.in_features, classes)
-    return _pretrained.Split(net, classes, params["mean"], params["std"])
+    """The model with fresh weights from torch's generator."""
+    model = _torchvision(None)
+    model.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    model.fc = nn.Linear(model.fc.in_features, classes)
+    return _pretrained.Split(model, classes, params["mean"], params["std"])
 
 
 def initial(params: Mapping[str, Any]) -> State:
-    """Return torchvision's weights of ImageNet (a download), without first convolution and last layer."""
+    """Torchvision's weights of ImageNet (a download), without first convolution and last layer."""
     state = _torchvision(params["weights"]).state_dict()
     return {f"body.{name}": t for name, t in state.items() if not name.startswith(FRESH)}
 

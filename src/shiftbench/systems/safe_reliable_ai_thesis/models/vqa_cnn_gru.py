@@ -9,7 +9,7 @@ Source: Perez et al. 2018, "FiLM: visual reasoning with a general conditioning l
 concatenated: Antol et al. 2015, "VQA: visual question answering", arXiv:1505.00468. Words of no training question are
 one and the same; a sample without a `text` is asked nothing.
 
-The net's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
+The model's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,9 +43,9 @@ class Answerer(nn.Module):
             raise ParamsError(f"vqa_cnn_gru: join is {params['join']!r} ({suggest(params['join'], JOINS)})")
         self.modulated = params["join"] == "modulated"
         layers: list[nn.Module] = []
-        for before, after, stride in ((3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 1)):
-            layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+        for inputs, outputs, stride in ((3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 1)):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
         self.picture = nn.Sequential(*layers)
         self.embedding = nn.Embedding(len(WORDS) + 2, words // 2, padding_idx=0)
         self.question = nn.GRU(words // 2, words, batch_first=True)
@@ -58,55 +58,55 @@ class Answerer(nn.Module):
         self.head = nn.Linear(2 * hidden, classes)
 
     def features(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features (n, d)."""
+        """The features (n, d)."""
         grid = self.picture(x["image"].float() / 127.5 - 1.0)
-        asked = self._asked(x["words"].long())
+        question = self._question_states(x["words"].long())
         if self.modulated:
-            return self._looked_for(grid, self.scales(asked)[:, :, None, None])
-        return F.relu(self.both(torch.cat([grid.flatten(1), asked], 1)))
+            return self._modulated(grid, self.scales(question)[:, :, None, None])
+        return F.relu(self.both(torch.cat([grid.flatten(1), question], 1)))
 
-    def _looked_for(self, grid: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
-        """Return the largest and the mean answer of the places, under scales and shifts (n, 4 hidden, 1, 1)."""
-        first, added, second, again = asked.chunk(4, dim=1)
+    def _modulated(self, grid: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
+        """The largest and the mean answer of the places, under scales and shifts (n, 4 hidden, 1, 1)."""
+        first_scale, first_shift, second_scale, second_shift = modulation.chunk(4, dim=1)
         n, _, height, width = grid.shape
         axes = (torch.linspace(-1, 1, size, device=grid.device) for size in (height, width))
-        where = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(n, 2, height, width)
-        seen = F.relu(self.inner(torch.cat([grid, where], 1)) * (1 + first) + added)
-        seen = F.relu(self.outer(torch.cat([seen, where], 1)) * (1 + second) + again)
-        return torch.cat([seen.amax(dim=(2, 3)), seen.mean(dim=(2, 3))], 1)
+        coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(n, 2, height, width)
+        maps = F.relu(self.inner(torch.cat([grid, coordinates], 1)) * (1 + first_scale) + first_shift)
+        maps = F.relu(self.outer(torch.cat([maps, coordinates], 1)) * (1 + second_scale) + second_shift)
+        return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], 1)
 
-    def _asked(self, words: torch.Tensor) -> torch.Tensor:
-        """Return the GRU's state after the last word of each question, (n, words)."""
+    def _question_states(self, words: torch.Tensor) -> torch.Tensor:
+        """The GRU's state after the last word of each question, (n, words)."""
         states, _ = self.question(self.embedding(words))
         last = ((words > 0).sum(1) - 1).clamp(min=0)
-        found: torch.Tensor = states[torch.arange(len(words), device=words.device), last]
-        return found
+        last_states: torch.Tensor = states[torch.arange(len(words), device=words.device), last]
+        return last_states
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return Answerer(params, classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of `image` uint8 (3, size, size) and `words` uint8 (14,)."""
+    """Array (n,) of `image` uint8 (3, size, size) and `words` uint8 (14,)."""
     size = params["size"]
     fields = [("image", np.uint8, (3, size, size)), ("words", np.uint8, (LONGEST,))]
     batch = np.zeros(len(samples), np.dtype(fields))
     batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
-    for at, sample in enumerate(samples):
+    for row, sample in enumerate(samples):
         numbers = numbered(sample.fields.get("text", ""))[:LONGEST]
-        batch["words"][at, : len(numbers)] = numbers
+        batch["words"][row, : len(numbers)] = numbers
     return batch
 
 
 def numbered(text: str) -> list[int]:
-    """Return the numbers of a question's words; 1 for those that training cannot have.
+    """The numbers of a question's words; 1 for those that training cannot have.
 
     Example:
         >>> numbered("is there a zebra")[-1]

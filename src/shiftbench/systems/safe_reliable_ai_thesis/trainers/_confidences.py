@@ -1,9 +1,9 @@
-"""How sure models or people are of each training sample: shares of classes, scores of samples, means of classes.
+"""Confidence of models or people in each training sample: shares of classes, scores of samples, means of classes.
 
-    model    probabilities of a net that a trainer made, of this seed, best on other samples: on its own ones an
-             over-trained net is sure of all
+    model    probabilities of a model that a trainer made, of this seed, best on other samples: on its own ones an
+             over-trained model is sure of all
     human    what people said: `meta.human`, a share for each class (CIFAR-10H); where the dataset has none, votes of
-             `raters`, small nets of several seeds, as a surrogate
+             `raters`, small models of several seeds, as a surrogate
 
 The score of a sample, by which a curriculum ranks, is the model's probability of its class, or the standard deviation
 of the people's shares, stretched to 0 to 1; higher is easier. The confidence of a class is the mean share of the class
@@ -42,77 +42,79 @@ of the same model and seed; `raters`: training seeds, `rater` and `rater_model`:
 
 
 def uses(params: Mapping[str, Any], kinds: set[str]) -> list[tuple[str, str]]:
-    """Return the raters' model; the judge's is that of the net which is trained."""
+    """The raters' model; the judge's is the model that is trained."""
     return [("models", params["rater_model"])] if "human" in kinds else []
 
 
 def needs(params: Mapping[str, Any], kinds: set[str]) -> list[Ref]:
-    """Return the weights whose answers are the confidences of these kinds.
+    """The checkpoints whose answers are the confidences of these kinds.
 
     Raises:
         ParamsError: judge and raters could not be told apart.
     """
-    one, others = (params["model"], params["judge"]), (params["rater_model"], params["rater"])
-    if kinds == set(KINDS) and one == others:
-        raise ParamsError(f"judge and raters are both {'-'.join(one)}; give one of them a trainer of another name")
+    judge, raters = (params["model"], params["judge"]), (params["rater_model"], params["rater"])
+    if kinds == set(KINDS) and judge == raters:
+        raise ParamsError(f"judge and raters are both {'-'.join(judge)}; give one of them a trainer of another name")
     dataset = params["judged_on"] or params["dataset"]
-    found = []
+    checkpoints = []
     if "model" in kinds:
-        found.append(refs.checkpoint(dataset, params["model"], params["judge"], params["seed"]))
+        checkpoints.append(refs.checkpoint(dataset, params["model"], params["judge"], params["seed"]))
     if "human" in kinds:
-        found += [refs.checkpoint(dataset, params["rater_model"], params["rater"], seed) for seed in params["raters"]]
-    return found
+        checkpoints += [
+            refs.checkpoint(dataset, params["rater_model"], params["rater"], seed) for seed in params["raters"]
+        ]
+    return checkpoints
 
 
 def shares(job: TrainJob, samples: list[Sample], kind: str) -> Floats:
-    """Return the share of each class of each sample, float64 (n, K), rows that sum to 1.
+    """The share of each class of each sample, float64 (n, K), rows that sum to 1.
 
     Raises:
         DataError: what people said is not one share for each class.
         ParamsError: there are no raters.
     """
     if kind == "model":
-        (judge,) = _given(job, job.model, job.params["judge"])
+        (judge,) = _checkpoints(job, job.model, job.params["judge"])
         probabilities: Floats = softmax(_logits(job, judge, job.model, samples), axis=1)
         return probabilities
-    said = [(sample.fields.get("meta") or {}).get("human") for sample in samples]
-    if all(one is not None for one in said):
-        return _checked(np.array(said, dtype=np.float64), len(job.classes), job.dataset)
-    raters = _given(job, job.params["rater_model"], job.params["rater"])
+    human_labels = [(sample.fields.get("meta") or {}).get("human") for sample in samples]
+    if all(label is not None for label in human_labels):
+        return _checked(np.array(human_labels, dtype=np.float64), len(job.classes), job.dataset)
+    raters = _checkpoints(job, job.params["rater_model"], job.params["rater"])
     if not raters:
         raise ParamsError(f"{job.dataset} holds no human labels, and raters is empty; name seeds")
     votes = [_logits(job, rater, job.params["rater_model"], samples).argmax(axis=1) for rater in raters]
-    found: Floats = np.mean([np.eye(len(job.classes))[vote] for vote in votes], axis=0)
-    return found
+    mean_votes: Floats = np.mean([np.eye(len(job.classes))[vote] for vote in votes], axis=0)
+    return mean_votes
 
 
-def scores(found: Floats, labels: NDArray[np.int64], kind: str) -> Floats:
-    """Return how easy each sample is, float64 (n,) in [0, 1]."""
+def scores(confidences: Floats, labels: NDArray[np.int64], kind: str) -> Floats:
+    """Easiness of each sample, float64 (n,) in [0, 1]."""
     if kind == "model":
-        own: Floats = found[np.arange(len(labels)), labels]
-        return own
-    spread: Floats = found.std(axis=1)
+        own_confidence: Floats = confidences[np.arange(len(labels)), labels]
+        return own_confidence
+    spread: Floats = confidences.std(axis=1)
     stretched: Floats = (spread - spread.min()) / max(float(np.ptp(spread)), 1e-12)
     return stretched
 
 
-def of_classes(found: Floats, labels: NDArray[np.int64]) -> Floats:
-    """Return the confidence of each class, float64 (K,), NaN of one without a sample."""
-    own = found[np.arange(len(labels)), labels]
-    number = np.bincount(labels, minlength=found.shape[1])
+def of_classes(confidences: Floats, labels: NDArray[np.int64]) -> Floats:
+    """The confidence of each class, float64 (K,), NaN of one without a sample."""
+    own_confidences = confidences[np.arange(len(labels)), labels]
+    counts = np.bincount(labels, minlength=confidences.shape[1])
     with np.errstate(invalid="ignore"):
-        return np.bincount(labels, own, found.shape[1]) / number
+        return np.bincount(labels, own_confidences, confidences.shape[1]) / counts
 
 
-def _given(job: TrainJob, model: str, trainer: str) -> list[Ref]:
-    """Return the weights of a model and a trainer that the job was given, by seed."""
-    weights = [ref for ref in job.inputs if ref.kind == "checkpoints"]
-    named = [(CheckpointName.of(ref), ref) for ref in weights]
-    return [ref for name, ref in sorted(named) if (name.model, name.trainer) == (model, trainer)]
+def _checkpoints(job: TrainJob, model: str, trainer: str) -> list[Ref]:
+    """The job's checkpoints of a model and a trainer, by seed."""
+    checkpoints = [ref for ref in job.inputs if ref.kind == "checkpoints"]
+    names = [(CheckpointName.of(ref), ref) for ref in checkpoints]
+    return [ref for name, ref in sorted(names) if (name.model, name.trainer) == (model, trainer)]
 
 
-def _logits(job: TrainJob, of: Ref, model: str, samples: list[Sample]) -> Floats:
-    module, file = registry.find("models", model), job.inputs[of]
+def _logits(job: TrainJob, checkpoint: Ref, model: str, samples: list[Sample]) -> Floats:
+    module, file = registry.find("models", model), job.inputs[checkpoint]
     params = job.model_params if model == job.model else {**module.PARAMS, **_shared(job, module)}
     predict = nets.load_predictor(module, file, params, nets.classes_of(file), job.device)
     parts = [predict(samples[low : low + 256])["logits"] for low in range(0, len(samples), 256)]
@@ -120,14 +122,14 @@ def _logits(job: TrainJob, of: Ref, model: str, samples: list[Sample]) -> Floats
 
 
 def _shared(job: TrainJob, module: Any) -> dict[str, Any]:
-    """Return the options that a rater's model has from the trained one: the size of its input."""
+    """The options that a rater's model has from the trained one: the size of its input."""
     return {k: v for k, v in job.model_params.items() if k == "size" and k in module.PARAMS}
 
 
-def _checked(said: Floats, classes: int, dataset: str) -> Floats:
-    if said.shape[1:] != (classes,) or not np.allclose(said.sum(axis=1), 1, atol=1e-3):
+def _checked(human_shares: Floats, classes: int, dataset: str) -> Floats:
+    if human_shares.shape[1:] != (classes,) or not np.allclose(human_shares.sum(axis=1), 1, atol=1e-3):
         raise DataError(
-            f"{dataset}: `meta.human` has shape {said.shape}; expected a share of each of {classes} classes, "
+            f"{dataset}: `meta.human` has shape {human_shares.shape}; expected a share of each of {classes} classes, "
             "which sum to 1"
         )
-    return said
+    return human_shares

@@ -8,12 +8,12 @@
 `human` (HC) rank as `_confidences.py` says. `shuffled: true`, a control of ours, deals the scores out at random: as
 many samples are left out in each epoch, and which ones does not depend on how hard they are.
 
-Every net sees each sample once an epoch and takes as many steps: samples below m add nothing to the loss. A batch of
+Every model sees each sample once an epoch and takes as many steps: samples below m add nothing to the loss. A batch of
 which no sample counts changes nothing but what the optimiser does by itself (there: NaN). From epoch E on, and with
 r = 1, m is 0.
 
 Source: Ao et al., "Confidence-Aware Calibration and Scoring Functions for Curriculum Learning", 2023;
-AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learnt
+AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learned
 from, the training set evaluated, and the best epoch chosen on it; here the splits are the dataset's, and the last epoch
 is kept. eps 0.09 with w 500 and 0.13 with w 400 are what its scripts with curriculum use.
 """
@@ -53,7 +53,7 @@ THRESHOLDS = np.arange(1000, 0, -1) / 1000
 
 
 def kinds(params: Mapping[str, Any]) -> set[str]:
-    """Return the kinds of confidences that are asked for.
+    """The kinds of confidences that the options need.
 
     Raises:
         ParamsError: there is no such kind.
@@ -66,18 +66,18 @@ def kinds(params: Mapping[str, Any]) -> set[str]:
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights of judge and raters."""
-    own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
-    return [*own, *_confidences.needs(params, kinds(params))]
+    """The train and val shards, and the checkpoints of judge and raters."""
+    shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*shards, *_confidences.needs(params, kinds(params))]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the models of judge and raters."""
+    """The models of judge and raters."""
     return _confidences.uses(params, kinds(params))
 
 
 class Curriculum:
-    """Which samples count: those whose score reaches a threshold that falls to 0.
+    """Choice of the samples that count: those whose score reaches a threshold that falls to 0.
 
     Args:
         scores: float64 (n,), higher is easier; None: all count.
@@ -92,11 +92,11 @@ class Curriculum:
         self._step, self._left = self.threshold / max(end, 1), end
 
     def counts(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell which of these samples count now."""
+        """Whether each of these samples counts now."""
         if self.threshold == 0:
             return np.ones(len(rows), dtype=bool)
-        found: npt.NDArray[np.bool_] = self.scores[rows] >= self.threshold
-        return found
+        counted: npt.NDArray[np.bool_] = self.scores[rows] >= self.threshold
+        return counted
 
     def next_epoch(self) -> None:
         """Lower the threshold."""
@@ -105,7 +105,7 @@ class Curriculum:
 
 
 def first_threshold(scores: npt.NDArray[np.float64], share: float) -> float:
-    """Return the largest threshold in steps of 0.001 with at least this share of scores above it, or the lowest.
+    """The largest threshold in steps of 0.001 with at least this share of scores above it, or the lowest.
 
     Raises:
         ParamsError: a share outside (0, 1].
@@ -119,42 +119,42 @@ def first_threshold(scores: npt.NDArray[np.float64], share: float) -> float:
 
 
 def shuffled(scores: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
-    """Return the same scores, float64 (n,), each given to a sample at random."""
-    found: npt.NDArray[np.float64] = scores[
+    """The same scores, float64 (n,), each given to a sample at random."""
+    permuted: npt.NDArray[np.float64] = scores[
         np.argsort(RandomStream(seed, "confidence_curriculum", "", "").raw(len(scores)))
     ]
-    return found
+    return permuted
 
 
 def targets(
-    labels: npt.NDArray[np.int64], classes: int, smoothing: float, added: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64], classes: int, smoothing: float, class_term: npt.NDArray[np.float64]
 ) -> torch.Tensor:
-    """Return q, float32 (n, K), rows that sum to 1; `added` is c_j / w, float64 (K,)."""
-    found = np.eye(classes)[labels] * (1 - smoothing) + (smoothing + added) / classes
-    shares: torch.Tensor = torch.from_numpy(found / found.sum(axis=1, keepdims=True)).float()
+    """Soft targets q, float32 (n, K), rows that sum to 1; `class_term` is c_j / w, float64 (K,)."""
+    unnormalised = np.eye(classes)[labels] * (1 - smoothing) + (smoothing + class_term) / classes
+    shares: torch.Tensor = torch.from_numpy(unnormalised / unnormalised.sum(axis=1, keepdims=True)).float()
     return shares
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
     samples = job.samples("train")
     labels = np.array([int(sample.fields["label"]) for sample in samples])
-    found = {kind: _confidences.shares(job, samples, kind) for kind in kinds(job.params)}
-    wanted = _targets(job, labels, found)
+    confidences = {kind: _confidences.shares(job, samples, kind) for kind in kinds(job.params)}
+    soft_targets = _targets(job, labels, confidences)
     rank = job.params["rank_by"]
-    ranked = _confidences.scores(found[rank], labels, rank) if rank in found else None
-    if ranked is not None and job.params["shuffled"]:
-        ranked = shuffled(ranked, job.seed)
-    curriculum = Curriculum(ranked, job.params["share"], job.params["end"])
+    easiness = _confidences.scores(confidences[rank], labels, rank) if rank in confidences else None
+    if easiness is not None and job.params["shuffled"]:
+        easiness = shuffled(easiness, job.seed)
+    curriculum = Curriculum(easiness, job.params["share"], job.params["end"])
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], rows: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        logits = net(_loop.tensor(seen, net))
+    def loss(model: torch.nn.Module, batch: npt.NDArray[Any], rows: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        moved = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        logits = model(_loop.tensor(moved, model))
         counts = torch.from_numpy(curriculum.counts(rows.cpu().numpy()))
         if not counts.any():
-            nothing: torch.Tensor = logits.sum() * 0
-            return nothing
-        return soft_cross_entropy(logits[counts.to(logits.device)], wanted[rows.cpu()][counts].to(logits.device))
+            zero_loss: torch.Tensor = logits.sum() * 0
+            return zero_loss
+        return soft_cross_entropy(logits[counts.to(logits.device)], soft_targets[rows.cpu()][counts].to(logits.device))
 
     numbered = replace(job, samples=_numbered(job, samples), folder=None)
     validate = _validate(job, curriculum, len(samples))
@@ -162,34 +162,34 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def _targets(
-    job: TrainJob, labels: npt.NDArray[np.int64], found: Mapping[str, npt.NDArray[np.float64]]
+    job: TrainJob, labels: npt.NDArray[np.int64], shares_of_kind: Mapping[str, npt.NDArray[np.float64]]
 ) -> torch.Tensor:
-    by, classes = job.params["smooth_by"], len(job.classes)
-    added = np.zeros(classes)
-    if by in found:
-        confidences = _confidences.of_classes(found[by], labels)
+    kind, classes = job.params["smooth_by"], len(job.classes)
+    class_term = np.zeros(classes)
+    if kind in shares_of_kind:
+        confidences = _confidences.of_classes(shares_of_kind[kind], labels)
         for name, value in zip(job.classes, confidences, strict=True):
             job.log(0, f"confidence_{name}", value)
-        added = np.nan_to_num(confidences) / job.params["weight"]
-    return targets(labels, classes, job.params["smoothing"], added)
+        class_term = np.nan_to_num(confidences) / job.params["weight"]
+    return targets(labels, classes, job.params["smoothing"], class_term)
 
 
 def _numbered(job: TrainJob, samples: list[Sample]) -> Callable[[str], list[Sample]]:
-    """Return the samples of a split, where those of train have their place in the list as the label."""
-    placed = [sample.with_field("label", row) for row, sample in enumerate(samples)]
-    return lambda split: placed if split == "train" else job.samples(split)
+    """The samples of a split, where those of train have their place in the list as the label."""
+    numbered = [sample.with_field("label", row) for row, sample in enumerate(samples)]
+    return lambda split: numbered if split == "train" else job.samples(split)
 
 
 def _validate(job: TrainJob, curriculum: Curriculum, count: int) -> Callable[[torch.nn.Module], float]:
-    """Return what follows each epoch: the share of samples that counted is logged, the threshold falls."""
+    """Function to call after each epoch: it logs the share of samples that counted, and lowers the threshold."""
     inputs, labels = _loop.inputs(job, "val")
     steps = -(-count // job.params["batch_size"])
     epochs = iter(range(1, job.params["epochs"] + 1))
 
-    def after(net: torch.nn.Module) -> float:
+    def finish_epoch(model: torch.nn.Module) -> float:
         share = curriculum.counts(np.arange(count)).mean()
         job.log(next(epochs) * steps, "share", float(share))
         curriculum.next_epoch()
-        return _loop.accuracy(net, inputs, labels)
+        return _loop.accuracy(model, inputs, labels)
 
-    return after
+    return finish_epoch

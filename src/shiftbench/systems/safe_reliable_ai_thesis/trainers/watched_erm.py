@@ -32,12 +32,14 @@ SEEN = 1000
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """State dict after the last epoch."""
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         moved = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        return cross_entropy(net(_loop.tensor(moved, net)), labels, job.params["smoothing"])
+        return cross_entropy(network(_loop.tensor(moved, network)), labels, job.params["smoothing"])
 
-    model = _loop.fit(job, _loop.fresh_net(job), loss, validate=watch(job))
-    return dict(model.state_dict())
+    trained = _loop.fit(job, _loop.fresh_net(job), loss, validate=watch(job))
+    return dict(trained.state_dict())
 
 
 def watch(job: TrainJob, each: Callable[[], None] = lambda: None) -> Callable[[torch.nn.Module], float]:
@@ -51,39 +53,41 @@ def watch(job: TrainJob, each: Callable[[], None] = lambda: None) -> Callable[[t
     steps = -(-len(splits["train"][1]) // job.params["batch_size"])
     epochs = iter(range(1, job.params["epochs"] + 1))
 
-    def after(net: torch.nn.Module) -> float:
+    def finish_epoch(model: torch.nn.Module) -> float:
         step, values = next(epochs) * steps, {}
         for split, (inputs, labels) in splits.items():
             count = min(len(labels), SEEN) if split == "train" else len(labels)
-            values = measures(_logits(net, inputs, count), labels[:count].numpy())
+            values = measures(_logits(model, inputs, count), labels[:count].numpy())
             for name, value in values.items():
                 if f"{split}_{name}" != "val_accuracy":  # which the loop logs
                     job.log(step, f"{split}_{name}", value)
         each()
         return values["accuracy"]
 
-    return after
+    return finish_epoch
 
 
 def measures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Nll (nats), accuracy, ece and mcs of logits float64 (n, C) with labels int64 (n,)."""
     logs = log_softmax(logits, axis=1)
     levels = mcs.levels(logits, labels)
-    over, under = levels[levels >= 0], levels[levels < 0]
+    overconfident, underconfident = levels[levels >= 0], levels[levels < 0]
     return {
         "nll": float(-logs[np.arange(len(labels)), labels].mean()),
         "accuracy": float((logits.argmax(axis=1) == labels).mean()),
         "ece": temperature_scaling.ece(logits, labels),
-        "mcs": float((len(over) * over.sum() + len(under) * under.sum()) / len(levels)),
+        "mcs": float(
+            (len(overconfident) * overconfident.sum() + len(underconfident) * underconfident.sum()) / len(levels)
+        ),
     }
 
 
-def _logits(net: torch.nn.Module, inputs: Inputs, count: int, batch: int = 256) -> np.ndarray:
-    device = next(net.parameters()).device
-    net.eval()
+def _logits(model: torch.nn.Module, inputs: Inputs, count: int, batch: int = 256) -> np.ndarray:
+    device = next(model.parameters()).device
+    model.eval()
     with torch.inference_mode():
         parts = [
-            net(nets.to_inputs(inputs[low : min(low + batch, count)], device)).double().cpu()
+            model(nets.to_inputs(inputs[low : min(low + batch, count)], device)).double().cpu()
             for low in range(0, count, batch)
         ]
     return torch.cat(parts).numpy()

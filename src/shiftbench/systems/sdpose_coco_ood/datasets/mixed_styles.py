@@ -39,7 +39,7 @@ Pixels = NDArray[np.uint8]
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the shifts that images are changed by."""
+    """The shifts that images are changed by."""
     return [("shifts", name) for name in MANNERS]
 
 
@@ -83,18 +83,18 @@ def _collage(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any]
 
 def _body(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]) -> Pixels:
     body = _bodies.drawn(rng, 0.5, 60.0, 15.0)
-    own = {**capsule_bodies.PARAMS, "height": params["height"], "width": params["width"]}
+    options = {**capsule_bodies.PARAMS, "height": params["height"], "width": params["width"]}
     photos = list(_scikit_photos.TRAINING)
-    image: Pixels = capsule_bodies.sample("-", body, rng, sources, photos, own).fields["image"]
+    image: Pixels = capsule_bodies.sample("-", body, rng, sources, photos, options).fields["image"]
     return image
 
 
 def _in_a_manner(image: Pixels, rng: RandomStream, key: str) -> Pixels:
-    """Return an image in one of `MANNERS`, at a severity of 1 to 5, or as it is."""
-    which, severity = int(rng.integers(0, 3 * len(MANNERS) // 2)), int(rng.integers(1, 6))
-    if which >= len(MANNERS):
+    """An image in one of `MANNERS`, at a severity of 1 to 5, or as it is."""
+    number, severity = int(rng.integers(0, 3 * len(MANNERS) // 2)), int(rng.integers(1, 6))
+    if number >= len(MANNERS):
         return np.ascontiguousarray(image)
-    module = registry.find("shifts", MANNERS[which])
-    words = RandomStream(0, MANNERS[which], "mixed_styles", key)
+    module = registry.find("shifts", MANNERS[number])
+    words = RandomStream(0, MANNERS[number], "mixed_styles", key)
     changed: Pixels = module.apply(image, float(severity), words, **module.PARAMS)
     return changed

@@ -1,7 +1,7 @@
 """SDPose in small: a U-Net with a task switch that reconstructs its input or gives features to a head of heatmaps.
 
 What stands for the frozen VAE is a rearrangement: squares of 4 x 4 pixels become 48 channels at a quarter of the size
-(SD's latents have an eighth), so that nothing is lost and nothing is learnt. Residual blocks (group normalisation,
+(SD's latents have an eighth), so that nothing is lost and nothing is learned. Residual blocks (group normalisation,
 SiLU, 3x3, twice) at widths w, 2w, 4w, each told the time step and the task c = [sin v, cos v], v = (1, 0) for pose and
 (0, 1) for reconstruction; on the way up what was on the way down is put beside. Reconstruction is a 3x3 convolution on
 the last block; the head reads that block (`feature: last`), or the one before it (`second`).
@@ -46,7 +46,7 @@ POSE, RECONSTRUCTION = (1.0, 0.0), (0.0, 1.0)
 
 
 def names(params: Mapping[str, Any]) -> Sequence[str]:
-    """Return the joints."""
+    """The joints."""
     return COCO_17
 
 
@@ -58,29 +58,31 @@ class PoseUNet(nn.Module):
         if params["feature"] not in FEATURES:
             raise ParamsError(f"pose_unet: feature is {params['feature']!r} ({suggest(params['feature'], FEATURES)})")
         w = params["width"]
-        told, latent = 4 * w, 3 * CELL**2
+        embedding, latent = 4 * w, 3 * CELL**2
         self.crop = params["height_px"], params["width_px"]
         self.heat = (2 * self.crop[0] // CELL, 2 * self.crop[1] // CELL)
         self.sigma, self.blur = params["sigma"], params["blur"]
         self.timestep, self.second = params["timestep"], params["feature"] == "second"
-        self.time = nn.Sequential(nn.Linear(2 * w, told), nn.SiLU(), nn.Linear(told, told))
-        self.task = nn.Sequential(nn.Linear(4, told), nn.SiLU(), nn.Linear(told, told))
+        self.time = nn.Sequential(nn.Linear(2 * w, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.task = nn.Sequential(nn.Linear(4, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.enter = nn.Conv2d(latent, w, 3, 1, 1)
-        self.down = nn.ModuleList([Block(w, w, told), Block(w, 2 * w, told), Block(2 * w, 4 * w, told)])
-        self.middle = Block(4 * w, 4 * w, told)
-        self.up = nn.ModuleList([Block(8 * w, 2 * w, told), Block(4 * w, w, told), Block(2 * w, w, told)])
+        self.down = nn.ModuleList([Block(w, w, embedding), Block(w, 2 * w, embedding), Block(2 * w, 4 * w, embedding)])
+        self.middle = Block(4 * w, 4 * w, embedding)
+        self.up = nn.ModuleList(
+            [Block(8 * w, 2 * w, embedding), Block(4 * w, w, embedding), Block(2 * w, w, embedding)]
+        )
         self.leave = nn.Sequential(nn.GroupNorm(4, w), nn.SiLU(), nn.Conv2d(w, latent, 3, 1, 1))
         self.head = head(w, joints, 2 if self.second else 1)
         self.width = w
 
     def latents(self, images: torch.Tensor) -> torch.Tensor:
-        """Return z float32 (n, 48, H/4, W/4), -1 to 1, of images uint8 or float of 0 to 255."""
+        """Latents float32 (n, 48, H/4, W/4), -1 to 1, of images uint8 or float of 0 to 255."""
         return F.pixel_unshuffle(images.float() / 127.5 - 1, CELL)
 
     def blocks(
         self, z: torch.Tensor, task: tuple[float, float], steps: torch.Tensor | None = None
     ) -> list[torch.Tensor]:
-        """Return what the blocks on the way up give, from small to large.
+        """Outputs of the blocks on the way up, from small to large.
 
         Args:
             z: latents (n, 48, h, w).
@@ -91,56 +93,56 @@ class PoseUNet(nn.Module):
             steps = torch.full((len(z),), float(self.timestep), device=z.device)
         v = torch.tensor(task, device=z.device)
         switch = self.task(torch.cat([v.sin(), v.cos()])[None])
-        told = self.time(_waves(steps, self.width)) + switch
-        x, kept = self.enter(z), []
-        for at, block in enumerate(self.down):
-            x = block(F.avg_pool2d(x, 2) if at else x, told)
-            kept.append(x)
-        x = self.middle(x, told)
-        found = []
-        for at, block in enumerate(self.up):
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest") if at else x
-            x = block(torch.cat([x, kept.pop()], dim=1), told)
-            found.append(x)
-        return found
+        embedding = self.time(_waves(steps, self.width)) + switch
+        x, skips = self.enter(z), []
+        for number, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if number else x, embedding)
+            skips.append(x)
+        x = self.middle(x, embedding)
+        outputs = []
+        for number, block in enumerate(self.up):
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest") if number else x
+            x = block(torch.cat([x, skips.pop()], dim=1), embedding)
+            outputs.append(x)
+        return outputs
 
     def reconstruct(self, z: torch.Tensor, steps: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the latents that the U-Net makes of latents, under the task of reconstruction."""
-        made: torch.Tensor = self.leave(self.blocks(z, RECONSTRUCTION, steps)[-1])
-        return made
+        """The latents that the U-Net makes of latents, under the task of reconstruction."""
+        latents: torch.Tensor = self.leave(self.blocks(z, RECONSTRUCTION, steps)[-1])
+        return latents
 
     def of_latents(self, z: torch.Tensor) -> torch.Tensor:
-        """Return heatmaps (n, K, 2h, 2w) of latents (n, 48, h, w)."""
+        """Heatmaps (n, K, 2h, 2w) of latents (n, 48, h, w)."""
         maps: torch.Tensor = self.head(self.blocks(z, POSE)[-2 if self.second else -1])
         return maps
 
     def heatmaps(self, images: torch.Tensor) -> torch.Tensor:
-        """Return heatmaps (n, K, H/2, W/2) of images (n, 3, H, W)."""
+        """Heatmaps (n, K, H/2, W/2) of images (n, 3, H, W)."""
         return self.of_latents(self.latents(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the heatmaps."""
+        """Output (n, outputs, h, w)."""
         return self.heatmaps(images)
 
 
 class Block(nn.Module):
     """Two normalised 3x3 convolutions beside what goes in, told a vector between them."""
 
-    def __init__(self, before: int, after: int, told: int) -> None:
+    def __init__(self, inputs: int, outputs: int, embedding: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(nn.GroupNorm(4, before), nn.SiLU(), nn.Conv2d(before, after, 3, 1, 1))
-        self.told = nn.Sequential(nn.SiLU(), nn.Linear(told, after))
-        self.second = nn.Sequential(nn.GroupNorm(4, after), nn.SiLU(), nn.Conv2d(after, after, 3, 1, 1))
-        self.beside = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
+        self.first = nn.Sequential(nn.GroupNorm(4, inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, 1, 1))
+        self.told = nn.Sequential(nn.SiLU(), nn.Linear(embedding, outputs))
+        self.second = nn.Sequential(nn.GroupNorm(4, outputs), nn.SiLU(), nn.Conv2d(outputs, outputs, 3, 1, 1))
+        self.beside = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
-    def forward(self, x: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-        """Return (n, after, h, w)."""
-        made: torch.Tensor = self.beside(x) + self.second(self.first(x) + self.told(told)[..., None, None])
-        return made
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """Output (n, outputs, h, w)."""
+        output: torch.Tensor = self.beside(x) + self.second(self.first(x) + self.told(embedding)[..., None, None])
+        return output
 
 
 def head(width: int, joints: int, times: int = 1) -> nn.Sequential:
-    """Return the head: features (n, width, h, w) to heatmaps (n, joints, 2 times h, 2 times w)."""
+    """The head: features (n, width, h, w) to heatmaps (n, joints, 2 times h, 2 times w)."""
     layers: list[nn.Module] = []
     for _ in range(times):
         layers += [nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
@@ -149,19 +151,19 @@ def head(width: int, joints: int, times: int = 1) -> nn.Sequential:
 
 
 def _waves(steps: torch.Tensor, half: int) -> torch.Tensor:
-    """Return sines and cosines of time steps, (n, 2 half), as in DDPM."""
+    """Sines and cosines of time steps, (n, 2 half), as in DDPM."""
     rates = torch.exp(-math.log(10000) * torch.arange(half, device=steps.device) / half)
     angles = steps[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def build(params: Mapping[str, Any], classes: int) -> PoseUNet:
-    """Return the net, untrained."""
+    """The untrained model."""
     return PoseUNet(params, classes)
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor around a net."""
+    """The predictor of a model."""
     return _heatmaps.PosePredictor(net, model, params, device, precision)

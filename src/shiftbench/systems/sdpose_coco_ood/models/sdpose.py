@@ -49,7 +49,7 @@ LATENT = 8
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:
-    """Return what stands for the folder in a weights file.
+    """State that identifies the folder in a file of weights.
 
     Raises:
         ParamsError: no path is given.
@@ -59,76 +59,81 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.Sta
 
 
 def folder(params: Mapping[str, Any]) -> Path:
-    """Return the checkpoint's folder, after all its parts were found."""
+    """The checkpoint's folder, after all its parts were found."""
     if not params["path"]:
         raise ParamsError("sdpose: path is missing; give the folder of the released checkpoint")
-    found = Path(params["path"]).expanduser()
-    lacking = [name for name in (*PARTS, HEAD) if not (found / name).exists()]
-    if lacking:
-        raise ModelError(f"sdpose: {found} has no {lacking[0]}; a checkpoint has {', '.join(PARTS)} and {HEAD}")
-    return found
+    checkpoint = Path(params["path"]).expanduser()
+    missing = [name for name in (*PARTS, HEAD) if not (checkpoint / name).exists()]
+    if missing:
+        raise ModelError(f"sdpose: {checkpoint} has no {missing[0]}; a checkpoint has {', '.join(PARTS)} and {HEAD}")
+    return checkpoint
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor of a folder.
+    """The predictor of a folder.
 
     Raises:
         ModelError: the files are others, diffusers is not installed, or the head is of another number of joints.
     """
-    place = folder(params)
-    _given.check_folder(weights, place)
-    net = Released(place, params, len(classes))
-    named = SimpleNamespace(names=lambda _: tuple(classes))
-    return _heatmaps.PosePredictor(net, named, params, device)  # type: ignore[arg-type]
+    checkpoint = folder(params)
+    _given.check_folder(weights, checkpoint)
+    model = Released(checkpoint, params, len(classes))
+    class_names = SimpleNamespace(names=lambda _: tuple(classes))
+    return _heatmaps.PosePredictor(model, class_names, params, device)  # type: ignore[arg-type]
 
 
 class Released(nn.Module):
-    """The released net: images uint8 (n, 3, H, W) to heatmaps (n, K, H/4, W/4)."""
+    """The released model: images uint8 (n, 3, H, W) to heatmaps (n, K, H/4, W/4)."""
 
-    def __init__(self, place: Path, params: Mapping[str, Any], joints: int) -> None:
+    def __init__(self, checkpoint: Path, params: Mapping[str, Any], joints: int) -> None:
         super().__init__()
         try:
             import diffusers
             import transformers
         except ImportError as error:
             raise ModelError(f"sdpose needs {error.name}; `pip install diffusers transformers`") from error
-        safe: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
-        told = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
-        full = {"low_cpu_mem_usage": False, "device_map": None}  # so that the switch may be new
-        self.unet: Any = diffusers.UNet2DConditionModel.from_pretrained(place / "unet", **told, **full, **safe)
-        self.vae: Any = diffusers.AutoencoderKL.from_pretrained(place / "vae", **safe)
-        scheduler = diffusers.DDPMScheduler.from_pretrained(place / "scheduler", local_files_only=True)
+        local: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+        task_embedding = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
+        no_lazy_loading = {"low_cpu_mem_usage": False, "device_map": None}  # so that the switch may be new
+        self.unet: Any = diffusers.UNet2DConditionModel.from_pretrained(
+            checkpoint / "unet", **task_embedding, **no_lazy_loading, **local
+        )
+        self.vae: Any = diffusers.AutoencoderKL.from_pretrained(checkpoint / "vae", **local)
+        scheduler = diffusers.DDPMScheduler.from_pretrained(checkpoint / "scheduler", local_files_only=True)
         if scheduler.config.prediction_type != "sample":
             raise ModelError(
-                f"sdpose: {place}/scheduler predicts {scheduler.config.prediction_type!r}; SDPose predicts 'sample'"
+                f"sdpose: {checkpoint}/scheduler predicts {scheduler.config.prediction_type!r}; "
+                "SDPose predicts 'sample'"
             )
-        tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(place / "tokenizer", local_files_only=True)
-        text: Any = transformers.CLIPTextModel.from_pretrained(place / "text_encoder", **safe)
+        tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(checkpoint / "tokenizer", local_files_only=True)
+        text: Any = transformers.CLIPTextModel.from_pretrained(checkpoint / "text_encoder", **local)
         words = tokenizer("", padding="do_not_pad", truncation=True, return_tensors="pt")
         text.eval()
         with torch.no_grad():
             self.register_buffer("prompt", text(words.input_ids)[0])
-        state = nets.read_state(place / HEAD)
+        state = nets.read_state(checkpoint / HEAD)
         self.body = joints == BODY
         width = state["final_layer.weight"].shape[1]
         self.head = pose_unet.head(width, joints)
-        nets.load_into(self.head, renamed(state), place / HEAD)
+        nets.load_into(self.head, renamed(state), checkpoint / HEAD)
         self.crop = params["height_px"], params["width_px"]
         self.heat = (2 * self.crop[0] // LATENT, 2 * self.crop[1] // LATENT)
         self.blur, self.timestep = params["blur"], params["timestep"]
 
     def heatmaps(self, images: torch.Tensor) -> torch.Tensor:
-        """Return heatmaps of images uint8 (n, 3, H, W)."""
+        """Heatmaps of images uint8 (n, 3, H, W)."""
         z = SCALE * self.vae.encode(images.float() / 127.5 - 1).latent_dist.mode()
-        made: torch.Tensor = self.head(self.features(z, pose_unet.POSE))
-        return made
+        maps: torch.Tensor = self.head(self.features(z, pose_unet.POSE))
+        return maps
 
     def features(self, z: torch.Tensor, task: tuple[float, float]) -> torch.Tensor:
-        """Return what the head reads, of latents (n, 4, H/8, W/8) under a task."""
-        kept: list[torch.Tensor] = []
-        hooks = [block.register_forward_hook(lambda _, __, made: kept.append(made)) for block in self.unet.up_blocks]
+        """Input of the head, from latents (n, 4, H/8, W/8) under a task."""
+        outputs: list[torch.Tensor] = []
+        hooks = [
+            block.register_forward_hook(lambda _, __, output: outputs.append(output)) for block in self.unet.up_blocks
+        ]
         v = torch.tensor(task, device=z.device)
         switch = torch.cat([v.sin(), v.cos()])[None].expand(len(z), -1)
         prompt = self.get_buffer("prompt").expand(len(z), -1, -1)
@@ -137,11 +142,11 @@ class Released(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return kept[-1 if self.body else -2]
+        return outputs[-1 if self.body else -2]
 
 
 def renamed(state: nets.State) -> nets.State:
-    """Return the head's tensors under our names, out of MMPose's: deconv_layers, conv_layers, final_layer."""
+    """The head's tensors under our names, out of MMPose's: deconv_layers, conv_layers, final_layer."""
     places = {
         "deconv_layers.0": "0",
         "deconv_layers.1": "1",
@@ -149,10 +154,10 @@ def renamed(state: nets.State) -> nets.State:
         "conv_layers.1": "4",
         "final_layer": "6",
     }
-    found = {}
+    tensors = {}
     for name, tensor in state.items():
         layer, _, part = name.rpartition(".")
         if layer not in places:
             raise ModelError(f"the head has a layer {layer!r}; SDPose's has {', '.join(places)}")
-        found[f"{places[layer]}.{part}"] = tensor
-    return found
+        tensors[f"{places[layer]}.{part}"] = tensor
+    return tensors

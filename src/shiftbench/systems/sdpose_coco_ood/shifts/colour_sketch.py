@@ -20,7 +20,7 @@ DENSITY = 5
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, pale: int = 190) -> NDArray[np.uint8]:
-    """Return an image as a colour sketch, uint8 (h, w) or (h, w, 3).
+    """An image as a colour sketch, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -37,6 +37,6 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, pale:
     flat = _renditions.smoothed(image, radius, 40, 1).astype(np.int64)
     fill = (flat * (256 - pale) + 255 * pale) >> 8
     luminance = _renditions.grey(image)
-    below = _renditions.mean(luminance, _renditions.pixels(3, value.shape)) - luminance
-    lines = np.clip(255 - DENSITY * below, 40, 255)[..., None]
+    darkness = _renditions.mean(luminance, _renditions.pixels(3, value.shape)) - luminance
+    lines = np.clip(255 - DENSITY * darkness, 40, 255)[..., None]
     return _renditions.mixed(value, (fill * lines // 255).astype(np.uint8), part)

@@ -21,11 +21,11 @@ INKS = np.array(
 )  # fmt: skip
 """Sumi black, Prussian blue, pale blue, vermilion, ochre red, straw, moss green, white."""
 PAPER = np.array([250, 236, 206])
-"""What white paper gives back, of 255."""
+"""Colour of white paper, of 255."""
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: int = 9) -> NDArray[np.uint8]:
-    """Return an image as a woodblock print, uint8 (h, w) or (h, w, 3).
+    """An image as a woodblock print, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -40,8 +40,8 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: 
     image = _renditions.colour(value)
     radius = min(_renditions.pixels(3, value.shape), 12)
     flat = _renditions.smoothed(image, radius, 36, 1).astype(np.int64)
-    apart = ((flat[:, :, None] - INKS) ** 2).sum(axis=3)
-    printed = INKS[apart.argmin(axis=2)]
+    distances = ((flat[:, :, None] - INKS) ** 2).sum(axis=3)
+    printed = INKS[distances.argmin(axis=2)]
     luminance = _renditions.grey(image)
     outlined = luminance < _renditions.mean(luminance, _renditions.pixels(3, value.shape)) - ink
     printed = np.where(outlined[..., None], INKS[0], printed) * PAPER // 255

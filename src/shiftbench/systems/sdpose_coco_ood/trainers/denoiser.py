@@ -2,7 +2,7 @@
 
 Each picture of `steps` batches is mirrored (1 in 2) and gets noise of its own strength, sigma U(0, 1) in latents of -1
 to 1; from this and the time step 999 sigma the U-Net says what was there, under the task of reconstruction. Pictures
-are brought to twice the net's input and cut at random, or to its size (1 in 2). The head learns nothing.
+are brought to twice the model's input and cut at random, or to its size (1 in 2). The head learns nothing.
 
 Source: the role is that of Stable Diffusion in SDPose, 2025, arXiv:2509.24980 (x0 is predicted, as there); the noise is
 that of denoising autoencoders (Vincent et al. 2008).
@@ -36,24 +36,24 @@ LAST = 999
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards."""
+    """The train and val shards."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
+    """The state dict after the last step.
 
     Raises:
         ModelError: the model reconstructs nothing.
     """
-    net: Any = _steps.begun(job)
-    if not hasattr(net, "reconstruct"):
+    model: Any = _steps.begun(job)
+    if not hasattr(model, "reconstruct"):
         raise ModelError(f"model {job.model!r} reconstructs nothing; take pose_unet")
-    _steps.fit(job, net, _drawn(job, net.crop), lambda batch: loss(net, *batch))
-    return dict(net.state_dict())
+    _steps.fit(job, model, _noisy_batches(job, model.crop), lambda batch: loss(model, *batch))
+    return dict(model.state_dict())
 
 
-def _drawn(job: TrainJob, shape: tuple[int, int]) -> Iterator[tuple[torch.Tensor, RandomStream]]:
+def _noisy_batches(job: TrainJob, shape: tuple[int, int]) -> Iterator[tuple[torch.Tensor, RandomStream]]:
     """Yield `steps` batches uint8 (n, 3, h, w), each with the words of its noise."""
     device = nets.pick_device(job.device)
     for step, images in enumerate(_batches(job, shape)):
@@ -61,13 +61,13 @@ def _drawn(job: TrainJob, shape: tuple[int, int]) -> Iterator[tuple[torch.Tensor
         yield torch.from_numpy(images).to(device), rng
 
 
-def loss(net: Any, images: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-    """Return the mean squared error of what is made of noisy latents; of all zeros it is that of the pictures."""
-    z = net.latents(images)
+def loss(model: Any, images: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    """Mean squared error of the reconstruction of noisy latents; at all zeros it is that of the pictures."""
+    z = model.latents(images)
     sigma = torch.from_numpy(rng.uniform(len(z))).to(z.device)
     noise = torch.from_numpy(rng.normal(tuple(z.shape))).to(z.device)
-    made = net.reconstruct(z + sigma[:, None, None, None] * noise, LAST * sigma)
-    value: torch.Tensor = ((made - z) ** 2).mean()
+    denoised = model.reconstruct(z + sigma[:, None, None, None] * noise, LAST * sigma)
+    value: torch.Tensor = ((denoised - z) ** 2).mean()
     return value
 
 
@@ -79,18 +79,18 @@ def _batches(job: TrainJob, shape: tuple[int, int]) -> Iterator[Any]:
         if len(order) < job.params["batch_size"]:
             words = RandomStream(job.seed, job.trainer, job.dataset, f"order/{step}")
             order += words.choice(len(images)).tolist()
-        own, order = order[: job.params["batch_size"]], order[job.params["batch_size"] :]
+        rows, order = order[: job.params["batch_size"]], order[job.params["batch_size"] :]
         rng = RandomStream(job.seed, job.trainer, job.dataset, f"cut/{step}")
-        yield np.stack([_cut(images[at], shape, rng.uniform(4).tolist()) for at in own])
+        yield np.stack([_cut(images[row], shape, rng.uniform(4).tolist()) for row in rows])
 
 
 def _cut(image: Any, shape: tuple[int, int], words: list[float]) -> Any:
-    """Return a picture brought to the net's input, or a piece of it at twice that size, mirrored or not; (3, h, w)."""
+    """A picture brought to the model's input, or a piece of it at twice that size, mirrored or not; (3, h, w)."""
     height, width = shape
     if words[3] < 0.5:
-        whole = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        piece = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     else:
         large = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
         top, left = int(words[0] * (height + 1)), int(words[1] * (width + 1))
-        whole = large[top : top + height, left : left + width]
-    return (whole[:, ::-1] if words[2] < 0.5 else whole).transpose(2, 0, 1)
+        piece = large[top : top + height, left : left + width]
+    return (piece[:, ::-1] if words[2] < 0.5 else piece).transpose(2, 0, 1)

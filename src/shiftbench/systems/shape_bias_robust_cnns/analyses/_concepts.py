@@ -64,11 +64,12 @@ class Drawn:
     """
 
     def __init__(self, batches: list[list[Sample]], classes: int) -> None:
-        drawn = [[(sample, masks(sample, classes)) for sample in batch] for batch in batches]
-        self.names: Sequence[Concept] = list(drawn[0][0][1])
+        annotated = [[(sample, masks(sample, classes)) for sample in batch] for batch in batches]
+        self.names: Sequence[Concept] = list(annotated[0][0][1])
         every = np.arange(len(self.names))
         self._batches = [
-            [Annotated(sample, every, np.stack(list(found.values()))) for sample, found in batch] for batch in drawn
+            [Annotated(sample, every, np.stack(list(concept_masks.values()))) for sample, concept_masks in batch]
+            for batch in annotated
         ]
 
     def batches(self) -> Iterator[list[Annotated]]:
@@ -77,28 +78,28 @@ class Drawn:
 
 
 def masks(sample: Sample, classes: int) -> Masks:
-    """Return where each concept is in a picture; silhouettes of the other classes are nowhere."""
+    """Mask of each concept in a picture; silhouettes of the other classes are empty."""
     image = np.asarray(sample.fields["image"])
     grey = (image if image.ndim == 2 else image.mean(axis=2)).astype(np.int64)
-    found: Masks = {("texture", name): where for name, where in _edges(grey).items()}
+    concepts: Masks = {("texture", name): mask for name, mask in _edges(grey).items()}
     for name, (low, high) in GREYS.items():
-        found["colour", name] = (grey >= low) & (grey <= high)
+        concepts["colour", name] = (grey >= low) & (grey <= high)
     for label in range(classes):
-        found["object", f"class_{label}"] = (grey > EDGE) & (label == int(sample.fields["label"]))
-    return found
+        concepts["object", f"class_{label}"] = (grey > EDGE) & (label == int(sample.fields["label"]))
+    return concepts
 
 
 def _edges(grey: NDArray[np.int64]) -> Mapping[str, NDArray[np.bool_]]:
     padded = np.pad(grey, 1, mode="edge")
     step = padded[2:] - padded[:-2]
-    down = np.abs(step[:, :-2] + 2 * step[:, 1:-1] + step[:, 2:])
+    vertical = np.abs(step[:, :-2] + 2 * step[:, 1:-1] + step[:, 2:])
     step = padded[:, 2:] - padded[:, :-2]
-    across = np.abs(step[:-2] + 2 * step[1:-1] + step[2:])
-    strong = down + across >= STEP
+    horizontal = np.abs(step[:-2] + 2 * step[1:-1] + step[2:])
+    strong = vertical + horizontal >= STEP
     return {
         "edges": strong,
-        "horizontal_stripes": strong & (down >= 2 * across),
-        "vertical_stripes": strong & (across >= 2 * down),
+        "horizontal_stripes": strong & (vertical >= 2 * horizontal),
+        "vertical_stripes": strong & (horizontal >= 2 * vertical),
     }
 
 
@@ -116,14 +117,14 @@ class Broden:
     @cached_property
     def _labels(self) -> dict[int, Concept]:
         """Label's number -> its category and name."""
-        found = {}
+        concepts = {}
         for row in self._rows("label.csv", ("number", "name", "category")):
             covers = {name: int(count) for name, count in _CATEGORY.findall(row["category"])}
-            known = [name for name in CATEGORIES if name in covers]
-            if known:
-                best = max(known, key=lambda name: (covers[name], CATEGORIES.index(name)))
-                found[int(row["number"])] = (best, row["name"])
-        return found
+            categories = [name for name in CATEGORIES if name in covers]
+            if categories:
+                best = max(categories, key=lambda name: (covers[name], CATEGORIES.index(name)))
+                concepts[int(row["number"])] = (best, row["name"])
+        return concepts
 
     @property
     def names(self) -> Sequence[Concept]:
@@ -137,8 +138,8 @@ class Broden:
             DataError: a file is missing, or has another form.
         """
         rows = self._rows("index.csv", ("image", "sh", "sw", *CATEGORIES))
-        kept = (row for row in rows if any(row[name] for name in CATEGORIES))
-        pictures = islice(map(self._read, kept), self._most)
+        annotated_rows = (row for row in rows if any(row[name] for name in CATEGORIES))
+        pictures = islice(map(self._read, annotated_rows), self._most)
         while batch := list(islice(pictures, BATCH)):
             yield batch
 
@@ -148,24 +149,24 @@ class Broden:
             raise DataError(f"{file} does not exist; give the folder of Broden that holds it")
         with file.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-            if lacking:
-                raise DataError(f"{file} has no column {lacking[0]}; it has {reader.fieldnames}")
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{file} has no column {missing[0]}; it has {reader.fieldnames}")
             yield from reader
 
     def _read(self, row: Mapping[str, str]) -> Annotated:
-        numbers = {number: at for at, number in enumerate(self._labels)}
+        numbers = {number: position for position, number in enumerate(self._labels)}
         shape = int(row["sh"]), int(row["sw"])
-        found: dict[int, NDArray[np.bool_]] = {}
-        for cell in (part for name in CATEGORIES for part in row[name].split(";") if part):
-            layer = np.full(shape, int(cell)) if cell.isdecimal() else self._map(cell, shape)
+        concept_masks: dict[int, NDArray[np.bool_]] = {}
+        for value in (part for name in CATEGORIES for part in row[name].split(";") if part):
+            layer = np.full(shape, int(value)) if value.isdecimal() else self._map(value, shape)
             for number in set(np.unique(layer).tolist()) & set(numbers):
-                at = numbers[number]
-                found[at] = found.get(at, np.zeros(shape, bool)) | (layer == number)
+                position = numbers[number]
+                concept_masks[position] = concept_masks.get(position, np.zeros(shape, bool)) | (layer == number)
         image = read_array(self._root / "images" / row["image"], row["image"])
-        where = np.stack(list(found.values())) if found else np.zeros((0, *shape), bool)
+        stacked = np.stack(list(concept_masks.values())) if concept_masks else np.zeros((0, *shape), bool)
         sample = Sample(f"broden/{row['image']}", {"image": image})
-        return Annotated(sample, np.array(list(found), dtype=np.int64), where)
+        return Annotated(sample, np.array(list(concept_masks), dtype=np.int64), stacked)
 
     def _map(self, name: str, shape: tuple[int, int]) -> NDArray[np.int64]:
         pixels = read_array(self._root / "images" / name, name).astype(np.int64)

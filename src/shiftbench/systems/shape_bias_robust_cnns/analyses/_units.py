@@ -1,4 +1,4 @@
-"""Units of a net: what its layers give, channel by channel, and measures of them.
+"""Units of a model: what its layers give, channel by channel, and measures of them.
 
 A unit is a channel of a layer; layers are named in options, `{conv1: body.2}`, name -> path of a module whose output is
 (n, c, h, w). Pictures are read a batch at a time, so that no split is held.
@@ -28,7 +28,7 @@ BATCH = 250
 
 
 def place(shift: str, params: Mapping[str, Any]) -> Ref:
-    """Return the tested shards under a shift, `gaussian_noise/1.5`, or the clean ones, `identity/0`.
+    """The tested shards under a shift, `gaussian_noise/1.5`, or the clean ones, `identity/0`.
 
     Raises:
         ParamsError: a name without a severity.
@@ -41,63 +41,63 @@ def place(shift: str, params: Mapping[str, Any]) -> Ref:
 
 
 def measured(params: Mapping[str, Any]) -> list[str]:
-    """Return the names of the benchmark's weights, of `only` if it lists some, as `convnet-erm`."""
-    chosen = params["only"]
-    return [name for name in params["checkpoints"] if not chosen or arm(name) in chosen]
+    """The names of the benchmark's checkpoints, of the arms in `only` if it lists some, as `convnet-erm`."""
+    arms = params["only"]
+    return [name for name in params["checkpoints"] if not arms or arm(name) in arms]
 
 
 def arm(weights: str) -> str:
-    """Return model and trainer of weights, `convnet-erm`."""
+    """Model and trainer of a checkpoint, `convnet-erm`."""
     name = CheckpointName.of(Ref("checkpoints", weights))
     return f"{name.model}-{name.trainer}"
 
 
-def partner(weights: str, of: str) -> str:
-    """Return the weights of another arm, `convnet-erm`, with the same dataset and seed."""
+def partner(weights: str, other_arm: str) -> str:
+    """The checkpoint of another arm, `convnet-erm`, with the same dataset and seed."""
     name = CheckpointName.of(Ref("checkpoints", weights))
-    model, _, trainer = of.partition("-")
+    model, _, trainer = other_arm.partition("-")
     return refs.checkpoint(name.dataset, model, trainer, name.seed).name
 
 
-def batches(job: Measurement, of: Ref) -> Iterator[list[Sample]]:
+def batches(job: Measurement, shards_ref: Ref) -> Iterator[list[Sample]]:
     """Yield the first `samples` pictures of some shards in lists."""
-    yield from batching.batches(islice(shards.read(job.folder(of)), job.params["samples"]), BATCH)
+    yield from batching.batches(islice(shards.read(job.folder(shards_ref)), job.params["samples"]), BATCH)
 
 
-def layer(net: nn.Module, path: str) -> nn.Module:
-    """Return the module of a path.
+def layer(model: nn.Module, path: str) -> nn.Module:
+    """The module of a path.
 
     Raises:
-        ParamsError: the net has none.
+        ParamsError: the model has none.
     """
     try:
-        return net.get_submodule(path)
+        return model.get_submodule(path)
     except AttributeError:
-        known = ", ".join(name for name, _ in net.named_modules() if name)
-        raise ParamsError(f"the net has no layer {path!r}; it has {known}") from None
+        paths = ", ".join(name for name, _ in model.named_modules() if name)
+        raise ParamsError(f"the net has no layer {path!r}; it has {paths}") from None
 
 
 @contextmanager
-def tapped(net: nn.Module, paths: Mapping[str, str]) -> Iterator[dict[str, torch.Tensor]]:
-    """Fill a dict, name -> (n, c, h, w), with what the layers give whenever the net runs."""
-    found: dict[str, torch.Tensor] = {}
+def tapped(model: nn.Module, paths: Mapping[str, str]) -> Iterator[dict[str, torch.Tensor]]:
+    """Fill a dict, name -> (n, c, h, w), with what the layers give whenever the model runs."""
+    outputs: dict[str, torch.Tensor] = {}
     with ExitStack() as stack:
         for name, path in paths.items():
-            handle = layer(net, path).register_forward_hook(
-                lambda _, __, output, name=name: found.__setitem__(name, output)
+            handle = layer(model, path).register_forward_hook(
+                lambda _, __, output, name=name: outputs.__setitem__(name, output)
             )
             stack.callback(handle.remove)
-        yield found
+        yield outputs
 
 
 @contextmanager
 def without(module: nn.Module, unit: int) -> Iterator[None]:
-    """Give zeros in the place of one channel of a module's output."""
+    """Set one channel of a module's output to zero."""
 
     def zeroed(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
-        kept = output.clone()
-        kept[:, unit] = 0
-        return kept
+        changed = output.clone()
+        changed[:, unit] = 0
+        return changed
 
     handle = module.register_forward_hook(zeroed)
     try:
@@ -106,38 +106,38 @@ def without(module: nn.Module, unit: int) -> Iterator[None]:
         handle.remove()
 
 
-def seen(predictor: TorchPredictor, paths: Mapping[str, str], batch: list[Sample]) -> dict[str, torch.Tensor]:
-    """Return what the layers give for pictures, name -> (n, c, h, w)."""
-    with tapped(predictor.net, paths) as found, torch.inference_mode():
+def activations(predictor: TorchPredictor, paths: Mapping[str, str], batch: list[Sample]) -> dict[str, torch.Tensor]:
+    """Outputs of the layers for pictures, name -> (n, c, h, w)."""
+    with tapped(predictor.net, paths) as outputs, torch.inference_mode():
         nets.both(predictor.net, nets.to_inputs(predictor.prepare(batch), predictor.device))
-        return dict(found)
+        return dict(outputs)
 
 
 def total_variation(maps: torch.Tensor) -> torch.Tensor:
-    """Return sums of absolute differences to the next row and to the next column; (..., h, w) -> float64 (...)."""
+    """Sums of absolute differences to the next row and to the next column; (..., h, w) -> float64 (...)."""
     values = maps.double()
-    down, across = values.diff(dim=-2).abs(), values.diff(dim=-1).abs()
-    return down.sum(dim=(-2, -1)) + across.sum(dim=(-2, -1))
+    rows, columns = values.diff(dim=-2).abs(), values.diff(dim=-1).abs()
+    return rows.sum(dim=(-2, -1)) + columns.sum(dim=(-2, -1))
 
 
-def mean_variations(job: Measurement, predictor: TorchPredictor, of: Ref) -> dict[str, Floats]:
-    """Return for each layer the mean total variation of each channel's maps over pictures, float64 (c,)."""
+def mean_variations(job: Measurement, predictor: TorchPredictor, shards_ref: Ref) -> dict[str, Floats]:
+    """Mean total variation of each channel's maps over pictures, for each layer, float64 (c,)."""
     sums: dict[str, torch.Tensor] = {}
     count = 0
-    for batch in batches(job, of):
+    for batch in batches(job, shards_ref):
         count += len(batch)
-        for name, maps in seen(predictor, job.params["layers"], batch).items():
+        for name, maps in activations(predictor, job.params["layers"], batch).items():
             sums[name] = sums.get(name, torch.zeros(())) + total_variation(maps).sum(0).cpu()
     return {name: (total / count).numpy() for name, total in sums.items()}
 
 
-def first_convolution(net: nn.Module) -> nn.Conv2d:
-    """Return the first convolution of a net, in the order of its modules.
+def first_convolution(model: nn.Module) -> nn.Conv2d:
+    """The first convolution of a model, in the order of its modules.
 
     Raises:
         ParamsError: it has none.
     """
-    for part in net.modules():
+    for part in model.modules():
         if isinstance(part, nn.Conv2d):
             return part
-    raise ParamsError(f"{type(net).__name__} has no convolution, so no kernels to measure")
+    raise ParamsError(f"{type(model).__name__} has no convolution, so no kernels to measure")

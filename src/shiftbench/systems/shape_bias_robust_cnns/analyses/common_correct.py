@@ -1,8 +1,8 @@
-"""What both nets of a pair get right, and how each does on those samples under a shift: ImageNet-CL, for any pair.
+"""Samples that both models of a pair get right, and each one's accuracy on them under a shift: ImageNet-CL.
 
-    both_correct   1 where the standard and the robust net of a pair are right on the clean sample, else 0; under the
+    both_correct   1 where the standard and the robust model of a pair are right on the clean sample, else 0; under the
                    robust one's name
-    cl_accuracy    of the samples with both right: 1 where a net is right under a shift, else 0
+    cl_accuracy    of the samples with both right: 1 where a model is right under a shift, else 0
 
 Pairs are an arm `standard` and an arm `robust`, of the same dataset and seed; a sample that one of them gets wrong is
 in no list of that pair, and lists of two pairs differ. `shifts` names what is looked at, `patch_shuffle/5`, a domain
@@ -31,7 +31,7 @@ CLEAN = "identity/0"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of both nets of each pair, on the clean set and under all shifts.
+    """The records of both models of each pair, on the clean set and under all shifts.
 
     Raises:
         ParamsError: no pair is named, or none of the benchmark's weights are of it.
@@ -45,17 +45,17 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = [
+    pairs = [
         (_units.partner(name, params["standard"]), name)
         for name in params["checkpoints"]
         if params["standard"] and _units.arm(name) == params["robust"]
     ]
-    if not found:
+    if not pairs:
         raise ParamsError(
             f"common_correct: standard is {params['standard']!r} and robust {params['robust']!r}; expected two arms of "
             "the benchmark, as convnet-erm"
         )
-    return found
+    return pairs
 
 
 def _records(weights: str, shift: str, params: Mapping[str, Any]) -> Ref:
@@ -67,20 +67,20 @@ def _records(weights: str, shift: str, params: Mapping[str, Any]) -> Ref:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield which samples both get right, and what becomes of them."""
     params = job.params
-    where = {"dataset": params["dataset"], "split": params["split"]}
+    columns = {"dataset": params["dataset"], "split": params["split"]}
     for pair in _pairs(params):
         tables = [job.records(_records(name, CLEAN, params)) for name in pair]
-        own = keys(*tables)
+        common = keys(*tables)
         for key in _right(tables[0]):
-            yield Observation("both_correct", key, float(key in own), pair[1], **where)
-        listed = _listed(tables[0], params["path"]) if params["path"] else own
+            yield Observation("both_correct", key, float(key in common), pair[1], **columns)
+        counted = _listed(tables[0], params["path"]) if params["path"] else common
         for name in pair:
             for shift in params["shifts"]:
                 kind, _, severity = shift.partition("/")
-                place = {**where, "shift": kind, "severity": float(severity) or None}
+                condition = {**columns, "shift": kind, "severity": float(severity) or None}
                 for key, correct in _right(job.records(_records(name, shift, params))).items():
-                    if key in listed:
-                        yield Observation("cl_accuracy", key, float(correct), name, **place)
+                    if key in counted:
+                        yield Observation("cl_accuracy", key, float(correct), name, **condition)
 
 
 def _right(table: pa.Table) -> dict[str, bool]:
@@ -89,30 +89,33 @@ def _right(table: pa.Table) -> dict[str, bool]:
 
 
 def keys(standard: pa.Table, robust: pa.Table) -> set[str]:
-    """Return the samples that two nets get right, of their records: keys without the dataset's name.
+    """The samples that two models get right, of their records: keys without the dataset's name.
 
     Raises:
         DataError: the records are of other samples.
     """
-    one, other = _right(standard), _right(robust)
-    if set(one) != set(other):
-        raise DataError(f"records of {len(one)} and of {len(other)} samples; a pair is compared on one list of samples")
-    return {key for key, correct in one.items() if correct and other[key]}
+    standard_right, robust_right = _right(standard), _right(robust)
+    if set(standard_right) != set(robust_right):
+        raise DataError(
+            f"records of {len(standard_right)} and of {len(robust_right)} samples; "
+            "a pair is compared on one list of samples"
+        )
+    return {key for key, correct in standard_right.items() if correct and robust_right[key]}
 
 
 def _listed(table: pa.Table, released: str) -> set[str]:
     names = {Path(name).stem for name in names_of(Path(released).expanduser())}
-    found = {key for key in _right(table) if key.rpartition("/")[2] in names}
-    if len(found) != len(names):
+    listed = {key for key in _right(table) if key.rpartition("/")[2] in names}
+    if len(listed) != len(names):
         raise DataError(
-            f"{released} lists {len(names)} pictures, of which {len(found)} are in the tested split; bring all of "
+            f"{released} lists {len(names)} pictures, of which {len(listed)} are in the tested split; bring all of "
             "ImageNet's validation pictures under their own names"
         )
-    return found
+    return listed
 
 
 def names_of(file: Path) -> list[str]:
-    """Return the file names of a released list, a NumPy array of texts.
+    """The file names of a released list, a NumPy array of texts.
 
     Raises:
         DataError: there is no such file, or it holds something else.

@@ -1,9 +1,9 @@
-"""Shape bias of released answers to the 1,280 stimuli: people and nets of Geirhos et al. 2019, from their CSV files.
+"""Shape bias of released answers to the 1,280 stimuli: people and models of Geirhos et al. 2019, from their CSV files.
 
 `released_shape_bias`, of each answer that names the shape or the texture of a stimulus whose two differ: 1 where it is
 the shape. The mean is the shape bias, the number of answers that name either stands beside it. Rows have the weights
 `texture-vs-shape/OBSERVER-released-s0`, OBSERVER as in the file's name (`alexnet`, `subject_01`), with `_pytorch` from
-folders of trained CNNs (the other nets ran in Caffe), and the dataset and split of the benchmark.
+folders of trained CNNs (the other models ran in Caffe), and the dataset and split of the benchmark.
 
 `path` is a clone of https://github.com/rgeirhos/texture-vs-shape, `folders` of its `raw-data`; a file is
 `..._OBSERVER_session_1.csv` or `..._OBSERVER_session-1.csv` with `object_response`, `category` and `imagename`, whose
@@ -33,7 +33,7 @@ COLUMNS = ("object_response", "category", "imagename")
 
 
 class Answer(NamedTuple):
-    """What was answered to a stimulus, and what it shows."""
+    """Answer to a stimulus, and the cues of the stimulus."""
 
     stimulus: str
     answer: str
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: files of the user are read."""
+    """No inputs: files of the user are read."""
     return []
 
 
@@ -56,56 +56,60 @@ def measure(job: Measurement) -> Iterator[Observation]:
     if not job.params["path"]:
         raise ParamsError("released_decisions: option path is missing; give a clone of rgeirhos/texture-vs-shape")
     root = Path(job.params["path"]).expanduser() / "raw-data"
-    where = {"dataset": job.params["dataset"], "split": job.params["split"]}
+    columns = {"dataset": job.params["dataset"], "split": job.params["split"]}
     for folder in job.params["folders"]:
         files = sorted((root / folder).glob("*.csv"))
         if not files:
             raise DataError(f"{root / folder} holds no CSV file; clone the repository again")
         for file in files:
             weights = f"texture-vs-shape/{observer(file)}-released-s0"
-            for answer in named(answers(file)):
+            for answer in cue_answers(answers(file)):
                 value = float(answer.answer == answer.shape)
-                yield Observation("released_shape_bias", answer.stimulus, value, weights, **where)
+                yield Observation("released_shape_bias", answer.stimulus, value, weights, **columns)
 
 
 def observer(file: Path) -> str:
-    """Return who answered, by the name of a file, as a part of a name of weights.
+    """Observer in a file's name, as a part of a checkpoint's name.
 
     Raises:
         DataError: the name is another.
     """
-    found = _FILE.fullmatch(file.stem)
-    if found is None:
+    match = _FILE.fullmatch(file.stem)
+    if match is None:
         raise DataError(f"{file.name}: expected a name that ends with _OBSERVER_session_1.csv")
-    name = re.sub(r"[^a-z0-9_.]", "_", found["observer"].lower())
+    name = re.sub(r"[^a-z0-9_.]", "_", match["observer"].lower())
     return f"{name}_pytorch" if file.parent.name.endswith("-trained-CNNs") else name
 
 
 def answers(file: Path) -> list[Answer]:
-    """Return the answers of a file.
+    """The answers of a file.
 
     Raises:
         DataError: a column is missing, or a stimulus has another name.
     """
     with file.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
-        lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if lacking:
-            raise DataError(f"{file} has no column {lacking[0]}; it has {reader.fieldnames}")
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"{file} has no column {missing[0]}; it has {reader.fieldnames}")
         return [_answer(row, f"{file} line {reader.line_num}") for row in reader]
 
 
 def _answer(row: Mapping[str, str], where: str) -> Answer:
-    found = _STIMULUS.fullmatch(row["imagename"].rpartition("_")[2])
-    if found is None or found["shape"] != row["category"]:
+    match = _STIMULUS.fullmatch(row["imagename"].rpartition("_")[2])
+    if match is None or match["shape"] != row["category"]:
         raise DataError(
             f"{where}: the stimulus {row['imagename']!r} of category {row['category']!r}; expected a name that ends as "
             "_cat7-elephant3.png"
         )
     stimulus = row["imagename"].rpartition("_")[2].removesuffix(".png")
-    return Answer(stimulus, row["object_response"], found["shape"], found["texture"])
+    return Answer(stimulus, row["object_response"], match["shape"], match["texture"])
 
 
-def named(given: list[Answer]) -> list[Answer]:
-    """Return the answers that name one of two cues that differ."""
-    return [one for one in given if one.shape != one.texture and one.answer in (one.shape, one.texture)]
+def cue_answers(all_answers: list[Answer]) -> list[Answer]:
+    """The answers that name one of two different cues."""
+    return [
+        answer
+        for answer in all_answers
+        if answer.shape != answer.texture and answer.answer in (answer.shape, answer.texture)
+    ]

@@ -1,7 +1,7 @@
-"""Ablation: how much accuracy a net loses on each test set when one unit gives zeros.
+"""Ablation: how much accuracy a model loses on each test set when one unit gives zeros.
 
-`ablation_drop`, of a unit: accuracy of the net less that without the unit, on the first `samples` pictures of the clean
-set and of each of `shifts` (`patch_shuffle/5`). The group of a row is the layer.
+`ablation_drop`, of a unit: accuracy of the model less that without the unit, on the first `samples` pictures of the
+clean set and of each of `shifts` (`patch_shuffle/5`). The group of a row is the layer.
 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373, `ablation.py` of https://github.com/anguyen8/shape-bias (one
 channel, or all of a concept, set to zero after the rectifier).
@@ -24,13 +24,13 @@ CLEAN = "identity/0"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights and the shards of the clean set and of all shifts."""
+    """The checkpoints and the shards of the clean set and of all shifts."""
     weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return [*weights, *(_units.place(shift, params) for shift in (CLEAN, *params["shifts"]))]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield what each unit is worth to each net on each set."""
+    """Yield the accuracy that each model loses without each unit, on each set."""
     params = job.params
     for name in _units.measured(params):
         predictor = job.predictor(Ref("checkpoints", name))
@@ -40,8 +40,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
             pictures = list(_units.batches(job, _units.place(shift, params)))
             for layer, unit, drop in drops(predictor, pictures, params["layers"]):
                 key = f"{layer}_{unit:04d}"
-                own = {**place, "severity": float(severity), "group": layer}
-                yield Observation("ablation_drop", key, drop, name, **own)
+                columns = {**place, "severity": float(severity), "group": layer}
+                yield Observation("ablation_drop", key, drop, name, **columns)
 
 
 def drops(
@@ -50,13 +50,13 @@ def drops(
     """Yield layer, unit and how much accuracy is lost without it."""
     prepared = [predictor.prepare(batch) for batch in pictures]
     labels = np.array([int(sample.fields["label"]) for batch in pictures for sample in batch])
-    whole = _accuracy(predictor, prepared, labels)
+    intact_accuracy = _accuracy(predictor, prepared, labels)
     for layer, path in layers.items():
         module = _units.layer(predictor.net, path)
-        width = _units.seen(predictor, {layer: path}, pictures[0][:1])[layer].shape[1]
+        width = _units.activations(predictor, {layer: path}, pictures[0][:1])[layer].shape[1]
         for unit in range(width):
             with _units.without(module, unit):
-                yield layer, unit, whole - _accuracy(predictor, prepared, labels)
+                yield layer, unit, intact_accuracy - _accuracy(predictor, prepared, labels)
 
 
 def _accuracy(predictor: TorchPredictor, prepared: list[NDArray[Any]], labels: NDArray[np.int64]) -> float:

@@ -6,7 +6,7 @@
 A picture's activation is the highest of the unit's map. A unit that no picture moves has neither. The group of a row is
 the layer.
 
-Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: units of robust nets detect fewer kinds of inputs. How they
+Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: units of robust models detect fewer kinds of inputs. How they
 counted was not found in their code; the number of pictures is that of their figures (7 x 7), both measures are ours.
 """
 
@@ -25,13 +25,13 @@ CLEAN = "identity/0"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights and the tested shards."""
+    """The checkpoints and the tested shards."""
     weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return [*weights, _units.place(CLEAN, params)]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield both numbers of every unit of every net that some picture moves."""
+    """Yield both numbers of every unit of every model that some picture moves."""
     params = job.params
     for name in _units.measured(params):
         predictor = job.predictor(Ref("checkpoints", name))
@@ -41,29 +41,29 @@ def measure(job: Measurement) -> Iterator[Observation]:
         for batch in _units.batches(job, _units.place(CLEAN, params)):
             labels += [int(sample.fields["label"]) for sample in batch]
             pixels.append(predictor.prepare(batch).reshape(len(batch), -1))
-            for layer, maps in _units.seen(predictor, params["layers"], batch).items():
+            for layer, maps in _units.activations(predictor, params["layers"], batch).items():
                 peaks[layer].append(maps.flatten(2).amax(2).double().cpu().numpy())
-        shown, kinds = np.concatenate(pixels), np.asarray(labels)
-        for layer, found in peaks.items():
-            for unit, high in enumerate(np.concatenate(found).T):
-                best = strongest(high, params["top"])
-                if high.max() > high.min():
-                    place = {"group": layer, "dataset": params["dataset"], "split": params["split"]}
+        pictures, kinds = np.concatenate(pixels), np.asarray(labels)
+        for layer, batches_of_peaks in peaks.items():
+            for unit, unit_peaks in enumerate(np.concatenate(batches_of_peaks).T):
+                best = strongest(unit_peaks, params["top"])
+                if unit_peaks.max() > unit_peaks.min():
+                    columns = {"group": layer, "dataset": params["dataset"], "split": params["split"]}
                     key = f"{layer}_{unit:04d}"
-                    count, apart = len(set(kinds[best].tolist())), distance(shown[best])
-                    yield Observation("input_classes", key, float(count), name, **place)
-                    yield Observation("input_distance", key, apart, name, **place)
+                    count, mean_distance = len(set(kinds[best].tolist())), distance(pictures[best])
+                    yield Observation("input_classes", key, float(count), name, **columns)
+                    yield Observation("input_distance", key, mean_distance, name, **columns)
 
 
 def strongest(activations: _units.Floats, top: int) -> NDArray[np.int64]:
-    """Return the rows of the highest activations; of equal ones those that come first."""
+    """The rows of the highest activations; of equal ones those that come first."""
     return np.argsort(-activations, kind="stable")[:top].astype(np.int64)
 
 
 def distance(pictures: NDArray[Any]) -> float:
-    """Return the mean root mean square difference of two of some pictures, 0 for one; (n, pixels) of 0 to 255."""
+    """The mean root mean square difference of two of some pictures, 0 for one; (n, pixels) of 0 to 255."""
     rows = pictures.astype(np.float64) / 255
     squares = (rows**2).sum(1)
-    apart = (squares[:, None] + squares - 2 * rows @ rows.T).clip(0) / rows.shape[1]
+    squared_distances = (squares[:, None] + squares - 2 * rows @ rows.T).clip(0) / rows.shape[1]
     first, second = np.triu_indices(len(rows), 1)
-    return float(np.sqrt(apart[first, second]).mean()) if len(first) else 0.0
+    return float(np.sqrt(squared_distances[first, second]).mean()) if len(first) else 0.0

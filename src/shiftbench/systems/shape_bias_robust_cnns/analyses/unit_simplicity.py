@@ -3,7 +3,7 @@
     kernel_tv     a kernel of the first convolution, at unit norm: TV summed over its input channels
     map_tv        a unit's map: TV, mean over pictures
     noise_tv      |map_tv of clean - of noisy pictures| / map_tv of clean ones
-    noise_passes  1 where |difference| >= `share` x the mean map_tv of the layer in the standard net, else 0
+    noise_passes  1 where |difference| >= `share` x the mean map_tv of the layer in the standard model, else 0
     dead_unit     1 where the clean maps of a unit are flat, so that it has no noise_tv
 
 TV(A) is the sum of |A[i+1, j] - A[i, j]| and |A[i, j+1] - A[i, j]|. The group of a row is the layer, of kernels none.
@@ -38,7 +38,7 @@ Variations = dict[str, _units.Floats]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, those of the standard arm, and the clean and noisy shards."""
+    """The checkpoints, those of the standard arm, and the clean and noisy shards."""
     names = _units.measured(params)
     others = [_units.partner(name, params["standard"]) for name in names if params["standard"]]
     weights = [Ref("checkpoints", name) for name in dict.fromkeys([*names, *others])]
@@ -46,34 +46,34 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield the numbers of every unit of every net."""
+    """Yield the numbers of every unit of every model."""
     clean: dict[str, Variations] = {}
 
-    def of(name: str) -> Variations:
+    def clean_variations(name: str) -> Variations:
         if name not in clean:
-            at = _units.place(CLEAN, job.params)
-            clean[name] = _units.mean_variations(job, job.predictor(Ref("checkpoints", name)), at)
+            unit = _units.place(CLEAN, job.params)
+            clean[name] = _units.mean_variations(job, job.predictor(Ref("checkpoints", name)), unit)
         return clean[name]
 
     for name in _units.measured(job.params):
-        where = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        columns = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
         predictor = job.predictor(Ref("checkpoints", name))
-        for at, value in enumerate(kernels(predictor.net)):
-            yield Observation("kernel_tv", f"kernel_{at:04d}", value, **where)
+        for unit, value in enumerate(kernels(predictor.net)):
+            yield Observation("kernel_tv", f"kernel_{unit:04d}", value, **columns)
         noisy = _units.mean_variations(job, predictor, _units.place(job.params["noisy"], job.params))
-        standard = of(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
-        for layer, before in of(name).items():
-            for metric, at, value in units(before, noisy[layer], standard.get(layer), job.params["share"]):
-                yield Observation(metric, f"{layer}_{at:04d}", value, group=layer, **where)
+        standard = clean_variations(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
+        for layer, variations in clean_variations(name).items():
+            for metric, unit, value in units(variations, noisy[layer], standard.get(layer), job.params["share"]):
+                yield Observation(metric, f"{layer}_{unit:04d}", value, group=layer, **columns)
 
 
-def kernels(net: torch.nn.Module) -> list[float]:
-    """Return the total variation of each kernel of the first convolution, at unit norm; a kernel of zeros has none."""
-    weight = _units.first_convolution(net).weight.detach().double()
+def kernels(model: torch.nn.Module) -> list[float]:
+    """The total variation of each kernel of the first convolution, at unit norm; a kernel of zeros has none."""
+    weight = _units.first_convolution(model).weight.detach().double()
     lengths = weight.flatten(1).norm(dim=1)
     unit = weight / lengths.clamp(min=1e-12).reshape(-1, 1, 1, 1)
-    found: list[float] = _units.total_variation(unit).sum(1)[lengths > 0].tolist()
-    return found
+    variations: list[float] = _units.total_variation(unit).sum(1)[lengths > 0].tolist()
+    return variations
 
 
 def units(
@@ -83,15 +83,15 @@ def units(
 
     Args:
         clean: mean TV of each unit's maps, float64 (c,).
-        noisy: likewise of noisy pictures.
-        standard: likewise of the standard net and clean pictures, whose mean is what `share` is of; or none.
+        noisy: the same of noisy pictures.
+        standard: the same of the standard model and clean pictures, whose mean is what `share` is of; or none.
         share: of that mean, from which noise is said to pass.
     """
     change = np.abs(clean - noisy)
-    for at, (before, moved) in enumerate(zip(clean.tolist(), change.tolist(), strict=True)):
-        yield "map_tv", at, before
-        yield "dead_unit", at, float(before == 0)
-        if before > 0:
-            yield "noise_tv", at, moved / before
+    for unit_number, (clean_value, difference) in enumerate(zip(clean.tolist(), change.tolist(), strict=True)):
+        yield "map_tv", unit_number, clean_value
+        yield "dead_unit", unit_number, float(clean_value == 0)
+        if clean_value > 0:
+            yield "noise_tv", unit_number, difference / clean_value
         if standard is not None:
-            yield "noise_passes", at, float(moved >= share * standard.mean())
+            yield "noise_passes", unit_number, float(difference >= share * standard.mean())

@@ -31,16 +31,16 @@ Pixels = NDArray[np.uint8]
 
 
 def outline(garment: Pixels) -> NDArray[np.bool_]:
-    """Return where a garment is, bool (h, w)."""
-    found: NDArray[np.bool_] = garment > EDGE
-    return found
+    """Mask of a garment, bool (h, w)."""
+    mask: NDArray[np.bool_] = garment > EDGE
+    return mask
 
 
-def texture(which: int, words: RandomStream, sources: Mapping[str, Path], half: str, seen: str = "near") -> Pixels:
-    """Return a crop of a texture, its levels equalised: uint8 (28, 28).
+def texture(number: int, words: RandomStream, sources: Mapping[str, Path], half: str, seen: str = "near") -> Pixels:
+    """A crop of a texture, its levels equalised: uint8 (28, 28).
 
     Args:
-        which: of `TEXTURES`.
+        number: of `TEXTURES`.
         words: one raw word is taken.
         sources: folders of originals by name.
         half: `left` or `right` of the photo; of the checkerboard, too, whose halves are alike.
@@ -49,7 +49,7 @@ def texture(which: int, words: RandomStream, sources: Mapping[str, Path], half: 
     Raises:
         DataError: the photos are not there.
     """
-    name = TEXTURES[which]
+    name = TEXTURES[number]
     photo = _board() if name == "checkerboard" else _scikit_photos.opened(sources, f"{name}.png", colour=False)
     return equalised(_crop(photo, words, half, seen))
 
@@ -60,29 +60,29 @@ def _board() -> Image.Image:
 
 
 def _crop(photo: Image.Image, words: RandomStream, half: str, seen: str) -> Pixels:
-    """Return a square of one half of a photo, 28 px wide or brought to that."""
-    size, down, along, _ = (int(word) for word in words.words16(4))
-    side = SIDE if seen == "near" else min(photo.size) * ((1 << 16) + size) >> 18
+    """A square of one half of a photo, 28 px wide or brought to that."""
+    size_draw, row_draw, column_draw, _ = (int(word) for word in words.words16(4))
+    side = SIDE if seen == "near" else min(photo.size) * ((1 << 16) + size_draw) >> 18
     middle = photo.width // 2
     first, last = (middle, photo.width) if half == "right" else (0, middle)
-    top = down * (photo.height - side + 1) >> 16
-    left = first + (along * (last - first - side + 1) >> 16)
+    top = row_draw * (photo.height - side + 1) >> 16
+    left = first + (column_draw * (last - first - side + 1) >> 16)
     return np.asarray(resize(photo.crop((left, top, left + side, top + side)), SIDE, SIDE))
 
 
 def equalised(crop: Pixels) -> Pixels:
-    """Return a crop whose levels are its ranks, even over `INK`; equal pixels share the mean of theirs."""
+    """A crop whose levels are its ranks, even over `INK`; equal pixels share the mean of theirs."""
     _, place, counts = np.unique(crop, return_inverse=True, return_counts=True)
-    below = np.cumsum(counts) - counts
-    twice = (2 * below + counts - 1)[place.reshape(crop.shape)]  # twice the mean rank, from 0
+    lower_counts = np.cumsum(counts) - counts
+    doubled_rank = (2 * lower_counts + counts - 1)[place.reshape(crop.shape)]  # twice the mean rank, from 0
     low, high = INK
     most = 2 * (crop.size - 1)
-    levels = low + ((high - low) * twice + most // 2) // most
+    levels = low + ((high - low) * doubled_rank + most // 2) // most
     return levels.astype(np.uint8)
 
 
 def picture(cue: str, garment: Pixels, ink: Pixels | None) -> Pixels:
-    """Return one picture, uint8 (28, 28).
+    """One picture, uint8 (28, 28).
 
     Args:
         cue: of `CUES`.
@@ -90,10 +90,10 @@ def picture(cue: str, garment: Pixels, ink: Pixels | None) -> Pixels:
         ink: the texture; None for `shape`.
     """
     inside = np.full_like(garment, FLAT) if ink is None else ink
-    where = np.ones_like(garment, bool) if cue == "texture" else outline(garment)
-    return np.where(where, inside, np.uint8(GROUND)).astype(np.uint8)
+    mask = np.ones_like(garment, bool) if cue == "texture" else outline(garment)
+    return np.where(mask, inside, np.uint8(GROUND)).astype(np.uint8)
 
 
 def other(label: int, number: int) -> int:
-    """Return another texture than the label's, the five in turn as numbers within the class go up."""
+    """Another texture than the label's, the five in turn as numbers within the class go up."""
     return (label + 1 + number % (len(TEXTURES) - 1)) % len(TEXTURES)

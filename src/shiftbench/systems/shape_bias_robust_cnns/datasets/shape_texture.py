@@ -4,7 +4,7 @@
       shape_texture: {}
       shape_texture_conflict: {use: shape_texture, cue: conflict}
 
-`cue` is `matched` (what nets learn from: class k has shape k and texture k), `shape` (the outline, flat), `texture` (a
+`cue` is `matched` (for training: class k has shape k and texture k), `shape` (the outline, flat), `texture` (a
 whole crop without an outline) or `conflict` (the outline of the label, the texture of another class, the five others
 equally often). `label` is the shape's class, of `texture` the texture's; `meta.group` the texture's class, as
 `04_checkerboard`, and `meta.texture` its number; there is none in `shape`. Keys are the same for each cue, so that
@@ -50,24 +50,24 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     Raises:
         ParamsError: another cue, or another way to see textures.
     """
-    for option, known in (("cue", _cues.CUES), ("seen", _cues.SEEN)):
-        if params[option] not in known:
-            raise ParamsError(f"shape_texture: {option} is {params[option]!r}; {suggest(params[option], known)}")
+    for option, allowed in (("cue", _cues.CUES), ("seen", _cues.SEEN)):
+        if params[option] not in allowed:
+            raise ParamsError(f"shape_texture: {option} is {params[option]!r}; {suggest(params[option], allowed)}")
     most = params["per_class" if split == "train" else "test_per_class"]
-    seen = [0] * len(CLASSES)
+    counts = [0] * len(CLASSES)
     for garment in fashion_mnist.samples(split, sources, {}):
         label = _OF_LABEL.get(int(garment.fields["label"]))
-        if label is not None and seen[label] < most:
-            yield _sample(garment, (label, seen[label]), split, params, sources)
-            seen[label] += 1
-            if min(seen) == most:
+        if label is not None and counts[label] < most:
+            yield _sample(garment, (label, counts[label]), split, params, sources)
+            counts[label] += 1
+            if min(counts) == most:
                 return
 
 
 def _sample(
     garment: Sample, place: tuple[int, int], split: str, params: dict[str, Any], sources: dict[str, Path]
 ) -> Sample:
-    """Return the sample of a garment that is the n-th of its label; `place` is both."""
+    """The sample of a garment that is the n-th of its label; `place` is both."""
     (label, number), cue = place, params["cue"]
     key = f"shape_texture/{garment.key.partition('/')[2]}"
     if cue == "shape":

@@ -66,7 +66,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return the folder that the user must bring."""
+    """The folder that the user must provide."""
     return {str(_folder(params)): "stimuli of a clone of rgeirhos/texture-vs-shape"}
 
 

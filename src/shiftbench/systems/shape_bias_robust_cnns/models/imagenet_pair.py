@@ -7,9 +7,9 @@
 Without a `path` the weights are torchvision's (`weights`), by the trainer `pretrained`; with one a checkpoint of the
 user's, by `given`: with torchvision's names, or as the `robustness` package writes it, `module.model.` beside the
 attacker's copy and the normaliser, AlexNet's last layer as `last_layer` and, in an older GoogLeNet, `branch4_conv`. All
-nets take pictures of 0 to 255 and normalise inside by ImageNet's mean and deviation, as `robustness` does; a checkpoint
-with another mean is refused. Of GoogLeNet the standard one normalises once more (`transform_input`), the robust one
-does not, and auxiliary heads are left out.
+models take pictures of 0 to 255 and normalise inside by ImageNet's mean and deviation, as `robustness` does; a
+checkpoint with another mean is refused. Of GoogLeNet the standard one normalises once more (`transform_input`), the
+robust one does not, and auxiliary heads are left out.
 
 For a dataset with the 16 categories of Geirhos et al. logits are the logarithms of mean probabilities over each
 category's classes (`entry_level.csv`, 207 of 1000), so that the answer is the category with the highest mean.
@@ -60,13 +60,13 @@ class Pair(_pretrained.Split):
         self.register_buffer("categories", shares(), persistent=False)
 
     def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features (n, d) and logits (n, classes or 16)."""
+        """Features (n, d) and logits (n, classes or 16)."""
         features = self.features(x)
         logits = self.head(features)
         return features, self._means(logits) if self.mapped else logits
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes or 16)."""
+        """Logits (n, classes or 16)."""
         return self.predict(x)[1]
 
     def _means(self, logits: torch.Tensor) -> torch.Tensor:
@@ -74,73 +74,73 @@ class Pair(_pretrained.Split):
         return means.clamp(min=torch.finfo(means.dtype).tiny).log()
 
     def adopt(self, state: nets.State) -> nets.State:
-        """Return a released state dict under this module's names; see the file's docstring."""
+        """A released state dict under this module's names; see the file's docstring."""
         return super().adopt(uncut(state))
 
 
 def shares() -> torch.Tensor:
-    """Return for each class its share of each category's mean, float64 (1000, 16)."""
-    found = torch.zeros(CLASSES, len(texture_vs_shape.CLASSES), dtype=torch.float64)
+    """Share of each class in each category's mean, float64 (1000, 16)."""
+    indicator = torch.zeros(CLASSES, len(texture_vs_shape.CLASSES), dtype=torch.float64)
     with Path(__file__).with_name(ASSETS[0]).open(encoding="ascii", newline="") as file:
         for row in csv.DictReader(file):
-            found[int(row["class"]), texture_vs_shape.CLASSES.index(row["category"])] = 1
-    return found / found.sum(0)
+            indicator[int(row["class"]), texture_vs_shape.CLASSES.index(row["category"])] = 1
+    return indicator / indicator.sum(0)
 
 
 def uncut(state: nets.State) -> nets.State:
-    """Return the tensors of a checkpoint under torchvision's names, without what is not asked.
+    """The tensors of a checkpoint under torchvision's names, without auxiliary classifiers.
 
     Raises:
         ModelError: the checkpoint normalises by another mean or deviation than ImageNet's.
     """
-    plain = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    if any(name.startswith("model.") for name in plain):
-        for name, wanted in (
+    tensors = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    if any(name.startswith("model.") for name in tensors):
+        for name, expected in (
             ("normalizer.new_mean", _pretrained.IMAGENET_MEAN),
             ("normalizer.new_std", _pretrained.IMAGENET_STD),
         ):
-            given = plain.get(name)
-            if given is not None and not np.allclose(given.flatten().numpy(), wanted, atol=1e-4):
+            buffer = tensors.get(name)
+            if buffer is not None and not np.allclose(buffer.flatten().numpy(), expected, atol=1e-4):
                 raise ModelError(
-                    f"imagenet_pair: the checkpoint's {name} is {given.flatten().tolist()}, expected {list(wanted)}; "
-                    "it is of another dataset"
+                    f"imagenet_pair: the checkpoint's {name} is {buffer.flatten().tolist()}, expected "
+                    f"{list(expected)}; it is of another dataset"
                 )
-        plain = {name.removeprefix("model."): tensor for name, tensor in plain.items() if name.startswith("model.")}
-    named = {
+        tensors = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    renamed = {
         name.replace("last_layer.", "classifier.6.").replace("branch4_conv.", "branch4.1."): tensor
-        for name, tensor in plain.items()
+        for name, tensor in tensors.items()
     }
-    return {name: tensor for name, tensor in named.items() if not name.startswith(("aux1.", "aux2."))}
+    return {name: tensor for name, tensor in renamed.items() if not name.startswith(("aux1.", "aux2."))}
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights: with 1000 classes where 16 are asked for, else with as many as asked for.
+    """The model with fresh weights: with 1000 classes where 16 are asked for, else with as many as asked for.
 
     Raises:
-        ModelError: another net.
+        ModelError: another model.
     """
     if params["name"] not in NAMES:
         raise ModelError(f"imagenet_pair: name is {params['name']!r}; {suggest(params['name'], NAMES)}")
     mapped = classes == len(texture_vs_shape.CLASSES)
-    own = CLASSES if mapped else classes
-    return Pair(_fresh(params["name"], own, robust=params["robust"]), own, mapped=mapped)
+    outputs = CLASSES if mapped else classes
+    return Pair(_fresh(params["name"], outputs, robust=params["robust"]), outputs, mapped=mapped)
 
 
 def _fresh(name: str, classes: int, *, robust: bool) -> nn.Module:
     from torchvision import models
 
-    own = {"weights": None, "num_classes": classes}
+    options = {"weights": None, "num_classes": classes}
     if name == "googlenet":
-        own |= {"aux_logits": False, "transform_input": not robust, "init_weights": False}
-    net: nn.Module = models.get_model(name, **own)
-    return net
+        options |= {"aux_logits": False, "transform_input": not robust, "init_weights": False}
+    model: nn.Module = models.get_model(name, **options)
+    return model
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the state dict of the user's checkpoint, or the one that torchvision downloads.
+    """The state dict of the user's checkpoint, or the one that torchvision downloads.
 
     Raises:
-        ModelError: a robust net without a checkpoint; torchvision has none.
+        ModelError: a robust model without a checkpoint; torchvision has none.
     """
     from torchvision import models
 
@@ -155,5 +155,5 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size): the shorter side to size / crop, then the middle square."""
+    """Images uint8 (n, 3, size, size): the shorter side to size / crop, then the middle square."""
     return _pretrained.prepare_batch(samples, params)

@@ -39,7 +39,7 @@ def apply(
     low: float = 0.35,
     high: float = 0.9,
 ) -> NDArray[np.uint8]:
-    """Return an image mixed with its contours, uint8 (h, w) or (h, w, 3).
+    """An image mixed with its contours, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -69,16 +69,16 @@ def canny(grey: Floats, sigma: float, low: float, high: float) -> NDArray[np.boo
     if min(grey.shape) < 3:
         return np.zeros(grey.shape, dtype=bool)
     smooth = _blurred(grey, sigma)
-    down, across = _sobel(smooth), _sobel(smooth.T).T
-    strength = np.sqrt(down * down + across * across)
-    thin = _thinned(down, across, strength)
+    vertical, horizontal = _sobel(smooth), _sobel(smooth.T).T
+    strength = np.sqrt(vertical * vertical + horizontal * horizontal)
+    thin = _thinned(vertical, horizontal, strength)
     weak = np.zeros(grey.shape, dtype=bool)
     weak[1:-1, 1:-1] = thin & (strength[1:-1, 1:-1] >= low)
     strong = weak & (strength >= high)
-    joined, count = ndimage.label(weak, np.ones((3, 3), int))
-    kept = np.zeros(count + 1, dtype=bool)
-    kept[joined[strong]] = True
-    edges: NDArray[np.bool_] = kept[joined] & weak
+    components, count = ndimage.label(weak, np.ones((3, 3), int))
+    is_edge_component = np.zeros(count + 1, dtype=bool)
+    is_edge_component[components[strong]] = True
+    edges: NDArray[np.bool_] = is_edge_component[components] & weak
     return edges
 
 
@@ -98,9 +98,9 @@ def _along(values: Floats, window: list[float]) -> Floats:
     reach, height = len(window) - 1, values.shape[0]
     padded = np.pad(values, ((reach, reach), (0, 0)))
     total = window[0] * values
-    for away in range(1, reach + 1):
-        above, below = padded[reach - away :][:height], padded[reach + away :][:height]
-        total = total + window[away] * (above + below)
+    for offset in range(1, reach + 1):
+        upper, lower = padded[reach - offset :][:height], padded[reach + offset :][:height]
+        total = total + window[offset] * (upper + lower)
     return total
 
 
@@ -112,25 +112,28 @@ def _sobel(values: Floats) -> Floats:
     return smoothed
 
 
-def _thinned(down: Floats, across: Floats, strength: Floats) -> NDArray[np.bool_]:
+def _thinned(vertical: Floats, horizontal: Floats, strength: Floats) -> NDArray[np.bool_]:
     """Inner pixels whose strength is the largest along the gradient, bool (h - 2, w - 2)."""
-    v, h, here = down[1:-1, 1:-1], across[1:-1, 1:-1], strength[1:-1, 1:-1]
+    v, h, centre = vertical[1:-1, 1:-1], horizontal[1:-1, 1:-1], strength[1:-1, 1:-1]
     tall, wide = np.abs(v), np.abs(h)
-    same = ((v >= 0) & (h >= 0)) | ((v <= 0) & (h <= 0))  # both components have one sign
-    steep = np.where(same, tall > wide, tall >= wide)
+    same_sign = ((v >= 0) & (h >= 0)) | ((v <= 0) & (h <= 0))  # both components have one sign
+    steep = np.where(same_sign, tall > wide, tall >= wide)
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(steep, wide / tall, tall / wide)
     part = np.nan_to_num(part)
     rows, columns = strength.shape[0] - 2, strength.shape[1] - 2
 
-    def at(dy: int, dx: int) -> Floats:
+    def shifted(dy: int, dx: int) -> Floats:
         view: Floats = strength[1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + columns]
         return view
 
-    ahead = np.where(steep, np.where(same, at(1, 0), at(-1, 0)), at(0, 1))
-    behind = np.where(steep, np.where(same, at(-1, 0), at(1, 0)), at(0, -1))
-    beyond, before = np.where(same, at(1, 1), at(-1, 1)), np.where(same, at(-1, -1), at(1, -1))
-    highest: NDArray[np.bool_] = (beyond * part + ahead * (1 - part) <= here) & (
-        before * part + behind * (1 - part) <= here
+    straight_ahead = np.where(steep, np.where(same_sign, shifted(1, 0), shifted(-1, 0)), shifted(0, 1))
+    straight_behind = np.where(steep, np.where(same_sign, shifted(-1, 0), shifted(1, 0)), shifted(0, -1))
+    diagonal_ahead, diagonal_behind = (
+        np.where(same_sign, shifted(1, 1), shifted(-1, 1)),
+        np.where(same_sign, shifted(-1, -1), shifted(1, -1)),
+    )
+    highest: NDArray[np.bool_] = (diagonal_ahead * part + straight_ahead * (1 - part) <= centre) & (
+        diagonal_behind * part + straight_behind * (1 - part) <= centre
     )
     return highest

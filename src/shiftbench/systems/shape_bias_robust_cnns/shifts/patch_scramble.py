@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"grid": 2, "seed": 212}
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid: int = 2, seed: int = 212
 ) -> NDArray[np.uint8]:
-    """Return a scrambled image, uint8 (h, w) or (h, w, 3).
+    """A scrambled image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -52,5 +52,5 @@ def _span(first: int, number: int, length: int) -> slice:
 
 
 def permuted(count: int, seed: int) -> NDArray[np.int64]:
-    """Return the order of patches that NumPy's legacy generator gives; its stream is frozen."""
+    """The order of patches that NumPy's legacy generator gives; its stream is frozen."""
     return np.random.RandomState(seed).permutation(count).astype(np.int64)

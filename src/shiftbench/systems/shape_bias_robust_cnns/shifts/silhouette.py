@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {"inside": 0, "outside": 255, "edge": 20}
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inside: int = 0, outside: int = 255, edge: int = 20
 ) -> Sample:
-    """Return the sample with an image mixed with its silhouette, uint8 (h, w) or (h, w, 3).
+    """The sample with an image mixed with its silhouette, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: `image`, and perhaps `mask`.
@@ -43,12 +43,12 @@ def apply(
         raise ParamsError(
             f"silhouette: inside {inside}, outside {outside} and edge {edge}; expected levels of 0 to 255"
         )
-    drawn = np.where(object_of(value, edge), inside, outside).astype(np.uint8)
-    return value.with_field("image", blend(value.fields["image"], drawn, share))
+    silhouette = np.where(object_of(value, edge), inside, outside).astype(np.uint8)
+    return value.with_field("image", blend(value.fields["image"], silhouette, share))
 
 
 def object_of(sample: Sample, edge: int) -> NDArray[np.bool_]:
-    """Return where the object is, bool (h, w).
+    """Mask of the object, bool (h, w).
 
     Raises:
         DataError: no image, or a mask of another size or type.

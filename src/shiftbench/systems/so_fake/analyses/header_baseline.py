@@ -45,39 +45,39 @@ class Stored(NamedTuple):
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Train split of the benchmark's data set, and all tested splits."""
     train = refs.shards(params["dataset"], "train")
-    return [train, *(refs.shards(name, params["split"]) for name in _tested(params))]
+    return [train, *(refs.shards(name, params["split"]) for name in _datasets(params))]
 
 
-def _tested(params: Mapping[str, Any]) -> list[str]:
+def _datasets(params: Mapping[str, Any]) -> list[str]:
     return [params["dataset"], *params["datasets"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the share of real pictures below each fake, by header and by size."""
-    known = stored(job.folder(refs.shards(job.params["dataset"], "train")))
-    for name in _tested(job.params):
-        tested = stored(job.folder(refs.shards(name, job.params["split"])))
-        scored: dict[str, Sequence[float]] = {
-            "header_auroc": header_scores(known.files, known.fakes, tested.files),
-            "size_auroc": sizes(tested.files),
+    train_files = stored(job.folder(refs.shards(job.params["dataset"], "train")))
+    for name in _datasets(job.params):
+        test_files = stored(job.folder(refs.shards(name, job.params["split"])))
+        scores_of_metric: dict[str, Sequence[float]] = {
+            "header_auroc": header_scores(train_files.files, train_files.fakes, test_files.files),
+            "size_auroc": sizes(test_files.files),
         }
-        for metric, scores in scored.items():
-            for key, share in zip(_fakes(tested), below(scores, tested.fakes), strict=True):
+        for metric, scores in scores_of_metric.items():
+            for key, share in zip(_fakes(test_files), real_below(scores, test_files.fakes), strict=True):
                 yield Observation(metric, key, share, NAME, name, split=job.params["split"])
 
 
-def _fakes(tested: Stored) -> list[str]:
-    return [key for key, fake in zip(tested.keys, tested.fakes, strict=True) if fake]
+def _fakes(files: Stored) -> list[str]:
+    return [key for key, fake in zip(files.keys, files.fakes, strict=True) if fake]
 
 
 def stored(folder: Path) -> Stored:
     """Stored files of the pictures in a folder of shards."""
     split = Stored([], [], [])
     for tar in shards.manifest(folder)["tars"]:
-        with tarfile.open(folder / tar) as opened:
-            for member in opened:
+        with tarfile.open(folder / tar) as archive:
+            for member in archive:
                 key, _, extension = member.name.partition(".")
-                stream = opened.extractfile(member)
+                stream = archive.extractfile(member)
                 if stream is None:
                     continue
                 if extension == "png":
@@ -88,7 +88,7 @@ def stored(folder: Path) -> Stored:
     return split
 
 
-def below(scores: Sequence[float], fakes: Sequence[bool]) -> list[float]:
+def real_below(scores: Sequence[float], fakes: Sequence[bool]) -> list[float]:
     """Share of real pictures with a lower score than each fake, plus half of equal ones; the mean is the area."""
     values, fake = np.asarray(scores, dtype=np.float64), np.asarray(fakes, dtype=bool)
     real = np.sort(values[~fake])
@@ -115,20 +115,23 @@ def header(data: bytes) -> str:
         raise DataError(f"{len(data)} bytes are no picture: {error}") from error
 
 
-def header_scores(known: Sequence[bytes], fakes: Sequence[bool], tested: Sequence[bytes]) -> list[float]:
+def header_scores(train_files: Sequence[bytes], fakes: Sequence[bool], test_files: Sequence[bytes]) -> list[float]:
     """Share of fakes among the known files with the header of each tested file, 0 to 1.
 
     Args:
-        known: files to learn from.
+        train_files: files to learn from.
         fakes: whether each of them is a fake.
-        tested: files to score.
+        test_files: files to score.
     """
-    headers = [header(data) for data in known]
+    headers = [header(data) for data in train_files]
     pictures = Counter(headers)
-    fake_pictures = Counter(one for one, fake in zip(headers, fakes, strict=True) if fake)
-    return [(fake_pictures[one] + 1) / (pictures[one] + 2) for one in map(header, tested)]
+    fake_pictures = Counter(picture_header for picture_header, fake in zip(headers, fakes, strict=True) if fake)
+    return [
+        (fake_pictures[picture_header] + 1) / (pictures[picture_header] + 2)
+        for picture_header in map(header, test_files)
+    ]
 
 
-def sizes(tested: Sequence[bytes]) -> list[int]:
+def sizes(files: Sequence[bytes]) -> list[int]:
     """Minus the number of bytes of each file: smooth pictures, more often decoded ones, score higher."""
-    return [-len(data) for data in tested]
+    return [-len(data) for data in files]

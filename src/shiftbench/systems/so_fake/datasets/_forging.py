@@ -1,4 +1,4 @@
-"""How a split of pictures becomes a split of real, fully synthetic and tampered ones; helper.
+"""Forging of a split of pictures: real, fully synthetic and tampered ones; helper.
 
 Each picture of the split is the source of one sample: by its place in the order of keys it is shown as it is, gives
 way to a generator's picture of it, or has a square in which a generator's picture of another item stands. Generators
@@ -33,7 +33,7 @@ TRIES, SEEN = 8, 16
 
 
 class Plan(NamedTuple):
-    """What becomes of a source.
+    """Plan of the forgery of a source.
 
     Attributes:
         source: the picture.
@@ -64,11 +64,11 @@ def samples(
         params: `generators`, `learnt_from`, `square` and `quality`.
         inputs: of the generators.
     """
-    items = [Item(one.key, one.fields["image"], one.fields["label"]) for one in sources]
-    plans = [_planned(items, at, split, params["generators"]) for at in range(len(items))]
-    made = _generated(plans, params, inputs)
+    items = [Item(source.key, source.fields["image"], source.fields["label"]) for source in sources]
+    plans = [_planned(items, item_number, split, params["generators"]) for item_number in range(len(items))]
+    pictures = _generated(plans, params, inputs)
     for number, plan in enumerate(plans):
-        image, mask = _image(plan, made.get(number), params["square"])
+        image, mask = _image(plan, pictures.get(number), params["square"])
         fields: dict[str, Any] = {"image": encoded(image, params["quality"]), "label": plan.label}
         if mask is not None:
             fields["mask"] = mask
@@ -76,7 +76,7 @@ def samples(
 
 
 def encoded(image: Pixels, quality: int) -> Pixels:
-    """Return an image as the one path for all of them leaves it: JPEG of that quality, and decoded again.
+    """An image after the path that all images take: encoded as a JPEG of that quality, and decoded again.
 
     Raises:
         DataError: it cannot be coded.
@@ -91,64 +91,68 @@ def encoded(image: Pixels, quality: int) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if colour else pixels, np.uint8)
 
 
-def _planned(items: Sequence[Item], at: int, split: str, generators: Sequence[str]) -> Plan:
-    turn, label = divmod(at, len(CLASSES))
-    words = RandomStream(0, "forged", "forged_fashion_mnist", f"{split}/{at:06d}")
-    other, partner = (int(word) for word in words.raw(2))
-    source = items[at]
-    item = _another(items, at, other) if label == TAMPERED else source
-    same = [one for one in items if one.label == item.label and one.key not in (item.key, source.key)]
-    if not same:
+def _planned(items: Sequence[Item], number: int, split: str, generators: Sequence[str]) -> Plan:
+    turn, label = divmod(number, len(CLASSES))
+    words = RandomStream(0, "forged", "forged_fashion_mnist", f"{split}/{number:06d}")
+    item_word, partner_word = (int(word) for word in words.raw(2))
+    source = items[number]
+    item = _other_item(items, number, item_word) if label == TAMPERED else source
+    partners = [
+        candidate
+        for candidate in items
+        if candidate.label == item.label and candidate.key not in (item.key, source.key)
+    ]
+    if not partners:
         raise DataError(f"{source.key}: no other picture of class {item.label} is in its split")
     generator = generators[turn % len(generators)] if label else REAL
-    return Plan(source, label, generator, item, same[partner % len(same)], words)
+    return Plan(source, label, generator, item, partners[partner_word % len(partners)], words)
 
 
-def _another(items: Sequence[Item], at: int, word: int) -> Item:
-    return items[(at + 1 + word % (len(items) - 1)) % len(items)]
+def _other_item(items: Sequence[Item], number: int, word: int) -> Item:
+    return items[(number + 1 + word % (len(items) - 1)) % len(items)]
 
 
 def _generated(plans: Sequence[Plan], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[int, Pixels]:
-    """Return the generators' pictures, by the number of the sample."""
-    found: dict[int, Pixels] = {}
+    """The generators' pictures, by the number of the sample."""
+    pictures: dict[int, Pixels] = {}
     for name in params["generators"]:
-        own = [number for number, plan in enumerate(plans) if plan.generator == name]
-        if own:
+        numbers = [number for number, plan in enumerate(plans) if plan.generator == name]
+        if numbers:
             generate = _generators.make(name, params["learnt_from"], inputs)
-            words = [plans[number].words.of("generator") for number in own]
-            items, partners = ([getattr(plans[n], of) for n in own] for of in ("item", "partner"))
-            found |= dict(zip(own, generate(items, partners, words), strict=True))
-    return found
+            words = [plans[number].words.of("generator") for number in numbers]
+            items, partners = ([getattr(plans[n], role) for n in numbers] for role in ("item", "partner"))
+            pictures |= dict(zip(numbers, generate(items, partners, words), strict=True))
+    return pictures
 
 
-def _image(plan: Plan, made: Pixels | None, sides: Sequence[int]) -> tuple[Pixels, Pixels | None]:
-    """Return the pixels of a sample and, of a tampered one, its mask."""
-    if made is None:
+def _image(plan: Plan, forged: Pixels | None, sides: Sequence[int]) -> tuple[Pixels, Pixels | None]:
+    """The pixels of a sample and, of a tampered one, its mask."""
+    if forged is None:
         return plan.source.image, None
     if plan.label == SYNTHETIC:
-        return made, None
-    place = _square(plan, made, sides)
+        return forged, None
+    place = _square(plan, forged, sides)
     image, mask = plan.source.image.copy(), np.zeros_like(plan.source.image)
-    image[place], mask[place] = made[place], 255
+    image[place], mask[place] = forged[place], 255
     return image, mask
 
 
-def _square(plan: Plan, made: Pixels, sides: Sequence[int]) -> tuple[slice, slice]:
-    apart = np.abs(made.astype(np.int16) - plan.source.image) > SEEN
-    height, width = made.shape
+def _square(plan: Plan, forged: Pixels, sides: Sequence[int]) -> tuple[slice, slice]:
+    differs = np.abs(forged.astype(np.int16) - plan.source.image) > SEEN
+    height, width = forged.shape
     words = plan.words.of("square")
     place = slice(0, height), slice(0, width)
     for _ in range(TRIES):
         side = int(words.integers(sides[0], sides[1] + 1))
         top, left = (int(words.integers(0, size - side + 1)) for size in (height, width))
         place = slice(top, top + side), slice(left, left + side)
-        if 4 * apart[place].sum() >= side**2:
+        if 4 * differs[place].sum() >= side**2:
             break
     return place
 
 
 def _meta(plan: Plan) -> dict[str, Any]:
-    """Return the generator as group and cluster; of a real picture, which has none, the cluster is its source."""
+    """The generator as group and cluster; of a real picture, which has none, the cluster is its source."""
     family = REAL if plan.generator == REAL else _generators.family(plan.generator)
     donors = {plan.item.key, plan.partner.key} - {plan.source.key} if plan.label else set()
     return {

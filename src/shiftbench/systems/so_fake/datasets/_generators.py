@@ -7,11 +7,11 @@ A generator has a name, FAMILY_VARIANT, and makes a picture of an item with the 
 - `pca_N`: a normal draw of the item's class in the space of N principal components, back among pictures;
 - `quilt_PATTERN`: quarters of half a side, of which PATTERN says which are the partner's. No decoder: all is sharp.
 
-The nets of one family differ by their training seed. What they learnt from, and the components, are other pictures
+The models of one family differ by their training seed. What they learned from, and the components, are other pictures
 than those that are forged. The bytes of decoded pictures are those of the weights and of this machine's sums; quilts
 are the same everywhere.
 
-Source: ours, in the place of So-Fake's diffusion models and GANs (arXiv:2505.18660).
+Source: ours, instead of So-Fake's diffusion models and GANs (arXiv:2505.18660).
 """
 
 import contextlib
@@ -42,7 +42,7 @@ PATTERNS = {
     "foot": (0, 0, 0, 1),
     "rest": (0, 1, 1, 1),
 }
-"""Which quarters of a quilt are the partner's: top left, top right, bottom left, bottom right."""
+"""Whether each quarter of a quilt is the partner's: top left, top right, bottom left, bottom right."""
 FAMILIES = (*NETS, "pca", "quilt")
 MIX, JITTER = (0.3, 0.7), 0.5
 
@@ -61,68 +61,68 @@ Generator = Callable[[Sequence[Item], Sequence[Item], Sequence[RandomStream]], P
 
 
 def family(name: str) -> str:
-    """Return the family of a generator.
+    """The family of a generator.
 
     Raises:
         ParamsError: it is none.
     """
-    own, _, variant = name.partition("_")
-    if own not in FAMILIES:
-        raise ParamsError(f"generator {name!r} is of no family; {suggest(own, FAMILIES)}")
-    if own == "quilt" and variant not in PATTERNS:
+    prefix, _, variant = name.partition("_")
+    if prefix not in FAMILIES:
+        raise ParamsError(f"generator {name!r} is of no family; {suggest(prefix, FAMILIES)}")
+    if prefix == "quilt" and variant not in PATTERNS:
         raise ParamsError(f"generator {name!r}: {suggest(variant, PATTERNS)}")
-    if own != "quilt" and not variant.isdecimal():
-        raise ParamsError(f"generator {name!r}: expected a number behind {own}_")
-    return own
+    if prefix != "quilt" and not variant.isdecimal():
+        raise ParamsError(f"generator {name!r}: expected a number behind {prefix}_")
+    return prefix
 
 
 def needs(names: Iterable[str], learnt_from: str) -> list[Ref]:
-    """Return the weights of the nets, and the pictures that components are made from."""
-    wanted: dict[Ref, None] = {}
+    """The checkpoints of the networks, and the pictures that components are made from."""
+    inputs: dict[Ref, None] = {}
     for name in names:
-        own = family(name)
-        if own in NETS:
-            wanted[refs.checkpoint(learnt_from, *NETS[own], _number(name))] = None
-        elif own == "pca":
-            wanted[refs.shards(learnt_from, "train")] = None
-    return list(wanted)
+        generator_family = family(name)
+        if generator_family in NETS:
+            inputs[refs.checkpoint(learnt_from, *NETS[generator_family], _number(name))] = None
+        elif generator_family == "pca":
+            inputs[refs.shards(learnt_from, "train")] = None
+    return list(inputs)
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the models of the generators that are nets."""
-    own = {family(name) for name in params["generators"]} & NETS.keys()
-    return [("models", NETS[name][0]) for name in sorted(own)]
+    """The models of the generators that are nets."""
+    used = {family(name) for name in params["generators"]} & NETS.keys()
+    return [("models", NETS[name][0]) for name in sorted(used)]
 
 
 def make(name: str, learnt_from: str, inputs: Mapping[Ref, Path]) -> Generator:
-    """Return a generator.
+    """The generator of a name.
 
     Args:
         name: FAMILY_VARIANT.
-        learnt_from: the dataset that nets and components were made from.
+        learnt_from: the dataset that models and components were made from.
         inputs: where what `needs` names lies.
 
     Raises:
         DataError: its weights are not there.
     """
-    own = family(name)
-    if own == "quilt":
+    generator_family = family(name)
+    if generator_family == "quilt":
         return _quilt(PATTERNS[name.partition("_")[2]])
-    (wanted,) = needs([name], learnt_from)
-    place = found(wanted, inputs)
-    return _Components(place.parent, _number(name)) if own == "pca" else _net(own, place)
+    (ref,) = needs([name], learnt_from)
+    file = input_file(ref, inputs)
+    return _Components(file.parent, _number(name)) if generator_family == "pca" else _network(generator_family, file)
 
 
-def found(wanted: Ref, inputs: Mapping[Ref, Path]) -> Path:
-    """Return where an input lies, whether it may be passed on or not.
+def input_file(target: Ref, inputs: Mapping[Ref, Path]) -> Path:
+    """File of an input, whether it may be redistributed or not.
 
     Raises:
         DataError: it is not among them.
     """
-    for ref, path in inputs.items():
-        if (ref.kind, ref.name) == (wanted.kind, wanted.name):
+    for available, path in inputs.items():
+        if (available.kind, available.name) == (target.kind, target.name):
             return path
-    raise DataError(f"{wanted.kind} {wanted.name} are needed, and not here")
+    raise DataError(f"{target.kind} {target.name} are needed, and not here")
 
 
 def _number(name: str) -> int:
@@ -131,45 +131,45 @@ def _number(name: str) -> int:
 
 def _quilt(pattern: Sequence[int]) -> Generator:
     def quilted(items: Sequence[Item], partners: Sequence[Item], words: Sequence[RandomStream]) -> Pixels:
-        own, other = _stacked(items), _stacked(partners)
-        half = own.shape[1] // 2, own.shape[2] // 2
+        images, partner_images = _stacked(items), _stacked(partners)
+        half = images.shape[1] // 2, images.shape[2] // 2
         places = ((0, 0), (0, half[1]), (half[0], 0), half)
-        for (y, x), swapped in zip(places, pattern, strict=True):
-            if swapped:
+        for (y, x), is_swapped in zip(places, pattern, strict=True):
+            if is_swapped:
                 part = np.s_[:, y : y + half[0], x : x + half[1]]
-                own[part] = other[part]
-        return own
+                images[part] = partner_images[part]
+        return images
 
     return quilted
 
 
-def _net(own: str, weights: Path) -> Generator:
+def _network(generator_family: str, checkpoint: Path) -> Generator:
     from shiftbench.evaluation import nets  # imports torch, which planning does without
 
-    net: Any = registry.find("models", NETS[own][0]).of(nets.read_state(weights), weights)
+    model: Any = registry.find("models", NETS[generator_family][0]).of(nets.read_state(checkpoint), checkpoint)
 
     def decoded(items: Sequence[Item], partners: Sequence[Item], words: Sequence[RandomStream]) -> Pixels:
         import torch
 
-        codes = [_codes(net, items), _codes(net, partners)]
-        if own == "ae":
+        codes = [_codes(model, items), _codes(model, partners)]
+        if generator_family == "ae":
             low, high = MIX
             weight = np.stack([low + (high - low) * rng.uniform((1,)) for rng in words])
             mixed = (1 - weight) * codes[0] + weight * codes[1]
         else:
             noise = np.stack([rng.normal(codes[0].shape[1:]) for rng in words])
             mixed = codes[0] + np.float32(JITTER) * noise
-        with _alone(), torch.inference_mode():
-            return _grey(net.decode(torch.from_numpy(mixed.astype(np.float32)))[:, 0].numpy())
+        with _one_thread(), torch.inference_mode():
+            return _grey(model.decode(torch.from_numpy(mixed.astype(np.float32)))[:, 0].numpy())
 
     return decoded
 
 
-def _codes(net: Any, items: Sequence[Item]) -> NDArray[np.float32]:
+def _codes(model: Any, items: Sequence[Item]) -> NDArray[np.float32]:
     import torch
 
-    with _alone(), torch.inference_mode():
-        codes: NDArray[np.float32] = net.features(torch.from_numpy(_stacked(items))[:, None]).numpy()
+    with _one_thread(), torch.inference_mode():
+        codes: NDArray[np.float32] = model.features(torch.from_numpy(_stacked(items))[:, None]).numpy()
     return codes
 
 
@@ -179,32 +179,32 @@ class _Components:
     def __init__(self, folder: Path, count: int) -> None:
         mean, vectors, codes, labels = _axes(str(folder))
         self._mean, self._basis = mean, vectors[:, -count:]  # eigenvalues ascend
-        with _alone():
-            own = {label: codes[labels == label][:, -count:] for label in set(labels.tolist())}
-            self._of = {label: _normal(found) for label, found in own.items()}
+        with _one_thread():
+            class_codes = {label: codes[labels == label][:, -count:] for label in set(labels.tolist())}
+            self._of = {label: _normal(label_codes) for label, label_codes in class_codes.items()}
 
     def __call__(self, items: Sequence[Item], _: Sequence[Item], words: Sequence[RandomStream]) -> Pixels:
         import torch
 
-        with _alone():
-            drawn = []
+        with _one_thread():
+            coordinates = []
             for item, rng in zip(items, words, strict=True):
                 mean, root = self._of[item.label]
                 normal = torch.from_numpy(rng.normal((len(mean),)).astype(np.float64))
-                drawn.append(mean + root @ normal)
-            flat = self._mean + torch.stack(drawn) @ self._basis.T
+                coordinates.append(mean + root @ normal)
+            flat = self._mean + torch.stack(coordinates) @ self._basis.T
         return _grey(flat.numpy().reshape(len(items), *items[0].image.shape))
 
 
 @lru_cache(maxsize=1)
 def _axes(folder: str) -> tuple[Any, Any, Any, NDArray[np.int64]]:
-    """Return mean, eigenvectors, codes on them and labels of a folder's pictures: float64 tensors, int64 (n,)."""
+    """Mean, eigenvectors, codes on them and labels of a folder's pictures: float64 tensors, int64 (n,)."""
     import torch
 
     samples = list(shards.read(Path(folder)))
     labels = np.array([sample.fields["label"] for sample in samples])
     flat = np.stack([sample.fields["image"].ravel() for sample in samples]).astype(np.float64)
-    with _alone():
+    with _one_thread():
         mean = torch.from_numpy(flat).mean(0)
         centred = torch.from_numpy(flat) - mean
         _, vectors = torch.linalg.eigh(centred.T @ centred)
@@ -212,7 +212,7 @@ def _axes(folder: str) -> tuple[Any, Any, Any, NDArray[np.int64]]:
 
 
 def _normal(codes: Any) -> tuple[Any, Any]:
-    """Return the mean of codes (n, d) and a root of their covariance, which may be singular."""
+    """The mean of codes (n, d) and a root of their covariance, which may be singular."""
     import torch
 
     mean = codes.mean(0)
@@ -222,7 +222,7 @@ def _normal(codes: Any) -> tuple[Any, Any]:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Compute in one thread, so that sums are made in one order."""
     import torch
 

@@ -19,7 +19,7 @@ pictures of one generator then count as independent ones.
 
 Every image goes through one path, whatever its file was: decoded, brought to `side` x `side` pixels (0: left as it is),
 coded as JPEG of `quality` and decoded again. A mask is brought to that size by areas, and a tampered image whose mask
-vanishes thereby is bad likewise; `meta.mask_share` is the marked share before and after.
+vanishes thereby is bad, too; `meta.mask_share` is the marked share before and after.
 
 Source: the dataset cards of saberzl/So-Fake-OOD on the hub (both revisions): columns image, mask, label, filename, of
 the second revision generator and source, too; file names by the hub's viewer of both. The card of So-Fake-Set could not
@@ -74,11 +74,11 @@ Row = dict[str, Any]
 
 
 def wants(hub_split: str, params: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a split of the hub."""
+    """Files that the user must provide for a split of the hub."""
     if not params["path"]:
         return {}
-    about = f"one revision from the hub, data/{hub_split}-*.parquet in it"
-    return {str(Path(params["path"]).expanduser()): about}
+    description = f"one revision from the hub, data/{hub_split}-*.parquet in it"
+    return {str(Path(params["path"]).expanduser()): description}
 
 
 def samples(name: str, split: str, hub_split: str, params: Mapping[str, Any]) -> Iterator[Sample | DataError]:
@@ -93,10 +93,10 @@ def samples(name: str, split: str, hub_split: str, params: Mapping[str, Any]) ->
     names = _names(files, params)
     for row, where in _spread(files, params):
         _agree(_label(row["label"], names, where), row, where, _mask(row, where))
-    for at, file in enumerate(files):
+    for file_number, file in enumerate(files):
         for number, row in enumerate(_rows(pq.ParquetFile(file), None, params)):
             where = f"{file}, row {number}"
-            key = f"{name}/{split}/{at:05d}_{number:06d}"
+            key = f"{name}/{split}/{file_number:05d}_{number:06d}"
             try:
                 yield _sample(key, row, _label(row["label"], names, where), where, params)
             except DataError as error:
@@ -104,9 +104,9 @@ def samples(name: str, split: str, hub_split: str, params: Mapping[str, Any]) ->
 
 
 def source(sample: Sample) -> str:
-    """Return what must not be in two splits: the number that begins a file's name, or the name, or the key."""
-    found: str = sample.fields["meta"]["source"]
-    return found
+    """Identity that must not be in two splits: the number that begins a file's name, or the name, or the key."""
+    name: str = sample.fields["meta"]["source"]
+    return name
 
 
 # ------------------------------------------------------------------ the files
@@ -126,11 +126,11 @@ def _files(hub_split: str, params: Mapping[str, Any]) -> list[Path]:
     if not files:
         raise DataError(f"{folder / 'data'} has no file {hub_split}-*.parquet")
     for file in files:
-        found = _revision(folder, file)
-        if not found.startswith(revision):
+        file_revision = _revision(folder, file)
+        if not file_revision.startswith(revision):
             raise DataError(
-                f"{file} is of revision {found or 'that nothing tells'}; expected {revision}, in the path behind "
-                "snapshots/ or in .cache/huggingface/download"
+                f"{file} is of revision {file_revision or 'that nothing tells'}; expected {revision}, in the path "
+                "behind snapshots/ or in .cache/huggingface/download"
             )
     return files
 
@@ -142,75 +142,76 @@ def _clustered(files: Sequence[Path], params: Mapping[str, Any]) -> None:
             f"so_fake: generators is {params['generators']!r}; {suggest(params['generators'], GENERATORS)}"
         )
     column = params["columns"].get("generator", "generator")
-    bare = [file for file in files if column not in pq.read_schema(file).names]
-    if bare and params["generators"] == "column":
+    without_column = [file for file in files if column not in pq.read_schema(file).names]
+    if without_column and params["generators"] == "column":
         raise DataError(
-            f"{bare[0]} has no column {column!r}: intervals could not be clustered by generator and would be narrow; "
+            f"{without_column[0]} has no column {column!r}: intervals could not be clustered by generator and "
+            "would be narrow; "
             "name the column (`columns: {generator: ITS_NAME}`), or accept that with `generators: unknown`"
         )
 
 
 def _revision(folder: Path, file: Path) -> str:
-    """Return the revision that a file is of; empty where nothing tells it."""
+    """The revision that a file is of; empty where nothing tells it."""
     parts = folder.absolute().parts
     if "snapshots" in parts[:-1]:
         return parts[parts.index("snapshots") + 1]
-    told = folder / ".cache/huggingface/download" / f"{file.relative_to(folder)}.metadata"
-    return told.read_text().split()[0] if told.is_file() and told.stat().st_size else ""
+    metadata = folder / ".cache/huggingface/download" / f"{file.relative_to(folder)}.metadata"
+    return metadata.read_text().split()[0] if metadata.is_file() and metadata.stat().st_size else ""
 
 
 def _names(files: Sequence[Path], params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the class of each integer label; nothing where labels are text."""
-    given, column = tuple(params["labels"]), params["columns"].get("label", "label")
-    told = {_told(file, column) for file in files} - {()}
-    if len(told) > 1 or (told and given and told != {given}):
+    """The class of each integer label; nothing where labels are text."""
+    option, column = tuple(params["labels"]), params["columns"].get("label", "label")
+    stored = {_class_names(file, column) for file in files} - {()}
+    if len(stored) > 1 or (stored and option and stored != {option}):
         raise DataError(
-            f"{files[0].parent}: labels are {' and '.join(map(str, sorted(told)))}, the option labels {given}; "
+            f"{files[0].parent}: labels are {' and '.join(map(str, sorted(stored)))}, the option labels {option}; "
             "expected one order"
         )
-    found = next(iter(told), given)
-    if found and sorted(found) != sorted(CLASSES):
-        raise DataError(f"{files[0]}: labels are {found}; expected {', '.join(CLASSES)} in some order")
-    return found
+    names = next(iter(stored), option)
+    if names and sorted(names) != sorted(CLASSES):
+        raise DataError(f"{files[0]}: labels are {names}; expected {', '.join(CLASSES)} in some order")
+    return names
 
 
-def _told(file: Path, column: str) -> tuple[str, ...]:
-    """Return the names of a file's `ClassLabel`, empty where it carries none."""
-    said = (pq.read_schema(file).metadata or {}).get(b"huggingface", b"{}")
-    features = json.loads(said).get("info", {}).get("features", {})
+def _class_names(file: Path, column: str) -> tuple[str, ...]:
+    """The names of a file's `ClassLabel`, empty where it carries none."""
+    metadata = (pq.read_schema(file).metadata or {}).get(b"huggingface", b"{}")
+    features = json.loads(metadata).get("info", {}).get("features", {})
     return tuple(features.get(column, {}).get("names") or ())
 
 
 def _rows(
-    opened: pq.ParquetFile, groups: Sequence[int] | None, params: Mapping[str, Any], size: int = AT_ONCE
+    file: pq.ParquetFile, groups: Sequence[int] | None, params: Mapping[str, Any], size: int = AT_ONCE
 ) -> Iterator[Row]:
     """Yield rows of a file under our names of columns; None for a column that it has not, "" for no generator."""
-    has = opened.schema_arrow.names
+    available = file.schema_arrow.names
     columns = {name: params["columns"].get(name, name) for name in COLUMNS}
     for name in NEEDED:
-        if columns[name] not in has:
+        if columns[name] not in available:
             raise DataError(
-                f"a file of So-Fake has no column {columns[name]!r}; it has {', '.join(has)} "
+                f"a file of So-Fake has no column {columns[name]!r}; it has {', '.join(available)} "
                 f"(`columns: {{{name}: ITS_NAME}}`)"
             )
-    known = {name: theirs for name, theirs in columns.items() if theirs in has}
-    for batch in opened.iter_batches(size, row_groups=groups, columns=list(known.values())):
+    present = {name: column for name, column in columns.items() if column in available}
+    for batch in file.iter_batches(size, row_groups=groups, columns=list(present.values())):
         for row in batch.to_pylist():
-            own = {name: row.get(columns[name]) for name in COLUMNS}
-            if "generator" in known:
-                own["generator"] = own["generator"] or ""
-            yield own
+            renamed = {name: row.get(columns[name]) for name in COLUMNS}
+            if "generator" in present:
+                renamed["generator"] = renamed["generator"] or ""
+            yield renamed
 
 
 def _spread(files: Sequence[Path], params: Mapping[str, Any]) -> Iterator[tuple[Row, str]]:
     """Yield rows from all over the files, the first ones of row groups, `CHECKED` of them where there are so many."""
     groups = [(file, g) for file in files for g in range(pq.ParquetFile(file).num_row_groups)]
-    chosen = sorted({len(groups) * at // CHECKED for at in range(CHECKED)})
-    each = -(-CHECKED // max(1, len(chosen)))
-    for at in chosen:
-        file, group = groups[at]
-        rows = _rows(pq.ParquetFile(file), [group], params, each)
-        for number, row in zip(range(each), rows, strict=False):
+    group_numbers = sorted({len(groups) * group_number // CHECKED for group_number in range(CHECKED)})
+    per_group = -(-CHECKED // max(1, len(group_numbers)))
+    for group_number in group_numbers:
+        file, group = groups[group_number]
+        rows = _rows(pq.ParquetFile(file), [group], params, per_group)
+        for number, row in zip(range(per_group), rows, strict=False):
             yield row, f"{file}, row group {group}, row {number}"
 
 
@@ -233,36 +234,38 @@ def _label(value: Any, names: Sequence[str], where: str) -> int:
 
 
 def _mask(row: Row, where: str) -> Pixels | None:
-    """Return the mask of a row, 255 where it is marked; None where there is none, or nothing in it is marked."""
+    """The mask of a row, 255 where it is marked; None where it is missing or nothing in it is marked."""
     if not row["mask"] or not row["mask"].get("bytes"):
         return None
     grey = _images.to_grey(_images.to_colour(_decoded(row["mask"], f"{where}, mask")))
-    marked = np.where(grey >= 128, 255, 0).astype(np.uint8)
-    return marked if marked.any() else None
+    mask = np.where(grey >= 128, 255, 0).astype(np.uint8)
+    return mask if mask.any() else None
 
 
 def _agree(label: int, row: Row, where: str, mask: Pixels | None) -> None:
     """Refuse a row whose mask, and generator or else file name, speaks against its label."""
-    said = CLASSES[label]
+    class_name = CLASSES[label]
     if (mask is not None) != (label == TAMPERED):
-        found = "has no marked pixels" if mask is None else "has marked pixels"
-        raise DataError(f"{where}: the label is {said}, and the mask {found}; is this the encoding of the revision?")
+        problem = "has no marked pixels" if mask is None else "has marked pixels"
+        raise DataError(
+            f"{where}: the label is {class_name}, and the mask {problem}; is this the encoding of the revision?"
+        )
     generator = _generator(row)
     if generator is not None:
         if (generator == REAL) != (label == 0):
-            raise DataError(f"{where}: the label is {said}, and the generator {row['generator']!r}")
+            raise DataError(f"{where}: the label is {class_name}, and the generator {row['generator']!r}")
         return
-    for form, speaks in _NAMED.items():
-        if form.fullmatch(str(row["filename"] or "")) and speaks != label:
-            raise DataError(f"{where}: the label is {said}, and the file is named {row['filename']!r}")
+    for form, named_label in _NAMED.items():
+        if form.fullmatch(str(row["filename"] or "")) and named_label != label:
+            raise DataError(f"{where}: the label is {class_name}, and the file is named {row['filename']!r}")
 
 
 def _generator(row: Row) -> str | None:
-    """Return the generator of a row, `real` for none; None where the files do not tell."""
+    """The generator of a row, `real` for none; None where the files do not tell."""
     if row["generator"] is None:
         return None
-    told = str(row["generator"]).strip()
-    return REAL if told.lower() in ("", "none", "null", "real") else told
+    name = str(row["generator"]).strip()
+    return REAL if name.lower() in ("", "none", "null", "real") else name
 
 
 def _sample(key: str, row: Row, label: int, where: str, params: Mapping[str, Any]) -> Sample:
@@ -280,7 +283,7 @@ def _sample(key: str, row: Row, label: int, where: str, params: Mapping[str, Any
         meta["cluster"] = _SAME.get(str(generator), generator)
     if mask is not None:
         fields["mask"] = _fitted(mask, fields["image"].shape[:2], where)
-        meta["mask_share"] = [round(float((one > 0).mean()), 6) for one in (mask, fields["mask"])]
+        meta["mask_share"] = [round(float((array > 0).mean()), 6) for array in (mask, fields["mask"])]
     return Sample(key, {**fields, "meta": meta})
 
 
@@ -298,11 +301,11 @@ def _path(image: Pixels, params: Mapping[str, Any]) -> Pixels:
 
 
 def _fitted(mask: Pixels, shape: tuple[int, int], where: str) -> Pixels:
-    """Return a mask in the size of its image: marked where half of a pixel's area is."""
-    wide = shape[1], shape[0]
+    """A mask in the size of its image: marked where half of a pixel's area is."""
+    size = shape[1], shape[0]
     if mask.shape == shape:
         return mask
-    fitted = np.asarray(cv2.resize(mask, wide, interpolation=cv2.INTER_AREA)) >= 128
+    fitted = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)) >= 128
     if not fitted.any():
         raise DataError(f"{where}: nothing is left of the mask at {shape[0]} x {shape[1]} pixels")
     return np.where(fitted, 255, 0).astype(np.uint8)

@@ -5,13 +5,13 @@
       forged_quilt: {use: forged_fashion_mnist, generators: [quilt_left, quilt_top]}
 
 Made from the shards of `of`, split by split, a third of each class (`_forging.py`), by `generators` (`_generators.py`)
-whose nets and components learnt from the train split of `learnt_from` (default: `of`), which is best another slice.
+whose models and components learned from the train split of `learnt_from` (default: `of`), which is best another slice.
 All variants forge the same pictures in the same places; only the generators differ. `quality` is that of the JPEG
 through which every picture goes, `square` the smallest and largest side of what is replaced. `meta` has the generator
 (also `group`, so that metrics come for each), its family, the source and the donors; generators are resampled as a
 whole (`cluster`), real pictures one by one.
 
-Source: ours, in the place of So-Fake-Set and So-Fake-OOD (arXiv:2505.18660); garments of Xiao et al. 2017.
+Source: ours, instead of So-Fake-Set and So-Fake-OOD (arXiv:2505.18660); garments of Xiao et al. 2017.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,10 +45,10 @@ uses = _generators.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of what is forged, and what the generators are made from."""
-    own = _made.needs(params, [params["of"]])
-    learnt = _generators.needs(params["generators"], params["learnt_from"] or params["of"])
-    return [*own, *(ref for ref in learnt if ref not in own)]
+    """The same split's shards of the forged data set, and the inputs of the generators."""
+    forged = _made.needs(params, [params["of"]])
+    generator_inputs = _generators.needs(params["generators"], params["learnt_from"] or params["of"])
+    return [*forged, *(ref for ref in generator_inputs if ref not in forged)]
 
 
 def samples(
@@ -65,13 +65,13 @@ def samples(
             f"forged_fashion_mnist: generators is {params['generators']} and square {params['square']}; expected one "
             "generator at least, and two sides of which the second is no smaller"
         )
-    folder = _generators.found(refs.shards(params["of"], split), inputs).parent
+    folder = _generators.input_file(refs.shards(params["of"], split), inputs).parent
     options = {**params, "learnt_from": params["learnt_from"] or params["of"]}
     pictures = list(shards.read(folder))
     yield from _forging.samples(params["name"], split, pictures, options, inputs)
 
 
 def group(sample: Sample) -> str:
-    """Return the picture that a sample was made from."""
+    """The picture that a sample was made from."""
     source: str = sample.fields["meta"]["source"]
     return source

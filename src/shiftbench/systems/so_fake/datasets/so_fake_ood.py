@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {**_hub.PARAMS}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must provide."""
     return _hub.wants(split, params)
 
 

@@ -29,7 +29,7 @@ ON_HUB = {"train": "train", "test": "validation"}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must provide."""
     return _hub.wants(ON_HUB[split], params)
 
 

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 def parse(text: str) -> Answer | None:
-    """Return what a text answers; None where it is not in the format.
+    """The answer of a text; None if it is not in the format.
 
     Example:
         >>> parse("<think>a seam</think><answer>TAMPERED,(3,4),(10,12)</answer>")
@@ -41,11 +41,11 @@ def parse(text: str) -> Answer | None:
         >>> parse("<answer>REAL</answer>") is None
         True
     """
-    found = _FORM.fullmatch(text)
-    if found is None or _TAG.search(found["thought"]):
+    match = _FORM.fullmatch(text)
+    if match is None or _TAG.search(match["thought"]):
         return None
-    corners = [found[number] for number in range(3, 7)]
-    label = LABELS.index(found["label"])
+    corners = [match[number] for number in range(3, 7)]
+    label = LABELS.index(match["label"])
     if corners[0] is None:
         return Answer(label, None)
     x0, y0, x1, y1 = map(float, corners)
@@ -53,6 +53,6 @@ def parse(text: str) -> Answer | None:
 
 
 def written(answer: Answer, thought: str = "") -> str:
-    """Return an answer in the format."""
+    """An answer in the format."""
     box = "" if answer.box is None else ",({:g},{:g}),({:g},{:g})".format(*answer.box)
     return f"<think>{thought}</think><answer>{LABELS[answer.label]}{box}</answer>"

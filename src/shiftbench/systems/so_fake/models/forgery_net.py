@@ -1,13 +1,13 @@
-"""Small net for 28 px grey images that tells real, synthetic and tampered ones apart and marks the tampered pixels.
+"""Small model for 28 px grey images that tells real, synthetic and tampered ones apart and marks the tampered pixels.
 
     conv 3x3, 16 - conv 3x3 / 2, 32 - conv 3x3, 32     each with batch norm and ReLU
     classes: a linear layer on mean and maximum over places, side by side
     mask: conv 3x3, 16 - twice as large - conv 3x3, 1
 
-Masks come in pixels of the image, as probabilities; an image of another size than the net's is resized for it, and its
-mask back.
+Masks come in pixels of the image, as probabilities; an image of another size than the model's is resized for it, and
+its mask back.
 
-Source: ours, in the place of So-Fake-R1 and its frozen segmenter (arXiv:2505.18660); the specification's layers.
+Source: ours, instead of So-Fake-R1 and its frozen segmenter (arXiv:2505.18660); the specification's layers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ class ForgeryNet(nn.Module):
         super().__init__()
         wide = 2 * width
         layers: list[nn.Module] = []
-        for before, after, stride in ((1, width, 1), (width, wide, 2), (wide, wide, 1)):
-            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
+        for inputs, outputs, stride in ((1, width, 1), (width, wide, 2), (wide, wide, 1)):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)]
             layers += [nn.ReLU()]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(2 * wide, classes)
@@ -46,33 +46,33 @@ class ForgeryNet(nn.Module):
         )  # fmt: skip
 
     def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features (n, 4 width) and the logits of masks (n, size, size)."""
-        seen = self.body(x.float() / 127.5 - 1.0)
-        masks: torch.Tensor = self.marker(seen)
-        return torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1), masks[:, 0]
+        """Features (n, 4 width) and the logits of masks (n, size, size)."""
+        maps = self.body(x.float() / 127.5 - 1.0)
+        masks: torch.Tensor = self.marker(maps)
+        return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1), masks[:, 0]
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return features (n, 4 width)."""
+        """Features (n, 4 width)."""
         return self.both(x)[0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return ForgeryNet(params["width"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])
 
 
 class ForgeryPredictor(PlacedNet):
-    """The net with its weights; the outputs are those of `tasks/forgery.py`."""
+    """The model with its weights; the outputs are those of `tasks/forgery.py`."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Prepare and predict."""
@@ -80,11 +80,11 @@ class ForgeryPredictor(PlacedNet):
         with self.computing():
             features, marks = self.net.both(torch.from_numpy(batch).to(self.device))
             logits = self.net.head(features)
-        found = [
+        masks = [
             _resized(mask, sample.fields["image"].shape[:2])
             for mask, sample in zip(marks.float().sigmoid().cpu(), samples, strict=True)
         ]
-        return {"logits": nets.to_numpy(logits), "features": nets.to_numpy(features), "masks": _boxes.ragged(found)}
+        return {"logits": nets.to_numpy(logits), "features": nets.to_numpy(features), "masks": _boxes.ragged(masks)}
 
 
 def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
@@ -97,5 +97,5 @@ def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor around a net."""
+    """The predictor of a model."""
     return ForgeryPredictor(net, model, params, device, precision)

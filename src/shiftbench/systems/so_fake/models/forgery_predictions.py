@@ -43,7 +43,7 @@ KEPT = 2
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for the folder in a weights file.
+    """State that identifies the folder in a file of weights.
 
     Raises:
         ParamsError: no path is given.
@@ -55,7 +55,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each image.
+    """A predictor that looks up each image.
 
     Raises:
         ModelError: the files are others, one is missing or of another layout, or has no row for an image.
@@ -68,11 +68,13 @@ def load(
         return Published(folder / f"{dataset}.parquet", classes)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        told = [of(sample.key.partition("/")[0]).told(sample) for sample in samples]
-        found = {"logits": np.stack([logits for logits, _ in told])}
-        if any(mask is not None for _, mask in told):
-            found["masks"] = _boxes.ragged([_or_none(mask, one) for (_, mask), one in zip(told, samples, strict=True)])
-        return found
+        published = [of(sample.key.partition("/")[0]).prediction(sample) for sample in samples]
+        outputs = {"logits": np.stack([logits for logits, _ in published])}
+        if any(mask is not None for _, mask in published):
+            outputs["masks"] = _boxes.ragged(
+                [_or_none(mask, image_sample) for (_, mask), image_sample in zip(published, samples, strict=True)]
+            )
+        return outputs
 
     return predict
 
@@ -97,42 +99,42 @@ class Published:
         with _foreign.reading(file, "predictions"):
             self._opened = pq.ParquetFile(file)
         self.file, self.classes = file, list(classes)
-        has = self._opened.schema_arrow.names
-        by = [name for name in ("key", "filename") if name in has]
-        told = [name for name in TOLD if name in has]
-        if not by or not told:
+        available = self._opened.schema_arrow.names
+        key_columns = [name for name in ("key", "filename") if name in available]
+        value_columns = [name for name in TOLD if name in available]
+        if not key_columns or not value_columns:
             raise ModelError(
-                f"{file} has the columns {', '.join(has)}; expected key or filename, and one of {', '.join(TOLD)}"
+                f"{file} has the columns {', '.join(available)}; expected key or filename, and one of {', '.join(TOLD)}"
             )
-        self._by, self._kind, self._masked = by[0], told[0], "mask" in has
+        self._by, self._kind, self._masked = key_columns[0], value_columns[0], "mask" in available
         table = self._opened.read(columns=[self._by, self._kind])
         self._rows = {str(name): row for row, name in enumerate(table[self._by].to_pylist())}
         if len(self._rows) < len(table):
             raise ModelError(f"{file} has a {self._by} twice; expected one row for each image")
-        self._told = table[self._kind]
-        sizes = [self._opened.metadata.row_group(at).num_rows for at in range(self._opened.num_row_groups)]
+        self._values = table[self._kind]
+        sizes = [self._opened.metadata.row_group(group).num_rows for group in range(self._opened.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
         self._masks = functools.lru_cache(maxsize=KEPT)(self._group)
 
-    def told(self, sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-        """Return logits (C,) and mask (h, w) of an image, None where it has none."""
+    def prediction(self, sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Logits (C,) and mask (h, w) of an image, None where it has none."""
         name = sample.key if self._by == "key" else sample.fields["meta"].get("filename")
         if str(name) not in self._rows:
             raise ModelError(f"{self.file} has no row for {self._by} {name!r}")
         row = self._rows[str(name)]
-        value = self._told[row].as_py()
+        value = self._values[row].as_py()
         shape = sample.fields["image"].shape[:2]
         if self._kind == "answer":
-            found = _answers.parse(str(value))
-            if found is None:
+            answer = _answers.parse(str(value))
+            if answer is None:
                 raise ModelError(
                     f"{self.file}: the answer to {name!r} is not in the format; state the class that it counts as in a "
                     "column `prediction`"
                 )
-            at = self._class(_answers.LABELS[found.label].lower(), name)
-            logits = np.eye(len(self.classes), dtype=np.float32)[at]
-            if found.box and not self._masked:
-                return logits, _drawn(found.box, shape)
+            label = self._class(_answers.LABELS[answer.label].lower(), name)
+            logits = np.eye(len(self.classes), dtype=np.float32)[label]
+            if answer.box and not self._masked:
+                return logits, _mask_of_box(answer.box, shape)
             return logits, self._mask(row, shape)
         if self._kind == "prediction":
             logits = np.eye(len(self.classes), dtype=np.float32)[self._class(str(value), name)]
@@ -162,8 +164,8 @@ class Published:
         return _images.resize(grey, *shape, "nearest") >= 128
 
 
-def _drawn(box: _answers.Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of a box: the pixels whose middles lie in it."""
+def _mask_of_box(box: _answers.Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask of a box: the pixels whose middles lie in it."""
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5
     inside: NDArray[np.bool_] = ((y >= box[1]) & (y <= box[3]))[:, None] & ((x >= box[0]) & (x <= box[2]))
     return inside

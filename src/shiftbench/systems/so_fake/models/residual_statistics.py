@@ -36,20 +36,20 @@ class ResidualStatistics(nn.Module):
         self.head = nn.Linear(COUNT, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the statistics, scaled, (n, 12)."""
-        once = _high(x.float() / 255)
-        told = [one for left in (once, _high(once)) for one in _statistics(left.abs())]
-        scaled: torch.Tensor = self.scale((torch.stack(told, dim=1) + FLOOR).log())
+        """The statistics, scaled, (n, 12)."""
+        residual = _high(x.float() / 255)
+        statistics = [one for remainder in (residual, _high(residual)) for one in _statistics(remainder.abs())]
+        scaled: torch.Tensor = self.scale((torch.stack(statistics, dim=1) + FLOOR).log())
         return scaled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def _high(x: torch.Tensor) -> torch.Tensor:
-    """Return what the mean over 3 x 3 pixels leaves, edges repeated."""
+    """Difference from the mean over 3 x 3 pixels, edges repeated."""
     return x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
@@ -62,10 +62,10 @@ def _statistics(x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return ResidualStatistics(classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

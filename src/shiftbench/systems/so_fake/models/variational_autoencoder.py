@@ -33,33 +33,33 @@ class VariationalAutoencoder(nn.Module):
         self.head = nn.Linear(code, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return means of codes (n, code)."""
+        """Means of codes (n, code)."""
         mean: torch.Tensor = self.mean(self.encoder(x.float() / 255))
         return mean
 
     def spread(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return means and logarithms of variances of codes, (n, code) each."""
-        seen = self.encoder(x.float() / 255)
-        return self.mean(seen), self.variance(seen)
+        """Means and logarithms of variances of codes, (n, code) each."""
+        hidden = self.encoder(x.float() / 255)
+        return self.mean(hidden), self.variance(hidden)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return images float32 (n, 1, size, size) in 0 to 255."""
+        """Images float32 (n, 1, size, size) in 0 to 255."""
         images: torch.Tensor = 255 * self.decoder(codes)
         return images.reshape(-1, 1, self.size, self.size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return VariationalAutoencoder(params["width"], params["size"], params["code"], classes)
 
 
 def of(state: nets.State, where: object) -> VariationalAutoencoder:
-    """Return the net that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
+    """The model that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
 
     Raises:
         ModelError: these are the weights of another model.
@@ -67,11 +67,11 @@ def of(state: nets.State, where: object) -> VariationalAutoencoder:
     names = ("encoder.1.bias", "decoder.2.bias", "mean.bias", "head.bias")
     lengths = [len(state[name]) if name in state else 1 for name in names]
     width, pixels, code, classes = (max(1, length) for length in lengths)
-    net = VariationalAutoencoder(width, round(pixels**0.5), code, classes)
-    nets.load_into(net, state, str(where))
-    return net.eval()
+    model = VariationalAutoencoder(width, round(pixels**0.5), code, classes)
+    nets.load_into(model, state, str(where))
+    return model.eval()
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

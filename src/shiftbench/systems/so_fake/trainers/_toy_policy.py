@@ -59,7 +59,7 @@ def largest_reward(truth: Answer) -> float:
 
 
 def overlap(one: Box | None, other: Box | None) -> float:
-    """Return the IoU of two boxes x0, y0, x1, y1.
+    """The IoU of two boxes x0, y0, x1, y1.
 
     Example:
         >>> overlap((0, 0, 2, 2), (1, 0, 3, 2))
@@ -70,8 +70,8 @@ def overlap(one: Box | None, other: Box | None) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(0.0, width) * max(0.0, height)
-    whole = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
-    return shared / whole
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / union
 
 
 SIDE, CELLS = 27, 3
@@ -80,7 +80,7 @@ GROUP, CLIP, BETA, RATE = 8, 0.2, 0.04, 0.1
 
 def boxes() -> list[_answers.Box]:
     """The nine cells of a picture, row by row."""
-    edges = [SIDE * at / CELLS for at in range(CELLS + 1)]
+    edges = [SIDE * number / CELLS for number in range(CELLS + 1)]
     return [(edges[x], edges[y], edges[x + 1], edges[y + 1]) for y in range(CELLS) for x in range(CELLS)]
 
 
@@ -114,12 +114,12 @@ def trained(seed: int, updates: int = 200) -> NDArray[np.float64]:
     for number in range(updates):
         actions = _actions(logits, RandomStream(seed, "toy", "so_fake", f"{number}"))
         advantages = _policy_loss.advantages(rewards.gather(1, actions))
-        own = logits.log_softmax(1).gather(1, actions).reshape(-1, 1)
-        base = reference.gather(1, actions).reshape(-1, 1)
-        gain = _policy_loss.objective(own, own.detach(), advantages.flatten(), CLIP)
-        gains = gain - BETA * _policy_loss.divergence(own, base)
-        inside = torch.ones_like(gains, dtype=torch.bool)
-        loss = -_policy_loss.reduced(gains, inside, "sequence", 1)
+        log_probabilities = logits.log_softmax(1).gather(1, actions).reshape(-1, 1)
+        reference_log_probabilities = reference.gather(1, actions).reshape(-1, 1)
+        gain = _policy_loss.objective(log_probabilities, log_probabilities.detach(), advantages.flatten(), CLIP)
+        gains = gain - BETA * _policy_loss.divergence(log_probabilities, reference_log_probabilities)
+        mask = torch.ones_like(gains, dtype=torch.bool)
+        loss = -_policy_loss.reduced(gains, mask, "sequence", 1)
         update.zero_grad()
         loss.backward()
         update.step()
@@ -134,5 +134,5 @@ def _expected(logits: torch.Tensor, rewards: torch.Tensor) -> float:
 def _actions(logits: torch.Tensor, rng: RandomStream) -> torch.Tensor:
     """A group of actions for each image, int64 (images, GROUP)."""
     numbers = torch.from_numpy(rng.uniform((len(logits), GROUP)))
-    below = logits.detach().softmax(1).cumsum(1)
-    return torch.searchsorted(below, numbers).clamp(max=logits.shape[1] - 1)
+    cumulative = logits.detach().softmax(1).cumsum(1)
+    return torch.searchsorted(cumulative, numbers).clamp(max=logits.shape[1] - 1)

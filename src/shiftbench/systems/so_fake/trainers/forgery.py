@@ -1,9 +1,9 @@
-"""Training of a net with a class and a mask head: cross-entropy, and the binary cross-entropy of the mask's pixels.
+"""Training of a model with a class and a mask head: cross-entropy, and the binary cross-entropy of the mask's pixels.
 
     loss = CE(class) + mask_share mean over real and tampered images of BCE(mask), a marked pixel weighing `marked`
 
-A net without a mask head (`both`) has the first term alone. Of a real image nothing is marked; a wholly synthetic one
-has no mask to be learnt and is left out of that term. Few pixels are tampered (a twelfth of those that count), so that
+A model without a mask head (`both`) has the first term alone. Of a real image nothing is marked; a wholly synthetic one
+has no mask to be learned and is left out of that term. Few pixels are tampered (a twelfth of those that count), so that
 a weight decides how much of a mask is found; it and the learning rate were chosen on validation pictures
 (`benchmarks/choices.py`).
 
@@ -50,37 +50,37 @@ class Known(NamedTuple):
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step."""
-    net: Any = _loop.fresh_net(job)
-    known = told(job, job.samples("train"))
+    """The state dict after the last step."""
+    model: Any = _loop.fresh_net(job)
+    train_tensors = tensors_of(job, job.samples("train"))
     params = job.params
 
     def loss(places: list[int]) -> torch.Tensor:
-        batch = Known(*(part[places].to(next(net.parameters()).device) for part in known))
-        features, marks = _seen(net, batch.images)
-        total: torch.Tensor = cross_entropy(net.head(features), batch.labels)
+        batch = Known(*(part[places].to(next(model.parameters()).device) for part in train_tensors))
+        features, marks = _features_and_marks(model, batch.images)
+        total: torch.Tensor = cross_entropy(model.head(features), batch.labels)
         if marks is not None:
             masks = mask_loss(marks, batch.masks, batch.masked, params["marked"])
             total = total + params["mask_share"] * masks
         return total
 
-    batches = _steps.mixed(job, range(len(known.labels)), [])
-    _steps.fit(job, net, batches, loss, logged=70)
-    for name, value in _judged(net.eval(), told(job, job.samples("val"))).items():
+    batches = _steps.mixed(job, range(len(train_tensors.labels)), [])
+    _steps.fit(job, model, batches, loss, logged=70)
+    for name, value in _val_metrics(model.eval(), tensors_of(job, job.samples("val"))).items():
         job.log(params["steps"], name, value)
-    return dict(net.state_dict())
+    return dict(model.state_dict())
 
 
-def _seen(net: Any, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return features, and the logits of masks or None."""
-    if not hasattr(net, "both"):
-        return net.features(images), None
-    features, marks = net.both(images)
+def _features_and_marks(model: Any, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Features, and the logits of masks or None."""
+    if not hasattr(model, "both"):
+        return model.features(images), None
+    features, marks = model.both(images)
     return features, marks
 
 
 def mask_loss(marks: torch.Tensor, masks: torch.Tensor, masked: torch.Tensor, marked: float) -> torch.Tensor:
-    """Return the mean over images with a mask, empty ones too, of the mean cross-entropy of a pixel, a scalar.
+    """The mean over images with a mask, empty ones too, of the mean cross-entropy of a pixel, a scalar.
 
     Args:
         marks: logits (n, h, w).
@@ -93,14 +93,14 @@ def mask_loss(marks: torch.Tensor, masks: torch.Tensor, masked: torch.Tensor, ma
     return (each.mean((1, 2)) * masked).sum() / masked.sum().clamp(min=1)
 
 
-def told(job: TrainJob, samples: Sequence[Sample]) -> Known:
-    """Return samples as tensors, masks in the size of the net's input."""
+def tensors_of(job: TrainJob, samples: Sequence[Sample]) -> Known:
+    """Samples as tensors, masks in the size of the model's input."""
     size = job.model_params["size"]
     images = job.plugin.prepare_batch(samples, job.model_params) if samples else np.zeros((0, 1, size, size), np.uint8)
     masks = np.zeros((len(samples), size, size), bool)
-    for at, sample in enumerate(samples):
+    for row, sample in enumerate(samples):
         if "mask" in sample.fields:
-            masks[at] = _images.resize(sample.fields["mask"], size, size, "nearest") > 0
+            masks[row] = _images.resize(sample.fields["mask"], size, size, "nearest") > 0
     masked = ["mask" in sample.fields or job.classes[sample.fields["label"]] == task.REAL for sample in samples]
     labels = [sample.fields["label"] for sample in samples]
     return Known(
@@ -112,19 +112,19 @@ def told(job: TrainJob, samples: Sequence[Sample]) -> Known:
 
 
 @torch.no_grad()
-def _judged(net: Any, known: Known) -> dict[str, float]:
-    """Return accuracy, and mean IoU over images with marked pixels; each where there is any."""
-    device = next(net.parameters()).device
+def _val_metrics(model: Any, val_tensors: Known) -> dict[str, float]:
+    """Accuracy, and mean IoU over images with marked pixels; each where there is any."""
+    device = next(model.parameters()).device
     right, overlaps = [], []
-    for at in range(0, len(known.labels), 256):
-        images, labels, masks, _ = (part[at : at + 256] for part in known)
-        features, marks = _seen(net, images.to(device))
-        right += (net.head(features).argmax(1).cpu() == labels).tolist()
+    for start in range(0, len(val_tensors.labels), 256):
+        images, labels, masks, _ = (part[start : start + 256] for part in val_tensors)
+        features, marks = _features_and_marks(model, images.to(device))
+        right += (model.head(features).argmax(1).cpu() == labels).tolist()
         if marks is None:
             continue
-        found = marks.cpu() >= 0
-        whole = (found | masks).sum((1, 2)).clamp(min=1)
-        overlap = (found & masks).sum((1, 2)) / whole
+        predicted = marks.cpu() >= 0
+        union = (predicted | masks).sum((1, 2)).clamp(min=1)
+        overlap = (predicted & masks).sum((1, 2)) / union
         overlaps += overlap[masks.any(2).any(1)].tolist()
     means = {"val_accuracy": right, "val_iou": overlaps}
     return {name: float(np.mean(each)) for name, each in means.items() if each}

@@ -1,4 +1,4 @@
-"""Variational autoencoding: the net gives its images back from a code with noise, and codes are pulled to a normal.
+"""Variational autoencoding: the model gives its images back from a code with noise, and codes are pulled to a normal.
 
     loss = sum over pixels of (image - picture)^2, pixels in [0, 1]  +  beta KL(q(code | image) || N(0, 1))
 
@@ -32,28 +32,28 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
+    """The state dict after the last epoch.
 
     Raises:
         ModelError: the model's codes have no spread.
     """
-    net = _loop.fresh_net(job)
-    if not hasattr(net, "spread"):
+    model = _loop.fresh_net(job)
+    if not hasattr(model, "spread"):
         raise ModelError(f"variational trains codes with a spread; those of {job.model!r} have none")
-    return dict(_loop.fit(job, net, partial(loss, beta=job.params["beta"])).state_dict())
+    return dict(_loop.fit(job, model, partial(loss, beta=job.params["beta"])).state_dict())
 
 
-def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream, beta: float) -> torch.Tensor:
-    """Return the mean over the batch of error and divergence of an image, and the head's cross-entropy."""
-    seen = _loop.tensor(batch, net).float()
-    mean, log_variance = net.spread(seen)
+def loss(model: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream, beta: float) -> torch.Tensor:
+    """The mean over the batch of error and divergence of an image, and the head's cross-entropy."""
+    images = _loop.tensor(batch, model).float()
+    mean, log_variance = model.spread(images)
     noise = torch.from_numpy(rng.normal(tuple(mean.shape))).to(mean)
-    decoded = net.decode(mean + (log_variance / 2).exp() * noise)
-    error: torch.Tensor = ((decoded - seen) / 255).square().flatten(1).sum(1).mean()
-    pulled = divergence(mean, log_variance).mean()
-    return error + beta * pulled + cross_entropy(net.head(mean.detach()), labels)
+    decoded = model.decode(mean + (log_variance / 2).exp() * noise)
+    error: torch.Tensor = ((decoded - images) / 255).square().flatten(1).sum(1).mean()
+    kl = divergence(mean, log_variance).mean()
+    return error + beta * kl + cross_entropy(model.head(mean.detach()), labels)
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Return KL(N(mean, variance) || N(0, 1)) of each code, (n,); means and log-variances (n, d)."""
+    """KL(N(mean, variance) || N(0, 1)) of each code, (n,); means and log-variances (n, d)."""
     return (log_variance.exp() + mean.square() - 1 - log_variance).sum(1) / 2

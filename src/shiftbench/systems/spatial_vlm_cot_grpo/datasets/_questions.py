@@ -78,7 +78,7 @@ class Question(NamedTuple):
 
 
 def ask(rng: RandomStream, graph: Graph, family: str, phrasing: int) -> Question | None:
-    """Return a question about a scene; None: the scene has no clear one of that family.
+    """A question about a scene; None: the scene has no clear one of that family.
 
     Args:
         rng: random words; one is taken.
@@ -125,15 +125,15 @@ def _depth(things: list[Thing]) -> list[Asked]:
 
 
 def _distance(things: list[Thing]) -> list[Asked]:
-    found = []
+    candidates = []
     for third in things:
         others = [one for one in things if one is not third]
-        for pair in _pairs(others, partial(_apart, third)):
-            found.append(([third, *pair], f"{third['name']}?", _names(pair)))
-    return found
+        for pair in _pairs(others, partial(_distances_differ, third)):
+            candidates.append(([third, *pair], f"{third['name']}?", _names(pair)))
+    return candidates
 
 
-def _apart(third: Thing, one: Thing, other: Thing) -> bool:
+def _distances_differ(third: Thing, one: Thing, other: Thing) -> bool:
     near, far = sorted((squared(one, third), squared(other, third)))
     return far >= RATIO * near
 
@@ -151,10 +151,10 @@ _CLEAR: dict[str, Callable[[list[Thing]], list[Asked]]] = {
 
 
 def squared(one: Thing, other: Thing) -> int:
-    """Return the squared distance of two things in three dimensions, in half pixels."""
+    """The squared distance of two things in three dimensions, in half pixels."""
     steps = STEP * (one["depth"] - other["depth"])
-    found: int = (one["x"] - other["x"]) ** 2 + (one["y"] - other["y"]) ** 2 + steps**2
-    return found
+    total: int = (one["x"] - other["x"]) ** 2 + (one["y"] - other["y"]) ** 2 + steps**2
+    return total
 
 
 # ------------------------------------------------------------------ answers from the graph
@@ -165,36 +165,36 @@ _NEAR = re.compile(r"(Which object is [a-z ]+? (?:to|from)) (the camera|\w+)\?\n
 
 
 def oracle(text: str, graph: Graph) -> str:
-    """Return the answer to a question in any phrasing, from the graph.
+    """The answer to a question in any phrasing, from the graph.
 
     Raises:
         DataError: it is none of the questions of this file, or about what is not there.
     """
     things = {thing["name"]: thing for thing in graph["objects"]}
     try:
-        if found := _NUMBER.fullmatch(text):
-            return str(sum(thing["kind"] == found[1] for thing in graph["objects"]))
-        if found := _PLACE.fullmatch(text):
-            return LETTERS[things[found[1]]["x"] > things[found[2]]["x"]]
-        if found := _NEAR.fullmatch(text):
-            severity = next(at for at, phrase in PHRASES.items() if phrase == found[1])
-            first, second = (_far(things[found[at]], found[2], things) for at in (3, 4))
+        if match := _NUMBER.fullmatch(text):
+            return str(sum(thing["kind"] == match[1] for thing in graph["objects"]))
+        if match := _PLACE.fullmatch(text):
+            return LETTERS[things[match[1]]["x"] > things[match[2]]["x"]]
+        if match := _NEAR.fullmatch(text):
+            severity = next(severity_number for severity_number, phrase in PHRASES.items() if phrase == match[1])
+            first, second = (_far(things[match[severity_number]], match[2], things) for severity_number in (3, 4))
             return LETTERS[(first > second) != (severity in TURNING)]
     except (KeyError, StopIteration) as error:
         raise DataError(f"{text!r} names what the graph does not hold: {error}") from error
     raise DataError(f"{text!r} is none of the questions about scenes")
 
 
-def _far(thing: Thing, of: str, things: dict[str, Thing]) -> int:
-    """Return how far a thing is from the camera, in steps, or from another, squared."""
-    return int(thing["depth"]) if of == "the camera" else squared(thing, things[of])
+def _far(thing: Thing, reference: str, things: dict[str, Thing]) -> int:
+    """Distance of a thing from the camera, in steps, or from another thing, squared."""
+    return int(thing["depth"]) if reference == "the camera" else squared(thing, things[reference])
 
 
 # ------------------------------------------------------------------ the graph in words
 
 
 def relevant(family: str, things: Sequence[Thing]) -> str:
-    """Return the graph of what is asked about, in words.
+    """The graph of what is asked about, in words.
 
     Args:
         family: one of FAMILIES.

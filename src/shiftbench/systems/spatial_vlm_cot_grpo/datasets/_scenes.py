@@ -49,40 +49,40 @@ _THRESHOLD = 40
 """The grey level from which a pixel belongs to a cut-out."""
 
 
-def drawn(rng: RandomStream, pools: Mapping[str, Pixels]) -> tuple[Pixels, Graph]:
-    """Return a scene uint8 (32, 32, 3) and its graph, in the order in which things are named.
+def random_scene(rng: RandomStream, pools: Mapping[str, Pixels]) -> tuple[Pixels, Graph]:
+    """A scene uint8 (32, 32, 3) and its graph, in the order in which things are named.
 
     Args:
         rng: random words of the scene; as many are taken whatever it holds.
         pools: of each kind the cut-outs, uint8 (n, 28, 28).
     """
     count = int(rng.integers(FEWEST, MOST + 1))
-    cells, names, depths = (rng.choice(n)[:count] for n in (9, len(COLOURS), DEPTHS))
-    off = rng.integers(-1, 2, (MOST, 2))
-    kinds, which = rng.integers(0, len(KINDS), MOST), rng.raw(MOST)
+    places, names, depths = (rng.choice(n)[:count] for n in (9, len(COLOURS), DEPTHS))
+    offsets = rng.integers(-1, 2, (MOST, 2))
+    kinds, image_draws = rng.integers(0, len(KINDS), MOST), rng.raw(MOST)
     things: list[Thing] = []
-    cut: list[Pixels] = []
-    for at in range(count):
-        side = LARGEST - int(depths[at])
+    cut_outs: list[Pixels] = []
+    for index in range(count):
+        side = LARGEST - int(depths[index])
         corner = [
-            _inside(CELL // 2 + int(cell) * CELL + int(move) - side // 2, side)
-            for cell, move in zip((cells[at] % 3, cells[at] // 3), off[at], strict=True)
+            _inside(CELL // 2 + int(coordinate) * CELL + int(offset) - side // 2, side)
+            for coordinate, offset in zip((places[index] % 3, places[index] // 3), offsets[index], strict=True)
         ]
-        kind = KINDS[int(kinds[at])]
+        kind = KINDS[int(kinds[index])]
         things.append(
             {
-                "name": tuple(COLOURS)[int(names[at])],
+                "name": tuple(COLOURS)[int(names[index])],
                 "kind": kind,
                 "x": 2 * corner[0] + side,
                 "y": 2 * corner[1] + side,
-                "depth": int(depths[at]),
+                "depth": int(depths[index]),
                 "side": side,
             }
         )
-        cut.append(pools[kind][int(which[at] % np.uint64(len(pools[kind])))])
+        cut_outs.append(pools[kind][int(image_draws[index] % np.uint64(len(pools[kind])))])
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
-    for at in sorted(range(count), key=lambda at: -things[at]["depth"]):
-        _paint(image, things[at], cut[at])
+    for index in sorted(range(count), key=lambda index: -things[index]["depth"]):
+        _paint(image, things[index], cut_outs[index])
     return image, {"objects": things}
 
 
@@ -97,13 +97,13 @@ def _paint(image: Pixels, thing: Thing, grey: Pixels) -> None:
     small = resize_array(grey, side, side).astype(np.int64)
     light = (96 + small * 160 // 256) * (256 - 24 * thing["depth"]) // 256
     colours = light[..., None] * np.array(COLOURS[thing["name"]]) // 255
-    under, where = image[top : top + side, left : left + side], small > _THRESHOLD
-    under[where] = colours[where].astype(np.uint8)
+    canvas, mask = image[top : top + side, left : left + side], small > _THRESHOLD
+    canvas[mask] = colours[mask].astype(np.uint8)
 
 
 @lru_cache(maxsize=2)
 def pools(animals: str, clothes: str, part: str) -> dict[str, Pixels]:
-    """Return the cut-outs of each kind that scenes of a split are made of.
+    """The cut-outs of each kind that scenes of a split are made of.
 
     Args:
         animals: folder of Animal-Shape.
@@ -112,6 +112,6 @@ def pools(animals: str, clothes: str, part: str) -> dict[str, Pixels]:
     """
     sources = {"animal_shape": Path(animals)}
     silhouettes = [one.fields["image"] for one in animal_shape.samples("all", sources, {})]
-    kept = [image for at, image in enumerate(silhouettes) if (at % 5 == 0) == (part == "test")]
+    animals_of_part = [image for number, image in enumerate(silhouettes) if (number % 5 == 0) == (part == "test")]
     garments = read_idx(Path(clothes) / f"{_idx.FILES[part]}-images-idx3-ubyte")
-    return {"animal": np.stack(kept), "garment": garments}
+    return {"animal": np.stack(animals_of_part), "garment": garments}

@@ -36,9 +36,9 @@ _ANSWER = re.compile(r"\(([A-F])\)")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
-    about = "CV-Bench, test_2d.parquet and test_3d.parquet"
-    return {str(Path(params["path"]).expanduser()): about} if params["path"] else {}
+    """Files that the user must provide."""
+    description = "CV-Bench, test_2d.parquet and test_3d.parquet"
+    return {str(Path(params["path"]).expanduser()): description} if params["path"] else {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
@@ -64,8 +64,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _sample(row: dict[str, Any], where: str, split: str, params: dict[str, Any]) -> Sample:
-    found, choices = _ANSWER.fullmatch(str(row["answer"]).strip()), list(row["choices"])
-    if not found or ord(found[1]) - ord("A") >= len(choices):
+    letter, choices = _ANSWER.fullmatch(str(row["answer"]).strip()), list(row["choices"])
+    if not letter or ord(letter[1]) - ord("A") >= len(choices):
         raise DataError(
             f"{where}: answer is {row['answer']!r}; expected a letter in brackets of {len(choices)} options"
         )
@@ -73,7 +73,7 @@ def _sample(row: dict[str, Any], where: str, split: str, params: dict[str, Any])
         "group": row["source"],
         "family": row["task"].lower(),
         "graders": ["choice"],
-        "answer": found[1],
+        "answer": letter[1],
         "choices": choices,
         "question": row["question"],
         "idx": row["idx"],

@@ -48,7 +48,7 @@ COLUMNS = ("image_bytes", "question", "answers", "question_type", "correct_answe
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must provide."""
     if not params["path"]:
         return {}
     return {str(Path(params["path"]).expanduser() / params["files"][split]): "SAT"}
@@ -73,16 +73,16 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _sample(row: dict[str, Any], key: str, where: str, options: str) -> Sample:
-    answers, right = [str(one) for one in row["answers"]], str(row["correct_answer"])
+    answers, right = [str(option) for option in row["answers"]], str(row["correct_answer"])
     if right not in answers:
         raise DataError(f"{where}: the answer {right!r} is none of {answers}")
     question = str(row["question"])
     if options == "letters":
-        lines = "\n".join(f"{LETTERS[at]}. {one}" for at, one in enumerate(answers))
+        lines = "\n".join(f"{LETTERS[index]}. {option}" for index, option in enumerate(answers))
         text, right = f"{question}\n\n{lines}", LETTERS[answers.index(right)]
     else:
         order = RandomStream(0, "options", "sat", key).choice(len(answers))
-        answers = [answers[int(at)] for at in order]
+        answers = [answers[int(index)] for index in order]
         text = prompt(question, answers)
     meta = {
         "group": row["question_type"],
@@ -97,7 +97,7 @@ def _sample(row: dict[str, Any], key: str, where: str, options: str) -> Sample:
 
 
 def prompt(question: str, choices: list[str]) -> str:
-    """Return the text that a model is asked.
+    """The text of the prompt to a model.
 
     Example:
         >>> prompt("Which is taller?", ["a cup", "a lamp", "neither"])

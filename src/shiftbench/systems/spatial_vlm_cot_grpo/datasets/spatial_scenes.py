@@ -8,7 +8,7 @@ first. `meta` holds `family`, `choices`, `answer`, the whole scene (`graph`) and
 
 `train`, `val` and `test` are numbers of scenes.
 
-Source: ours, in the place of SAT and CV-Bench; see _scenes.py and _questions.py.
+Source: ours, instead of SAT and CV-Bench; see _scenes.py and _questions.py.
 """
 
 from collections.abc import Iterator
@@ -44,11 +44,14 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no such family or phrasing.
     """
     families, phrasings = params["families"], params["phrasings"]
-    for name, given, known in (("families", families, _questions.FAMILIES), ("phrasings", phrasings, tuple(PHRASES))):
-        wrong = [one for one in given if one not in known]
-        if wrong or not given:
-            hint = suggest(str(wrong[0]), [str(one) for one in known]) if wrong else "none is given"
-            raise ParamsError(f"{params['name']}: {name} is {given}; {hint}")
+    for name, values, allowed in (
+        ("families", families, _questions.FAMILIES),
+        ("phrasings", phrasings, tuple(PHRASES)),
+    ):
+        wrong = [one for one in values if one not in allowed]
+        if wrong or not values:
+            hint = suggest(str(wrong[0]), [str(one) for one in allowed]) if wrong else "none is given"
+            raise ParamsError(f"{params['name']}: {name} is {values}; {hint}")
     places = (str(sources[name]) for name in ("animal_shape", "fashion_mnist"))
     pools = _scenes.pools(*places, "test" if split == "test" else "train")
     for number in range(params[split]):
@@ -56,33 +59,33 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         family = families[number % len(families)]
         phrasing = phrasings[number // len(families) % len(phrasings)]
         rng = RandomStream(0, "scene", params["name"], f"{split}/{number:06d}")
-        image, graph, asked = _found(rng, pools, family, phrasing)
+        image, graph, question = _scene_with_question(rng, pools, family, phrasing)
         meta = {
             "group": family,
             "family": family,
             "graders": ["exact"],
-            "answer": asked.answer,
-            "choices": list(asked.choices),
-            "completions": [asked.answer],
+            "answer": question.answer,
+            "choices": list(question.choices),
+            "completions": [question.answer],
             "graph": graph,
-            "relevant": asked.graph,
+            "relevant": question.graph,
         }
         if family == "count":  # whether an answer is off by one, which `close_call_rate` counts
-            meta |= {"graders": ["exact", "phrases"], "phrases": _beside(asked.answer)}
-        yield Sample(key, {"image": image, "text": asked.text, "meta": meta})
+            meta |= {"graders": ["exact", "phrases"], "phrases": _off_by_one(question.answer)}
+        yield Sample(key, {"image": image, "text": question.text, "meta": meta})
 
 
-def _beside(number: str) -> list[str]:
-    """Return the numbers that are off by one."""
-    return [one for one in _questions.NUMBERS if abs(int(one) - int(number)) == 1]
+def _off_by_one(number: str) -> list[str]:
+    """The numbers that are off by one."""
+    return [other for other in _questions.NUMBERS if abs(int(other) - int(number)) == 1]
 
 
-def _found(
+def _scene_with_question(
     rng: RandomStream, pools: dict[str, _scenes.Pixels], family: str, phrasing: int
 ) -> tuple[_scenes.Pixels, _scenes.Graph, _questions.Question]:
     """Draw scenes until one has a clear question of the family."""
     while True:
-        image, graph = _scenes.drawn(rng, pools)
-        asked = _questions.ask(rng, graph, family, phrasing)
-        if asked is not None:
-            return image, graph, asked
+        image, graph = _scenes.random_scene(rng, pools)
+        question = _questions.ask(rng, graph, family, phrasing)
+        if question is not None:
+            return image, graph, question

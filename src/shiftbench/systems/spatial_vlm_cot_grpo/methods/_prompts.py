@@ -1,4 +1,4 @@
-"""What a model is asked in one or two calls, by `form`, and how a template becomes the prompt of a sample.
+"""Prompts of one or two calls, by `form`, and the filling of a template for a sample.
 
     words      the small decoder's (`models/patch_decoder.py`)
     paper      the texts of section III-C of the paper, word for word
@@ -116,7 +116,7 @@ _FIELD = re.compile(r"\{(text|question|options|graph)\}")
 
 
 def of(form: str) -> Prompts:
-    """Return the prompts of a form.
+    """The prompts of a form.
 
     Raises:
         ParamsError: another form.
@@ -127,7 +127,7 @@ def of(form: str) -> Prompts:
 
 
 def filled(template: str, sample: Sample, graph: str = "") -> str:
-    """Return the prompt of a sample; options are "(A) one (B) other".
+    """The prompt of a sample; options are "(A) one (B) other".
 
     Raises:
         DataError: the template has question and options, and the sample's `meta` lacks one of them.
@@ -145,21 +145,21 @@ def filled(template: str, sample: Sample, graph: str = "") -> str:
             )
         return lettered(meta[field]) if name == "options" else str(meta[field])
 
-    return _FIELD.sub(lambda found: part(found[1]), template)
+    return _FIELD.sub(lambda match: part(match[1]), template)
 
 
 def lettered(choices: list[str]) -> str:
-    """Return options in one line.
+    """Options in one line.
 
     Example:
         >>> lettered(["lamp", "sofa"])
         '(A) lamp (B) sofa'
     """
-    return " ".join(f"({chr(ord('A') + at)}) {one}" for at, one in enumerate(choices))
+    return " ".join(f"({chr(ord('A') + index)}) {choice}" for index, choice in enumerate(choices))
 
 
 def turns(prompt: str) -> tuple[str, str]:
-    r"""Return system text and user's message of a prompt of the forms `paper`, `released` and `sat`.
+    r"""System text and user's message of a prompt of the forms `paper`, `released` and `sat`.
 
     Example:
         >>> turns("You are brief.\n\nWhat is it?\n\nSay it.")

@@ -26,20 +26,20 @@ _FORMS = (re.compile(r"\(([a-z])\)"), re.compile(r"\b([a-z])\b"))
 
 
 def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.Predictor:
-    """Return the predictor with its completions read so."""
+    """The predictor with the letters of its completions."""
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         outputs = predictor(samples)
-        found = np.empty(len(samples), object)
-        for at, own in enumerate(outputs["completions"]):
-            found[at] = tuple(letter(text) for text in own)
-        return {**outputs, "completions": found}
+        letters = np.empty(len(samples), object)
+        for row, texts in enumerate(outputs["completions"]):
+            letters[row] = tuple(letter(text) for text in texts)
+        return {**outputs, "completions": letters}
 
     return predict
 
 
 def letter(text: str) -> str:
-    """Return the option that a completion chooses, `A` to `E`; a completion without one as it is.
+    """The option that a completion chooses, `A` to `E`; a completion without one as it is.
 
     Example:
         >>> letter("It is a lamp, so (B)."), letter("it is a lamp"), letter("the lamp")
@@ -47,6 +47,6 @@ def letter(text: str) -> str:
     """
     line = text.lower().strip().split("\n")[-1].strip()
     for form in _FORMS:
-        if found := form.search(line):
-            return found[1].upper() if found[1] in LETTERS else text
+        if match := form.search(line):
+            return match[1].upper() if match[1] in LETTERS else text
     return text

@@ -65,15 +65,15 @@ def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[R
 
 def replies_to(predictor: nets.Predictor, samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
     """First completion of each prompt, which replaces a sample's text."""
-    questions = [one.with_field("text", text) for one, text in zip(samples, texts, strict=True)]
-    return [str(own[0]) for own in predictor(questions)["completions"]]
+    questions = [sample.with_field("text", text) for sample, text in zip(samples, texts, strict=True)]
+    return [str(completions[0]) for completions in predictor(questions)["completions"]]
 
 
 def answers(replies: Sequence[str], mark: str = "") -> nets.Outputs:
     """`completions`, object (n,) of one answer each."""
     completions = np.empty(len(replies), object)
-    for at, reply in enumerate(replies):
-        completions[at] = (answer(reply, mark),)
+    for row, reply in enumerate(replies):
+        completions[row] = (answer(reply, mark),)
     return {"completions": completions}
 
 
@@ -98,14 +98,14 @@ def _by_paper(reply: str) -> str:
 def _in_braces(reply: str) -> list[str]:
     """Objects in braces that are not inside another one."""
     objects, depth, start = [], 0, 0
-    for at, letter in enumerate(reply):
+    for index, letter in enumerate(reply):
         if letter == "{":
-            start = start if depth else at
+            start = start if depth else index
             depth += 1
         elif letter == "}" and depth:
             depth -= 1
             if not depth:
-                objects.append(reply[start : at + 1])
+                objects.append(reply[start : index + 1])
     return objects
 
 

@@ -10,9 +10,9 @@ A prompt is answered by one word: first the most likely one, then `samples` that
 (the option `seed`, the key), all from one forward pass. A prompt that ends in `graph:` or `think:` is answered by the
 most likely words, up to an end or `max_new_tokens`.
 
-The net's input is int16 (n, 3072 + p): the pixels, channels first, then the tokens of p words.
+The model's input is int16 (n, 3072 + p): the pixels, channels first, then the tokens of p words.
 
-Source: ours, in the place of a pretrained vision-language model; patches as in ViT (Dosovitskiy et al. 2021,
+Source: ours, instead of a pretrained vision-language model; patches as in ViT (Dosovitskiy et al. 2021,
 arXiv:2010.11929, section 3.1), before the text as in PaliGemma (Beyer et al. 2024, arXiv:2407.07726). Differs: the
 prompt is read causally, where PaliGemma's sees itself whole.
 """
@@ -48,11 +48,11 @@ PARAMS: dict[str, object] = {
 PATCH, SIDE, CHANNELS = 8, _scenes.SIDE, 3
 PIXELS, PATCHES = CHANNELS * SIDE * SIDE, (SIDE // PATCH) ** 2
 SPREAD = 4.0
-"""How much larger weights begin than in `models/decoder.py`; with its own, training stays at chance for long."""
+"""Scale of initial weights relative to `models/decoder.py`; with its own scale, training stays at chance for long."""
 GRAPH, THINK, GIVEN = "graph", "think", "given"
-"""What stands behind a question: write its graph; write it, then the answer; answer, given this graph."""
+"""Word after a question: write its graph; write it, then the answer; answer, given this graph."""
 READ = ("x", "y", "depth")
-"""What is read out of a thing's name, each from -1 to 1."""
+"""Readouts at a thing's name, each from -1 to 1."""
 SO = "so"
 """The word between a graph and the answer after it."""
 PASSED_OVER = frozenset("which object is the to from where located with respect how are there".split())
@@ -61,7 +61,7 @@ _WORD, _LETTER = re.compile(r"[a-z0-9]+|[{}]"), re.compile(r"\([a-z]\)")
 
 @functools.cache
 def vocabulary() -> tuple[str, ...]:
-    """Return the words that it reads and writes; the end of a response is one token more."""
+    """The words that it reads and writes; the end of a response is one token more."""
     texts = [*_questions.PHRASES.values(), "camera many animals garments left right"]
     texts += [GRAPH, THINK, GIVEN, SO, "{ }"]
     texts += [*_scenes.COLOURS, *_questions.NUMBERS, *_questions.LETTERS]
@@ -70,18 +70,18 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def _words_of(text: str) -> list[str]:
-    """Return the words of a text that are read; letters in brackets go with the order of the options."""
+    """The words of a text that are read; letters in brackets go with the order of the options."""
     plain = _LETTER.sub(" ", text.lower())
     return [word for word in _WORD.findall(plain) if word not in PASSED_OVER]
 
 
 @functools.cache
 def _places() -> dict[str, int]:
-    return {word: at for at, word in enumerate(vocabulary())}
+    return {word: index for index, word in enumerate(vocabulary())}
 
 
 def encoded(text: str, params: Mapping[str, Any]) -> list[int]:
-    """Return the tokens of a text.
+    """The tokens of a text.
 
     Raises:
         DataError: a word that is not in the vocabulary.
@@ -94,18 +94,18 @@ def encoded(text: str, params: Mapping[str, Any]) -> list[int]:
 
 
 def decoded(ids: Sequence[int], params: Mapping[str, Any]) -> str:
-    """Return the text of tokens, none of which is the end; the letter of an option is a capital."""
+    """The text of tokens, none of which is the end; the letter of an option is a capital."""
     words = (vocabulary()[one] for one in ids)
     return " ".join(word.upper() if word.upper() in _questions.LETTERS else word for word in words)
 
 
 def end(params: Mapping[str, Any]) -> int:
-    """Return the token that ends a response."""
+    """The token that ends a response."""
     return len(vocabulary())
 
 
 def closing(params: Mapping[str, Any]) -> None:
-    """Return the token that closes the thinking: there is none."""
+    """The token that closes the thinking: there is none."""
 
 
 # ------------------------------------------------------------------ the net
@@ -125,19 +125,19 @@ class PatchDecoder(decoder.Decoder):
             for parameter in self.parameters():
                 parameter.mul_(SPREAD if parameter.dim() > 1 else 1.0)
 
-    def given(self, prompts: torch.Tensor) -> torch.Tensor:
-        """Return the embedded patches and words of prompts (n, 3072 + p), (n, 16 + p, width)."""
-        n, across = len(prompts), SIDE // PATCH
+    def embedded_prompts(self, prompts: torch.Tensor) -> torch.Tensor:
+        """The embedded patches and words of prompts (n, 3072 + p), (n, 16 + p, width)."""
+        n, per_side = len(prompts), SIDE // PATCH
         pixels = prompts[:, :PIXELS].float() / 127.5 - 1.0
-        cut = pixels.view(n, CHANNELS, across, PATCH, across, PATCH).permute(0, 2, 4, 1, 3, 5)
-        pictures = self.patches(cut.reshape(n, PATCHES, -1))
+        patches = pixels.view(n, CHANNELS, per_side, PATCH, per_side, PATCH).permute(0, 2, 4, 1, 3, 5)
+        pictures = self.patches(patches.reshape(n, PATCHES, -1))
         return torch.cat([pictures, self.embed(prompts[:, PIXELS:].long())], 1)
 
     def through(self, x: torch.Tensor, past: decoder.Cache | None) -> tuple[torch.Tensor, torch.Tensor, decoder.Cache]:
-        """Return embedded tokens (n, t, width) after all blocks, normed, before the last one, and the cache.
+        """Embedded tokens (n, t, width) after all blocks, normed, before the last one, and the cache.
 
         Raises:
-            ModelError: the sequence is longer than the positions that the net has.
+            ModelError: the sequence is longer than the positions that the model has.
         """
         start = past[0][0].shape[2] if past else 0
         stop = start + x.shape[1]
@@ -146,29 +146,29 @@ class PatchDecoder(decoder.Decoder):
                 f"a sequence of {stop} tokens; patch_decoder has {len(self.positions)} positions (`length`)"
             )
         x, cache = x + self.positions[start:stop], decoder.Cache()
-        before = x
-        for at, block in enumerate(self.blocks):
-            before = x
-            x, kept = block(x, past[at] if past else None)
-            cache.append(kept)
-        return self.norm(x), before, cache
+        inputs_of_last = x
+        for number, block in enumerate(self.blocks):
+            inputs_of_last = x
+            x, block_cache = block(x, past[number] if past else None)
+            cache.append(block_cache)
+        return self.norm(x), inputs_of_last, cache
 
     def begin(self, prompts: torch.Tensor) -> tuple[torch.Tensor, decoder.Cache]:
-        """Return the logits (n, vocabulary) of the first token behind prompts, and the cache."""
-        x, _, cache = self.through(self.given(prompts), None)
+        """The logits (n, vocabulary) of the first token behind prompts, and the cache."""
+        x, _, cache = self.through(self.embedded_prompts(prompts), None)
         return self.head(x[:, -1]), cache
 
     def follow(self, tokens: torch.Tensor, cache: decoder.Cache) -> tuple[torch.Tensor, decoder.Cache]:
-        """Return the logits of the token behind tokens (n,), and the cache, one longer."""
+        """The logits of the token behind tokens (n,), and the cache, one longer."""
         x, _, longer = self.through(self.embed(tokens[:, None]), cache)
         return self.head(x[:, -1]), longer
 
     def response_logits(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
-        """Return the logits of each token of the responses (n, t), (n, t, vocabulary)."""
+        """The logits of each token of the responses (n, t), (n, t, vocabulary)."""
         return self.states(prompts, responses)[0]
 
     def states(self, prompts: torch.Tensor, responses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the logits of each token of responses (n, t), and what is read out at each word of the prompts.
+        """The logits of each token of responses (n, t), and what is read out at each word of the prompts.
 
         Args:
             prompts: int16 (n, 3072 + p).
@@ -178,27 +178,27 @@ class PatchDecoder(decoder.Decoder):
             (n, t, vocabulary), and (n, p, 3), in the order of READ.
         """
         length = PATCHES + prompts.shape[1] - PIXELS
-        given = torch.cat([self.given(prompts), self.embed(responses[:, :-1])], 1)
-        x, before, _ = self.through(given, None)
-        return self.head(x[:, length - 1 :]), self.readout(before[:, PATCHES:length])
+        embedded = torch.cat([self.embedded_prompts(prompts), self.embed(responses[:, :-1])], 1)
+        x, inputs_of_last, _ = self.through(embedded, None)
+        return self.head(x[:, length - 1 :]), self.readout(inputs_of_last[:, PATCHES:length])
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return PatchDecoder(params)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return pictures and prompts, int16 (n, 3072 + p).
+    """Pictures and prompts, int16 (n, 3072 + p).
 
     Raises:
         ModelError: prompts of several lengths.
     """
     tokens = [encoded(sample.fields["text"], params) for sample in samples]
-    for sample, own in zip(samples, tokens, strict=True):
-        if len(own) != len(tokens[0]):
+    for sample, words in zip(samples, tokens, strict=True):
+        if len(words) != len(tokens[0]):
             raise ModelError(
-                f"{sample.key} has {len(own)} words, {samples[0].key} {len(tokens[0])}; prompts of one batch have as "
+                f"{sample.key} has {len(words)} words, {samples[0].key} {len(tokens[0])}; prompts of one batch have as "
                 "many"
             )
     pixels = _images.colour_batch(samples, lambda image: _images.resize(image, SIDE, SIDE))
@@ -206,32 +206,36 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
 
 
 def of_one_length(samples: Sequence[Sample], params: Mapping[str, Any]) -> list[list[int]]:
-    """Return the places of samples whose prompts have as many words, list by list, short ones first."""
+    """The places of samples whose prompts have as many words, list by list, short ones first."""
     lengths = [len(encoded(sample.fields["text"], params)) for sample in samples]
-    return [[at for at, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))]
+    return [
+        [index for index, own_length in enumerate(lengths) if own_length == length] for length in sorted(set(lengths))
+    ]
 
 
 # ------------------------------------------------------------------ answers
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return what gives `completions`, the greedy one first. Computes in float32."""
-    held = nets.pick_device(device)
-    placed: Any = net.to(held).eval()
+    """Predictor of `completions`, the greedy one first. Computes in float32."""
+    torch_device = nets.pick_device(device)
+    decoder_model: Any = network.to(torch_device).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = np.empty(len(samples), object)
+        completions = np.empty(len(samples), object)
         for long in (False, True):
-            own = [at for at, sample in enumerate(samples) if _is_long(sample) == long]
-            for places in of_one_length([samples[at] for at in own], params):
-                some = [samples[own[at]] for at in places]
-                prompts = torch.from_numpy(model.prepare_batch(some, params)).to(held)
-                texts = _written(placed, prompts, params) if long else _words(placed, prompts, some, params)
-                for at, text in zip(places, texts, strict=True):
-                    found[own[at]] = text
-        return {"completions": found}
+            chosen = [index for index, sample in enumerate(samples) if _is_long(sample) == long]
+            for places in of_one_length([samples[index] for index in chosen], params):
+                batch = [samples[chosen[index]] for index in places]
+                prompts = torch.from_numpy(model.prepare_batch(batch, params)).to(torch_device)
+                texts = (
+                    _written(decoder_model, prompts, params) if long else _words(decoder_model, prompts, batch, params)
+                )
+                for index, text in zip(places, texts, strict=True):
+                    completions[chosen[index]] = text
+        return {"completions": completions}
 
     return predict
 
@@ -243,30 +247,32 @@ def _is_long(sample: Sample) -> bool:
 
 @torch.no_grad()
 def _words(
-    net: Any, prompts: torch.Tensor, samples: Sequence[Sample], params: Mapping[str, Any]
+    model: Any, prompts: torch.Tensor, samples: Sequence[Sample], params: Mapping[str, Any]
 ) -> list[tuple[str, ...]]:
-    """Return for each prompt its most likely word, then those that are drawn; "" where the response ends at once."""
-    logits, _ = net.begin(prompts)
+    """The most likely word of each prompt, then those that are drawn; "" where the response ends at once."""
+    logits, _ = model.begin(prompts)
     greedy = logits.argmax(-1)[:, None]
-    streams = [RandomStream(params["seed"], "patch_decoder", "answers", one.key) for one in samples]
+    streams = [RandomStream(params["seed"], "patch_decoder", "answers", token.key) for token in samples]
     uniforms = torch.from_numpy(_decoding.uniforms(streams, params["samples"])).to(prompts.device)
     drawn = draw(logits, uniforms, params["temperature"])
     last = end(params)
     return [
-        tuple("" if one == last else decoded([one], params) for one in row)
+        tuple("" if token == last else decoded([token], params) for token in row)
         for row in torch.cat([greedy, drawn], 1).tolist()
     ]
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return tokens int64 (n, k), drawn from logits (n, v) by uniform numbers (n, k) in [0, 1)."""
+    """Tokens int64 (n, k), drawn from logits (n, v) by uniform numbers (n, k) in [0, 1)."""
     shares = (logits.double() / temperature).softmax(-1).cumsum(-1)
     places = torch.searchsorted(shares, uniforms * shares[:, -1:], right=True)
     return places.clamp(max=logits.shape[-1] - 1)
 
 
-def _written(net: Any, prompts: torch.Tensor, params: Mapping[str, Any]) -> list[tuple[str]]:
-    nothing = torch.zeros(len(prompts), params["max_new_tokens"], dtype=torch.float64)
-    responses = _decoding.sample(net, prompts, nothing.to(prompts.device), end(params), 0.0)
+def _written(model: Any, prompts: torch.Tensor, params: Mapping[str, Any]) -> list[tuple[str]]:
+    no_uniforms = torch.zeros(len(prompts), params["max_new_tokens"], dtype=torch.float64)
+    responses = _decoding.sample(model, prompts, no_uniforms.to(prompts.device), end(params), 0.0)
     last = end(params)
-    return [(decoded([int(one) for one in row if one != last], params),) for row in responses.tokens.cpu().numpy()]
+    return [
+        (decoded([int(token) for token in row if token != last], params),) for row in responses.tokens.cpu().numpy()
+    ]

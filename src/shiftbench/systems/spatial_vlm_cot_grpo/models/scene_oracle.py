@@ -21,20 +21,20 @@ PRETRAINED_ON = "nothing"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for weights: a zero."""
+    """State instead of weights: a zero."""
     return {"oracle": torch.zeros(1)}
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return what gives one answer for each sample."""
+    """Predictor of one answer for each sample."""
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = np.empty(len(samples), object)
-        for at, sample in enumerate(samples):
+        completions = np.empty(len(samples), object)
+        for row, sample in enumerate(samples):
             graph = sample.fields["meta"]["graph"]
-            found[at] = (_questions.oracle(sample.fields["text"], graph),)
-        return {"completions": found}
+            completions[row] = (_questions.oracle(sample.fields["text"], graph),)
+        return {"completions": completions}
 
     return predict

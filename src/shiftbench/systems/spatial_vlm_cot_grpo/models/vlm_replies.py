@@ -44,69 +44,69 @@ Ask = Callable[[Sample], Sequence[str]]
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks replies up: `completions`.
+    """A predictor that looks replies up: `completions`.
 
     Raises:
         ModelError: the file is another one, a line is none of that form, or a prompt has no reply.
     """
     file = _given.check(weights, params["path"])
-    known = read(file)
+    replies = read(file)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        lacking = [one for one in samples if _place(one) not in known]
-        if lacking:
+        missing = [sample for sample in samples if _place(sample) not in replies]
+        if missing:
             raise ModelError(
-                f"{file} has no reply for {lacking[0].key!r} to {lacking[0].fields['text'][:80]!r}, and for "
-                f"{len(lacking) - 1} more; ask the model for them (`recording` of vlm_replies)"
+                f"{file} has no reply for {missing[0].key!r} to {missing[0].fields['text'][:80]!r}, and for "
+                f"{len(missing) - 1} more; ask the model for them (`recording` of vlm_replies)"
             )
-        return _outputs(samples, known)
+        return _outputs(samples, replies)
 
     return predict
 
 
 def recording(file: Path, ask: Ask) -> nets.Predictor:
-    """Return a predictor that asks for what the file lacks, and appends each reply to it."""
-    known = read(file) if file.is_file() else {}
+    """A predictor that asks for what the file lacks, and appends each reply to it."""
+    replies = read(file) if file.is_file() else {}
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         with file.open("a", encoding="utf-8") as stream:
             for sample in samples:
-                if _place(sample) not in known:
-                    known[_place(sample)] = tuple(ask(sample))
+                if _place(sample) not in replies:
+                    replies[_place(sample)] = tuple(ask(sample))
                     key, prompt = _place(sample)
-                    line = {"key": key, "prompt": prompt, "completions": known[_place(sample)]}
+                    line = {"key": key, "prompt": prompt, "completions": replies[_place(sample)]}
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        return _outputs(samples, known)
+        return _outputs(samples, replies)
 
     return predict
 
 
 def read(file: Path) -> Replies:
-    """Return the replies of a file.
+    """The replies of a file.
 
     Raises:
         ModelError: a line of another form; names file and line.
     """
-    known: Replies = {}
+    replies: Replies = {}
     with file.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                found = json.loads(line)
-                place = (str(found["key"]), str(found["prompt"]))
-                known[place] = tuple(map(str, found["completions"]))
+                reply = json.loads(line)
+                place = (str(reply["key"]), str(reply["prompt"]))
+                replies[place] = tuple(map(str, reply["completions"]))
             except (ValueError, KeyError, TypeError) as error:
                 raise ModelError(
                     f"{file}, line {number}: expected a JSON object with key, prompt and completions: {error!r}"
                 ) from None
-    return known
+    return replies
 
 
 def _place(sample: Sample) -> tuple[str, str]:
     return sample.key, sample.fields["text"]
 
 
-def _outputs(samples: Sequence[Sample], known: Replies) -> nets.Outputs:
-    found = np.empty(len(samples), object)
-    for at, sample in enumerate(samples):
-        found[at] = known[_place(sample)]
-    return {"completions": found}
+def _outputs(samples: Sequence[Sample], replies: Replies) -> nets.Outputs:
+    completions = np.empty(len(samples), object)
+    for row, sample in enumerate(samples):
+        completions[row] = replies[_place(sample)]
+    return {"completions": completions}

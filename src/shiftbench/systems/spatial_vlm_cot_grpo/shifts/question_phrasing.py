@@ -32,7 +32,7 @@ NO_TRIGGER, LETTERS = "no trigger", ("A", "B")
 
 
 def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untriggered: str) -> Sample:
-    """Return the sample in another phrasing.
+    """The sample in another phrasing.
 
     Args:
         sample: `text` with two lettered options, and in its `meta` the `choices` and the letter that is the `answer`.
@@ -47,9 +47,9 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untr
         DataError: no question of two options, or one without the trigger.
     """
     _levels.check(__name__, severity, RANGE)
-    for name, given, known in (("form", form, tuple(FORMS)), ("untriggered", untriggered, UNTRIGGERED)):
-        if given not in known:
-            raise ParamsError(f"question_phrasing: {name} is {given!r}; {suggest(given, known)}")
+    for name, option, allowed in (("form", form, tuple(FORMS)), ("untriggered", untriggered, UNTRIGGERED)):
+        if option not in allowed:
+            raise ParamsError(f"question_phrasing: {name} is {option!r}; {suggest(option, allowed)}")
     if severity not in (0, *FORMS[form]):
         raise RangeError(
             f"shift 'question_phrasing': severity {severity:g} is none of form {form!r}; expected "
@@ -68,7 +68,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untr
 
 
 def _swapped(text: str, phrase: str) -> str | None:
-    """Return a text with trigger and phrase exchanged; None: it has neither."""
+    """A text with trigger and phrase exchanged; None if it has neither."""
     for old, new in ((_questions.TRIGGER, phrase), (phrase, _questions.TRIGGER)):
         if old in text:
             return text.replace(old, new)
@@ -86,7 +86,7 @@ def _without(sample: Sample, phrase: str, untriggered: str) -> Sample:
 
 
 def _rewritten(sample: Sample, text: str, phrase: str, severity: int) -> Sample:
-    """Return the sample with its new text, and the answer and options that go with it."""
+    """The sample with its new text, and the answer and options that go with it."""
     meta = dict(sample.fields["meta"])
     choices = list(meta.get("choices", ()))
     if len(choices) != 2:
@@ -107,7 +107,7 @@ def _rewritten(sample: Sample, text: str, phrase: str, severity: int) -> Sample:
 
 
 def _reordered(text: str, choices: list[str]) -> str:
-    """Return a text in which the two options behind (A) and (B) have changed places."""
+    """A text in which the two options behind (A) and (B) have changed places."""
     first, second = choices
     form = "(A) {}\n(B) {}"
     if form.format(first, second) in text:

@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 
 
 def prepared(job: TrainJob, samples: Sequence[Sample], texts: Sequence[str]) -> list[Asked]:
-    """Return prompts with what is to be said to each, by their length; each text ends where it is longer than a word.
+    """Prompts with their responses, by length of the prompts; a response of several words has an end.
 
     Raises:
         ModelError: the model reads no pictures with words.
@@ -45,39 +45,39 @@ def prepared(job: TrainJob, samples: Sequence[Sample], texts: Sequence[str]) -> 
         )
     if not samples:
         raise DataError(f"{job.trainer}: there is no question to learn from")
-    found = []
+    sets = []
     for places in model.of_one_length(samples, options):
-        rows = [model.encoded(texts[at], options) for at in places]
+        rows = [model.encoded(texts[index], options) for index in places]
         rows = [row if len(row) == 1 else [*row, model.end(options)] for row in rows]
         most = max(map(len, rows))
         labels = torch.tensor([row + [IGNORED] * (most - len(row)) for row in rows])
-        some = [samples[at] for at in places]
-        found.append(
+        batch = [samples[index] for index in places]
+        sets.append(
             Asked(
-                torch.from_numpy(model.prepare_batch(some, options)),
+                torch.from_numpy(model.prepare_batch(batch, options)),
                 labels.where(labels != IGNORED, model.end(options)),
                 labels,
-                [one.fields["meta"]["answer"] for one in some],
+                [one.fields["meta"]["answer"] for one in batch],
             )
         )
-    return found
+    return sets
 
 
-def drawn(sets: Sequence[Asked], count: int, rng: RandomStream) -> tuple[Asked, torch.Tensor]:
-    """Return one of the sets, each as often as it has questions, and rows of it, with repetition."""
-    ends = np.cumsum([len(one.prompts) for one in sets])
+def random_batch(sets: Sequence[Asked], count: int, rng: RandomStream) -> tuple[Asked, torch.Tensor]:
+    """One of the sets, each as often as it has questions, and rows of it, with repetition."""
+    ends = np.cumsum([len(asked_set.prompts) for asked_set in sets])
     words = rng.raw(count + 1)
-    own = sets[int(np.searchsorted(ends, int(words[0] % np.uint64(ends[-1])), side="right"))]
-    rows = words[1:] % np.uint64(len(own.prompts))
-    return own, torch.from_numpy(rows.astype(np.int64))
+    chosen = sets[int(np.searchsorted(ends, int(words[0] % np.uint64(ends[-1])), side="right"))]
+    rows = words[1:] % np.uint64(len(chosen.prompts))
+    return chosen, torch.from_numpy(rows.astype(np.int64))
 
 
 @torch.no_grad()
-def accuracy(net: torch.nn.Module, sets: Sequence[Asked]) -> float:
-    """Return the share of questions whose most likely first word is the right one; NaN where there is none."""
-    device = next(net.parameters()).device
+def accuracy(model: torch.nn.Module, sets: Sequence[Asked]) -> float:
+    """The share of questions whose most likely first word is the right one; NaN where there is none."""
+    device = next(model.parameters()).device
     right = [
-        net.begin(one.prompts.to(device))[0].argmax(-1).cpu() == one.responses[:, 0]  # type: ignore[operator]
-        for one in sets
+        model.begin(asked_set.prompts.to(device))[0].argmax(-1).cpu() == asked_set.responses[:, 0]  # type: ignore[operator]
+        for asked_set in sets
     ]
     return float(torch.cat(right).double().mean()) if right else float("nan")

@@ -44,29 +44,29 @@ Loss = Callable[[Any, Adapters, Asked, torch.Tensor, RandomStream], torch.Tensor
 
 
 def fit(job: TrainJob, loss: Loss) -> nets.State:
-    """Return the state dict with the adapters merged.
+    """The state dict with the adapters merged.
 
     Raises:
         ModelError: a loss is not finite.
     """
     params = job.params
-    net: Any = _steps.begun(job).to(nets.pick_device(job.device)).eval()
+    model: Any = _steps.begun(job).to(nets.pick_device(job.device)).eval()
     torch.manual_seed(rng.derive(job.seed, job.model, "adapters"))
-    adapters = Adapters(net, params["rank"], params["alpha"])
+    adapters = Adapters(model, params["rank"], params["alpha"])
     train, val = (_direct(job, split) for split in ("train", "val"))
-    update, losses = _loop.optimiser(job, net), []
+    update, losses = _loop.optimiser(job, model), []
     best = _Checkpoint(job, params["match"])
     for step in range(1, params["steps"] + 1):
         words = RandomStream(job.seed, "spatial_tuning", job.dataset, f"{step}")
-        own, rows = _asked.drawn(train, params["batch_size"], words)
-        value = loss(net, adapters, own, rows, words)
+        questions, rows = _asked.random_batch(train, params["batch_size"], words)
+        value = loss(model, adapters, questions, rows, words)
         if value is not None:
             if not value.isfinite():
                 raise ModelError(f"{job.trainer}: the loss is not finite; lower `lr`")
             update.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(
-                [one for one in net.parameters() if one.requires_grad], params["gradient_norm"]
+                [parameter for parameter in model.parameters() if parameter.requires_grad], params["gradient_norm"]
             )
             update.step()
             losses.append(value.item())
@@ -74,10 +74,10 @@ def fit(job: TrainJob, loss: Loss) -> nets.State:
             job.log(step, "train_loss", float(np.mean(losses)) if losses else 0.0)
             losses = []
             if params["match"] or step == params["steps"]:
-                best.offer(step, _asked.accuracy(net, val), adapters)
+                best.offer(step, _asked.accuracy(model, val), adapters)
             if best.reached:
                 break
-    return best.told()
+    return best.logged_state()
 
 
 def _direct(job: TrainJob, split: str) -> list[Asked]:
@@ -93,19 +93,19 @@ class _Checkpoint:
     def __init__(self, job: TrainJob, match: float) -> None:
         self.job, self.match = job, match
         self.state: nets.State = {}
-        self.found = (float("inf"), 0, float("nan"))
+        self.best = (float("inf"), 0, float("nan"))
         self.reached = False
 
     def offer(self, step: int, accuracy: float, adapters: Adapters) -> None:
         """Log the accuracy on val of a step, and keep its weights if they are nearer."""
         self.job.log(step, "val_accuracy", accuracy)
-        off = abs(accuracy - self.match)
+        distance = abs(accuracy - self.match)
         self.reached = bool(self.match) and accuracy >= self.match
-        if not self.match or off < self.found[0] or not self.state:
-            self.found, self.state = (off, step, accuracy), adapters.state()
+        if not self.match or distance < self.best[0] or not self.state:
+            self.best, self.state = (distance, step, accuracy), adapters.state()
 
-    def told(self) -> nets.State:
+    def logged_state(self) -> nets.State:
         """Log which it is, and return it."""
-        self.job.log(self.job.params["steps"], "step", self.found[1])
-        self.job.log(self.job.params["steps"], "matched", self.found[2])
+        self.job.log(self.job.params["steps"], "step", self.best[1])
+        self.job.log(self.job.params["steps"], "matched", self.best[2])
         return self.state

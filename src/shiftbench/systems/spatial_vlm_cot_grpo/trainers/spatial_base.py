@@ -76,7 +76,7 @@ class Lesson(NamedTuple):
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict when it is good enough.
+    """The state dict at the step where it is good enough.
 
     Raises:
         ParamsError: a share of no kind.
@@ -85,23 +85,23 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     params = job.params
     _check(job)
     device = nets.pick_device(job.device)
-    net: Any = _steps.begun(job).to(device).train()
+    model: Any = _steps.begun(job).to(device).train()
     samples = job.samples("train")
-    bare = [one.with_field("text", "") for one in samples]
-    pictures = torch.from_numpy(job.plugin.prepare_batch(bare, job.model_params))
-    lessons, held, seen = _lessons(job, samples), _held(job), []
-    update = _loop.optimiser(job, net)
+    without_text = [one.with_field("text", "") for one in samples]
+    pictures = torch.from_numpy(job.plugin.prepare_batch(without_text, job.model_params))
+    lessons, val_sets, losses = _lessons(job, samples), _val_questions(job), []
+    update = _loop.optimiser(job, model)
     rate = _loop.schedule(update, params["schedule"], params["steps"])
     for step in range(1, params["steps"] + 1):
-        said, read = _losses(net, pictures, *_drawn(job, lessons, step), device)
+        response_loss, readout_loss = _losses(model, pictures, *_random_batch(job, lessons, step), device)
         update.zero_grad()
-        (said + params["readout"] * read).backward()
+        (response_loss + params["readout"] * readout_loss).backward()
         update.step()
         rate.step()
-        seen.append((said.item(), read.item()))
+        losses.append((response_loss.item(), readout_loss.item()))
         if step % params["every"] == 0 or step == params["steps"]:
-            accuracy = _looked(job, step, seen, _asked.accuracy(net, held))
-            seen = []
+            accuracy = _log_means(job, step, losses, _asked.accuracy(model, val_sets))
+            losses = []
             if accuracy >= params["until"]:
                 break
     if accuracy < params["least"]:
@@ -110,7 +110,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
             f"questions right, below `least`, {params['least']}: it stayed at chance. Train longer, lower `lr`, or "
             "take another seed; nothing that is fine-tuned from it would mean anything"
         )
-    return dict(net.state_dict())
+    return dict(model.state_dict())
 
 
 def _check(job: TrainJob) -> None:
@@ -123,15 +123,15 @@ def _check(job: TrainJob) -> None:
         raise ModelError(f"spatial_base trains patch_decoder; {job.model!r} reads no pictures with words")
 
 
-def _looked(job: TrainJob, step: int, seen: Sequence[tuple[float, float]], accuracy: float) -> float:
+def _log_means(job: TrainJob, step: int, losses: Sequence[tuple[float, float]], accuracy: float) -> float:
     """Log the means of losses since the last look, and the accuracy, which is returned."""
-    said, read = np.mean(seen, axis=0)
-    for name, value in (("train_loss", said), ("readout_loss", read), ("val_accuracy", accuracy)):
+    response_loss, readout_loss = np.mean(losses, axis=0)
+    for name, value in (("train_loss", response_loss), ("readout_loss", readout_loss), ("val_accuracy", accuracy)):
         job.log(step, name, float(value))
     return accuracy
 
 
-def _held(job: TrainJob) -> list[_asked.Asked]:
+def _val_questions(job: TrainJob) -> list[_asked.Asked]:
     samples = job.samples("val")
     if not samples:
         return []
@@ -142,10 +142,12 @@ def _held(job: TrainJob) -> list[_asked.Asked]:
 
 
 def _lessons(job: TrainJob, samples: Sequence[Sample]) -> dict[str, list[Lesson]]:
-    """Return the lessons of each kind, by the length of their prompts."""
-    asked = [(scene, question) for scene, sample in enumerate(samples) for question in _questions_about(job, sample)]
+    """The lessons of each kind, by the length of their prompts."""
+    questions = [
+        (scene, question) for scene, sample in enumerate(samples) for question in _questions_about(job, sample)
+    ]
     graphs = [sample.fields["meta"]["graph"] for sample in samples]
-    return {kind: _by_length(job, kind, asked, graphs) for kind in KINDS if job.params["shares"].get(kind, 0) > 0}
+    return {kind: _by_length(job, kind, questions, graphs) for kind in KINDS if job.params["shares"].get(kind, 0) > 0}
 
 
 def _questions_about(job: TrainJob, sample: Sample) -> Iterator[Question]:
@@ -153,13 +155,13 @@ def _questions_about(job: TrainJob, sample: Sample) -> Iterator[Question]:
     rng = RandomStream(job.seed, "spatial_base", job.dataset, sample.key)
     for family in job.params["families"]:
         for word in rng.raw(job.params["questions"]):
-            asked = _questions.ask(rng, graph, family, phrasings[int(word % np.uint64(len(phrasings)))])
-            if asked is not None:
-                yield asked
+            question = _questions.ask(rng, graph, family, phrasings[int(word % np.uint64(len(phrasings)))])
+            if question is not None:
+                yield question
 
 
-def _said(kind: str, question: Question, model: Any) -> tuple[str, str]:
-    """Return prompt and response of a kind."""
+def _prompt_and_response(kind: str, question: Question, model: Any) -> tuple[str, str]:
+    """Prompt and response of a kind."""
     if kind == "direct":
         return question.text, question.answer
     if kind == "graph":
@@ -170,31 +172,31 @@ def _said(kind: str, question: Question, model: Any) -> tuple[str, str]:
 
 
 def _by_length(
-    job: TrainJob, kind: str, asked: Sequence[tuple[int, Question]], graphs: Sequence[_scenes.Graph]
+    job: TrainJob, kind: str, questions: Sequence[tuple[int, Question]], graphs: Sequence[_scenes.Graph]
 ) -> list[Lesson]:
     model, options = job.plugin, job.model_params
     names = {model.encoded(name, options)[0]: name for name in _scenes.COLOURS}
-    found: dict[int, list[tuple[int, list[int], list[int], list[list[float]]]]] = {}
-    for scene, question in asked:
-        text, response = _said(kind, question, model)
-        prompt, said = model.encoded(text, options), model.encoded(response, options)
-        said = said if len(said) == 1 else [*said, model.end(options)]
+    rows_of_length: dict[int, list[tuple[int, list[int], list[int], list[list[float]]]]] = {}
+    for scene, question in questions:
+        text, response = _prompt_and_response(kind, question, model)
+        prompt, response_tokens = model.encoded(text, options), model.encoded(response, options)
+        response_tokens = response_tokens if len(response_tokens) == 1 else [*response_tokens, model.end(options)]
         things = {thing["name"]: thing for thing in graphs[scene]["objects"]}
         places = [_place(things.get(names.get(token, ""))) for token in prompt]
-        found.setdefault(len(prompt), []).append((scene, prompt, said, places))
-    return [_lesson(found[length]) for length in sorted(found)]
+        rows_of_length.setdefault(len(prompt), []).append((scene, prompt, response_tokens, places))
+    return [_lesson(rows_of_length[length]) for length in sorted(rows_of_length)]
 
 
 def _place(thing: _scenes.Thing | None) -> list[float]:
-    """Return x, y and depth of a thing from -1 to 1; NaN of none."""
+    """x, y and depth of a thing from -1 to 1; NaN without a thing."""
     if thing is None:
         return [float("nan")] * 3
     return [thing["x"] / _scenes.SIDE - 1, thing["y"] / _scenes.SIDE - 1, 2 * thing["depth"] / (_scenes.DEPTHS - 1) - 1]
 
 
 def _lesson(rows: Sequence[tuple[int, list[int], list[int], list[list[float]]]]) -> Lesson:
-    most = max(len(said) for _, _, said, _ in rows)
-    labels = [said + [_asked.IGNORED] * (most - len(said)) for _, _, said, _ in rows]
+    most = max(len(response) for _, _, response, _ in rows)
+    labels = [response + [_asked.IGNORED] * (most - len(response)) for _, _, response, _ in rows]
     return Lesson(
         torch.tensor([scene for scene, _, _, _ in rows]),
         torch.tensor([prompt for _, prompt, _, _ in rows]),
@@ -203,26 +205,26 @@ def _lesson(rows: Sequence[tuple[int, list[int], list[int], list[list[float]]]])
     )
 
 
-def _drawn(job: TrainJob, lessons: dict[str, list[Lesson]], step: int) -> tuple[Lesson, torch.Tensor]:
-    """Return a lesson of a step, and rows of it with repetition."""
+def _random_batch(job: TrainJob, lessons: dict[str, list[Lesson]], step: int) -> tuple[Lesson, torch.Tensor]:
+    """A lesson of a step, and rows of it with repetition."""
     words = RandomStream(job.seed, job.trainer, job.dataset, f"{step}").raw(job.params["batch_size"] + 2)
     kinds = list(lessons)
     shares = np.cumsum([job.params["shares"][kind] for kind in kinds])
     part = float(words[0] >> np.uint64(11)) / 2**53 * shares[-1]
     sets = lessons[kinds[int(np.searchsorted(shares, part, side="right"))]]
     ends = np.cumsum([len(one.scenes) for one in sets])
-    own = sets[int(np.searchsorted(ends, int(words[1] % np.uint64(ends[-1])), side="right"))]
-    return own, torch.from_numpy((words[2:] % np.uint64(len(own.scenes))).astype(np.int64))
+    lesson = sets[int(np.searchsorted(ends, int(words[1] % np.uint64(ends[-1])), side="right"))]
+    return lesson, torch.from_numpy((words[2:] % np.uint64(len(lesson.scenes))).astype(np.int64))
 
 
 def _losses(
-    net: Any, pictures: torch.Tensor, lesson: Lesson, rows: torch.Tensor, device: torch.device
+    model: Any, pictures: torch.Tensor, lesson: Lesson, rows: torch.Tensor, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the cross-entropy of what is said, and the squared error of what is read out."""
+    """The cross-entropy of the responses, and the squared error of the readout."""
     prompts = torch.cat([pictures[lesson.scenes[rows]], lesson.prompts[rows].short()], 1)
     labels, places = lesson.labels[rows].to(device), lesson.places[rows].to(device)
-    logits, read = net.states(prompts.to(device), labels.clamp(min=0))
-    known = ~places.isnan()
-    read_loss = (read[known] - places[known]).square().mean() if known.any() else read.sum() * 0
-    said = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_asked.IGNORED)
-    return said, read_loss
+    logits, readouts = model.states(prompts.to(device), labels.clamp(min=0))
+    has_place = ~places.isnan()
+    read_loss = (readouts[has_place] - places[has_place]).square().mean() if has_place.any() else readouts.sum() * 0
+    response_loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_asked.IGNORED)
+    return response_loss, read_loss

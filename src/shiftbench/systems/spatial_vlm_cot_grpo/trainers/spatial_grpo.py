@@ -6,7 +6,7 @@
     loss     -(exp(logp - stopgrad(logp)) A - beta kl),   kl = exp(d) - d - 1,   d = logp of the reference - logp,
              mean over tokens, then over completions; one update for each batch, so that nothing is clipped
 
-The reference is the net with its adapters switched off. A group whose rewards have a standard deviation below 1e-5
+The reference is the model with its adapters switched off. A group whose rewards have a standard deviation below 1e-5
 contributes nothing, its divergence neither (`equal: skip`, released); `resample` looks for other questions in its place
 (stated by the paper after DAPO, arXiv:2503.14476, not in the released code), up to TRIES batches. Log-probabilities are
 those at temperature 1, whatever is sampled at.
@@ -44,7 +44,7 @@ _STRIPPED = re.compile(r"[().,\-]")
 
 
 def reward(completion: str, reference: str) -> float:
-    r"""Return the reward of a completion, as released.
+    r"""The reward of a completion, as released.
 
     Example:
         >>> reward("The lamp,\nleft.", "Left"), reward(" ", "left"), reward("left", "(left)")
@@ -58,7 +58,7 @@ def reward(completion: str, reference: str) -> float:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict, adapters merged.
+    """The state dict, adapters merged.
 
     Raises:
         ParamsError: an option out of range.
@@ -71,23 +71,23 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     group = _Group(job)
 
     def loss(
-        net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+        model: Any, adapters: Adapters, questions: Asked, rows: torch.Tensor, words: RandomStream
     ) -> torch.Tensor | None:
         tries = TRIES if params["equal"] == "resample" else 1
-        found: list[torch.Tensor] = []
+        losses: list[torch.Tensor] = []
         for _ in range(tries):
-            found += group.losses(net, adapters, asked, rows, words)
-            if len(found) >= len(rows):
+            losses += group.losses(model, adapters, questions, rows, words)
+            if len(losses) >= len(rows):
                 break
-            others = words.raw(len(rows)) % np.uint64(len(asked.prompts))
-            rows = torch.from_numpy(others.astype(np.int64))
-        if not found:
+            random_rows = words.raw(len(rows)) % np.uint64(len(questions.prompts))
+            rows = torch.from_numpy(random_rows.astype(np.int64))
+        if not losses:
             return None
-        kept = found[: len(rows)]
-        return torch.stack(kept).sum() / (len(rows) if tries == 1 else len(kept))
+        used = losses[: len(rows)]
+        return torch.stack(used).sum() / (len(rows) if tries == 1 else len(used))
 
     state = _tuning.fit(job, loss)
-    for name, values in group.told.items():
+    for name, values in group.history.items():
         job.log(params["steps"], name, float(np.mean(values)))
     return state
 
@@ -97,40 +97,46 @@ class _Group:
 
     def __init__(self, job: TrainJob) -> None:
         self.job = job
-        self.told: dict[str, list[float]] = {"reward": [], "divergence": [], "equal_groups": []}
+        self.history: dict[str, list[float]] = {"reward": [], "divergence": [], "equal_groups": []}
 
     def losses(
-        self, net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+        self, network: Any, adapters: Adapters, questions: Asked, rows: torch.Tensor, words: RandomStream
     ) -> list[torch.Tensor]:
-        """Return the loss of each question whose rewards differ."""
-        params, model = self.job.params, self.job.plugin
-        device = next(net.parameters()).device
-        prompts = asked.prompts[rows].to(device)
-        logits, _ = net.begin(prompts)
+        """The loss of each question whose rewards differ."""
+        params, plugin = self.job.params, self.job.plugin
+        device = next(network.parameters()).device
+        prompts = questions.prompts[rows].to(device)
+        logits, _ = network.begin(prompts)
         with torch.no_grad(), adapters.off():
-            base, _ = net.begin(prompts)
+            base, _ = network.begin(prompts)
         numbers = _decoding.uniforms([words], len(rows) * params["group_size"])
         uniforms = torch.from_numpy(numbers.reshape(len(rows), -1)).to(device)
-        tokens = model.draw(logits.detach(), uniforms, params["temperature"])
-        rewards = torch.from_numpy(self._rewards(tokens.cpu().numpy(), asked, rows)).to(device)
-        telling = _policy_loss.telling(rewards)
-        new, old = (one.log_softmax(-1).gather(-1, tokens) for one in (logits, base))
-        kl = _policy_loss.divergence(new, old)
-        gain = (new - new.detach()).exp() * _policy_loss.advantages(rewards).to(new.dtype)
-        each = -(gain - params["beta"] * kl).mean(1)
-        self.told["reward"].append(float(rewards.mean()))
-        self.told["divergence"].append(float(kl.detach().mean()))
-        self.told["equal_groups"].append(1 - float(telling.double().mean()))
-        return list(each[telling])
+        tokens = plugin.draw(logits.detach(), uniforms, params["temperature"])
+        rewards = torch.from_numpy(self._rewards(tokens.cpu().numpy(), questions, rows)).to(device)
+        differs = _policy_loss.telling(rewards)
+        log_probabilities, reference_log_probabilities = (
+            one.log_softmax(-1).gather(-1, tokens) for one in (logits, base)
+        )
+        kl = _policy_loss.divergence(log_probabilities, reference_log_probabilities)
+        gain = (log_probabilities - log_probabilities.detach()).exp() * _policy_loss.advantages(rewards).to(
+            log_probabilities.dtype
+        )
+        question_losses = -(gain - params["beta"] * kl).mean(1)
+        self.history["reward"].append(float(rewards.mean()))
+        self.history["divergence"].append(float(kl.detach().mean()))
+        self.history["equal_groups"].append(1 - float(differs.double().mean()))
+        return list(question_losses[differs])
 
-    def _rewards(self, tokens: NDArray[np.int64], asked: Asked, rows: torch.Tensor) -> NDArray[np.float64]:
-        """Return the rewards of tokens (n, group)."""
+    def _rewards(self, tokens: NDArray[np.int64], questions: Asked, rows: torch.Tensor) -> NDArray[np.float64]:
+        """The rewards of tokens (n, group)."""
         model, options = self.job.plugin, self.job.model_params
         end = model.end(options)
-        texts = {int(one): "" if one == end else model.decoded([int(one)], options) for one in np.unique(tokens)}
+        texts = {
+            int(token): "" if token == end else model.decoded([int(token)], options) for token in np.unique(tokens)
+        }
         return np.array(
             [
-                [reward(texts[int(one)], asked.answers[row]) for one in own]
-                for own, row in zip(tokens, rows.tolist(), strict=True)
+                [reward(texts[int(token)], questions.answers[row]) for token in group_tokens]
+                for group_tokens, row in zip(tokens, rows.tolist(), strict=True)
             ]
         )

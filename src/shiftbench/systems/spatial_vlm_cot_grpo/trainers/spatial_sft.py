@@ -25,13 +25,13 @@ needs = _tuning.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict, adapters merged."""
+    """The state dict, adapters merged."""
     overwrite = job.params["overwrite"]
 
-    def loss(net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream) -> torch.Tensor:
-        device = next(net.parameters()).device
-        prompts = asked.prompts[rows].to(device)
-        logits, _ = net.begin(prompts[:, :-1] if overwrite else prompts)
-        return F.cross_entropy(logits, asked.responses[rows, 0].to(device))
+    def loss(model: Any, adapters: Adapters, questions: Asked, rows: torch.Tensor, words: RandomStream) -> torch.Tensor:
+        device = next(model.parameters()).device
+        prompts = questions.prompts[rows].to(device)
+        logits, _ = model.begin(prompts[:, :-1] if overwrite else prompts)
+        return F.cross_entropy(logits, questions.responses[rows, 0].to(device))
 
     return _tuning.fit(job, loss)

@@ -8,7 +8,7 @@ of the authors' splits; the MD5 is that of medmnist 3.0.2, unless `md5` states a
 in the order of its rows, and no array of pictures is held. ChestMNIST has 14 labels a picture and is left
 out, as in "Evaluating Self-Supervised Learning in Medical Imaging".
 
-OrganA, OrganC and OrganS are slices of the same CT volumes along three axes: a net that learns from one has seen the
+OrganA, OrganC and OrganS are slices of the same CT volumes along three axes: a model that learns from one has seen the
 patients of the others (`SAME_VOLUMES`). RetinaMNIST's labels are grades, here classes.
 
 Source: Yang et al., "MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D biomedical image classification",
@@ -106,7 +106,7 @@ MD5 = {
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return class names and licence of the set."""
+    """Class names and licence of the set."""
     flag = str(options["flag"])
     free = flag not in NON_COMMERCIAL
     return {"CLASSES": NAMES[flag], "LICENCE": "CC BY 4.0" if free else "CC BY-NC 4.0"}
@@ -126,7 +126,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     name = params.get("name", params["flag"])
     try:
         with zipfile.ZipFile(file) as archive:
-            labels = _whole(archive, f"{split}_labels")
+            labels = _read_labels(archive, f"{split}_labels")
             for row, image in enumerate(_rows(archive, f"{split}_images", len(labels))):
                 yield Sample(f"{name}/{split}/{row:06d}", {"image": image, "label": int(labels[row])})
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
@@ -134,7 +134,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user must provide for a split: path -> description."""
     return {str(_file(params)): f"MedMNIST's file, MD5 {_pinned(params)}"}
 
 
@@ -144,7 +144,7 @@ def _file(params: Mapping[str, Any]) -> Path:
 
 
 def _pinned(params: Mapping[str, Any]) -> str:
-    """Return the MD5 that the file should have.
+    """The MD5 that the file should have.
 
     Raises:
         ParamsError: none is known of this size.
@@ -159,16 +159,16 @@ def _check(file: Path, md5: str) -> None:
     if not file.is_file():
         raise DataError(f"{file} does not exist; check root, or download it from Zenodo 10519652")
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "md5").hexdigest()
-    if found != md5:
+        digest = hashlib.file_digest(stream, "md5").hexdigest()
+    if digest != md5:
         raise ChecksumError(
-            f"{file} has MD5 {found}, expected {md5} (medmnist 3.0.2); sets were released anew between "
+            f"{file} has MD5 {digest}, expected {md5} (medmnist 3.0.2); sets were released anew between "
             "versions: download it again, or state its `md5`"
         )
 
 
 def _head(stream: IO[bytes], name: str) -> tuple[int, ...]:
-    """Return the shape of an array of bytes, the stream at its first one.
+    """The shape of an array of bytes, the stream at its first one.
 
     Raises:
         ValueError: other values, or columns first.
@@ -180,8 +180,8 @@ def _head(stream: IO[bytes], name: str) -> tuple[int, ...]:
     return shape
 
 
-def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
-    """Return labels (n,) of an array (n, 1)."""
+def _read_labels(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
+    """Labels (n,) of an array (n, 1)."""
     with archive.open(f"{name}.npy") as stream:
         shape = _head(stream, name)
         if len(shape) != 2 or shape[1] != 1:

@@ -26,7 +26,7 @@ PARAMS: dict[str, object] = {"ridge": 1e-6}
 
 
 def fit(known: Known, params: dict[str, Any]) -> Gaussians:
-    """Return one Gaussian per class.
+    """One Gaussian per class.
 
     Raises:
         DataError: a class without samples, or a feature that is not finite.
@@ -43,5 +43,5 @@ def fit(known: Known, params: dict[str, Any]) -> Gaussians:
 
 
 def score(rows: Rows, state: Gaussians, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the squared distance, float64 (n,), at least 0; higher = more OOD."""
+    """The squared distance, float64 (n,), at least 0; higher = more OOD."""
     return _blocks.scores(rows, lambda block: state.nearest(_blocks.features(block)))

@@ -1,4 +1,4 @@
-"""No net: the features of an image are its pixels, which is what any encoder should beat.
+"""No model: the features of an image are its pixels, which is what any encoder should beat.
 
 Source: none; the linear classifier of pixels is that of LeCun et al. 1998, doi:10.1109/5.726791, section III.C.1.
 """
@@ -25,20 +25,20 @@ class Pixels(nn.Module):
         self.head = nn.Linear(size * size, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the pixels (n, d)."""
+        """The pixels (n, d)."""
         return x.float().flatten(1) / 127.5 - 1.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the head with fresh weights from torch's generator."""
+    """The head with fresh weights from torch's generator."""
     return Pixels(params["size"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

@@ -32,27 +32,27 @@ PARAMS: dict[str, object] = {
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
+    """The model with fresh weights.
 
     Raises:
         ModelError: timm is missing.
     """
-    net = _created(params, num_classes=classes)
-    return _pretrained.Split(net, classes, params["mean"], params["std"])
+    model = _created(params, num_classes=classes)
+    return _pretrained.Split(model, classes, params["mean"], params["std"])
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the state dict that timm downloads, its positions resampled to the size."""
+    """The state dict that timm downloads, its positions resampled to the size."""
     state: nets.State = _created(params, pretrained=True).state_dict()
     return state
 
 
 def _created(params: Mapping[str, Any], **options: object) -> nn.Module:
     timm = _optional.package("timm", "timm")
-    net: nn.Module = timm.create_model(params["name"], img_size=params["size"], **options)
-    return net
+    model: nn.Module = timm.create_model(params["name"], img_size=params["size"], **options)
+    return model
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Images uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

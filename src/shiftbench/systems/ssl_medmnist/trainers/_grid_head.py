@@ -36,7 +36,7 @@ class Heads:
     biases: torch.Tensor
 
     def accuracies(self, features: torch.Tensor, labels: torch.Tensor) -> NDArray[np.float64]:
-        """Return the share of right answers of each head, float64 (g,)."""
+        """The share of right answers of each head, float64 (g,)."""
         logits = torch.einsum("nd,gcd->gnc", features, self.weights) + self.biases[:, None]
         return (logits.argmax(2) == labels).double().mean(1).numpy()
 
@@ -53,7 +53,7 @@ def fit(  # noqa: PLR0913 - a training
     drops: Sequence[int],
     batch: int,
 ) -> Heads:
-    """Return the heads after the last epoch.
+    """The heads after the last epoch.
 
     Args:
         features: float32 (n, d).
@@ -71,17 +71,17 @@ def fit(  # noqa: PLR0913 - a training
     start = torch.nn.Linear(features.shape[1], classes)
     heads = torch.cat([start.weight.detach(), start.bias.detach()[:, None]], 1)
     heads = heads.expand(len(grid), -1, -1).clone()
-    known = F.pad(features, (0, 1), value=1.0)
-    targets = F.one_hot(labels, classes).to(known)
+    with_bias = F.pad(features, (0, 1), value=1.0)
+    targets = F.one_hot(labels, classes).to(with_bias)
     rate, decay = (torch.tensor(column)[:, None, None] for column in zip(*grid, strict=True))
     velocity = torch.zeros_like(heads)
     for epoch in range(epochs):
-        now = rate * DROP ** sum(epoch >= drop for drop in drops)
+        current_rate = rate * DROP ** sum(epoch >= drop for drop in drops)
         order = RandomStream(*words, f"{epoch}/order").choice(len(labels)).astype(np.int64)
         for rows in torch.from_numpy(order).split(batch):
-            seen = known[rows]
-            errors = torch.softmax(torch.matmul(seen, heads.mT), 2) - targets[rows]
-            slope = torch.matmul(errors.mT, seen) / len(rows) + decay * heads
-            velocity.mul_(MOMENTUM).add_(slope)
-            heads.sub_(now * velocity)
+            batch_rows = with_bias[rows]
+            errors = torch.softmax(torch.matmul(batch_rows, heads.mT), 2) - targets[rows]
+            gradient = torch.matmul(errors.mT, batch_rows) / len(rows) + decay * heads
+            velocity.mul_(MOMENTUM).add_(gradient)
+            heads.sub_(current_rate * velocity)
     return Heads(grid, heads[..., :-1], heads[..., -1])

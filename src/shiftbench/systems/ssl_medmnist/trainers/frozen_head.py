@@ -71,11 +71,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     if not (job.params["lr"] and job.params["weight_decay"]):
         raise ParamsError("frozen_head: lr or weight_decay is empty; expected lists of numbers")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    before = nets.classes_of(start)
-    predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
+    old_classes = nets.classes_of(start)
+    predictor = nets.load_predictor(job.plugin, start, job.model_params, old_classes, job.device, inputs=job.inputs)
     train_rows = _features(job, predictor, "train", labelled(job))
     val_rows = _features(job, predictor, "val")
-    weight, bias = chosen(job, train_rows, val_rows)
+    weight, bias = best_head(job, train_rows, val_rows)
     job.log(0, "labels", len(train_rows[1]))
     return nets.with_head(job.plugin, nets.read_state(start), weight, bias)
 
@@ -90,34 +90,34 @@ def labelled(job: TrainJob) -> set[str] | None:
     return {labels_by_key[row][0] for row in labelled_rows(labels, job.params["fraction"], words)}
 
 
-def chosen(job: TrainJob, known: Rows, held: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+def best_head(job: TrainJob, train_rows: Rows, val_rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight (classes, d) and bias (classes,) of the head that val chooses; logs its options and accuracy."""
     params, words = job.params, (job.seed, job.trainer, job.dataset)
-    mean, deviation = scale(known[0], asked=params["standardise"])
-    known, held = (((rows - mean) / deviation, labels) for rows, labels in (known, held))
+    mean, deviation = scale(train_rows[0], standardise=params["standardise"])
+    train_rows, val_rows = (((rows - mean) / deviation, labels) for rows, labels in (train_rows, val_rows))
     options = {"drops": params["drops"], "batch": params["batch"]}
     heads = _grid_head.fit(
-        *known, len(job.classes), words,
+        *train_rows, len(job.classes), words,
         rates=params["lr"], decays=params["weight_decay"], epochs=params["epochs"], **options,
     )  # fmt: skip
-    best = int(np.argmax(heads.accuracies(*held)))
+    best = int(np.argmax(heads.accuracies(*val_rows)))
     rate, decay = heads.grid[best]
     if params["refit"]:
         heads = _grid_head.fit(
-            *known, len(job.classes), words,
+            *train_rows, len(job.classes), words,
             rates=[rate], decays=[decay], epochs=params["refit"], **options,
         )  # fmt: skip
         best = 0
     for name, value in (("lr", rate), ("weight_decay", decay)):
         job.log(0, name, value)
-    job.log(0, "val_accuracy", float(heads.accuracies(*held)[best]))
+    job.log(0, "val_accuracy", float(heads.accuracies(*val_rows)[best]))
     weight = heads.weights[best] / deviation
     return weight, heads.biases[best] - weight @ mean
 
 
-def scale(features: torch.Tensor, *, asked: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of features (n, d), (d,) each; 0 and 1 if not `asked`, a deviation of 1 for constants."""
-    if not asked:
+def scale(features: torch.Tensor, *, standardise: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of features (n, d), (d,) each; 0 and 1 without `standardise`; deviation 1 for constants."""
+    if not standardise:
         return torch.zeros(features.shape[1]), torch.ones(features.shape[1])
     deviation = features.std(0, correction=0)
     constant = deviation <= 1e-6 * deviation.max().clamp(min=1e-30)
@@ -171,11 +171,11 @@ def labelled_rows(labels: NDArray[np.int64], fraction: float, words: tuple[int, 
         words: seed, purpose and data set, the key of the random words of each class; the samples of a smaller fraction
             are among those of a larger one.
     """
-    kept = label_counts(labels, fraction)
+    counts = label_counts(labels, fraction)
     if fraction == 1:
         return np.arange(len(labels))
     chosen_rows = []
-    for label, count in kept.items():
-        own = np.flatnonzero(labels == label)
-        chosen_rows.append(own[RandomStream(*words, f"{label}").choice(len(own))[:count]])
+    for label, count in counts.items():
+        rows_of_class = np.flatnonzero(labels == label)
+        chosen_rows.append(rows_of_class[RandomStream(*words, f"{label}").choice(len(rows_of_class))[:count]])
     return np.sort(np.concatenate(chosen_rows))

@@ -135,20 +135,20 @@ class Pool:
 
 def label(name: str, start: str) -> str:
     """Label of a theta_1: its trainer, with its seed if theta_0 has another seed."""
-    own = CheckpointName.of(Ref("checkpoints", name))
-    if own.seed == CheckpointName.of(Ref("checkpoints", start)).seed:
-        return own.trainer
-    return f"{own.trainer}_{own.seed}"
+    checkpoint = CheckpointName.of(Ref("checkpoints", name))
+    if checkpoint.seed == CheckpointName.of(Ref("checkpoints", start)).seed:
+        return checkpoint.trainer
+    return f"{checkpoint.trainer}_{checkpoint.seed}"
 
 
-def states(pool: Pool, path: Path, tuned: State) -> Iterator[tuple[float, State]]:
-    """Yield each a of a path with its state dict; `tuned` is the state dict of theta_1."""
+def states(pool: Pool, path: Path, theta_1: State) -> Iterator[tuple[float, State]]:
+    """Yield each a of a path with its state dict; `theta_1` is a state dict."""
     if path.variant == FISHER:
-        fishers = (pool.first_fisher, pool.fisher(f"fisher/{path.member}", tuned))
+        fishers = (pool.first_fisher, pool.fisher(f"fisher/{path.member}", theta_1))
         for a in path.alphas:
-            yield a, _interpolation.fisher_weighted(pool.first, tuned, a, fishers)
+            yield a, _interpolation.fisher_weighted(pool.first, theta_1, a, fishers)
         return
-    last = end(pool, path, tuned)
+    last = end(pool, path, theta_1)
     network = pool.predictor.net
     recompute = pool.params["norm"] == "recomputed" and _interpolation.normalised(network)
     for a in path.alphas:
@@ -159,19 +159,19 @@ def states(pool: Pool, path: Path, tuned: State) -> Iterator[tuple[float, State]
         yield a, state
 
 
-def end(pool: Pool, path: Path, tuned: State) -> State:
+def end(pool: Pool, path: Path, theta_1: State) -> State:
     """State dict at a = 1: theta_1, of which a variant lost weights."""
     if path.variant == PLAIN:
-        return tuned
+        return theta_1
     target, share, arm = path.variant.split("_")
     layers = path.stragglers if arm == "stragglers" else other_layers(pool, path)
     names = [name for layer in layers for name in pool.layers[layer]]
-    towards = pool.first if target == "delta" else None
-    return _interpolation.sparse(tuned, names, float(share), pool.words(f"{path.member}/{path.variant}"), towards)
+    reference = pool.first if target == "delta" else None
+    return _interpolation.sparse(theta_1, names, float(share), pool.words(f"{path.member}/{path.variant}"), reference)
 
 
 def other_layers(pool: Pool, path: Path) -> list[str]:
     """As many random layers as there are stragglers, none of them a straggler; the same for all shares and targets."""
-    rest = [layer for layer in pool.layers if layer not in path.stragglers]
-    order = pool.words(f"{path.member}/others").choice(len(rest))
-    return [rest[at] for at in sorted(order[: len(path.stragglers)].tolist())]
+    others = [layer for layer in pool.layers if layer not in path.stragglers]
+    order = pool.words(f"{path.member}/others").choice(len(others))
+    return [others[index] for index in sorted(order[: len(path.stragglers)].tolist())]

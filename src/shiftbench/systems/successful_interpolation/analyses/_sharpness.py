@@ -4,7 +4,7 @@
 
 L is the cross-entropy of a batch; logits are normalised for each sample (mean taken off, divided by their length),
 since sharpness is one of confidence else, and mixtures of weights have smaller logits. d is 0 outside of the named
-tensors, and where a weight is 0: a net that lost weights looks flat there by construction.
+tensors, and where a weight is 0: a model that lost weights looks flat there by construction.
 
 The maximum is looked for by Auto-PGD, from no change at all. `rule: paper` is `trainers/_ascent.py`; `rule: released`
 is `sharpness.py` of tml-epfl/sharpness-vs-generalization, which differs in three places: the new change is 0.75 of the
@@ -38,13 +38,13 @@ NEW, RISES = 0.75, 0.75
 
 @dataclass
 class Loss:
-    """The loss of a batch as a function of some of a net's weights, one row (1, d).
+    """The loss of a batch as a function of some of a model's weights, one row (1, d).
 
     Attributes:
         net: the architecture, in evaluation mode.
         state: all of its weights.
         names: of the tensors that move.
-        inputs, labels: the batch, on the net's device.
+        inputs, labels: the batch, on the model's device.
         normalise: of logits, see above.
     """
 
@@ -62,29 +62,29 @@ class Loss:
         self.centre = torch.cat([self.state[name].flatten() for name in self.names])[None]
 
     def __call__(self, row: torch.Tensor) -> torch.Tensor:
-        """Return the loss at weights (1, d), (1,)."""
+        """The loss at weights (1, d), (1,)."""
         sizes = [self.state[name].numel() for name in self.names]
         parts = zip(self.names, row[0].split(sizes), strict=True)
-        moved = {name: part.reshape(self.state[name].shape) for name, part in parts}
-        logits = functional_call(self.net, {**self.state, **moved}, (self.inputs,))
+        weights = {name: part.reshape(self.state[name].shape) for name, part in parts}
+        logits = functional_call(self.net, {**self.state, **weights}, (self.inputs,))
         if self.normalise:
             logits = normalised(logits)
         return F.cross_entropy(logits, self.labels)[None]
 
     def box(self, rho: float) -> _ascent.Region:
-        """Return where weights may lie."""
+        """Region of the weights."""
         return _ascent.Region(self.centre, rho, scale=self.centre.abs())
 
 
 def normalised(logits: torch.Tensor) -> torch.Tensor:
-    """Return logits (n, classes) of mean 0 and length 1."""
+    """Logits (n, classes) of mean 0 and length 1."""
     centred = logits - logits.mean(1, keepdim=True)
     unit: torch.Tensor = centred / centred.norm(dim=1, keepdim=True).clamp(min=SMALL)
     return unit
 
 
 def worst(loss: Loss, rho: float, iterations: int = 20, rule: str = "paper") -> float:
-    """Return S_max of a batch, 0 or more.
+    """S_max of a batch, 0 or more.
 
     Raises:
         ParamsError: another rule.
@@ -97,8 +97,8 @@ def worst(loss: Loss, rho: float, iterations: int = 20, rule: str = "paper") -> 
         return float(loss(search(loss, box, iterations)) - loss(box.centre))
 
 
-def mean(loss: Loss, rho: float, words: RandomStream, draws: int = 20, kind: str = "uniform") -> float:
-    """Return S_avg of a batch; `normal` draws have the deviation rho |w|.
+def mean(loss: Loss, rho: float, words: RandomStream, count: int = 20, kind: str = "uniform") -> float:
+    """S_avg of a batch; `normal` draws have the deviation rho |w|.
 
     Raises:
         ParamsError: another kind.
@@ -107,43 +107,43 @@ def mean(loss: Loss, rho: float, words: RandomStream, draws: int = 20, kind: str
         raise ParamsError(f"draws are {kind!r}; {suggest(kind, DRAWS)}")
     box, total = loss.box(rho), 0.0
     with torch.no_grad():
-        for _ in range(draws):
+        for _ in range(count):
             shape = tuple(box.centre.shape)
-            drawn = 2 * words.uniform(shape) - 1 if kind == "uniform" else words.normal(shape)
-            away = rho * box.centre.abs() * torch.from_numpy(drawn).to(box.centre)
-            total += float(loss(box.centre + away)) / draws
+            noise = 2 * words.uniform(shape) - 1 if kind == "uniform" else words.normal(shape)
+            perturbation = rho * box.centre.abs() * torch.from_numpy(noise).to(box.centre)
+            total += float(loss(box.centre + perturbation)) / count
         return total - float(loss(box.centre))
 
 
 def released(objective: _ascent.Objective, box: _ascent.Region, steps: int) -> torch.Tensor:
-    """Return the highest point (1, d) that the released search finds, see the file's head."""
+    """The highest point (1, d) that the released search finds, see the file's head."""
     marks, x = released_marks(steps), box.centre
-    away = before = torch.zeros_like(x)
+    offset = previous = torch.zeros_like(x)
     best, step, last_step = x, 2 * box.radius, 2 * box.radius
     with torch.no_grad():
         highest = last_highest = float(objective(x))
     mark = rises = 0
-    for done in range(steps):
+    for number in range(steps):
         _, gradient = _ascent.graded(objective, x)
-        moved = box.project(box.centre + away + step * box.steepest(gradient)) - box.centre
-        away, before = NEW * moved + (1 - NEW) * before, away
-        x = box.centre + away
+        proposal = box.project(box.centre + offset + step * box.steepest(gradient)) - box.centre
+        offset, previous = NEW * proposal + (1 - NEW) * previous, offset
+        x = box.centre + offset
         with torch.no_grad():
             value = float(objective(x))
         if value > highest:
             highest, best, rises = value, x, rises + 1
-        if done not in marks:
+        if number not in marks:
             continue
-        few = rises < RISES * (done - mark)
-        stuck = last_step == step and last_highest == highest
-        last_step, last_highest, mark, rises = step, highest, done, 0
-        if few or stuck:
+        rises_rarely = rises < RISES * (number - mark)
+        stays = last_step == step and last_highest == highest
+        last_step, last_highest, mark, rises = step, highest, number, 0
+        if rises_rarely or stays:
             step, x = step / 2, best
     return best
 
 
 def released_marks(steps: int) -> list[int]:
-    """Return the numbers of steps, from 0, after which the released search looks back."""
+    """The numbers of steps, from 0, after which the released search looks back."""
     shares, marks = [0.0, 0.22], [0, math.ceil(0.22 * steps)]
     while marks[-1] < steps and marks[-1] != marks[-2]:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))

@@ -25,7 +25,7 @@ MEASURES = ("loss", "error")
 MIDDLE = 0.5
 
 
-def scores(pool: Pool, tuned: State) -> dict[str, float]:
+def scores(pool: Pool, theta_1: State) -> dict[str, float]:
     """Score of each layer, higher for a straggler; empty without `score_alphas`."""
     params = pool.params
     if not params["score_alphas"]:
@@ -39,15 +39,15 @@ def scores(pool: Pool, tuned: State) -> dict[str, float]:
         return float(F.cross_entropy(logits, labels))
 
     if params["score"] == "kept":
-        middle = _interpolation.mixed(pool.first, tuned, MIDDLE)
+        middle = _interpolation.mixed(pool.first, theta_1, MIDDLE)
         error = value(middle, "error")
-        ends = {layer: middle | {name: tuned[name] for name in names} for layer, names in pool.layers.items()}
+        ends = {layer: middle | {name: theta_1[name] for name in names} for layer, names in pool.layers.items()}
         return {layer: value(state, "error") - error for layer, state in ends.items()}
-    rest = tuned if params["score"] == "barrier" else pool.first
+    others = theta_1 if params["score"] == "barrier" else pool.first
     alphas = sorted({0.0, *params["score_alphas"], 1.0})
     barriers = {}
     for layer, names in pool.layers.items():
-        line = [value(_interpolation.mixed(pool.first, tuned, a, names, rest), params["score_of"]) for a in alphas]
+        line = [value(_interpolation.mixed(pool.first, theta_1, a, names, others), params["score_of"]) for a in alphas]
         barriers[layer] = max(line) - (line[0] + line[-1]) / 2
     return barriers
 
@@ -65,4 +65,4 @@ def highest(values: Mapping[str, float], count: int) -> list[str]:
     else:
         chosen = np.flatnonzero(array > array.mean() + array.std())
         chosen = chosen if len(chosen) else np.array([int(array.argmax())])
-    return [list(values)[at] for at in chosen]
+    return [list(values)[index] for index in chosen]

@@ -131,10 +131,10 @@ class Sets:
         for number, (ref, kind) in enumerate(self.members()):
             limit = params["val_samples"] if kind == "val" else params["samples"]
             samples = shards.read(self.job.folder(ref))
-            for at, sample in enumerate(islice(samples, limit or None)):
-                if kind == "ood" and (at + number) % turns:
+            for sample_number, sample in enumerate(islice(samples, limit or None)):
+                if kind == "ood" and (sample_number + number) % turns:
                     continue
-                block = at // params["block"]
+                block = sample_number // params["block"]
                 half = "ood_finding" if kind == "ood" and block % 2 else kind
                 if half in kinds:
                     yield sample, self.blocks.setdefault((half, f"{block:05d}"), len(self.blocks)), number
@@ -157,7 +157,7 @@ def answers(logits: torch.Tensor, chunk: Chunk, class_maps: Sequence[ClassMap]) 
         if class_map is None:
             continue
         rows = (chunk.sets == number).nonzero()[:, 0].to(logits.device)
-        own = torch.stack([logits[rows][:, classes].amax(1) for classes in class_map], 1)
-        correct[rows] = own.argmax(1) == chunk.labels[rows]
-        loss[rows] = F.cross_entropy(own, chunk.labels[rows], reduction="none")
+        class_logits = torch.stack([logits[rows][:, classes].amax(1) for classes in class_map], 1)
+        correct[rows] = class_logits.argmax(1) == chunk.labels[rows]
+        loss[rows] = F.cross_entropy(class_logits, chunk.labels[rows], reduction="none")
     return correct.cpu(), loss.cpu()

@@ -105,18 +105,18 @@ PathSums = dict[tuple[str, str, float], Sums]
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Both ends of all paths, and the shards of all sets."""
     dataset, split = params["dataset"], params["split"]
-    tuned = [Ref("checkpoints", name) for name in params["checkpoints"]]
+    ends = [Ref("checkpoints", name) for name in params["checkpoints"]]
     starts = [start_of(name, params) for name in params["checkpoints"]]
-    clean = [refs.shards(dataset, one) for one in (split, "val", "train")]
+    clean = [refs.shards(dataset, name_of_split) for name_of_split in (split, "val", "train")]
     ood = [_test_sets.shards_of(name, params, split) for name in params["sets"]]
-    scored = _test_sets.shards_of(params["score_on"], params, "val")
-    return list(dict.fromkeys([*tuned, *starts, *clean, *ood, scored]))
+    score_shards = _test_sets.shards_of(params["score_on"], params, "val")
+    return list(dict.fromkeys([*ends, *starts, *clean, *ood, score_shards]))
 
 
 def start_of(name: str, params: Mapping[str, Any]) -> Ref:
     """The theta_0 of a theta_1."""
-    own = CheckpointName.of(Ref("checkpoints", name))
-    context = {"dataset": own.dataset, "model": own.model, "seed": own.seed}
+    checkpoint = CheckpointName.of(Ref("checkpoints", name))
+    context = {"dataset": checkpoint.dataset, "model": checkpoint.model, "seed": checkpoint.seed}
     return _interpolation.named(params["start"], context)
 
 
@@ -157,11 +157,11 @@ def pool_rows(pool: Pool) -> Iterator[Observation]:
     """Yield the rows of a pool: layers and sharpness of each member, then its paths and their variants."""
     params, stragglers = pool.params, {}
     for member in pool.members:
-        tuned = pool.tuned(member)
-        scores = _stragglers.scores(pool, tuned)
+        theta_1 = pool.tuned(member)
+        scores = _stragglers.scores(pool, theta_1)
         stragglers[member] = _stragglers.highest(scores, params["stragglers"])
         yield from layer_rows(pool, member, scores, stragglers[member])
-        yield from sharpness_rows(pool, member, tuned, stragglers[member])
+        yield from sharpness_rows(pool, member, theta_1, stragglers[member])
     sets = Sets(pool.job, pool.predictor, pool.classes)
     sums = evaluate(pool, sets, [Path(member, params["alphas"]) for member in pool.members])
     failures = [member for member in pool.members if fails(sets, sums, member, params["alphas"])]
@@ -181,14 +181,14 @@ def layer_rows(
         yield _member_row(pool, "straggler_share", member, is_straggler, group=layer, split="val")
 
 
-def sharpness_rows(pool: Pool, member: str, tuned: State, stragglers: Sequence[str]) -> Iterator[Observation]:
+def sharpness_rows(pool: Pool, member: str, theta_1: State, stragglers: Sequence[str]) -> Iterator[Observation]:
     """Yield the sharpness of the whole model and of its stragglers along the path, for each batch."""
     params = pool.params
     scopes = {"whole": [name for names in pool.layers.values() for name in names]}
     if stragglers:
         scopes["stragglers"] = [name for layer in stragglers for name in pool.layers[layer]]
     for a in params["sharpness_alphas"]:
-        state = _interpolation.mixed(pool.first, tuned, a)
+        state = _interpolation.mixed(pool.first, theta_1, a)
         for scope, names in scopes.items():
             for number, (inputs, labels) in enumerate(pool.batches):
                 loss = _sharpness.Loss(pool.predictor.net, state, names, inputs, labels, params["normalise"])
@@ -212,8 +212,8 @@ def _sharpness_values(pool: Pool, loss: _sharpness.Loss, rho: float, batch: int)
     values = {"sharpness": _sharpness.worst(loss, rho, params["iterations"], params["rule"])}
     if params["average_draws"]:
         words = pool.words(f"draws/{batch}")
-        draws, kind = params["average_draws"], params["average_kind"]
-        values["average_sharpness"] = _sharpness.mean(loss, rho, words, draws, kind)
+        count, kind = params["average_draws"], params["average_kind"]
+        values["average_sharpness"] = _sharpness.mean(loss, rho, words, count, kind)
     return values
 
 
@@ -239,10 +239,10 @@ def evaluate(pool: Pool, sets: Sets, paths: Sequence[Path], kinds: Sequence[str]
     class_maps = sets.class_maps()
     for chunk in sets.chunks(kinds):
         for member in pool.members:
-            own = [path for path in paths if path.member == member]
-            tuned = pool.tuned(member) if own else {}
-            for path in own:
-                for a, state in _paths.states(pool, path, tuned):
+            member_paths = [path for path in paths if path.member == member]
+            theta_1 = pool.tuned(member) if member_paths else {}
+            for path in member_paths:
+                for a, state in _paths.states(pool, path, theta_1):
                     answers = _test_sets.answers(pool.logits(state, chunk.inputs), chunk, class_maps)
                     sums.setdefault((member, path.variant, a), Sums()).add(chunk, *answers)
     return sums
@@ -255,8 +255,8 @@ def fails(sets: Sets, sums: PathSums, member: str, alphas: Sequence[float]) -> b
         return False
 
     def accuracy(a: float) -> float:
-        own = sums[member, PLAIN, a]
-        return float(own.correct[blocks].sum() / own.count[blocks].sum())
+        sums_at = sums[member, PLAIN, a]
+        return float(sums_at.correct[blocks].sum() / sums_at.count[blocks].sum())
 
     inner = [accuracy(a) for a in alphas if 0 < a < 1]
     return bool(inner) and max(inner) <= max(accuracy(0.0), accuracy(1.0))
@@ -264,18 +264,18 @@ def fails(sets: Sets, sums: PathSums, member: str, alphas: Sequence[float]) -> b
 
 def path_rows(pool: Pool, sets: Sets, sums: PathSums) -> Iterator[Observation]:
     """Yield accuracy and loss of each block."""
-    for (member, variant, a), own in sums.items():
+    for (member, variant, a), path_sums in sums.items():
         for (kind, block), number in sets.blocks.items():
-            if number >= len(own.count) or not own.count[number]:
+            if number >= len(path_sums.count) or not path_sums.count[number]:
                 continue
-            columns = {"path_accuracy": own.correct}
+            columns = {"path_accuracy": path_sums.correct}
             if variant == PLAIN:
-                columns["path_loss"] = own.loss
+                columns["path_loss"] = path_sums.loss
             for metric, column in columns.items():
                 yield Observation(
                     metric,
                     block,
-                    float(column[number] / own.count[number]),
+                    float(column[number] / path_sums.count[number]),
                     pool.start,
                     pool.params["dataset"],
                     "val" if kind == "val" else pool.params["split"],

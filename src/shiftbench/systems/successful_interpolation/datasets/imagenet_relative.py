@@ -44,9 +44,9 @@ FILES = (
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the classes, ImageNet's; those of ObjectNet are joined by `|`."""
+    """The names of the classes, ImageNet's; those of ObjectNet are joined by `|`."""
     names = registry.find("datasets", "imagenet").classes({}, {})
-    return tuple("|".join(names[number] for number in own) for own in _folders(params).values())
+    return tuple("|".join(names[number] for number in numbers) for numbers in _folders(params).values())
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
@@ -56,7 +56,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no root, no lists, or another variant.
         DataError: a folder is no class, or a list is missing or names a class that ImageNet does not have.
     """
-    labels = {name: at for at, name in enumerate(_folders(params))}
+    labels = {name: label for label, name in enumerate(_folders(params))}
     prefix = f"{params.get('name', 'imagenet_relative')}/{split}"
     for sample in class_samples(prefix, _root(params), labels):
         if params["variant"] == "objectnet" and isinstance(sample, Sample):
@@ -66,15 +66,15 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
-    wanted = {str(_root(params)): f"images of ImageNet's relative {params['variant']}, a folder for each class"}
+    """Files that the user must provide for a split: path -> description."""
+    required = {str(_root(params)): f"images of ImageNet's relative {params['variant']}, a folder for each class"}
     if params["variant"] == "objectnet":
-        wanted |= {str(_lists(params) / name): "a list of ObjectNet's classes" for name in FILES}
-    return wanted
+        required |= {str(_lists(params) / name): "a list of ObjectNet's classes" for name in FILES}
+    return required
 
 
 def _folders(params: dict[str, Any]) -> dict[str, list[int]]:
-    """Return class folders -> ImageNet's numbers of the class, in the order of the labels."""
+    """Class folders -> ImageNet's numbers of the class, in the order of the labels."""
     if params["variant"] == "objectnet":
         return _objectnet(params)
     synsets = _synsets()
@@ -92,29 +92,29 @@ def _folders(params: dict[str, Any]) -> dict[str, list[int]]:
 
 def _objectnet(params: dict[str, Any]) -> dict[str, list[int]]:
     folder_of_label = {label: folder for folder, label in _read(params, FILES[0]).items()}
-    of_2012 = {number: int(own) for own, number in _read(params, FILES[2]).items()}
+    number_of_2012 = {number: int(pytorch_number) for pytorch_number, number in _read(params, FILES[2]).items()}
     lines = _text(params, FILES[3]).splitlines()
-    number = {name.strip(): of_2012[at] for at, name in enumerate(lines)}
-    found = {}
+    number = {name.strip(): number_of_2012[number_of_line] for number_of_line, name in enumerate(lines)}
+    classes_of_folder = {}
     for label, names in _read(params, FILES[1]).items():
         unknown = [name for name in names.split("; ") if name not in number]
         if unknown:
             raise DataError(f"{_lists(params) / FILES[1]}: {unknown[0]!r} is no class of {FILES[3]}")
-        found[folder_of_label[label]] = [number[name] for name in names.split("; ")]
-    return dict(sorted(found.items()))
+        classes_of_folder[folder_of_label[label]] = [number[name] for name in names.split("; ")]
+    return dict(sorted(classes_of_folder.items()))
 
 
 def _synsets() -> dict[str, int]:
     file = Path(registry.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
-    return {name: at for at, name in enumerate(file.read_text(encoding="ascii").split())}
+    return {name: index for index, name in enumerate(file.read_text(encoding="ascii").split())}
 
 
 def _read(params: dict[str, Any], name: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(_text(params, name))
+        content: dict[str, Any] = json.loads(_text(params, name))
     except ValueError as error:
         raise DataError(f"{_lists(params) / name} is no JSON: {error}") from None
-    return found
+    return content
 
 
 def _text(params: dict[str, Any], name: str) -> str:

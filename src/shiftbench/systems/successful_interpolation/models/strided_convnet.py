@@ -1,9 +1,9 @@
-"""Small convolutional net without pooling for 28 px grey images: convolutions of stride 2, group normalisation, a mean.
+"""Small convolutional model without pooling for 28 px grey images: convolutions of stride 2, group norm, a mean.
 
 `widths` are the channels of its blocks, each a 3x3 convolution of stride 2, normalisation in four groups and a
 rectifier. No batch normalisation, so that weights can be mixed as they are.
 
-Source: none; the plain net in which weights are interpolated here, in place of CLIP's image tower.
+Source: none; the plain model in which weights are interpolated here, in place of CLIP's image tower.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,27 +30,27 @@ class StridedConvNet(nn.Module):
         self.head = nn.Linear(widths[-1], classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return features (n, d), means over places."""
+        """Features (n, d), means over places."""
         pooled: torch.Tensor = self.body(x.float() / 127.5 - 1.0).mean((2, 3))
         return pooled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
-def _block(before: int, after: int) -> nn.Module:
+def _block(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.GroupNorm(4, after), nn.ReLU()
+        nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
     )
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return StridedConvNet(params["widths"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

@@ -1,8 +1,8 @@
-"""A head of class means on the features of a pretrained net: the nearest mean decides, at a temperature fitted on val.
+"""A head of class means on the features of a pretrained model: the nearest mean decides; temperature fitted on val.
 
     logits = -t |f - m_c|^2 + t |f|^2 = t (2 m_c f - |m_c|^2),   m_c: mean of the features of class c
 
-Few labelled images make a classifier of a net that learnt elsewhere, as class names make one of CLIP. `t` has the
+Few labelled images make a classifier of a model that learned elsewhere, as class names make one of CLIP. `t` has the
 least negative log-likelihood on val, of 1 / spread times each of `temperatures`, spread the mean squared distance of
 val's features to the nearest mean.
 
@@ -35,13 +35,13 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the pretrained weights, and the train and val shards."""
-    own = (refs.shards(params["dataset"], split) for split in ("train", "val"))
-    return [linear_probe.start_of(params), *own]
+    """The pretrained checkpoint, and the train and val shards."""
+    shards = (refs.shards(params["dataset"], split) for split in ("train", "val"))
+    return [linear_probe.start_of(params), *shards]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the pretrained state dict under a head of class means; of each class the first `per_class` images count.
+    """The pretrained state dict under a head of class means; of each class the first `per_class` images count.
 
     Raises:
         ModelError: a class has no image, or the model is a black box or gives no features.
@@ -49,24 +49,24 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box, and has no head to be replaced")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    before = nets.classes_of(start)
-    predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
+    old_classes = nets.classes_of(start)
+    predictor = nets.load_predictor(job.plugin, start, job.model_params, old_classes, job.device, inputs=job.inputs)
     features, labels = linear_probe.features(job, predictor, "train")
-    held, right = linear_probe.features(job, predictor, "val")
+    val_features, val_labels = linear_probe.features(job, predictor, "val")
     means = []
     for number, name in enumerate(job.classes):
-        own = features[labels == number][: job.params["per_class"]]
-        if not len(own):
+        class_features = features[labels == number][: job.params["per_class"]]
+        if not len(class_features):
             raise ModelError(f"prototypes: {job.dataset}/train has no image of {name!r}")
-        means.append(own.mean(0, dtype=np.float64))
+        means.append(class_features.mean(0, dtype=np.float64))
     rows = np.stack(means)
     weight, bias = 2 * rows, -(rows**2).sum(1)
-    answers = held.astype(np.float64) @ weight.T + bias
-    spread = float(((held.astype(np.float64) ** 2).sum(1) - answers.max(1)).mean())
+    answers = val_features.astype(np.float64) @ weight.T + bias
+    spread = float(((val_features.astype(np.float64) ** 2).sum(1) - answers.max(1)).mean())
     scales = [factor / spread for factor in job.params["temperatures"]]
-    found = [_logistic.nll(scale * answers, right) for scale in scales]
-    scale = scales[int(np.argmin(found))]
+    losses = [_logistic.nll(scale * answers, val_labels) for scale in scales]
+    scale = scales[int(np.argmin(losses))]
     job.log(0, "scale", scale)
-    job.log(0, "val_accuracy", float((answers.argmax(1) == right).mean()))
+    job.log(0, "val_accuracy", float((answers.argmax(1) == val_labels).mean()))
     head = (torch.from_numpy(scale * weight), torch.from_numpy(scale * bias))
     return nets.with_head(job.plugin, nets.read_state(start), *head)

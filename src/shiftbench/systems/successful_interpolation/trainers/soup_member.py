@@ -8,11 +8,11 @@ directions; with or without `module.` before all names. The text tower and every
 that two members differ in image tower and head alone, and a mixture is one of these. `{seed}` is the member's number;
 `start` is of seed 0, whatever the member.
 
-Member 0 is the net that members 1 to 71 were fine-tuned from: a linear probe on CLIP's tower, not the zero-shot head
+Member 0 is the model that members 1 to 71 were fine-tuned from: a linear probe on CLIP's tower, not the zero-shot head
 (`hparam_info.json`: "LP initialization"). Paths to the members therefore begin at member 0 (`soup-s0`).
 
 Source: Wortsman et al., "Model soups", ICML 2022; `utils.py` of mlfoundations/model-soups, whose release v0.0.2 has
-model_0.pt to model_71.pt, ViT-B/32 on ImageNet; v0.0.3 has a zero-shot ViT-L/14 and the net tuned from it.
+model_0.pt to model_71.pt, ViT-B/32 on ImageNet; v0.0.3 has a zero-shot ViT-L/14 and the model tuned from it.
 """
 
 from collections.abc import Mapping
@@ -32,45 +32,45 @@ TASKS = ("classification",)
 PARAMS: dict[str, object] = {"path": "", "start": "zero_shot"}
 TOWER, HEAD = "model.", "classification_head."
 IMAGE = "clip.visual."
-"""What of the tower takes part; its text side has no use without its transformer, which the files lack."""
+"""The part of the tower that is used; its text side has no use without its transformer, which the files lack."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights that were fine-tuned."""
+    """The fine-tuned checkpoints."""
     return [refs.checkpoint(params["dataset"], params["model"], params["start"], 0)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the member.
+    """The state dict of the member.
 
     Raises:
-        ModelError: the file is missing, holds other tensors, or does not fit the net.
+        ModelError: the file is missing, holds other tensors, or does not fit the model.
     """
     file = Path(str(job.params["path"]).format(seed=job.seed))
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     state = adopted(nets.read_state(file), nets.read_state(start), file)
-    net = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, state, file)
+    model = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(model, state, file)
     return state
 
 
 def adopted(member: State, start: State, file: Path) -> State:
-    """Return the start with the image tower and the head of a member.
+    """The start with the image tower and the head of a member.
 
     Raises:
         ModelError: the file lacks a head or a tensor of the image tower.
     """
     member = {name.removeprefix("module."): tensor.float() for name, tensor in member.items()}
-    wanted = [name for name in start if name.startswith((IMAGE, "head."))]
-    names = {name: _released(name) for name in wanted}
-    lacking = [old for old in names.values() if old not in member]
-    if lacking:
+    parts = [name for name in start if name.startswith((IMAGE, "head."))]
+    names = {name: _released(name) for name in parts}
+    missing = [source for source in names.values() if source not in member]
+    if missing:
         raise ModelError(
-            f"{file} has no {lacking[0]}; expected a checkpoint of model-soups: {TOWER}visual.* and {HEAD}weight, "
+            f"{file} has no {missing[0]}; expected a checkpoint of model-soups: {TOWER}visual.* and {HEAD}weight, "
             f"{HEAD}bias"
         )
-    made = {**start, **{name: member[old] for name, old in names.items()}}
-    return {**made, "unit": torch.ones(())}
+    merged = {**start, **{name: member[source] for name, source in names.items()}}
+    return {**merged, "unit": torch.ones(())}
 
 
 def _released(name: str) -> str:

@@ -75,8 +75,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 def augmented(batch: npt.NDArray[np.uint8], words: RandomStream, job: TrainJob) -> torch.Tensor:
     """A training batch after augmentation, float32 (n, c, h, w)."""
-    moved = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
-    return mixture(moved, words, job.params["mixture"], job.params["mixture_share"])
+    shifted = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+    return mixture(shifted, words, job.params["mixture"], job.params["mixture_share"])
 
 
 def mixture(batch: npt.NDArray[np.uint8], words: RandomStream, most: float, share: float = 1.0) -> torch.Tensor:

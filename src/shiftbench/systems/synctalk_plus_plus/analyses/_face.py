@@ -41,37 +41,37 @@ _CORNERS = POINTS[[0, 6]]
 
 
 def crop(sources: Mapping[str, Path]) -> Pixels:
-    """Return the photo's square around the mouth, uint8 (96, 96, 3)."""
+    """The photo's square around the mouth, uint8 (96, 96, 3)."""
     photo = np.asarray(_scikit_photos.opened(sources, PHOTO, colour=True))
     square = photo[TOP : TOP + SQUARE, LEFT : LEFT + SQUARE]
     return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def landmarks(mouth: Floats) -> Floats:
-    """Return 20 landmarks of each frame in pixels of the crop, float64 (t, 20, 2).
+    """20 landmarks of each frame in pixels of the crop, float64 (t, 20, 2).
 
     Args:
         mouth: openness and width in 0 to 1, float64 (t, 2).
     """
     x, y = POINTS[:, 0], POINTS[:, 1]
     upper, lower = _lip(x, _UPPER), _lip(x, _LOWER)
-    below = y > (upper + lower) / 2
-    down = np.where(below, mouth[:, :1] * _parabola(x) - (lower - upper), 0.0)
-    down *= _fade(y, lower)
+    is_lower = y > (upper + lower) / 2
+    lowered = np.where(is_lower, mouth[:, :1] * _parabola(x) - (lower - upper), 0.0)
+    lowered *= _fade(y, lower)
     middle = _CORNERS[:, 0].mean()
-    wide = middle + (x - middle) * _spread(mouth[:, 1:2])
-    found: Floats = np.stack([wide - LEFT, y + down - TOP], axis=2) * SCALE
-    return found
+    stretched = middle + (x - middle) * _spread(mouth[:, 1:2])
+    points: Floats = np.stack([stretched - LEFT, y + lowered - TOP], axis=2) * SCALE
+    return points
 
 
 def render(square: Pixels, mouth: Floats) -> Pixels:
-    """Return the face with each mouth, uint8 (t, 96, 96, 3)."""
+    """The face with each mouth, uint8 (t, 96, 96, 3)."""
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float64) / SCALE
     return np.stack([_frame(square, rows + TOP, columns + LEFT, *one[:2]) for one in mouth])
 
 
 def strip(square: Pixels, motions: Mapping[str, Floats], every: int = 5, seconds: float = 3.0) -> Pixels:
-    """Return a row of frames for each motion, one below the other: a clip for paper, white where it is over.
+    """A row of frames for each motion, one below the other: a clip for paper, white where it is over.
 
     Args:
         square: the face, uint8 (96, 96, 3).
@@ -82,52 +82,52 @@ def strip(square: Pixels, motions: Mapping[str, Floats], every: int = 5, seconds
     count = int(seconds * FPS)
     columns = -(-count // every)
     rows = []
-    for moved in motions.values():
-        frames = render(square, moved[:count:every, :2])
+    for motion in motions.values():
+        frames = render(square, motion[:count:every, :2])
         blank = np.full((columns - len(frames), SIDE, SIDE, 3), 255, np.uint8)
         rows.append(np.concatenate([*frames, *blank], axis=1))
     return np.concatenate(rows)
 
 
 def _frame(square: Pixels, y: Floats, x: Floats, openness: float, width: float) -> Pixels:
-    """Return one frame: for each of its pixels, where in the photo it comes from."""
+    """One frame: for each of its pixels, where in the photo it comes from."""
     left, right = _CORNERS[:, 0]
     middle, spread = (left + right) / 2, _spread(np.array(width))
     edges = [LEFT, middle + (left - middle) * spread, middle + (right - middle) * spread, LEFT + SQUARE]
     source_x = np.interp(x, edges, [LEFT, left, right, LEFT + SQUARE])
     upper, lower = _lip(source_x, _UPPER), _lip(source_x, _LOWER)
-    opened = upper + openness * _parabola(source_x)
+    lower_edge = upper + openness * _parabola(source_x)
     bottom = TOP + SQUARE
-    stretch = (bottom - lower) / np.maximum(bottom - opened, 1e-6)
-    source_y = np.where(y < upper, y, np.where(y < opened, upper, lower + (y - opened) * stretch))
+    stretch = (bottom - lower) / np.maximum(bottom - lower_edge, 1e-6)
+    source_y = np.where(y < upper, y, np.where(y < lower_edge, upper, lower + (y - lower_edge) * stretch))
     maps = ((source - first) * SCALE for source, first in ((source_x, LEFT), (source_y, TOP)))
-    map_x, map_y = (one.astype(np.float32) for one in maps)
-    found = cv2.remap(square, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = (y >= upper) & (y < opened)
-    found[inside] = DARK
-    return np.asarray(found, np.uint8)
+    map_x, map_y = (coordinates.astype(np.float32) for coordinates in maps)
+    pixels = cv2.remap(square, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = (y >= upper) & (y < lower_edge)
+    pixels[inside] = DARK
+    return np.asarray(pixels, np.uint8)
 
 
 def _lip(x: Floats, corners: tuple[int, ...]) -> Floats:
-    """Return the height of an inner lip at x, in pixels of the photo."""
+    """The height of an inner lip at x, in pixels of the photo."""
     points = POINTS[list(corners)]
     return np.interp(x, points[:, 0], points[:, 1])
 
 
 def _parabola(x: Floats) -> Floats:
-    """Return how far the lower lip is from the upper one at openness 1."""
+    """Distance of the lower lip from the upper one at openness 1."""
     left, right = POINTS[[12, 16], 0]
     share = np.clip((x - left) / (right - left), 0, 1)
     return REACH * 4 * share * (1 - share)  # type: ignore[no-any-return]
 
 
 def _fade(y: Floats, lower: Floats) -> Floats:
-    """Return the share of the lower lip's way that a point below it goes: less towards the chin, which stays."""
+    """The share of the lower lip's way that a point below it goes: less towards the chin, which stays."""
     bottom = TOP + SQUARE
     return np.clip((bottom - y) / (bottom - lower), 0, 1)
 
 
 def _spread(width: Floats) -> Floats:
     low, high = SPREAD
-    found: Floats = low + (high - low) * np.asarray(width)
-    return found
+    factor: Floats = low + (high - low) * np.asarray(width)
+    return factor

@@ -44,11 +44,11 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records and clips of each condition, the clips that were learnt from, and the photo."""
+    """The records and clips of each condition, the training clips, and the photo."""
     places = _places(params)
     records = [_record(params, name, shift) for name in params["checkpoints"] for shift in places]
-    learnt = [refs.shards(params["dataset"], split) for split in ("train", "val")]
-    return [*records, *dict.fromkeys(places.values()), *learnt, refs.sources(_scikit_photos.SOURCE)]
+    training_clips = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*records, *dict.fromkeys(places.values()), *training_clips, refs.sources(_scikit_photos.SOURCE)]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -57,36 +57,41 @@ def measure(job: Measurement) -> Iterator[Observation]:
     manifold = Manifold.of(job)
     photo = job.inputs[refs.sources(_scikit_photos.SOURCE)].parent
     square = _face.crop({_scikit_photos.SOURCE: photo})
-    for shift, place in _places(params).items():
-        clips = {sample.key: sample for sample in job.samples(place)}
-        seen = {}
+    for shift, ref in _places(params).items():
+        clips = {sample.key: sample for sample in job.samples(ref)}
+        true_faces = {}
         if shift in params["pictured"]:
-            seen = {key: _face.render(square, _some(job, frames.targets(one))) for key, one in clips.items()}
+            true_faces = {
+                key: _face.render(square, _pictured_frames(job, frames.targets(clip))) for key, clip in clips.items()
+            }
         for name in params["checkpoints"]:
-            for key, moved in _motions(job, _record(params, name, shift)):
-                measures = _measures(clips[key], moved, manifold)
-                if seen:
-                    found = _face.render(square, _some(job, moved))
-                    measures |= {"psnr": motion.psnr(found, seen[key]), "ssim": motion.ssim(found, seen[key])}
+            for key, curves in _motions(job, _record(params, name, shift)):
+                measures = _measures(clips[key], curves, manifold)
+                if true_faces:
+                    rendered = _face.render(square, _pictured_frames(job, curves))
+                    measures |= {
+                        "psnr": motion.psnr(rendered, true_faces[key]),
+                        "ssim": motion.ssim(rendered, true_faces[key]),
+                    }
                 for metric, value in measures.items():
                     yield _observation(params, name, shift, metric, key, value)
 
 
-def _measures(clip: Sample, moved: Floats, manifold: Manifold) -> dict[str, float]:
-    true = frames.targets(clip)
-    found, truth = (_face.landmarks(one[:, :2]) for one in (moved, true))
+def _measures(clip: Sample, curves: Floats, manifold: Manifold) -> dict[str, float]:
+    true_curves = frames.targets(clip)
+    points, true_points = (_face.landmarks(mouth_curves[:, :2]) for mouth_curves in (curves, true_curves))
     return {
-        "upper_face_correlation": upper_face(moved, true),
-        "lmd": motion.landmark_distance(found, truth),
-        "landmark_jitter": motion.jitter(found),
-        "off_manifold": manifold.off(moved),
+        "upper_face_correlation": upper_face(curves, true_curves),
+        "lmd": motion.landmark_distance(points, true_points),
+        "landmark_jitter": motion.jitter(points),
+        "off_manifold": manifold.off(curves),
     }
 
 
-def upper_face(moved: Floats, true: Floats) -> float:
-    """Return the mean correlation of the curves after the mouth's two, (t, d) both, of which one moves at least."""
-    curves = zip(moved.T[MOUTH:], true.T[MOUTH:], strict=True)
-    return float(np.nanmean([motion.correlation(own, other) for own, other in curves]))
+def upper_face(curves_of_model: Floats, true_curves: Floats) -> float:
+    """The mean correlation of the curves after the mouth's two, (t, d) both, of which one moves at least."""
+    curves = zip(curves_of_model.T[MOUTH:], true_curves.T[MOUTH:], strict=True)
+    return float(np.nanmean([motion.correlation(curve, true_curve) for curve, true_curve in curves]))
 
 
 class Manifold:
@@ -94,37 +99,37 @@ class Manifold:
 
     Args:
         known: of training motions, float64 (n, 8 d).
-        held: of ID motions that were not learnt from, which set the bound.
+        held: of ID motions that were not learned from, which set the bound.
     """
 
-    def __init__(self, known: Floats, held: Floats) -> None:
-        self._tree = cKDTree(known)
-        self.bound = float(np.percentile(self._tree.query(held)[0], SHARE))
+    def __init__(self, train_snippets: Floats, val_snippets: Floats) -> None:
+        self._tree = cKDTree(train_snippets)
+        self.bound = float(np.percentile(self._tree.query(val_snippets)[0], SHARE))
 
     @classmethod
     def of(cls, job: Measurement) -> Manifold:
-        """Return the manifold of a job's training clips, its bound set by those of val."""
-        known, held = (
+        """The manifold of a job's training clips, its bound set by those of val."""
+        train_snippets, val_snippets = (
             np.concatenate(
-                [snippets(frames.targets(one)) for one in job.samples(refs.shards(job.params["dataset"], split))]
+                [snippets(frames.targets(clip)) for clip in job.samples(refs.shards(job.params["dataset"], split))]
             )
             for split in ("train", "val")
         )
-        return cls(known, held)
+        return cls(train_snippets, val_snippets)
 
-    def off(self, moved: Floats) -> float:
-        """Return the share of a motion's snippets that are farther than the bound."""
-        return float(np.mean(self._tree.query(snippets(moved)[::STRIDE])[0] > self.bound))
+    def off(self, curves: Floats) -> float:
+        """The share of a motion's snippets that are farther than the bound."""
+        return float(np.mean(self._tree.query(snippets(curves)[::STRIDE])[0] > self.bound))
 
 
-def snippets(moved: Floats) -> Floats:
-    """Return every 8 frames of a motion (t, d), float64 (t - 7, 8 d)."""
-    spans = np.lib.stride_tricks.sliding_window_view(moved, SNIPPET, axis=0)
+def snippets(curves: Floats) -> Floats:
+    """All windows of 8 frames of a motion (t, d), float64 (t - 7, 8 d)."""
+    spans = np.lib.stride_tricks.sliding_window_view(curves, SNIPPET, axis=0)
     return spans.transpose(0, 2, 1).reshape(len(spans), -1)
 
 
-def _some(job: Measurement, moved: Floats) -> Floats:
-    return moved[:: job.params["every"], :2]
+def _pictured_frames(job: Measurement, curves: Floats) -> Floats:
+    return curves[:: job.params["every"], :2]
 
 
 def _motions(job: Measurement, record: Ref) -> Iterator[tuple[str, Floats]]:
@@ -134,18 +139,22 @@ def _motions(job: Measurement, record: Ref) -> Iterator[tuple[str, Floats]]:
 
 
 def _places(params: Mapping[str, Any]) -> dict[str, Ref]:
-    """Return each condition's clips, the clean ones first."""
+    """Each condition's clips, the clean ones first."""
     dataset, split = params["dataset"], params["split"]
-    found = {"identity": refs.shards(dataset, split)}
-    for shift, where in params["conditions"].items():
-        domain = isinstance(where, str)
-        found[shift] = refs.shards(where, split) if domain else refs.shards(dataset, split, shift, where)
-    return found
+    places = {"identity": refs.shards(dataset, split)}
+    for shift, severity_or_dataset in params["conditions"].items():
+        domain = isinstance(severity_or_dataset, str)
+        places[shift] = (
+            refs.shards(severity_or_dataset, split)
+            if domain
+            else refs.shards(dataset, split, shift, severity_or_dataset)
+        )
+    return places
 
 
 def _severity(params: Mapping[str, Any], shift: str) -> float | None:
-    where = 0 if shift == "identity" else params["conditions"][shift]
-    return None if isinstance(where, str) else float(where)
+    severity_or_dataset = 0 if shift == "identity" else params["conditions"][shift]
+    return None if isinstance(severity_or_dataset, str) else float(severity_or_dataset)
 
 
 def _record(params: Mapping[str, Any], weights: str, shift: str) -> Ref:

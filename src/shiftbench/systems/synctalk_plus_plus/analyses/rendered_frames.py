@@ -28,7 +28,7 @@ MOUTH = slice(48, 68)
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the folders are the user's."""
+    """No inputs: the folders are the user's."""
     return []
 
 
@@ -48,53 +48,55 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def measures(folder: Path) -> dict[str, float]:
-    """Return what can be measured of one clip.
+    """Measures of one clip, as far as it has the files.
 
     Raises:
         DataError: nothing can, or its parts do not fit each other.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     if (folder / "whole_truth").is_dir():
-        found |= _of_frames(folder)
+        values |= _of_frames(folder)
     if (folder / "landmarks.json").is_file():
-        found |= _of_landmarks(folder / "landmarks.json")
-    if not found:
+        values |= _of_landmarks(folder / "landmarks.json")
+    if not values:
         raise DataError(f"{folder} has neither whole_truth/ nor landmarks.json; there is nothing to measure")
-    return found
+    return values
 
 
 def _of_frames(folder: Path) -> dict[str, float]:
-    """Return means over whole frames, which are read one by one."""
-    own, truth = (rendered_clips.pictures(folder / name) for name in ("whole", "whole_truth"))
-    if len(own) != len(truth):
-        raise DataError(f"{folder}: whole/ has {len(own)} frames, whole_truth/ {len(truth)}; expected as many")
+    """Means over whole frames, which are read one by one."""
+    rendered, truth = (rendered_clips.pictures(folder / name) for name in ("whole", "whole_truth"))
+    if len(rendered) != len(truth):
+        raise DataError(f"{folder}: whole/ has {len(rendered)} frames, whole_truth/ {len(truth)}; expected as many")
     each = []
-    for one, other in zip(own, truth, strict=True):
-        a, b = rendered_clips.opened([one]), rendered_clips.opened([other])
+    for rendered_file, true_file in zip(rendered, truth, strict=True):
+        a, b = rendered_clips.read_frames([rendered_file]), rendered_clips.read_frames([true_file])
         if a.shape != b.shape:
-            raise DataError(f"{one} is {a.shape[1:3]}, {other} {b.shape[1:3]}; expected one size")
+            raise DataError(f"{rendered_file} is {a.shape[1:3]}, {true_file} {b.shape[1:3]}; expected one size")
         each.append((motion.psnr(a, b), motion.ssim(a, b)))
     psnr, ssim = np.mean(each, axis=0)
     return {"psnr": float(psnr), "ssim": float(ssim)}
 
 
 def _of_landmarks(file: Path) -> dict[str, float]:
-    given = json.loads(file.read_text())
-    own = _mouth(given.get("found"), file)
-    found = {"landmark_jitter": motion.jitter(own)}
-    if "truth" in given:
-        truth = _mouth(given["truth"], file)
-        if truth.shape != own.shape:
-            raise DataError(f"{file}: found are {own.shape}, true {truth.shape}; expected the same")
-        found["lmd"] = motion.landmark_distance(own, truth)
-    return found
+    content = json.loads(file.read_text())
+    rendered = _mouth(content.get("found"), file)
+    values = {"landmark_jitter": motion.jitter(rendered)}
+    if "truth" in content:
+        truth = _mouth(content["truth"], file)
+        if truth.shape != rendered.shape:
+            raise DataError(f"{file}: found are {rendered.shape}, true {truth.shape}; expected the same")
+        values["lmd"] = motion.landmark_distance(rendered, truth)
+    return values
 
 
 def _mouth(points: Any, file: Path) -> NDArray[np.float64]:
     try:
-        whole = np.array(points, dtype=np.float64)
+        landmarks = np.array(points, dtype=np.float64)
     except (TypeError, ValueError):
-        whole = np.zeros(0)
-    if whole.ndim != 3 or whole.shape[1] not in (20, 68) or whole.shape[2] != 2 or len(whole) < 3:
-        raise DataError(f"{file}: expected 20 or 68 points x, y for each of three frames or more, found {whole.shape}")
-    return whole[:, MOUTH] if whole.shape[1] == 68 else whole
+        landmarks = np.zeros(0)
+    if landmarks.ndim != 3 or landmarks.shape[1] not in (20, 68) or landmarks.shape[2] != 2 or len(landmarks) < 3:
+        raise DataError(
+            f"{file}: expected 20 or 68 points x, y for each of three frames or more, found {landmarks.shape}"
+        )
+    return landmarks[:, MOUTH] if landmarks.shape[1] == 68 else landmarks

@@ -35,23 +35,23 @@ class Spoken:
     phonemes: tuple[tuple[int, str], ...]
 
     def trimmed(self) -> Spoken:
-        """Return the sentence without the pauses before its first sound and behind its last one.
+        """The sentence without the pauses before its first sound and behind its last one.
 
         Raises:
             DataError: nothing but pauses.
         """
-        sounds = [at for at, (_, name) in enumerate(self.phonemes) if not is_pause(name)]
+        sounds = [index for index, (_, name) in enumerate(self.phonemes) if not is_pause(name)]
         if not sounds:
             raise DataError("espeak-ng said nothing")
         first, last = self.phonemes[sounds[0]][0], sounds[-1] + 1
         end = self.phonemes[last][0] if last < len(self.phonemes) else len(self.wave)
-        kept = self.phonemes[sounds[0] : last]
-        moved = tuple((start - first, name) for start, name in kept)
-        return Spoken(self.wave[first:end], self.rate, moved)
+        phonemes = self.phonemes[sounds[0] : last]
+        shifted = tuple((start - first, name) for start, name in phonemes)
+        return Spoken(self.wave[first:end], self.rate, shifted)
 
 
 def is_pause(name: str) -> bool:
-    """Tell whether a phoneme is a pause: its name begins with an underscore, or is empty.
+    """Whether a phoneme is a pause: its name begins with an underscore, or is empty.
 
     `_!` is none: it is the glottal onset of a German vowel, within a word or between two.
     """
@@ -59,7 +59,7 @@ def is_pause(name: str) -> bool:
 
 
 def speak(folder: Path, requests: Iterable[dict[str, Any]]) -> Iterator[Spoken]:
-    """Yield what each request says, in order.
+    """Yield the speech of each request, in order.
 
     Args:
         folder: of the source `espeak_ng`.
@@ -85,19 +85,19 @@ def speak(folder: Path, requests: Iterable[dict[str, Any]]) -> Iterator[Spoken]:
 
 def _answer(stream: IO[bytes], request: dict[str, Any]) -> Spoken:
     line = stream.readline()
-    about: dict[str, Any] = {"error": "it could not be loaded on this machine"}
+    reply: dict[str, Any] = {"error": "it could not be loaded on this machine"}
     if line:
-        about = json.loads(line)
-    if "error" in about:
-        raise DataError(f"espeak-ng: {about['error']}; asked for {request['text']!r}")
-    wave = np.frombuffer(stream.read(2 * about["samples"]), dtype="<i2").astype(np.int16)
-    switches = sorted({name for _, name in about["events"] if _SWITCH.fullmatch(name)})
+        reply = json.loads(line)
+    if "error" in reply:
+        raise DataError(f"espeak-ng: {reply['error']}; asked for {request['text']!r}")
+    wave = np.frombuffer(stream.read(2 * reply["samples"]), dtype="<i2").astype(np.int16)
+    switches = sorted({name for _, name in reply["events"] if _SWITCH.fullmatch(name)})
     if switches:
         raise DataError(
             f"espeak-ng: the voice {request['voice']!r} switches language ({', '.join(switches)}) in "
             f"{request['text']!r}; expected one language: take a voice that does not switch, or a text in its language"
         )
-    return Spoken(wave, about["rate"], tuple((at, name) for at, name in about["events"]))
+    return Spoken(wave, reply["rate"], tuple((position, name) for position, name in reply["events"]))
 
 
 def _check_variant(folder: Path, voice: str) -> None:

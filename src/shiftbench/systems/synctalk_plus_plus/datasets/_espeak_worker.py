@@ -59,11 +59,11 @@ class Speaker:
     def _hear(self, wave: Any, count: int, events: Any) -> int:
         if count > 0:
             self._samples.append(ctypes.string_at(wave, 2 * count))
-        at = 0
-        while events[at].type != END:
-            if events[at].type == PHONEME:
-                self._events.append((events[at].sample, events[at].id.string.decode("utf-8", "replace")))
-            at += 1
+        index = 0
+        while events[index].type != END:
+            if events[index].type == PHONEME:
+                self._events.append((events[index].sample, events[index].id.string.decode("utf-8", "replace")))
+            index += 1
         return 0
 
     def speak(self, request: dict[str, Any], out: BinaryIO) -> None:
@@ -79,12 +79,12 @@ class Speaker:
         text = request["text"].encode()
         library.espeak_Synth(text, len(text) + 1, 0, 1, 0, UTF8, None, None)
         body = b"".join(self._samples)
-        about = {"samples": len(body) // 2, "rate": self.rate, "events": self._events}
-        _answer(out, about, body)
+        reply = {"samples": len(body) // 2, "rate": self.rate, "events": self._events}
+        _answer(out, reply, body)
 
 
-def _answer(out: BinaryIO, about: dict[str, Any], body: bytes = b"") -> None:
-    out.write(json.dumps(about).encode() + b"\n" + body)
+def _answer(out: BinaryIO, reply: dict[str, Any], body: bytes = b"") -> None:
+    out.write(json.dumps(reply).encode() + b"\n" + body)
     out.flush()
 
 

@@ -46,18 +46,18 @@ BLINK = 3 * STEPS
 
 
 def shape(name: str) -> tuple[int, int]:
-    """Return openness and width of a phoneme, in thousandths."""
+    """Openness and width of a phoneme, in thousandths."""
     if _espeak.is_pause(name):
         return CLOSED
-    bare = name.lstrip(STRESS)
-    for size in range(len(bare), 0, -1):
-        if bare[:size] in SHAPES:
-            return SHAPES[bare[:size]]
+    unstressed = name.lstrip(STRESS)
+    for size in range(len(unstressed), 0, -1):
+        if unstressed[:size] in SHAPES:
+            return SHAPES[unstressed[:size]]
     return NEUTRAL
 
 
 def curves(spoken: _espeak.Spoken) -> NDArray[np.int64]:
-    """Return the targets of a sentence, int64 (t, 5) in 0 to 1000, for every frame that begins within it."""
+    """The targets of a sentence, int64 (t, 5) in 0 to 1000, for every frame that begins within it."""
     count = -(-len(spoken.wave) * frames.FPS // spoken.rate)
     steps = _steps(spoken, count * STEPS)
     shapes = np.array([shape(name) for _, name in spoken.phonemes], dtype=np.int64)[steps]
@@ -75,25 +75,25 @@ def curves(spoken: _espeak.Spoken) -> NDArray[np.int64]:
 
 
 def _steps(spoken: _espeak.Spoken, count: int) -> NDArray[np.int64]:
-    """Return the number of the phoneme that sounds in each step, int64 (count,)."""
+    """The number of the phoneme that sounds in each step, int64 (count,)."""
     starts = np.array([start for start, _ in spoken.phonemes], dtype=np.int64)
     middles = (2 * np.arange(count, dtype=np.int64) + 1) * spoken.rate // (2 * HZ)
-    found: NDArray[np.int64] = np.searchsorted(starts, middles, side="right") - 1
-    return np.maximum(found, 0)
+    numbers: NDArray[np.int64] = np.searchsorted(starts, middles, side="right") - 1
+    return np.maximum(numbers, 0)
 
 
 def _smooth(values: NDArray[np.int64], deviation: int) -> NDArray[np.int64]:
-    """Return values under a Gaussian of so many steps, the ends repeated; int64 (n,), rounded."""
+    """Values under a Gaussian of so many steps, the ends repeated; int64 (n,), rounded."""
     weights = _gaussian(deviation)
-    wide = np.pad(values, len(weights) // 2, mode="edge")
-    total = np.convolve(wide, weights, mode="valid")
-    whole = int(weights.sum())
-    smooth: NDArray[np.int64] = (2 * total + whole) // (2 * whole)
+    padded = np.pad(values, len(weights) // 2, mode="edge")
+    total = np.convolve(padded, weights, mode="valid")
+    weight_sum = int(weights.sum())
+    smooth: NDArray[np.int64] = (2 * total + weight_sum) // (2 * weight_sum)
     return smooth
 
 
 @lru_cache(maxsize=4)
 def _gaussian(deviation: int) -> NDArray[np.int64]:
-    """Return the weights of a Gaussian over three deviations, in 1/4096 of the highest."""
+    """The weights of a Gaussian over three deviations, in 1/4096 of the highest."""
     reach = range(-3 * deviation, 3 * deviation + 1)
     return np.array([round(4096 * math.exp(-0.5 * (k / deviation) ** 2)) for k in reach])

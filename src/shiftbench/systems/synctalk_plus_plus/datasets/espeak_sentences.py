@@ -4,7 +4,7 @@ A clip has `audio` without the pauses at its ends, `targets` (openness and width
 `_visemes.py`) at 25 frames a second, and `text`. `voice` is one of espeak-ng's, with a variant behind a plus
 (`en-us+f3`); of several `voices` each sentence has one, by its number. `pitch` and `rate` are espeak-ng's. A sentence
 has the same key in every voice, so that voices are compared sentence by sentence, and a sentence that is tested in
-one is learnt in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
+one is learned in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
 the first ones.
 
 Another language reads the English words by its own rules and with its own sounds. A voice that reads English words in
@@ -64,30 +64,30 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise ParamsError(f"espeak_sentences: texts is {params['texts']!r}; {suggest(params['texts'], TEXTS)}")
     texts = sentences(sources[WORDNET], params["sentences"], params["start"])
     voices = list(params["voices"]) or [params["voice"]]
-    wanted = {
+    requests = {
         number: {"text": text, "voice": voices[turn % len(voices)], **_manner(params)}
         for turn, (number, text) in enumerate(texts.items())
         if (turn % EVERY == EVERY - 1) == (split == "test")
     }
     if params["texts"] == "german":
-        wanted = _in_german(wanted) if split == "test" else {}
-    found = _espeak.speak(sources[_espeak.SOURCE], wanted.values())
-    for (number, request), spoken in zip(wanted.items(), found, strict=True):
+        requests = _in_german(requests) if split == "test" else {}
+    answers = _espeak.speak(sources[_espeak.SOURCE], requests.values())
+    for (number, request), spoken in zip(requests.items(), answers, strict=True):
         yield clip(f"{PART_OF}/{split}/{number:05d}", request, spoken.trimmed())
 
 
-def _in_german(wanted: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return the requests with German sentences.
+def _in_german(requests: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """The requests with German sentences.
 
     Raises:
         DataError: there are fewer of these.
     """
     texts = Path(__file__).with_name("german.txt").read_text("utf-8").splitlines()
-    if len(texts) < len(wanted):
+    if len(texts) < len(requests):
         raise DataError(
-            f"{len(wanted)} sentences are tested, german.txt has {len(texts)}; lower `sentences` to {5 * len(texts)}"
+            f"{len(requests)} sentences are tested, german.txt has {len(texts)}; lower `sentences` to {5 * len(texts)}"
         )
-    german = zip(wanted.items(), texts, strict=False)
+    german = zip(requests.items(), texts, strict=False)
     return {number: {**request, "text": text} for (number, request), text in german}
 
 
@@ -96,7 +96,7 @@ def _manner(params: dict[str, Any]) -> dict[str, int]:
 
 
 def clip(key: str, request: dict[str, Any], spoken: _espeak.Spoken) -> Sample:
-    """Return a spoken sentence as a clip."""
+    """A spoken sentence as a clip."""
     fields = {
         "audio": audio.resample(spoken.wave, spoken.rate, audio.RATE),
         "targets": frames.pack_targets(_visemes.NAMES, _visemes.curves(spoken)),
@@ -107,7 +107,7 @@ def clip(key: str, request: dict[str, Any], spoken: _espeak.Spoken) -> Sample:
 
 
 def sentences(folder: Path, count: int, start: float = 0.0) -> dict[int, str]:
-    """Return so many example sentences of WordNet's verbs, each once, evenly over the file: number -> text.
+    """So many example sentences of WordNet's verbs, each once, evenly over the file: number -> text.
 
     Raises:
         DataError: the file is missing, or holds fewer.
@@ -116,10 +116,11 @@ def sentences(folder: Path, count: int, start: float = 0.0) -> dict[int, str]:
     if not file.is_file():
         raise DataError(f"{file} is missing; `shiftbench fetch {WORDNET}`")
     quoted = dict.fromkeys(match.decode() for match in _SENTENCE.findall(file.read_bytes()))
-    found = [text for text in quoted if SHORTEST <= len(text.split()) <= LONGEST]
-    if not 0 < count <= len(found) or not 0 <= start < 1:
+    usable = [text for text in quoted if SHORTEST <= len(text.split()) <= LONGEST]
+    if not 0 < count <= len(usable) or not 0 <= start < 1:
         raise DataError(
-            f"sentences is {count}, start {start:g}; WordNet has 1 to {len(found)} sentences, and start is 0 to below 1"
+            f"sentences is {count}, start {start:g}; WordNet has 1 to {len(usable)} sentences, and "
+            "start is 0 to below 1"
         )
-    numbers = [int((turn + start) * len(found) / count) for turn in range(count)]
-    return {number: found[number] for number in numbers}
+    numbers = [int((turn + start) * len(usable) / count) for turn in range(count)]
+    return {number: usable[number] for number in numbers}

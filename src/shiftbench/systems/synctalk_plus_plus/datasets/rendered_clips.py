@@ -1,4 +1,4 @@
-"""What an external renderer made: for each clip a folder of face crops and the sound that drove it.
+"""Clips of an external renderer: for each clip a folder of face crops and the sound that drove it.
 
     PATH/NAME/frames/*.jpg (or .png)     face crops of 224 x 224 px, 25 a second, in the order of their names
     PATH/NAME/audio.wav                  the sound; of any rate, width and number of channels
@@ -43,7 +43,7 @@ ROWS = 1_000_000
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must provide."""
     return {str(params["path"]): f"a folder for each clip, with {params['part']}/ and audio.wav"}
 
 
@@ -59,14 +59,14 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if part not in PARTS:
         raise ParamsError(f"rendered_clips: part is {part!r}; {suggest(part, PARTS)}")
     for folder in clips(Path(params["path"])):
-        crops = opened(pictures(folder / part))
+        crops = read_frames(pictures(folder / part))
         _check(folder / part, crops, params["side"])
         wave = audio.read(folder / "audio.wav")
-        needed = (len(crops) - 1) * frames.SAMPLES + 1
-        if len(wave) < needed:
+        least_samples = (len(crops) - 1) * frames.SAMPLES + 1
+        if len(wave) < least_samples:
             raise DataError(
                 f"{folder}: the sound has {len(wave)} samples at {audio.RATE} Hz and ends before the last of "
-                f"{len(crops)} frames; expected {needed} or more"
+                f"{len(crops)} frames; expected {least_samples} or more"
             )
         name = folder.name.replace(".", "_")
         meta = {"frames": str(len(crops)), "cluster": name}
@@ -92,42 +92,44 @@ def _check(folder: Path, crops: np.ndarray, side: int) -> None:
 
 
 def clips(root: Path) -> list[Path]:
-    """Return the folders of the clips.
+    """The folders of the clips.
 
     Raises:
         DataError: there are none.
     """
-    found = sorted(file.parent for file in root.glob("*/audio.wav"))
-    if not found:
+    folders = sorted(file.parent for file in root.glob("*/audio.wav"))
+    if not folders:
         raise DataError(f"no clips in {root}: expected NAME/audio.wav and NAME/frames/*.png")
-    return found
+    return folders
 
 
 def pictures(folder: Path) -> list[Path]:
-    """Return the files of frames, in the order of their names.
+    """The files of frames, in the order of their names.
 
     Raises:
         DataError: there are none.
     """
-    found = sorted(file for file in folder.glob("*") if file.suffix.lower() in KINDS)
-    if not found:
+    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in KINDS)
+    if not files:
         raise DataError(f"{folder} holds no frames ({', '.join(KINDS)})")
-    return found
+    return files
 
 
-def opened(files: list[Path]) -> np.ndarray:
-    """Return frames uint8 (t, h, w, 3).
+def read_frames(files: list[Path]) -> np.ndarray:
+    """Frames uint8 (t, h, w, 3).
 
     Raises:
         DataError: one that cannot be read, or of another size than the first.
     """
-    found: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     for file in files:
         try:
             with Image.open(file, formats=["PNG", "JPEG"]) as image:
-                found.append(np.asarray(image.convert("RGB")))
+                images.append(np.asarray(image.convert("RGB")))
         except (UnidentifiedImageError, OSError) as error:
             raise DataError(f"{file} cannot be read as a frame: {error}") from error
-        if found[-1].shape != found[0].shape:
-            raise DataError(f"{file} is {found[-1].shape[:2]}, and {files[0]} {found[0].shape[:2]}; expected one size")
-    return np.stack(found)
+        if images[-1].shape != images[0].shape:
+            raise DataError(
+                f"{file} is {images[-1].shape[:2]}, and {files[0]} {images[0].shape[:2]}; expected one size"
+            )
+    return np.stack(images)

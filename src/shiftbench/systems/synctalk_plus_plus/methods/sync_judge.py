@@ -28,7 +28,7 @@ MODEL = "mini_syncnet"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the judge's weights.
+    """The judge's checkpoint.
 
     Raises:
         ParamsError: none is named.
@@ -47,11 +47,11 @@ def _judge(params: Mapping[str, Any]) -> Ref:
 def wrap(
     predictor: Callable[[Sequence[Sample]], nets.Outputs], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> Judged:
-    """Return the predictor, judged."""
+    """The predictor, judged."""
     file = inputs[_judge(params)]
-    net = mini_syncnet.build(mini_syncnet.PARAMS, 0)
-    nets.load_into(net, nets.read_state(file), file)
-    return Judged(predictor, mini_syncnet.Judge(net, mini_syncnet, mini_syncnet.PARAMS))
+    model = mini_syncnet.build(mini_syncnet.PARAMS, 0)
+    nets.load_into(model, nets.read_state(file), file)
+    return Judged(predictor, mini_syncnet.Judge(model, mini_syncnet, mini_syncnet.PARAMS))
 
 
 class Judged:
@@ -61,7 +61,7 @@ class Judged:
         self.predictor, self.judge = predictor, judge
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
-        """Return the motion, and how it fits the sound."""
-        found = self.predictor(samples)
-        pairs = zip(samples, found["motion"], strict=True)
-        return {**found, "sync": ragged([self.judge.curve(sample, moved) for sample, moved in pairs])}
+        """The motion, and how it fits the sound."""
+        outputs = self.predictor(samples)
+        pairs = zip(samples, outputs["motion"], strict=True)
+        return {**outputs, "sync": ragged([self.judge.curve(sample, motion) for sample, motion in pairs])}

@@ -23,25 +23,25 @@ EMPHASIS, QUIET = 0.97, 1e-5
 
 
 def windows(wave: Wave, count: int, *, normalise: bool = False) -> Floats:
-    """Return what is heard at each of `count` frames, float32 (count, 16, 80).
+    """Log-mel windows of `count` frames, float32 (count, 16, 80).
 
     Args:
         wave: int16 (n,) at 16 kHz.
         count: frames of the picture.
         normalise: take each band's mean over the clip away, and divide by the standard deviation of all.
     """
-    heard = log_mel(wave)
+    bands = log_mel(wave)
     if normalise:
-        heard = heard - heard.mean(axis=0)
-        heard = heard / (heard.std() + np.float32(0.1))
-    if len(heard) < WINDOW:
-        heard = np.pad(heard, ((0, WINDOW - len(heard)), (0, 0)), mode="edge")
-    starts = np.minimum(A_SECOND * np.arange(count) // FPS, len(heard) - WINDOW)
-    return heard[starts[:, None] + np.arange(WINDOW)]
+        bands = bands - bands.mean(axis=0)
+        bands = bands / (bands.std() + np.float32(0.1))
+    if len(bands) < WINDOW:
+        bands = np.pad(bands, ((0, WINDOW - len(bands)), (0, 0)), mode="edge")
+    starts = np.minimum(A_SECOND * np.arange(count) // FPS, len(bands) - WINDOW)
+    return bands[starts[:, None] + np.arange(WINDOW)]
 
 
 def log_mel(wave: Wave) -> Floats:
-    """Return log-mel frames, float32 (1 + n // 200, 80), in -4 to 4."""
+    """Log-mel frames, float32 (1 + n // 200, 80), in -4 to 4."""
     values = wave.astype(np.float64) / (audio.FULL + 1)
     values[1:] -= EMPHASIS * values[:-1]
     wide = np.pad(values, FFT // 2)
@@ -60,7 +60,7 @@ def _hann() -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def _basis() -> NDArray[np.float64]:
-    """Return Slaney's triangles of equal area, float64 (80, 401)."""
+    """Slaney's triangles of equal area, float64 (80, 401)."""
     edges = _hertz(np.linspace(_mel(LOW), _mel(HIGH), BANDS + 2))
     bins = np.arange(FFT // 2 + 1) * audio.RATE / FFT
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
@@ -71,7 +71,7 @@ def _basis() -> NDArray[np.float64]:
 
 
 def _mel(hertz: float) -> float:
-    """Return Slaney's mel: linear below 1 kHz, logarithmic above."""
+    """Slaney's mel: linear below 1 kHz, logarithmic above."""
     return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
 
 

@@ -1,4 +1,4 @@
-"""What moves a face to a sound: the predictor around a net with `move`; helper of the models."""
+"""Predictor that moves a face to a sound, around a model with `move`; helper of the models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,21 +16,21 @@ VALUES = 5
 """Openness and width of the mouth, brow, lids, cheeks: as the dataset `espeak_sentences` has them."""
 
 
-def heard(sample: Sample, params: Mapping[str, Any]) -> torch.Tensor:
-    """Return what a model hears at each frame of a clip, float32 (t, 16, bands): neighbouring bands are averaged."""
-    found = _mel.windows(sample.fields["audio"], frames.count(sample), normalise=params["normalise"])
-    pooled = found.reshape(*found.shape[:2], params["bands"], -1).mean(axis=3)
+def audio_features(sample: Sample, params: Mapping[str, Any]) -> torch.Tensor:
+    """Audio input of a model at each frame of a clip, float32 (t, 16, bands): neighbouring bands are averaged."""
+    windows = _mel.windows(sample.fields["audio"], frames.count(sample), normalise=params["normalise"])
+    pooled = windows.reshape(*windows.shape[:2], params["bands"], -1).mean(axis=3)
     return torch.from_numpy(pooled)
 
 
 class MotionPredictor(PlacedNet):
-    """A net that moves a face, with its weights; the output is `motion` of the task, in 0 to 1.
+    """A model that moves a face, with its weights; the output is `motion` of the task, in 0 to 1.
 
-    The net has `move(heard float32 (t, 16, bands)) -> (t, 5)`; it computes in float32.
+    The model has `move(audio float32 (t, 16, bands)) -> (t, 5)`; it computes in float32.
     """
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Move a face to each clip."""
         with torch.inference_mode():
-            moved = [self.net.move(heard(one, self.params).to(self.device)) for one in samples]
-        return {"motion": ragged([nets.to_numpy(one.clamp(0, 1)) for one in moved])}
+            motions = [self.net.move(audio_features(one, self.params).to(self.device)) for one in samples]
+        return {"motion": ragged([nets.to_numpy(one.clamp(0, 1)) for one in motions])}

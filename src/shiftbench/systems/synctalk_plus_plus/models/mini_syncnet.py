@@ -51,39 +51,39 @@ class MiniSyncNet(nn.Module):
         )
         self.scale, self.bias = nn.Parameter(torch.tensor(5.0)), nn.Parameter(torch.tensor(0.0))
 
-    def of_sound(self, heard: torch.Tensor) -> torch.Tensor:
+    def of_sound(self, windows: torch.Tensor) -> torch.Tensor:
         """Map float32 (n, 16, 80) to unit vectors (n, width)."""
-        return F.normalize(self.sound(heard[:, None]), dim=1)
+        return F.normalize(self.sound(windows[:, None]), dim=1)
 
     def of_mouth(self, mouths: torch.Tensor) -> torch.Tensor:
         """Map float32 (n, 5, 2) to unit vectors (n, width)."""
         return F.normalize(self.mouth(mouths), dim=1)
 
-    def forward(self, heard: torch.Tensor, mouths: torch.Tensor) -> torch.Tensor:
-        """Return the logits that pairs are in sync, (n,)."""
-        cosine = (self.of_sound(heard) * self.of_mouth(mouths)).sum(dim=1)
+    def forward(self, windows: torch.Tensor, mouths: torch.Tensor) -> torch.Tensor:
+        """The logits that pairs are in sync, (n,)."""
+        cosine = (self.of_sound(windows) * self.of_mouth(mouths)).sum(dim=1)
         return self.scale * cosine + self.bias
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net."""
+    """The untrained model."""
     return MiniSyncNet(params["width"])
 
 
-def heard(sample: Sample) -> torch.Tensor:
-    """Return what a judge hears at each frame of a clip, float32 (t, 16, 80), normalised over the clip."""
+def audio_windows(sample: Sample) -> torch.Tensor:
+    """Audio input of a judge at each frame of a clip, float32 (t, 16, 80), normalised over the clip."""
     wave, count = sample.fields["audio"], frames.count(sample)
     return torch.from_numpy(_mel.windows(wave, count, normalise=True))
 
 
 def mouths(motion: NDArray[np.floating[Any]]) -> torch.Tensor:
-    """Return every five frames of a motion (t, 2 or more), float32 (t - 4, 5, 2)."""
+    """All windows of five frames of a motion (t, 2 or more), float32 (t - 4, 5, 2)."""
     spans = np.lib.stride_tricks.sliding_window_view(motion[:, :MOUTH], SPAN, axis=0)
     return torch.from_numpy(spans.transpose(0, 2, 1).astype(np.float32))
 
 
 class Judge(PlacedNet):
-    """The net with its weights: clips -> distances of sound and mouth over offsets; it computes in float32."""
+    """The model with its weights: clips -> distances of sound and mouth over offsets; it computes in float32."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Judge the true mouths of clips.
@@ -91,13 +91,13 @@ class Judge(PlacedNet):
         Raises:
             ModelError: a clip without targets.
         """
-        bare = [sample.key for sample in samples if "targets" not in sample.fields]
-        if bare:
-            raise ModelError(f"{bare[0]} has no targets, so no mouth to judge; use the method `sync_judge`")
+        without_targets = [sample.key for sample in samples if "targets" not in sample.fields]
+        if without_targets:
+            raise ModelError(f"{without_targets[0]} has no targets, so no mouth to judge; use the method `sync_judge`")
         return {"sync": ragged([self.curve(one, frames.targets(one)) for one in samples])}
 
     def curve(self, sample: Sample, motion: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return the mean distance of a clip's sound and a motion at offsets -10 to 10, float64 (21,).
+        """The mean distance of a clip's sound and a motion at offsets -10 to 10, float64 (21,).
 
         Raises:
             ModelError: a clip that is too short for the largest offset.
@@ -107,10 +107,10 @@ class Judge(PlacedNet):
                 f"{sample.key} has {len(motion)} frames; a judge of offsets to {OFFSETS} needs {SPAN + OFFSETS}"
             )
         with torch.inference_mode():
-            sound = self.net.of_sound(heard(sample).to(self.device))
+            sound = self.net.of_sound(audio_windows(sample).to(self.device))
             mouth = self.net.of_mouth(mouths(motion).to(self.device))
-            apart = nets.to_numpy(torch.cdist(mouth, sound)).astype(np.float64)
-        return np.array([np.diagonal(apart, o).mean() for o in range(-OFFSETS, OFFSETS + 1)])
+            distances = nets.to_numpy(torch.cdist(mouth, sound)).astype(np.float64)
+        return np.array([np.diagonal(distances, o).mean() for o in range(-OFFSETS, OFFSETS + 1)])
 
 
 predictor = Judge

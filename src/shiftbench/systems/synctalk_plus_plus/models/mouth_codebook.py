@@ -1,11 +1,11 @@
-"""A mouth out of a codebook: a GRU says, for every 8 frames, which of 64 learnt snippets of motion they are.
+"""A mouth out of a codebook: a GRU says, for every 8 frames, which of 64 learned snippets of motion they are.
 
 Snippets are the centres of k-means over the training motions, so that whatever is said of them lies among what was
 seen. A snippet is chosen when its 8 frames have been heard, each with its window of sound, and follows the one before
 without blending.
 
 Source: a reconstruction: SyncTalk++ (arXiv:2506.14742) has an Expression Generator over a discrete codebook, whose
-architecture and losses were not found. Codes are those of van den Oord et al. 2017 without a learnt encoder.
+architecture and losses were not found. Codes are those of van den Oord et al. 2017 without a learned encoder.
 """
 
 from collections.abc import Mapping
@@ -34,20 +34,20 @@ class Codebook(nn.Module):
         self.leave = nn.Linear(hidden, codes)
         self.register_buffer("codes", torch.zeros(codes, SNIPPET, _moving.VALUES))
 
-    def forward(self, heard: torch.Tensor) -> torch.Tensor:
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map float32 (n, t, 16, bands), t a multiple of 8, to the codes' logits (n, t / 8, codes)."""
-        states, _ = self.memory(torch.relu(self.enter(heard.flatten(2))))
+        states, _ = self.memory(torch.relu(self.enter(audio.flatten(2))))
         logits: torch.Tensor = self.leave(states[:, SNIPPET - 1 :: SNIPPET])
         return logits
 
-    def move(self, heard: torch.Tensor) -> torch.Tensor:
+    def move(self, audio: torch.Tensor) -> torch.Tensor:
         """Map float32 (t, 16, bands) to (t, 5); the last frames stand for those that lack to a whole snippet."""
-        count = len(heard)
-        wide = torch.cat([heard, heard[-1:].expand(-count % SNIPPET, -1, -1)])
-        chosen = self(wide[None])[0].argmax(dim=1)
-        return self.codes[chosen].flatten(0, 1)[:count]
+        count = len(audio)
+        padded = torch.cat([audio, audio[-1:].expand(-count % SNIPPET, -1, -1)])
+        codes = self(padded[None])[0].argmax(dim=1)
+        return self.codes[codes].flatten(0, 1)[:count]
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net; its codes are nothing until they are learnt."""
+    """The untrained model; its codes are empty until they are learned."""
     return Codebook(params["bands"], params["hidden"], params["codes"])

@@ -31,12 +31,12 @@ class Regressor(nn.Module):
         last = nn.Linear(inputs if linear else hidden, _moving.VALUES)
         self.layers = nn.Sequential(*(() if linear else first), last)
 
-    def move(self, heard: torch.Tensor) -> torch.Tensor:
+    def move(self, audio: torch.Tensor) -> torch.Tensor:
         """Map float32 (t, 16, bands) to (t, 5)."""
-        values: torch.Tensor = self.layers(heard.flatten(1))
+        values: torch.Tensor = self.layers(audio.flatten(1))
         return values
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net."""
+    """The untrained model."""
     return Regressor(params["bands"], params["hidden"], linear=params["linear"])

@@ -75,13 +75,13 @@ class SyncNet(nn.Module):
         )
 
     def adopt(self, state: nets.State) -> nets.State:
-        """Return a released state dict with the counters of its norms, which files of that age do not have."""
+        """A released state dict with the counters of its norms, which files of that age do not have."""
         counters = {name: value for name, value in self.state_dict().items() if name.endswith("tracked")}
         return {**counters, **state}
 
-    def of_sound(self, heard: torch.Tensor) -> torch.Tensor:
+    def of_sound(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Map MFCC float32 (n, 1, 13, 20) to (n, 1024)."""
-        return self.netfcaud(self.netcnnaud(heard).flatten(1))  # type: ignore[no-any-return]
+        return self.netfcaud(self.netcnnaud(coefficients).flatten(1))  # type: ignore[no-any-return]
 
     def of_face(self, faces: torch.Tensor) -> torch.Tensor:
         """Map faces float32 (n, 3, 5, 224, 224) to (n, 1024)."""
@@ -112,23 +112,23 @@ def curve(face: torch.Tensor, sound: torch.Tensor, offsets: int = OFFSETS) -> ND
     """Mean distance at offsets -k to k of vectors float32 (n, d) each, float64 (2k + 1,)."""
     wide = F.pad(sound, (0, 0, offsets, offsets))
     spans = wide.unfold(0, 2 * offsets + 1, 1).transpose(1, 2)
-    apart = F.pairwise_distance(face[:, None], spans).mean(dim=0)
-    return nets.to_numpy(apart).astype(np.float64)
+    distances = F.pairwise_distance(face[:, None], spans).mean(dim=0)
+    return nets.to_numpy(distances).astype(np.float64)
 
 
 class Judge:
-    """The net with its weights, in evaluation mode: clips with frames -> distances of sound and face over offsets."""
+    """The model with its weights, in evaluation mode: clips with frames -> distances of sound and face over offsets."""
 
     def __init__(
         self,
-        net: nn.Module,
+        network: nn.Module,
         model: ModuleType,
         params: Mapping[str, Any],
         device: str = "auto",
         precision: str = "float32",  # noqa: ARG002 - as released
     ) -> None:
         self.device = nets.pick_device(device)
-        self.net: Any = net.to(self.device).eval()  # `nets.place` knows no 3D convolutions
+        self.net: Any = network.to(self.device).eval()  # `nets.place` knows no 3D convolutions
         self.model, self.params = model, params
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
@@ -150,8 +150,8 @@ class Judge:
         with torch.inference_mode():
             for start in range(0, count, self.params["batch"]):
                 rows = range(start, min(count, start + self.params["batch"]))
-                windows = np.stack([face_frames[at : at + SPAN].transpose(1, 0, 2, 3) for at in rows])
-                sounds = np.stack([coefficients[4 * at : 4 * at + HEARD].T[None] for at in rows])
+                windows = np.stack([face_frames[row : row + SPAN].transpose(1, 0, 2, 3) for row in rows])
+                sounds = np.stack([coefficients[4 * row : 4 * row + HEARD].T[None] for row in rows])
                 face.append(self.net.of_face(torch.from_numpy(windows).float().to(self.device)))
                 sound.append(self.net.of_sound(torch.from_numpy(sounds).float().to(self.device)))
         return curve(torch.cat(face), torch.cat(sound))

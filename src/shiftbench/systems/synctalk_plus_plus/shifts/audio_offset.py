@@ -22,7 +22,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
-    """Return late audio, int16 (n,), as long as it was: its end is cut off.
+    """Late audio, int16 (n,), as long as it was: its end is cut off.
 
     Raises:
         RangeError: severity outside 0 to 10, or no whole number.

@@ -19,14 +19,14 @@ PIECE = RATE // 5
 
 
 def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
-    """Return audio with that share of its pieces shuffled, int16 (n,), as long as it was.
+    """Audio with that share of its pieces shuffled, int16 (n,), as long as it was.
 
     Raises:
         RangeError: severity outside 0 to 1.
     """
     _levels.check(__name__, severity, RANGE)
-    pieces = [value[at : at + PIECE] for at in range(0, len(value), PIECE)]
+    pieces = [value[index : index + PIECE] for index in range(0, len(value), PIECE)]
     order = rng.choice(len(pieces))
-    moved = sorted(order[: round(severity * len(pieces))].tolist())
-    turned = iter(order[: len(moved)].tolist())
-    return np.concatenate([pieces[next(turned)] if at in moved else piece for at, piece in enumerate(pieces)])
+    chosen = sorted(order[: round(severity * len(pieces))].tolist())
+    sources = iter(order[: len(chosen)].tolist())
+    return np.concatenate([pieces[next(sources)] if index in chosen else piece for index, piece in enumerate(pieces)])

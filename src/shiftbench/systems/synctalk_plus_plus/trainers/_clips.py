@@ -18,16 +18,19 @@ AUGMENTING = {"audio_noise": audio_noise, "audio_gain": audio_gain}
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip: heard float32 (t, 16, bands), truth float32 (t, 5)."""
+    """A clip: audio float32 (t, 16, bands), truth float32 (t, 5)."""
 
-    heard: torch.Tensor
+    audio: torch.Tensor
     truth: torch.Tensor
 
 
 def clips(job: TrainJob, samples: Iterable[Sample]) -> list[Clip]:
-    """Return samples as clips, as the job's model hears them."""
+    """Samples as clips, as the job's model hears them."""
     return [
-        Clip(_moving.heard(sample, job.model_params), torch.from_numpy(frames.targets(sample).astype(np.float32)))
+        Clip(
+            _moving.audio_features(sample, job.model_params),
+            torch.from_numpy(frames.targets(sample).astype(np.float32)),
+        )
         for sample in samples
     ]
 

@@ -1,6 +1,6 @@
 """Least squares of the face's five values, frame by frame: for models that move a face straight from the sound.
 
-`copies` adds so many copies of each clip with noise and at a lower gain, drawn anew (shifts `audio_noise`,
+`copies` adds so many copies of each clip with noise and at a lower gain, drawn again (shifts `audio_noise`,
 `audio_gain`); steps, and frames in a batch, are the same with and without.
 
 Source: ours, the direct baseline. SyncTalk trains a renderer by the colour of pixels (60,000 steps and 100,000 more
@@ -32,36 +32,36 @@ LOGGED = 250
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards."""
+    """The train and val shards."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step; logs the error on training frames, and on val at the end."""
+    """The state dict after the last step; logs the error on training frames, and on val at the end."""
     params, device = job.params, nets.pick_device(job.device)
-    known = _clips.clips(job, _clips.augmented(job, job.samples("train"), params["copies"]))
-    heard, truth = (torch.cat(parts).to(device) for parts in _split(known))
-    net: Any = _steps.begun(job)
+    clips = _clips.clips(job, _clips.augmented(job, job.samples("train"), params["copies"]))
+    audio, truth = (torch.cat(parts).to(device) for parts in _split(clips))
+    model: Any = _steps.begun(job)
     rows = _clips.turns(job, len(truth), params["batch_size"], params["steps"])
-    _steps.fit(job, net, rows, lambda own: _error(net, heard[own], truth[own]), LOGGED)
-    job.log(params["steps"], "val_loss", _on_val(job, net.eval(), device))
-    return dict(net.state_dict())
+    _steps.fit(job, model, rows, lambda batch: _error(model, audio[batch], truth[batch]), LOGGED)
+    job.log(params["steps"], "val_loss", _on_val(job, model.eval(), device))
+    return dict(model.state_dict())
 
 
-def _error(net: Any, heard: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of what a net moves."""
-    error: torch.Tensor = (net.move(heard) - truth).square().mean()
+def _error(model: Any, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The mean squared error of a model's motion."""
+    error: torch.Tensor = (model.move(audio) - truth).square().mean()
     return error
 
 
-def _split(known: list[_clips.Clip]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    return [clip.heard for clip in known], [clip.truth for clip in known]
+def _split(clips: list[_clips.Clip]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    return [clip.audio for clip in clips], [clip.truth for clip in clips]
 
 
-def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
-    held = _clips.clips(job, job.samples("val"))
-    if not held:
+def _on_val(job: TrainJob, model: Any, device: torch.device) -> float:
+    clips = _clips.clips(job, job.samples("val"))
+    if not clips:
         return float("nan")
-    heard, truth = (torch.cat(parts).to(device) for parts in _split(held))
+    audio, truth = (torch.cat(parts).to(device) for parts in _split(clips))
     with torch.inference_mode():
-        return float(_error(net, heard, truth))
+        return float(_error(model, audio, truth))

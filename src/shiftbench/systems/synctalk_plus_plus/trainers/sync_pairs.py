@@ -4,7 +4,7 @@ Half of a batch are a mouth and its sound; of the other half the sound is taken 
 same clip, so that a voice tells nothing.
 
 Source: Chung and Zisserman, ACCV workshops 2016 (pairs from within a clip); the loss is that of Prajwal et al., "A
-lip sync expert is all you need", ACM Multimedia 2020, section 3.1, with a learnt scale instead of a cosine above 0.
+lip sync expert is all you need", ACM Multimedia 2020, section 3.1, with a learned scale instead of a cosine above 0.
 """
 
 from __future__ import annotations
@@ -40,66 +40,66 @@ LOGGED = 250
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards."""
+    """The train and val shards."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step; logs the loss, and the share of right pairs on val."""
+    """The state dict after the last step; logs the loss, and the share of right pairs on val."""
     params, device = job.params, nets.pick_device(job.device)
-    known = _Pairs(job.samples("train"), device)
-    net: Any = _steps.begun(job)
-    _steps.fit(job, net, _drawn(job, known), lambda pairs: _loss(net, *pairs), LOGGED)
-    held = job.samples("val")
-    if held:
-        job.log(params["steps"], "val_accuracy", _on_val(job, net.eval(), _Pairs(held, device)))
-    return dict(net.state_dict())
+    train_pairs = _Pairs(job.samples("train"), device)
+    model: Any = _steps.begun(job)
+    _steps.fit(job, model, _random_batches(job, train_pairs), lambda pairs: _loss(model, *pairs), LOGGED)
+    val_samples = job.samples("val")
+    if val_samples:
+        job.log(params["steps"], "val_accuracy", _on_val(job, model.eval(), _Pairs(val_samples, device)))
+    return dict(model.state_dict())
 
 
-def _loss(net: Any, heard: torch.Tensor, mouths: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    return F.binary_cross_entropy_with_logits(net(heard, mouths), right)
+def _loss(model: Any, windows: torch.Tensor, mouths: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(model(windows, mouths), right)
 
 
-def _drawn(job: TrainJob, known: _Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def _random_batches(job: TrainJob, pairs: _Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield `steps` batches of sounds, mouths, and whether they belong together."""
     size, steps = job.params["batch_size"], job.params["steps"]
-    for step, rows in enumerate(_clips.turns(job, len(known), size, steps), 1):
+    for step, rows in enumerate(_clips.turns(job, len(pairs), size, steps), 1):
         words = RandomStream(job.seed, job.trainer, job.dataset, f"offsets/{step}")
-        yield known.drawn(rows, words)
+        yield pairs.batch(rows, words)
 
 
 class _Pairs:
     """All mouths of some clips, each with the number of its sound, and where its clip begins and ends."""
 
     def __init__(self, samples: list[Sample], device: torch.device) -> None:
-        heard = [mini_syncnet.heard(sample) for sample in samples]
+        windows = [mini_syncnet.audio_windows(sample) for sample in samples]
         mouths = [mini_syncnet.mouths(frames.targets(sample)) for sample in samples]
-        self.heard, self.mouths = torch.cat(heard).to(device), torch.cat(mouths).to(device)
-        ends = np.cumsum([len(one) for one in heard])
+        self.windows, self.mouths = torch.cat(windows).to(device), torch.cat(mouths).to(device)
+        ends = np.cumsum([len(one) for one in windows])
         counts = [len(one) for one in mouths]
-        self.first = np.repeat(ends - [len(one) for one in heard], counts)
+        self.first = np.repeat(ends - [len(one) for one in windows], counts)
         self.last = np.repeat(ends, counts)
         self.own = self.first + np.concatenate([np.arange(count) for count in counts])
 
     def __len__(self) -> int:
         return len(self.own)
 
-    def drawn(self, rows: np.ndarray, rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return sounds, mouths, and 1 where they belong together: the first half of the rows."""
-        far = rng.integers(NEAREST, FARTHEST + 1, len(rows))
+    def batch(self, rows: np.ndarray, rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sounds, mouths, and 1 where they belong together: the first half of the rows."""
+        distances = rng.integers(NEAREST, FARTHEST + 1, len(rows))
         sign = np.where(rng.uniform(len(rows)) < 0.5, -1, 1)
         right = np.arange(len(rows)) < len(rows) // 2
-        moved = self.own[rows] + far * sign
-        outside = (moved < self.first[rows]) | (moved >= self.last[rows])
-        moved = np.where(outside, self.own[rows] - far * sign, moved)
-        moved = np.clip(moved, self.first[rows], self.last[rows] - 1)
-        sound = np.where(right, self.own[rows], moved)
-        truth = torch.from_numpy(right.astype(np.float32)).to(self.heard.device)
-        return self.heard[sound], self.mouths[rows], truth
+        shifted = self.own[rows] + distances * sign
+        outside = (shifted < self.first[rows]) | (shifted >= self.last[rows])
+        shifted = np.where(outside, self.own[rows] - distances * sign, shifted)
+        shifted = np.clip(shifted, self.first[rows], self.last[rows] - 1)
+        sound = np.where(right, self.own[rows], shifted)
+        truth = torch.from_numpy(right.astype(np.float32)).to(self.windows.device)
+        return self.windows[sound], self.mouths[rows], truth
 
 
-def _on_val(job: TrainJob, net: Any, held: _Pairs) -> float:
+def _on_val(job: TrainJob, model: Any, pairs: _Pairs) -> float:
     words = RandomStream(job.seed, job.trainer, job.dataset, "val")
-    heard, mouths, right = held.drawn(words.choice(len(held)), words)
+    windows, mouths, right = pairs.batch(words.choice(len(pairs)), words)
     with torch.inference_mode():
-        return float(((net(heard, mouths) > 0) == (right > 0)).float().mean())
+        return float(((model(windows, mouths) > 0) == (right > 0)).float().mean())

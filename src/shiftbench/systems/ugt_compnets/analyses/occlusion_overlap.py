@@ -34,12 +34,12 @@ Masks = npt.NDArray[np.bool_]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, clean and shifted shards, and what the method is learnt from."""
-    place = params["dataset"], params["split"]
-    found = [refs.shards(*place), *(_shifted(params, one) for one in params["severities"])]
-    for weights in params["checkpoints"]:
-        found += [Ref("checkpoints", weights), *_method_needs(params, weights)]
-    return list(dict.fromkeys(found))
+    """The checkpoints, clean and shifted shards, and the inputs of the method."""
+    name_and_split = params["dataset"], params["split"]
+    inputs = [refs.shards(*name_and_split), *(_shifted(params, severity) for severity in params["severities"])]
+    for checkpoint in params["checkpoints"]:
+        inputs += [Ref("checkpoints", checkpoint), *_method_needs(params, checkpoint)]
+    return list(dict.fromkeys(inputs))
 
 
 def _shifted(params: Mapping[str, Any], severity: float) -> Ref:
@@ -50,11 +50,11 @@ def _options(params: Mapping[str, Any]) -> dict[str, Any]:
     return {**registry.read("methods", "compnet").PARAMS, **params["options"]}
 
 
-def _method_needs(params: Mapping[str, Any], weights: str) -> list[Ref]:
-    learnt_from = CheckpointName.of(Ref("checkpoints", weights)).dataset
-    context = {**_options(params), "dataset": learnt_from, "stream": "", "step": ""}
-    found: list[Ref] = registry.read("methods", "compnet").needs(context)
-    return found
+def _method_needs(params: Mapping[str, Any], checkpoint: str) -> list[Ref]:
+    source_dataset = CheckpointName.of(Ref("checkpoints", checkpoint)).dataset
+    context = {**_options(params), "dataset": source_dataset, "stream": "", "step": ""}
+    inputs: list[Ref] = registry.read("methods", "compnet").needs(context)
+    return inputs
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -67,13 +67,13 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for weights in job.params["checkpoints"]:
         ref = Ref("checkpoints", weights)
         predictor = method.wrap(job.predictor(ref), _options(job.params), job.inputs)
-        wanted = {ref, *_method_needs(job.params, weights)}
-        predictor.at({one: path for one, path in job.inputs.items() if one in wanted})
+        used = {ref, *_method_needs(job.params, weights)}
+        predictor.at({input_ref: path for input_ref, path in job.inputs.items() if input_ref in used})
         for severity in job.params["severities"]:
-            yield from _at(job, predictor, weights, severity)
+            yield from _overlaps_at(job, predictor, weights, severity)
 
 
-def _at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iterator[Observation]:
+def _overlaps_at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iterator[Observation]:
     params, most = job.params, job.params["images"]
     clean = job.samples(refs.shards(params["dataset"], params["split"]))[:most]
     shifted = job.samples(_shifted(params, severity))[:most]
@@ -83,8 +83,8 @@ def _at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iter
     true = hidden(clean, shifted, maps.shape[1:])
     words = RandomStream(params["seed"], "occlusion_overlap", params["dataset"], weights)
     masks = {"occlusion_map": maps, "random_mask": shuffled(maps, words), "all_hidden": np.ones_like(maps)}
-    for name, found in masks.items():
-        for sample, value in zip(clean, overlap(found, true), strict=True):
+    for name, predicted in masks.items():
+        for sample, value in zip(clean, overlap(predicted, true), strict=True):
             yield Observation(
                 "occlusion_iou", sample.key, float(value), weights, params["dataset"], params["split"],
                 "compnet", name, params["shift"], float(severity),
@@ -92,26 +92,26 @@ def _at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iter
 
 
 def hidden(clean: Sequence[Sample], shifted: Sequence[Sample], shape: tuple[int, ...]) -> Masks:
-    """Return of which positions at least half of the pixels differ, (n, H, W)."""
-    found = []
+    """Whether at least half of the pixels of each position differ, (n, H, W)."""
+    masks = []
     for one, other in zip(clean, shifted, strict=True):
         differs = one.fields["image"] != other.fields["image"]
         flat = differs.any(2) if differs.ndim == 3 else differs
-        cells = [
-            [cell.mean() for cell in np.array_split(row, shape[1], 1)] for row in np.array_split(flat, shape[0], 0)
+        shares = [
+            [block.mean() for block in np.array_split(row, shape[1], 1)] for row in np.array_split(flat, shape[0], 0)
         ]
-        found.append(np.array(cells) >= 0.5)
-    return np.stack(found)
+        masks.append(np.array(shares) >= 0.5)
+    return np.stack(masks)
 
 
 def shuffled(masks: Masks, words: RandomStream) -> Masks:
-    """Return masks with as many positions each, drawn."""
+    """Masks with as many positions each, drawn."""
     flat = masks.reshape(len(masks), -1)
     return np.stack([row[words.choice(len(row))] for row in flat]).reshape(masks.shape)
 
 
-def overlap(found: Masks, true: Masks) -> npt.NDArray[np.float64]:
-    """Return the intersection over union of each mask, (n,); 1 where both are empty."""
-    both = (found & true).sum((1, 2))
-    either = (found | true).sum((1, 2))
-    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+def overlap(predicted: Masks, true: Masks) -> npt.NDArray[np.float64]:
+    """The intersection over union of each mask, (n,); 1 where both are empty."""
+    intersections = (predicted & true).sum((1, 2))
+    unions = (predicted | true).sum((1, 2))
+    return np.where(unions > 0, intersections / np.maximum(unions, 1), 1.0)

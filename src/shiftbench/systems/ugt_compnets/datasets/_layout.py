@@ -1,4 +1,4 @@
-"""What both layouts of the released code share: pictures squeezed to a square, with the group that rows tell apart."""
+"""Helper of both layouts of the released code: pictures squeezed to a square, with the group of rows."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ SIDE = 224
 
 
 def root(params: dict[str, Any], name: str) -> Path:
-    """Return the folder `path`.
+    """The folder `path`.
 
     Raises:
         ParamsError: none is given, or `level` is none of the four.
@@ -27,7 +27,7 @@ def root(params: dict[str, Any], name: str) -> Path:
 
 
 def folders(place: Path) -> list[str]:
-    """Return the names of folders in a folder, sorted.
+    """The names of folders in a folder, sorted.
 
     Raises:
         DataError: it does not exist.

@@ -34,28 +34,28 @@ PARAMS: dict[str, object] = {"path": "", "level": "ZERO", "nuisances": list(NUIS
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the classes that train and test have, sorted.
+    """The classes that train and test have, sorted.
 
     Raises:
         ParamsError: no path, or an unknown level.
         DataError: a folder is not there, or no class is in both.
     """
     place = _layout.root(params, "oodcv") / "Robin"
-    found = sorted({*_layout.folders(place / "cls_train")} & {*_layout.folders(place / "cls_test")})
-    if not found:
+    common = sorted({*_layout.folders(place / "cls_train")} & {*_layout.folders(place / "cls_test")})
+    if not common:
         raise DataError(f"{place}: cls_train and cls_test have no class in common")
-    return tuple(found)
+    return tuple(common)
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return the folders of a split."""
+    """The folders of a split."""
     place = Path(params["path"] or "PATH")
     if split == "train":
         return {str(place / "Robin/cls_train"): "OOD-CV's training images, a folder for each class"}
-    return {str(_tested(place, params["level"])): "test images, CLASS/NUISANCE, occluded or not"}
+    return {str(_test_folder(place, params["level"])): "test images, CLASS/NUISANCE, occluded or not"}
 
 
-def _tested(place: Path, level: str) -> Path:
+def _test_folder(place: Path, level: str) -> Path:
     return place / ("Robin/cls_test" if level == "ZERO" else f"robin_occ_{level}")
 
 
@@ -70,7 +70,7 @@ def _entries(
     split: str, place: Path, labels: dict[str, int], params: dict[str, Any]
 ) -> Iterator[tuple[str, Path, int, str | None]]:
     train = split == "train"
-    top = place / "Robin/cls_train" if train else _tested(place, params["level"])
+    top = place / "Robin/cls_train" if train else _test_folder(place, params["level"])
     prefix = f"{params.get('name', 'oodcv')}/{split}"
     for name, label in labels.items():
         for nuisance in (None,) if train else params["nuisances"]:

@@ -36,7 +36,7 @@ LISTS = {"train": "_imagenet_train.txt", "test": "_imagenet_occ.txt"}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the classes that have both lists, sorted.
+    """The classes that have both lists, sorted.
 
     Raises:
         ParamsError: no path, an unknown level or occluder.
@@ -45,15 +45,15 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     if params["occluder"] not in OCCLUDERS:
         raise ParamsError(f"pascal3d: occluder is {params['occluder']!r}; {suggest(params['occluder'], OCCLUDERS)}")
     place = _layout.root(params, "pascal3d") / FOLDER
-    named = [{file.name.removesuffix(end) for file in place.glob(f"*{end}")} for end in LISTS.values()]
-    found = sorted(set.intersection(*named))
-    if not found:
+    names = [{file.name.removesuffix(end) for file in place.glob(f"*{end}")} for end in LISTS.values()]
+    common = sorted(set.intersection(*names))
+    if not common:
         raise DataError(f"{place} has no class with both lists, {' and '.join(LISTS.values())}")
-    return tuple(found)
+    return tuple(common)
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return the lists and folders of a split."""
+    """The lists and folders of a split."""
     place = Path(params["path"] or "PATH") / FOLDER
     images = "TRAINING_DATA/CLASS_imagenet" if split == "train" else _images("CLASS", params)
     return {str(place): f"CLASS{LISTS[split]}, the names of images, and {images}/ with them, for each CLASS"}

@@ -1,4 +1,4 @@
-"""What stands for outliers: white images, noise, and ordinary scenes without the classes that are told apart.
+"""Models of outliers: white images, noise, and ordinary scenes without the classes of the task.
 
 Source: `background_images` and `update_clutter_model` of the released code: one model of white, one of noise, five vMF
 clusters of scenes. Differs: the images are of the options, not its photos of coasts and streets.
@@ -46,24 +46,24 @@ class Clutter:
             self.scenes = extract.all(_targets.images(scenes, rows))
 
     def __call__(self, mu: torch.Tensor) -> torch.Tensor:
-        """Return beta (J, K), rows sum to 1: white, noise, and up to five clusters of scenes."""
-        found = [self._activations(maps, mu).mean(0)[None] for maps in (self.white, self.noise)]
+        """Beta (J, K), rows sum to 1: white, noise, and up to five clusters of scenes."""
+        models = [self._activations(maps, mu).mean(0)[None] for maps in (self.white, self.noise)]
         if self.scenes is not None:
             vectors = self._activations(self.scenes, mu)
             rows = torch.from_numpy(self._words.of("vectors").choice(len(vectors)))[:MOST_VECTORS]
-            found.append(clustered(vectors[rows], self._kappa, self._words.of("clusters")))
-        return torch.cat(found)
+            models.append(clustered(vectors[rows], self._kappa, self._words.of("clusters")))
+        return torch.cat(models)
 
     def _activations(self, maps: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
-        seen = _coefficients.maps(_scoring.cosines(maps, mu), self._kappa)
-        return seen.permute(0, 2, 3, 1).reshape(-1, len(mu))
+        activations = _coefficients.maps(_scoring.cosines(maps, mu), self._kappa)
+        return activations.permute(0, 2, 3, 1).reshape(-1, len(mu))
 
 
 def clustered(vectors: torch.Tensor, kappa: float, words: RandomStream) -> torch.Tensor:
-    """Return the mean of each cluster that has members, of activations (n, K) whose directions a vMF mixture sorts."""
+    """The mean of each cluster that has members, of activations (n, K) whose directions a vMF mixture sorts."""
     directions = torch.nn.functional.normalize(vectors, dim=1)
     count = min(CLUSTERS, len(vectors))
-    mixture, _ = _vmf.fit(directions, _vmf.drawn(directions, count, words), kappa)
+    mixture, _ = _vmf.fit(directions, _vmf.initial_mixture(directions, count, words), kappa)
     best = _vmf.log_joint(directions, mixture, kappa).argmax(1)
     return torch.stack([vectors[best == one].mean(0) for one in best.unique()])
 
@@ -73,9 +73,9 @@ def noise(shape: tuple[int, ...], count: int, words: RandomStream) -> Iterator[l
     for start in range(0, count, _targets.BATCH):
         size = min(_targets.BATCH, count - start)
         values = words.integers(0, 256, (size, *shape)).astype(np.uint8)
-        yield [Sample(f"noise/{start + at}", {"image": image}) for at, image in enumerate(values)]
+        yield [Sample(f"noise/{start + number}", {"image": image}) for number, image in enumerate(values)]
 
 
 def first(folder: Path) -> Sample:
-    """Return the first image of shards."""
+    """The first image of shards."""
     return next(shards.read(folder, ["image"]))

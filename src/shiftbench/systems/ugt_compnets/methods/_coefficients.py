@@ -1,10 +1,10 @@
-"""Spatial coefficients: for each class M maps of how often which part occurs where, learnt from labelled maps of parts.
+"""Spatial coefficients: for each class M maps of how often each part occurs where, learned from labelled maps.
 
 An image's map is v[k, a] = L[k, a] / sum_k L[k, a], with L = exp(kappa mu_k . f_a). The images of a class are put into
 M groups (`spectral`, as published, or `kmeans`, which is faster), A is the mean of v over a group, and then images are
 moved to the group of the largest sum_a log sum_k A[k, a] v[k, a], up to ten rounds, until fewer than 1 % move.
 
-`update: mean` takes the mean of v anew, as the paper's equations say. `update: released` does what the code does: v is
+`update: mean` takes the mean of v again, as the paper's equations say. `update: released` does what the code does: v is
 replaced in each round by the posterior A v / sum_k A v under its own group, so that maps become sharper from round to
 round. (Its first v is L / (sum_k L + 0.001), where that sum is above 1.)
 
@@ -45,7 +45,7 @@ def check(grouping: str, update: str) -> None:
 
 
 def maps(cosines: torch.Tensor, kappa: float) -> torch.Tensor:
-    """Return v, (n, K, H, W), whose sum over K is 1, of cosines of the same shape."""
+    """Activations v, (n, K, H, W), whose sum over K is 1, of cosines of the same shape."""
     return (kappa * cosines).softmax(1)
 
 
@@ -59,7 +59,7 @@ def learn(  # noqa: PLR0913 - what coefficients depend on
     grouping: str = "kmeans",
     update: str = "mean",
 ) -> torch.Tensor:
-    """Return A, float32 (classes, M, K, H, W): coefficients from 0 to 1.
+    """A, float32 (classes, M, K, H, W): coefficients from 0 to 1.
 
     Args:
         cosines: of parts and features, (n, K, H, W).
@@ -72,55 +72,59 @@ def learn(  # noqa: PLR0913 - what coefficients depend on
         update: `mean` or `released`.
     """
     check(grouping, update)
-    found = []
+    coefficients = []
     for label in range(classes):
-        own = cosines[labels == label]
-        if not len(own):
-            found.append(torch.full((mixtures, *cosines.shape[1:]), 1 / cosines.shape[1]))
+        class_cosines = cosines[labels == label]
+        if not len(class_cosines):
+            coefficients.append(torch.full((mixtures, *cosines.shape[1:]), 1 / cosines.shape[1]))
             continue
-        seen = maps(own, kappa)
-        groups = by_parts(own, mixtures) if grouping == "spectral" else by_means(seen, mixtures, words)
-        found.append(hard_em(seen, groups, mixtures, update)[0])
-    return torch.stack(found)
+        activations = maps(class_cosines, kappa)
+        groups = by_parts(class_cosines, mixtures) if grouping == "spectral" else by_means(activations, mixtures, words)
+        coefficients.append(hard_em(activations, groups, mixtures, update)[0])
+    return torch.stack(coefficients)
 
 
-def hard_em(seen: torch.Tensor, groups: Groups, mixtures: int, update: str = "mean") -> tuple[torch.Tensor, Groups]:
-    """Return the coefficients (M, K, H, W) and groups int64 (n,) of one class's maps (n, K, H, W)."""
-    found = means(seen, groups, mixtures)
+def hard_em(
+    activations: torch.Tensor, groups: Groups, mixtures: int, update: str = "mean"
+) -> tuple[torch.Tensor, Groups]:
+    """The coefficients (M, K, H, W) and groups int64 (n,) of one class's maps (n, K, H, W)."""
+    coefficients = means(activations, groups, mixtures)
     for _ in range(ROUNDS):
-        after = assigned(seen, found)
-        moved = float((after != groups).mean())
-        groups = after
+        new_groups = assigned(activations, coefficients)
+        share_moved = float((new_groups != groups).mean())
+        groups = new_groups
         if update == "released":
-            weighted = found[torch.from_numpy(groups)] * seen
-            seen = weighted / (weighted.sum(1, keepdim=True) + TINY)
-        found = means(seen, groups, mixtures, found if update == "released" else None)
-        if moved < MOVED:
+            weighted = coefficients[torch.from_numpy(groups)] * activations
+            activations = weighted / (weighted.sum(1, keepdim=True) + TINY)
+        coefficients = means(activations, groups, mixtures, coefficients if update == "released" else None)
+        if share_moved < MOVED:
             break
-    return found, groups
+    return coefficients, groups
 
 
-def means(seen: torch.Tensor, groups: Groups, mixtures: int, otherwise: torch.Tensor | None = None) -> torch.Tensor:
-    """Return the mean map of each group; an empty one has its map of `otherwise`, else the mean of all."""
-    whole, found = seen.mean(0), []
+def means(
+    activations: torch.Tensor, groups: Groups, mixtures: int, fallback: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The mean map of each group; an empty group has its map of `fallback`, else the mean of all."""
+    overall, group_means = activations.mean(0), []
     for group in range(mixtures):
-        own = seen[torch.from_numpy(groups == group)]
-        empty = whole if otherwise is None else otherwise[group]
-        found.append(own.mean(0) if len(own) else empty)
-    return torch.stack(found)
+        members = activations[torch.from_numpy(groups == group)]
+        empty = overall if fallback is None else fallback[group]
+        group_means.append(members.mean(0) if len(members) else empty)
+    return torch.stack(group_means)
 
 
-def assigned(seen: torch.Tensor, found: torch.Tensor) -> Groups:
-    """Return the group of the largest sum_a log sum_k A v, int64 (n,)."""
-    flat, coefficients = seen.flatten(2).permute(2, 0, 1), found.flatten(2).permute(2, 1, 0)
+def assigned(activations: torch.Tensor, mixture_maps: torch.Tensor) -> Groups:
+    """The group of the largest sum_a log sum_k A v, int64 (n,)."""
+    flat, coefficients = activations.flatten(2).permute(2, 0, 1), mixture_maps.flatten(2).permute(2, 1, 0)
     sums = (flat @ coefficients + TINY).log().sum(0)
     best: Groups = sums.argmax(1).numpy()
     return best
 
 
-def by_means(seen: torch.Tensor, mixtures: int, words: RandomStream) -> Groups:
-    """Return groups by Lloyd's k-means on flattened maps, begun at maps that are drawn far apart."""
-    flat = seen.flatten(1)
+def by_means(activations: torch.Tensor, mixtures: int, words: RandomStream) -> Groups:
+    """Groups by Lloyd's k-means on flattened maps, begun at maps that are drawn far apart."""
+    flat = activations.flatten(1)
     centres = flat[int(words.integers(0, len(flat)))][None]
     for draw in words.integers(0, 1 << 32, mixtures - 1):
         sums = torch.cdist(flat, centres).amin(1).double().square().cumsum(0)
@@ -129,59 +133,61 @@ def by_means(seen: torch.Tensor, mixtures: int, words: RandomStream) -> Groups:
     groups = torch.cdist(flat, centres).argmin(1)
     for _ in range(LLOYD):
         centres = means(flat, groups.numpy(), mixtures, centres)
-        after = torch.cdist(flat, centres).argmin(1)
-        if bool((after == groups).all()):
+        new_groups = torch.cdist(flat, centres).argmin(1)
+        if bool((new_groups == groups).all()):
             break
-        groups = after
-    found: Groups = groups.numpy()
-    return found
+        groups = new_groups
+    group_of_row: Groups = groups.numpy()
+    return group_of_row
 
 
 def by_parts(cosines: torch.Tensor, mixtures: int) -> Groups:
-    """Return groups by two levels of spectral clustering of the likeness of active parts; M is a square number."""
+    """Groups by two levels of spectral clustering of the likeness of active parts; M is a square number."""
     from sklearn.cluster import SpectralClustering
 
     def split(likeness: npt.NDArray[np.float64], count: int) -> Groups:
         if len(likeness) <= count:
             return np.arange(len(likeness))
-        found: Groups = SpectralClustering(count, affinity="precomputed", random_state=0).fit_predict(likeness)
-        return found.astype(np.int64)
+        clusters: Groups = SpectralClustering(count, affinity="precomputed", random_state=0).fit_predict(likeness)
+        return clusters.astype(np.int64)
 
-    each = round(mixtures**0.5)
+    per_level = round(mixtures**0.5)
     likeness = 1 - unmatched(active(cosines)).numpy().astype(np.float64)
     np.fill_diagonal(likeness, 1.0)
-    first = split(likeness, each)
+    first = split(likeness, per_level)
     groups = np.zeros(len(likeness), dtype=np.int64)
-    for parent in range(each):
-        own = np.flatnonzero(first == parent)
-        groups[own] = parent * each + split(likeness[np.ix_(own, own)], each) if len(own) else 0
+    for parent in range(per_level):
+        members = np.flatnonzero(first == parent)
+        groups[members] = (
+            parent * per_level + split(likeness[np.ix_(members, members)], per_level) if len(members) else 0
+        )
     return groups
 
 
 def threshold(cosines: torch.Tensor) -> float:
-    """Return the smallest of 20 cosine distances with 2 to 15 active parts per position; 0.45 where there is none."""
+    """The smallest of 20 cosine distances with 2 to 15 active parts per position; 0.45 where there is none."""
     distances = 1 - cosines[:PROBED]
-    for found in THRESHOLDS:
-        per_position = float((distances < found).float().sum(1).mean())
+    for candidate in THRESHOLDS:
+        per_position = float((distances < candidate).float().sum(1).mean())
         if ACTIVE[0] < per_position < ACTIVE[1]:
-            return found
+            return candidate
     return OTHERWISE
 
 
 def active(cosines: torch.Tensor) -> torch.Tensor:
-    """Return which parts are active where, float32 (n, K, H, W), 0 or 1."""
+    """Whether each part is active at each position, float32 (n, K, H, W), 0 or 1."""
     return (1 - cosines < threshold(cosines)).float()
 
 
 def unmatched(parts: torch.Tensor) -> torch.Tensor:
-    """Return the distance of each two images, (n, n), 0 to 1.
+    """The distance of each two images, (n, n), 0 to 1.
 
     It is the share of one's active parts that the other has not within 3 x 3 positions, the smaller of both
     directions; 1 where an image has no active part.
     """
-    around = F.max_pool2d(parts, 3, stride=1, padding=1).flatten(1)
+    neighbourhoods = F.max_pool2d(parts, 3, stride=1, padding=1).flatten(1)
     flat = parts.flatten(1)
     counts = flat.sum(1)
-    missing = 1 - around @ flat.T / counts.clamp(min=1)
+    missing = 1 - neighbourhoods @ flat.T / counts.clamp(min=1)
     missing[:, counts == 0] = 1.0
     return torch.minimum(missing, missing.T).clamp(0, 1)

@@ -16,15 +16,15 @@ SMALLEST = 1e-6
 
 
 class Extractor:
-    """A net's layer as a function of images.
+    """A model's layer as a function of images.
 
     Args:
-        predictor: around a torch net.
+        predictor: around a torch model.
         layer: the name of a module whose output is a map, (n, D, H, W).
 
     Raises:
         ModelError: a black box.
-        ParamsError: the net has no such layer.
+        ParamsError: the model has no such layer.
     """
 
     def __init__(self, predictor: Any, layer: str) -> None:
@@ -37,40 +37,40 @@ class Extractor:
         self._seen: list[torch.Tensor] = []
         predictor.net.get_submodule(layer).register_forward_hook(self._keep)
 
-    def _keep(self, _module: torch.nn.Module, _given: Any, output: torch.Tensor) -> None:
+    def _keep(self, _module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         self._seen[:] = [output]
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
-        """Return the net's input for samples, one row each."""
+        """The model's input for samples, one row each."""
         return self.predictor.prepare(samples)
 
     def of_prepared(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Return the map of prepared images, float32 (n, D, H, W) on the CPU, each position of length 1.
+        """The map of prepared images, float32 (n, D, H, W) on the CPU, each position of length 1.
 
         Raises:
             ParamsError: the layer's output is no map.
         """
         with torch.no_grad(), self.predictor.autocast():
             self.predictor.net.features(nets.to_inputs(batch, self.predictor.device))  # type: ignore[operator]
-        found = self._seen.pop() if self._seen else torch.empty(0)
-        if found.ndim != 4:
+        maps = self._seen.pop() if self._seen else torch.empty(0)
+        if maps.ndim != 4:
             raise ParamsError(
-                f"compnet: layer {self.layer!r} gives {tuple(found.shape)} on the way to features, expected a map "
+                f"compnet: layer {self.layer!r} gives {tuple(maps.shape)} on the way to features, expected a map "
                 "(n, D, H, W); name an earlier one"
             )
-        return F.normalize(found.float().cpu().contiguous(), dim=1, eps=SMALLEST)
+        return F.normalize(maps.float().cpu().contiguous(), dim=1, eps=SMALLEST)
 
     def __call__(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """Return the map of samples."""
+        """The map of samples."""
         return self.of_prepared(self.prepare(samples))
 
     def all(self, batches: Iterable[Sequence[Sample]]) -> torch.Tensor:
-        """Return the maps of all batches."""
+        """The maps of all batches."""
         return torch.cat([self(batch) for batch in batches])
 
 
 def directions(maps: torch.Tensor, positions: int, border: int, words: RandomStream) -> torch.Tensor:
-    """Return features of drawn positions, (n x min(positions, those within the border), D).
+    """Features of drawn positions, (n x min(positions, those within the border), D).
 
     Args:
         maps: (n, D, H, W).
@@ -90,5 +90,5 @@ def directions(maps: torch.Tensor, positions: int, border: int, words: RandomStr
     count = min(positions, inner.shape[2])
     order = np.argsort(words.raw(len(maps) * inner.shape[2]).reshape(len(maps), -1), axis=1)
     rows = torch.from_numpy(order[:, :count].astype(np.int64))
-    drawn = inner.gather(2, rows[:, None].expand(-1, inner.shape[1], -1))
-    return drawn.permute(0, 2, 1).reshape(-1, inner.shape[1])
+    chosen_features = inner.gather(2, rows[:, None].expand(-1, inner.shape[1], -1))
+    return chosen_features.permute(0, 2, 1).reshape(-1, inner.shape[1])

@@ -1,4 +1,4 @@
-"""Refinement on pseudo-labels: directions of parts and coefficients learn on target images, the net stays.
+"""Refinement on pseudo-labels: directions of parts and coefficients learn on target images, the model stays.
 
     loss = GCE(softmax(factor score), q) + a mean_a (1 - max_k cos(f_a, mu_k)) - b mean score(pseudo-label)
 
@@ -22,7 +22,7 @@ from shiftbench.systems.ugt_compnets.methods._scoring import Head
 
 
 def loss(features: torch.Tensor, labels: torch.Tensor, head: Head, params: Mapping[str, Any]) -> torch.Tensor:
-    """Return the loss of a batch.
+    """The loss of a batch.
 
     Args:
         features: (n, D, H, W), of length 1.
@@ -30,12 +30,12 @@ def loss(features: torch.Tensor, labels: torch.Tensor, head: Head, params: Mappi
         head: whose directions and coefficients may want gradients.
         params: `factor`, `q`, `part_weight` and `score_weight`.
     """
-    seen = _scoring.cosines(features, F.normalize(head.mu, dim=1))
-    scores = _scoring.scores(seen, head)
+    cosines = _scoring.cosines(features, F.normalize(head.mu, dim=1))
+    scores = _scoring.scores(cosines, head)
     robust = generalised_cross_entropy(params["factor"] * scores, params["q"])
-    parts = (1 - seen.amax(1)).mean()
-    own = scores.gather(1, labels[:, None]).mean()
-    total: torch.Tensor = robust + params["part_weight"] * parts - params["score_weight"] * own
+    parts = (1 - cosines.amax(1)).mean()
+    label_scores = scores.gather(1, labels[:, None]).mean()
+    total: torch.Tensor = robust + params["part_weight"] * parts - params["score_weight"] * label_scores
     return total
 
 
@@ -47,26 +47,26 @@ def refine(
     params: Mapping[str, Any],
     words: RandomStream,
 ) -> Head:
-    """Return the head after the last epoch.
+    """The head after the last epoch.
 
     Args:
         features: of the images with a pseudo-label, (n, D, H, W), of length 1.
         labels: pseudo-labels int64 (n,).
         head: to begin with.
-        clutter: directions -> clutter models, made anew after each epoch.
+        clutter: directions -> clutter models, made again after each epoch.
         params: the options of the method.
         words: orders of the epochs.
     """
-    mu, found = head.mu.clone().requires_grad_(), head.coefficients.clone().requires_grad_()
-    optimizer = torch.optim.Adagrad([mu, found], params["lr"])
+    mu, coefficients = head.mu.clone().requires_grad_(), head.coefficients.clone().requires_grad_()
+    optimizer = torch.optim.Adagrad([mu, coefficients], params["lr"])
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, params["decay"])
     for _ in range(params["epochs"]):
         order = torch.from_numpy(words.choice(len(features)))
         for rows in order.split(params["batch_size"]):
             optimizer.zero_grad()
-            now = head._replace(mu=mu, coefficients=found)
-            loss(features[rows], labels[rows], now, params).backward()
+            current = head._replace(mu=mu, coefficients=coefficients)
+            loss(features[rows], labels[rows], current, params).backward()
             optimizer.step()
         schedule.step()
         head = head._replace(clutter=clutter(F.normalize(mu.detach(), dim=1)))
-    return head._replace(mu=F.normalize(mu.detach(), dim=1), coefficients=found.detach())
+    return head._replace(mu=F.normalize(mu.detach(), dim=1), coefficients=coefficients.detach())

@@ -20,7 +20,7 @@ TINY = 1e-10
 
 
 class Head(NamedTuple):
-    """What scores a feature map.
+    """Parameters that score a feature map.
 
     Attributes:
         mu: directions of parts (K, D), of length 1.
@@ -40,44 +40,44 @@ class Head(NamedTuple):
 
 
 def cosines(features: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
-    """Return mu_k . f, (n, K, H, W), of features (n, D, H, W) of length 1."""
+    """Cosines mu_k . f, (n, K, H, W), of features (n, D, H, W) of length 1."""
     return torch.einsum("ndhw,kd->nkhw", features, mu)
 
 
-def explained(seen: torch.Tensor, head: Head) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return F (n, C, M, P) and G (n, J, P) of cosines (n, K, H, W), P = H W."""
-    parts = (head.kappa * (seen.flatten(2) - 1)).exp().permute(2, 0, 1)
+def explained(cosine_maps: torch.Tensor, head: Head) -> tuple[torch.Tensor, torch.Tensor]:
+    """F (n, C, M, P) and G (n, J, P) of cosines (n, K, H, W), P = H W."""
+    parts = (head.kappa * (cosine_maps.flatten(2) - 1)).exp().permute(2, 0, 1)
     classes, mixtures, count = head.coefficients.shape[:3]
     weights = normalised(head.coefficients, 2).reshape(classes * mixtures, count, -1)
     share = head.share if head.outliers else 0.0
     floor = TINY * torch.exp(torch.tensor(-head.kappa)).item()
     sums = (parts @ weights.permute(2, 1, 0)).permute(1, 2, 0)
     front = ((1 - share) * sums + floor).log().unflatten(1, (classes, mixtures)) + head.kappa
-    behind = (parts @ normalised(head.clutter, 1).T).permute(1, 2, 0)
-    return front, (share * behind + floor).log() + head.kappa
+    clutter = (parts @ normalised(head.clutter, 1).T).permute(1, 2, 0)
+    return front, (share * clutter + floor).log() + head.kappa
 
 
-def scores(seen: torch.Tensor, head: Head) -> torch.Tensor:
-    """Return the scores (n, C)."""
-    front, clutter = explained(seen, head)
+def scores(cosine_maps: torch.Tensor, head: Head) -> torch.Tensor:
+    """The scores (n, C)."""
+    front, clutter = explained(cosine_maps, head)
     if not head.outliers:
         return front.mean(3).amax(2)
     best = [torch.maximum(front, clutter[:, one, None, None]).mean(3).amax(2) for one in range(clutter.shape[1])]
     return torch.stack(best).amax(0)
 
 
-def occlusion(seen: torch.Tensor, head: Head) -> torch.Tensor:
-    """Return G - F (n, H, W) of the best class, mixture and clutter: above 0 the position is an outlier."""
-    front, clutter = explained(seen, head)
+def occlusion(cosine_maps: torch.Tensor, head: Head) -> torch.Tensor:
+    """G - F (n, H, W) of the best class, mixture and clutter: above 0 the position is an outlier."""
+    front, clutter = explained(cosine_maps, head)
     joint = torch.maximum(front[:, :, :, None], clutter[:, None, None]).mean(4).flatten(1)
     best = joint.argmax(1)
     mixture, model = best // clutter.shape[1], best % clutter.shape[1]
-    each = torch.arange(len(seen))
-    difference = clutter[each, model] - front.flatten(1, 2)[each, mixture]
-    return difference.reshape(len(seen), *seen.shape[2:])
+    rows = torch.arange(len(cosine_maps))
+    difference = clutter[rows, model] - front.flatten(1, 2)[rows, mixture]
+    return difference.reshape(len(cosine_maps), *cosine_maps.shape[2:])
 
 
 def normalised(values: torch.Tensor, dim: int) -> torch.Tensor:
-    """Return values cut to 0 to 1, whose sum along `dim` is 1; 0 where all are."""
+    """Values cut to 0 to 1, whose sum along `dim` is 1; 0 where all are."""
     values = values.clamp(0, 1)
     return values / values.sum(dim, keepdim=True).clamp(min=1e-12)

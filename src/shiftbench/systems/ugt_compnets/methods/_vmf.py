@@ -38,14 +38,14 @@ class Mixture(NamedTuple):
 
 
 def log_joint(features: torch.Tensor, mixture: Mixture, kappa: float) -> torch.Tensor:
-    """Return kappa mu_k . f_n + log pi_k, (n, K)."""
+    """Joint log-densities kappa mu_k . f_n + log pi_k, (n, K)."""
     return kappa * features @ mixture.mu.T + mixture.pi.log()
 
 
 def responsibilities(
     features: torch.Tensor, mixture: Mixture, kappa: float, source: Mixture | None = None, weight: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return responsibilities (n, K), rows sum to 1, and log-likelihoods (n,) under `mixture`.
+    """Responsibilities (n, K), rows sum to 1, and log-likelihoods (n,) under `mixture`.
 
     Args:
         features: (n, D) of length 1.
@@ -58,13 +58,13 @@ def responsibilities(
     if source is None:
         return joint.softmax(1), joint.logsumexp(1)
     share = 1.0 if weight == float("inf") else weight / (1 + weight)
-    own, other = joint.log_softmax(1), log_joint(features, source, kappa).log_softmax(1)
-    mixed = other if share == 1.0 else (1 - share) * own + share * other
+    log_shares, source_log_shares = joint.log_softmax(1), log_joint(features, source, kappa).log_softmax(1)
+    mixed = source_log_shares if share == 1.0 else (1 - share) * log_shares + share * source_log_shares
     return mixed.softmax(1), joint.logsumexp(1)
 
 
-def drawn(features: torch.Tensor, count: int, words: RandomStream) -> Mixture:
-    """Return kernels to begin with: features drawn with the square of the cosine distance to the nearest before.
+def initial_mixture(features: torch.Tensor, count: int, words: RandomStream) -> Mixture:
+    """Kernels to begin with: features drawn with the square of the cosine distance to the nearest before.
 
     Args:
         features: (n, D) of length 1.
@@ -73,14 +73,14 @@ def drawn(features: torch.Tensor, count: int, words: RandomStream) -> Mixture:
     """
     if len(features) > MOST_DRAWN:
         features = features[torch.from_numpy(words.choice(len(features), MOST_DRAWN))]
-    chosen = [int(words.integers(0, len(features)))]
-    nearest = 1 - features @ features[chosen[0]]
+    rows = [int(words.integers(0, len(features)))]
+    nearest = 1 - features @ features[rows[0]]
     for draw in words.integers(0, 1 << 32, count - 1):
         sums = nearest.clamp(min=0).double().square().cumsum(0)
         place = torch.searchsorted(sums, sums[-1] * (int(draw) + 0.5) / (1 << 32))
-        chosen.append(min(int(place), len(features) - 1))
-        nearest = torch.minimum(nearest, 1 - features @ features[chosen[-1]])
-    return Mixture(features[chosen], torch.full((count,), 1 / count))
+        rows.append(min(int(place), len(features) - 1))
+        nearest = torch.minimum(nearest, 1 - features @ features[rows[-1]])
+    return Mixture(features[rows], torch.full((count,), 1 / count))
 
 
 def step(
@@ -91,7 +91,7 @@ def step(
     weight: float = 0.0,
     settle: Settle | None = None,
 ) -> tuple[Mixture, float]:
-    """Return the mixture after one round of EM, and the mean log-likelihood before it."""
+    """The mixture after one round of EM, and the mean log-likelihood before it."""
     counts = torch.zeros(len(mixture.mu))
     sums, total = torch.zeros_like(mixture.mu), 0.0
     for block in features.split(BLOCK):
@@ -112,22 +112,22 @@ def fit(
     weight: float = 0.0,
     settle: Settle | None = None,
 ) -> tuple[Mixture, list[float]]:
-    """Return the mixture after EM, and the mean log-likelihood before each round.
+    """The mixture after EM, and the mean log-likelihood before each round.
 
     It ends after 150 rounds, or where a round gains less than 5e-5.
     """
     history: list[float] = []
     for _ in range(STEPS):
-        after, likelihood = step(features, start, kappa, source, weight, settle)
+        updated, likelihood = step(features, start, kappa, source, weight, settle)
         history.append(likelihood)
-        start = after
+        start = updated
         if len(history) > 1 and likelihood - history[-2] < GAIN:
             break
     return start, history
 
 
 def settled(source: Mixture, eta: float) -> Settle:
-    """Return what draws directions to the source's, those of few features most (`map`)."""
+    """Function that draws directions to the source's, those of few features most (`map`)."""
 
     def settle(mu: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         psi = (counts / (counts + eta))[:, None] if eta > 0 else torch.ones(len(mu), 1)

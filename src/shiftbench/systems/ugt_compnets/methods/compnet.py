@@ -1,22 +1,22 @@
-"""CompNet and UGT: a frozen net's feature map is explained by parts, classes by where these are, the rest as outliers.
+"""CompNet and UGT: explain a frozen model's feature map by parts, classes by the parts' places, the rest as outliers.
 
-| `dictionary` | parts are learnt from |
+| `dictionary` | parts are learned from |
 | --- | --- |
 | source | the source's images (CompNet) |
 | target | unlabelled target images, from nothing: what the released commands of UGT run |
 | warm | unlabelled target images, beginning with the source's parts |
-| temper | likewise, responsibilities tempered by the source's (`weight`, lambda) |
-| map | likewise, directions drawn to the source's (`eta`) |
+| temper | the same, responsibilities tempered by the source's (`weight`, lambda) |
+| map | the same, directions drawn to the source's (`eta`) |
 
-Spatial coefficients are learnt from the source's labels with that dictionary. `outliers: false` explains every position
-by the class. `refine: true` takes the target images whose largest softmax of `factor` x score is at least
+Spatial coefficients are learned from the source's labels with that dictionary. `outliers: false` explains every
+position by the class. `refine: true` takes the target images whose largest softmax of `factor` x score is at least
 `confidence` under their predicted class, learns coefficients from these, and then trains both (`_refinement`).
 Logits are `factor` x score. No label of the target is read: its shards are decoded without (`methods/_targets.py`), and
 what is adapted on may be another part of the target than what is answered (`target`).
 
 Source: Kaushik, Kortylewski and Yuille 2024, "A Bayesian Approach to OOD Robustness in Image Classification",
 arXiv:2403.07277, section 3, with the constants of toshi2k2/CompnetDA; CompNets are of Kortylewski et al., CVPR 2020,
-arXiv:2003.04490. Differs: all images have the size that the model takes, also where the dictionary is learnt; of each
+arXiv:2003.04490. Differs: all images have the size that the model takes, also where the dictionary is learned; of each
 domain `images` are drawn, where the code takes up to 1,000 of each class and so looks at the target's labels; see
 `_vmf`, `_coefficients`, `_scoring`, `_clutter` and `_refinement`.
 """
@@ -80,9 +80,9 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the source's train shards, the scenes, and the target of the position where it is learnt from."""
-    found = _fixed(params["dataset"], params["scenes"])
-    return [*found, *(_targets.needs(params) if adapts(params) else ())]
+    """The source's train shards, the scenes, and the target of the condition if it is learned from."""
+    inputs = _fixed(params["dataset"], params["scenes"])
+    return [*inputs, *(_targets.needs(params) if adapts(params) else ())]
 
 
 def _fixed(dataset: str, scenes: str) -> list[Ref]:
@@ -90,15 +90,15 @@ def _fixed(dataset: str, scenes: str) -> list[Ref]:
 
 
 def adapts(params: Mapping[str, Any]) -> bool:
-    """Tell whether something is learnt from the target."""
+    """Whether something is learned from the target."""
     return bool(params["dictionary"] != "source" or params["refine"])
 
 
 def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> CompNet:
-    """Return the predictor with `at`.
+    """The predictor with `at`.
 
     Raises:
-        ParamsError: an option is another word, or the net has no such layer.
+        ParamsError: an option is another word, or the model has no such layer.
         ModelError: a black box.
     """
     if params["dictionary"] not in DICTIONARIES:
@@ -110,7 +110,7 @@ def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> 
 
 
 class CompNet:
-    """A predictor whose head is that of the position's target; heads that were learnt are kept."""
+    """A predictor with the head of the condition's target; it keeps the heads that it learned."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
         self.extract = _features.Extractor(predictor, params["layer"])
@@ -120,13 +120,15 @@ class CompNet:
         self._learner: Learner | None = None
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to a position: learn the head for its target, or take the one that was learnt for it."""
-        weights = CheckpointName.of(next(ref for ref in inputs if ref.kind == "checkpoints"))
-        source, *scenes = _fixed(weights.dataset, self.params["scenes"])
+        """Go to a condition: learn the head for its target, or take the one that was learned for it."""
+        checkpoint = CheckpointName.of(next(ref for ref in inputs if ref.kind == "checkpoints"))
+        source, *scenes = _fixed(checkpoint.dataset, self.params["scenes"])
         folders = {(ref.kind, ref.name): path.parent for ref, path in inputs.items()}
         if self._learner is None:
-            own = [folders[one.kind, one.name] for one in (source, *scenes)]
-            self._learner = Learner(self.extract, self.params, own[0], *own[1:], seed=weights.seed)
+            image_folders = [folders[one.kind, one.name] for one in (source, *scenes)]
+            self._learner = Learner(
+                self.extract, self.params, image_folders[0], *image_folders[1:], seed=checkpoint.seed
+            )
         target = None
         if adapts(self.params):
             target = _targets.find(inputs, self.params["target"], (source, *scenes)).folder
@@ -135,24 +137,24 @@ class CompNet:
         self.head = self._heads[target]
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
-        """Return the net's input for samples, one row each."""
+        """The model's input for samples, one row each."""
         return self.extract.prepare(samples)
 
     def predict_prepared(self, batch: np.ndarray[Any, Any]) -> nets.Outputs:
-        """Return `logits`, float32 (n, classes), of a batch that `prepare` made."""
+        """`logits`, float32 (n, classes), of a batch that `prepare` made."""
         return {"logits": (self.params["factor"] * self.scores(batch)).numpy()}
 
     def scores(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Return scores (n, classes) of prepared images."""
+        """Scores (n, classes) of prepared images."""
         return torch.cat([scored(self.extract.of_prepared(rows), self._now) for rows in parts(batch)])
 
     def occlusion(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Return the occlusion maps (n, H, W) of prepared images, above 0 where a position is an outlier."""
-        found = []
+        """The occlusion maps (n, H, W) of prepared images, above 0 where a position is an outlier."""
+        maps = []
         for rows in parts(batch):
-            seen = _scoring.cosines(self.extract.of_prepared(rows), self._now.mu)
-            found.append(_scoring.occlusion(seen, self._now))
-        return torch.cat(found)
+            cosines = _scoring.cosines(self.extract.of_prepared(rows), self._now.mu)
+            maps.append(_scoring.occlusion(cosines, self._now))
+        return torch.cat(maps)
 
     @property
     def _now(self) -> Head:
@@ -166,25 +168,25 @@ class CompNet:
 
 
 def parts(batch: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """Return a batch in pieces of at most 128 images."""
-    return [batch[at : at + _targets.BATCH] for at in range(0, len(batch), _targets.BATCH)]
+    """A batch in pieces of at most 128 images."""
+    return [batch[start : start + _targets.BATCH] for start in range(0, len(batch), _targets.BATCH)]
 
 
 def scored(maps: torch.Tensor, head: Head) -> torch.Tensor:
-    """Return the scores (n, C) of feature maps."""
+    """The scores (n, C) of feature maps."""
     with torch.no_grad():
         return _scoring.scores(_scoring.cosines(maps, head.mu), head)
 
 
 class Learner:
-    """Learns heads for one net: what depends on the source alone is learnt once.
+    """Learns heads for one model; the parts that depend on the source alone are learned once.
 
     Args:
         extract: makes feature maps.
         params: the method's options.
         source: shards of the source's train split.
         scenes: shards of ordinary scenes, if there are some.
-        seed: of the training that made the net; each has draws of its own.
+        seed: of the training that made the model; each has draws of its own.
     """
 
     def __init__(
@@ -208,18 +210,20 @@ class Learner:
         self._own: _vmf.Mixture | None = None
 
     def head(self, target: Path | None) -> Head:
-        """Return the head for a target; None where nothing is learnt from one."""
+        """The head for a target; None where nothing is learned from one."""
         params = self._params
         mixture = self._dictionary(target)
-        seen = _scoring.cosines(self._maps, mixture.mu)
-        learnt = self._coefficients(seen, self._labels)
-        head = Head(mixture.mu, learnt, self._clutter(mixture.mu), params["kappa"], params["share"], params["outliers"])
+        cosines = _scoring.cosines(self._maps, mixture.mu)
+        coefficients = self._coefficients(cosines, self._labels)
+        head = Head(
+            mixture.mu, coefficients, self._clutter(mixture.mu), params["kappa"], params["share"], params["outliers"]
+        )
         return self._refined(head, target) if params["refine"] and target else head
 
-    def _coefficients(self, seen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _coefficients(self, cosines: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         params = self._params
         return _coefficients.learn(
-            seen,
+            cosines,
             labels,
             self._classes,
             params["kappa"],
@@ -249,11 +253,11 @@ class Learner:
         return self._mixture(target, source, **options)
 
     def _mixture(self, folder: Path, start: _vmf.Mixture | None = None, **options: Any) -> _vmf.Mixture:
-        """Return the mixture of a folder's images, from `start` or, without it, from directions that are drawn."""
-        params, found = self._params, self._directions(folder)
+        """The mixture of a folder's images, from `start` or, without it, from directions that are drawn."""
+        params, directions = self._params, self._directions(folder)
         if start is None:
-            start = _vmf.drawn(found, params["kernels"], self._words.of("kernels"))
-        return _vmf.fit(found, start, params["kappa"], **options)[0]
+            start = _vmf.initial_mixture(directions, params["kernels"], self._words.of("kernels"))
+        return _vmf.fit(directions, start, params["kappa"], **options)[0]
 
     def _directions(self, folder: Path) -> torch.Tensor:
         params, words = self._params, self._words.of("positions")
@@ -270,19 +274,19 @@ class Learner:
         maps, labels = self._pseudo(head, target)
         if not len(labels):
             return head
-        learnt = self._coefficients(_scoring.cosines(maps, head.mu), labels)
+        coefficients = self._coefficients(_scoring.cosines(maps, head.mu), labels)
         missing = torch.bincount(labels, minlength=self._classes) == 0
-        learnt[missing] = head.coefficients[missing]
-        begun = head._replace(coefficients=learnt)
-        return _refinement.refine(maps, labels, begun, self._clutter, params, self._words.of("epochs"))
+        coefficients[missing] = head.coefficients[missing]
+        start = head._replace(coefficients=coefficients)
+        return _refinement.refine(maps, labels, start, self._clutter, params, self._words.of("epochs"))
 
     def _pseudo(self, head: Head, target: Path) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the maps of target images that the head is confident of, and their predicted classes int64 (n,)."""
-        kept, labels = [], []
+        """The maps of target images that the head is confident of, and their predicted classes int64 (n,)."""
+        confident_maps, labels = [], []
         for batch in _targets.images(target):
             maps = self._extract(batch)
             confidence, predicted = (self._params["factor"] * scored(maps, head)).softmax(1).max(1)
-            sure = confidence >= self._params["confidence"]
-            kept.append(maps[sure])
-            labels.append(predicted[sure])
-        return torch.cat(kept), torch.cat(labels)
+            is_confident = confidence >= self._params["confidence"]
+            confident_maps.append(maps[is_confident])
+            labels.append(predicted[is_confident])
+        return torch.cat(confident_maps), torch.cat(labels)

@@ -24,51 +24,46 @@ MOST = 200
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with squares over it, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
+    """An image with squares over it, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 5.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    shown = np.ascontiguousarray(value).copy()
+    occluded = np.ascontiguousarray(value).copy()
     hidden = np.zeros(value.shape[:2], dtype=bool)
-    wanted = round(share * hidden.size)
+    target_pixels = round(share * hidden.size)
     for _ in range(MOST):
-        if np.count_nonzero(hidden) >= wanted:
+        if np.count_nonzero(hidden) >= target_pixels:
             break
         top, left, texture = _square(value.shape, rng)
-        side = _fitting(hidden, top, left, len(texture), wanted)
+        side = _fitting(hidden, top, left, len(texture), target_pixels)
         place = slice(top, top + side), slice(left, left + side)
-        shown[place] = texture[:side, :side]
+        occluded[place] = texture[:side, :side]
         hidden[place] = True
         if side < len(texture):
             break
-    return shown
+    return occluded
 
 
 def _square(shape: tuple[int, ...], rng: RandomStream) -> tuple[int, int, NDArray[np.uint8]]:
-    """Return where a square begins, and its texture, (side, side) or (side, side, 3)."""
-    size, down, right, cell = (int(word) for word in rng.words16(4))
-    side = max(1, (min(shape[:2]) * (65536 + size)) >> 18)
-    edge = 1 + (3 * cell >> 16)
-    top, left = ((length - side + 1) * word >> 16 for length, word in zip(shape, (down, right), strict=False))
-    cells = -(-side // edge)
-    levels = rng.integers(0, 256, (cells, cells, *shape[2:])).astype(np.uint8)
+    """Corner of a square, and its texture, (side, side) or (side, side, 3)."""
+    size_draw, row_draw, column_draw, edge_draw = (int(word) for word in rng.words16(4))
+    side = max(1, (min(shape[:2]) * (65536 + size_draw)) >> 18)
+    edge = 1 + (3 * edge_draw >> 16)
+    top, left = ((length - side + 1) * word >> 16 for length, word in zip(shape, (row_draw, column_draw), strict=False))
+    per_side = -(-side // edge)
+    levels = rng.integers(0, 256, (per_side, per_side, *shape[2:])).astype(np.uint8)
     return top, left, levels.repeat(edge, 0).repeat(edge, 1)[:side, :side]
 
 
-def _fitting(hidden: NDArray[np.bool_], top: int, left: int, side: int, wanted: int) -> int:
-    """Return the side, up to the square's, with which the pixels hidden come nearest to `wanted`."""
-    before = int(np.count_nonzero(hidden))
-    best, error = 0, wanted - before
-    for tried in range(1, side + 1):
-        free = np.count_nonzero(~hidden[top : top + tried, left : left + tried])
-        if abs(before + int(free) - wanted) < error:
-            best, error = tried, abs(before + int(free) - wanted)
-    whole = before + int(np.count_nonzero(~hidden[top : top + side, left : left + side]))
-    return side if whole <= wanted else best
+def _fitting(hidden: NDArray[np.bool_], top: int, left: int, side: int, target_pixels: int) -> int:
+    """The side, at most the square's, whose count of hidden pixels is nearest to `target_pixels`."""
+    covered = int(np.count_nonzero(hidden))
+    best, error = 0, target_pixels - covered
+    for candidate in range(1, side + 1):
+        free = np.count_nonzero(~hidden[top : top + candidate, left : left + candidate])
+        if abs(covered + int(free) - target_pixels) < error:
+            best, error = candidate, abs(covered + int(free) - target_pixels)
+    total = covered + int(np.count_nonzero(~hidden[top : top + side, left : left + side]))
+    return side if total <= target_pixels else best

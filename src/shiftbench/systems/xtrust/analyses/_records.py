@@ -16,13 +16,13 @@ Answers = tuple[list[str], NDArray[np.int64]]
 """Keys of the items, sorted, and the class of each one's answer, int64 (n,)."""
 
 
-def chosen(params: Mapping[str, Any]) -> list[str]:
-    """Return the weights that an analysis is of: those whose model is among its `models`; default: all."""
+def chosen_checkpoints(params: Mapping[str, Any]) -> list[str]:
+    """The checkpoints of an analysis: those whose model is among its `models`; default: all."""
     models = params["models"]
-    named = [name for name in params["checkpoints"] if not models or _model(name) in models]
-    if not named:
+    names = [name for name in params["checkpoints"] if not models or _model(name) in models]
+    if not names:
         raise ParamsError(f"no weights of the benchmark are of {', '.join(models)}")
-    return named
+    return names
 
 
 def _model(weights: str) -> str:
@@ -30,13 +30,13 @@ def _model(weights: str) -> str:
 
 
 def record(params: Mapping[str, Any], weights: str, method: str, language: str) -> Ref:
-    """Return the records of some weights under a method in a language."""
-    where = f"{params['dataset']}/{params['split']}/{PREFIX}{language}"
-    return refs.records(Ref("checkpoints", weights), method, where, "1")
+    """The records of a checkpoint under a method in a language."""
+    condition = f"{params['dataset']}/{params['split']}/{PREFIX}{language}"
+    return refs.records(Ref("checkpoints", weights), method, condition, "1")
 
 
-def needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
-    """Return the records of all chosen weights under methods, in all languages.
+def records_needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
+    """The records of all chosen checkpoints under methods, in all languages.
 
     Raises:
         ParamsError: a method is not one of the benchmark's.
@@ -46,26 +46,26 @@ def needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
             raise ParamsError(f"{method!r} is no method of the benchmark; {suggest(method, params['methods'])}")
     return [
         record(params, weights, method, language)
-        for weights in chosen(params)
+        for weights in chosen_checkpoints(params)
         for method in methods
         for language in params["languages"]
     ]
 
 
 def answers(job: Measurement, weights: str, method: str, language: str) -> Answers:
-    """Return what was answered to each item."""
+    """Answers to the items."""
     table = job.records(record(job.params, weights, method, language))
     keys: list[str] = table.column("key").to_pylist()
     return keys, table.column("prediction").to_numpy().astype(np.int64)
 
 
 def same_items(one: Answers, other: Answers) -> list[bool]:
-    """Return, for each item, whether two answers are equal.
+    """Whether two answers are equal, for each item.
 
     Raises:
         DataError: they are not of the same items.
     """
     if one[0] != other[0]:
         raise DataError("two records are not of the same items, so that answers cannot be compared")
-    found: list[bool] = (one[1] == other[1]).tolist()
-    return found
+    is_equal: list[bool] = (one[1] == other[1]).tolist()
+    return is_equal

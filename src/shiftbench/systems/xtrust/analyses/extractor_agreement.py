@@ -19,23 +19,23 @@ PARAMS: dict[str, object] = {"extractors": ["plain", "phrase_table"], "models": 
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records under both methods, in all languages."""
-    return _records.needed(params, params["extractors"])
+    """The records under both methods, in all languages."""
+    return _records.records_needed(params, params["extractors"])
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield 1 where both extractors give the same answer, else 0, of each item in each language."""
     params = job.params
     one, other = params["extractors"]
-    for weights in _records.chosen(params):
+    for weights in _records.chosen_checkpoints(params):
         for language in params["languages"]:
-            found = [_records.answers(job, weights, method, language) for method in (one, other)]
-            place = {
+            answers = [_records.answers(job, weights, method, language) for method in (one, other)]
+            columns = {
                 "model": weights,
                 "dataset": params["dataset"],
                 "split": params["split"],
                 "shift": f"{_records.PREFIX}{language}",
                 "severity": 1.0,
             }
-            for key, same in zip(found[0][0], _records.same_items(*found), strict=True):
-                yield Observation("extractor_agreement", key, float(same), **place)
+            for key, same in zip(answers[0][0], _records.same_items(*answers), strict=True):
+                yield Observation("extractor_agreement", key, float(same), **columns)

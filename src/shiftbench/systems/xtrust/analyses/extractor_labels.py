@@ -1,4 +1,4 @@
-"""How well our table reads completions: against the labels of a reader, of 500 logged answers to OOD items.
+"""Accuracy of our table's readings of completions: against the labels of a reader, of 500 logged answers to OOD items.
 
 `gpt4_ood_labels.csv` has 25 completions of GPT-4 of each language without demonstrations and 25 with three, drawn by a
 hash of language, shots and row, and what each answers: `unknown`, `true`, `false`, or `none`. No licence lets texts be
@@ -33,7 +33,7 @@ DIGITS = 16
 
 
 class Label(NamedTuple):
-    """What a logged completion answers."""
+    """Label of a logged completion."""
 
     language: str
     shots: int
@@ -43,7 +43,7 @@ class Label(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: logs are the user's own files.
+    """No inputs: logs are the user's own files.
 
     Raises:
         ParamsError: no path.
@@ -54,7 +54,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def labels(file: Path = FILE) -> list[Label]:
-    """Return the labels of a file."""
+    """The labels of a file."""
     with file.open(encoding="utf-8", newline="") as stream:
         return [
             Label(one["language"], int(one["shots"]), int(one["row"]), one["sha256"], one["answer"])
@@ -78,7 +78,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
                 f"{run.file}, row {label.row}, has another completion than the one that was labelled; expected the "
                 "logs of LluckyYH/XTRUST as released"
             )
-        for metric, value in judged(label, text).items():
+        for metric, value in readings(label, text).items():
             yield Observation(
                 metric,
                 f"{label.language}/{label.shots}/{label.row}",
@@ -90,17 +90,17 @@ def measure(job: Measurement) -> Iterator[Observation]:
             )
 
 
-def judged(label: Label, text: str) -> dict[str, bool]:
-    """Return whether our table reads a completion as labelled, by metric."""
-    said = _extraction.table("statements", label.language).answer(text)
-    found = {"read_as_labelled": said == label.answer}
+def readings(label: Label, text: str) -> dict[str, bool]:
+    """Whether our table reads a completion as labelled, by metric."""
+    reading = _extraction.table("statements", label.language).answer(text)
+    metrics = {"read_as_labelled": reading == label.answer}
     if label.answer == _extraction.UNKNOWN:
-        found["abstention_recall"] = said == label.answer
-    if said == _extraction.UNKNOWN:
-        found["abstention_precision"] = said == label.answer
-    return found
+        metrics["abstention_recall"] = reading == label.answer
+    if reading == _extraction.UNKNOWN:
+        metrics["abstention_precision"] = reading == label.answer
+    return metrics
 
 
 def digest(text: str) -> str:
-    """Return the beginning of a text's SHA-256."""
+    """The beginning of a text's SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

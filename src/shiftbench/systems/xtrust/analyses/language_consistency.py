@@ -23,12 +23,12 @@ PARAMS: dict[str, object] = {"method": "plain", "models": [], "languages": list(
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records in all languages."""
-    return _records.needed(params, [params["method"]])
+    """The records in all languages."""
+    return _records.records_needed(params, [params["method"]])
 
 
 def matrix(answers: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Return the share of equal answers of each pair of languages, float64 (k, k); symmetric, 1 on the diagonal.
+    """The share of equal answers of each pair of languages, float64 (k, k); symmetric, 1 on the diagonal.
 
     Args:
         answers: of each of k languages the answers to the same n items, int64 (n,).
@@ -45,15 +45,15 @@ def matrix(answers: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield 1 where the answers in two languages are equal, else 0, of each item and pair."""
     params = job.params
-    for weights in _records.chosen(params):
-        found = {
+    for weights in _records.chosen_checkpoints(params):
+        answers = {
             language: _records.answers(job, weights, params["method"], language) for language in params["languages"]
         }
-        place = {"model": weights, "dataset": params["dataset"], "split": params["split"]}
+        columns = {"model": weights, "dataset": params["dataset"], "split": params["split"]}
         for one, other in combinations(params["languages"], 2):
             pair = f"{one}/{other}"
-            equal = _records.same_items(found[one], found[other])
-            for key, same in zip(found[one][0], equal, strict=True):
+            equal = _records.same_items(answers[one], answers[other])
+            for key, same in zip(answers[one][0], equal, strict=True):
                 yield Observation(
-                    "language_consistency", key, float(same), method=params["method"], group=pair, **place
+                    "language_consistency", key, float(same), method=params["method"], group=pair, **columns
                 )

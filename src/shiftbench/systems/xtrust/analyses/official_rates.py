@@ -28,7 +28,7 @@ SCORER = "Evaluate_Score_total_api.py"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: logs are the user's own files.
+    """No inputs: logs are the user's own files.
 
     Raises:
         ParamsError: no path.
@@ -49,7 +49,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
             except DataError:
                 continue
             for row, (_, text) in enumerate(run.rows()):
-                for metric, value in judged(text, language, params["task"], folder).items():
+                for metric, value in official_verdicts(text, language, params["task"], folder).items():
                     yield Observation(
                         metric,
                         str(row),
@@ -61,8 +61,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
                     )
 
 
-def judged(text: str, language: str, task: str, folder: Path) -> dict[str, bool]:
-    """Return what the official scorer says of a completion, by category, and what our table does.
+def official_verdicts(text: str, language: str, task: str, folder: Path) -> dict[str, bool]:
+    """Category of a completion by the official scorer, and the verdict of our table.
 
     Args:
         text: the completion.
@@ -72,8 +72,8 @@ def judged(text: str, language: str, task: str, folder: Path) -> dict[str, bool]
     """
     lists = _extraction.official(folder / SCORER, task.partition("_")[0])
     category = lists.category(text)
-    found = {f"official_{name}": category == number for number, name in CATEGORIES.items()}
+    metrics = {f"official_{name}": category == number for number, name in CATEGORIES.items()}
     if task == "OOD":
         table = _extraction.table("statements", language)
-        found["table_abstention"] = table.answer(text) == "unknown"
-    return found
+        metrics["table_abstention"] = table.answer(text) == "unknown"
+    return metrics

@@ -20,18 +20,18 @@ GREEK = (
     "\N{GREEK SMALL LETTER GAMMA}",
     "\N{GREEK SMALL LETTER DELTA}",
 )
-"""What options are called: no letter of them stands in a word of the ten languages."""
+"""Names of options: no word of the ten languages contains their letters."""
 OPTIONS = {
     "statements": ("true", "false", "unknown"),
     "comparisons": ("yes", "no"),
     "legality": ("yes", "no"),
     "choice": GREEK,
 }
-"""What may be answered to items of a task; letters stand for themselves in all languages."""
+"""Possible answers to items of a task; letters are the same in all languages."""
 
 
 def text(task: str, language: str, variant: str) -> str:
-    """Return a text of the catalogue.
+    """A text of the catalogue.
 
     Raises:
         DataError: there is none.
@@ -43,7 +43,7 @@ def text(task: str, language: str, variant: str) -> str:
 
 
 def option(task: str, language: str, name: str) -> str:
-    """Return what an answer is called in a language."""
+    """Name of an answer in a language."""
     if task == "choice":
         return name
     return text("comparisons" if task == "legality" else task, language, name)
@@ -53,7 +53,7 @@ def option(task: str, language: str, name: str) -> str:
 def _texts() -> dict[tuple[str, str, str], str]:
     with FILE.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    found = {(row["task"], row["language"], row["variant"]): row["text"] for row in rows}
-    if len(found) < len(rows):
+    texts = {(row["task"], row["language"], row["variant"]): row["text"] for row in rows}
+    if len(texts) < len(rows):
         raise DataError(f"{FILE} has a task, language and variant twice; expected one text of each")
-    return found
+    return texts

@@ -48,7 +48,7 @@ class Release:
 
 @cache
 def countries(facts: Path, names: Path) -> tuple[Country, ...]:
-    """Return the countries with a region and inhabitants that ISO 3166-1 lists, by their codes.
+    """The countries with a region and inhabitants that ISO 3166-1 lists, by their codes.
 
     Args:
         facts: folder of countryinfo.
@@ -67,7 +67,7 @@ def countries(facts: Path, names: Path) -> tuple[Country, ...]:
             code,
             called[code],
             row["region"],
-            _told_apart(_capital(row), called[code][ENGLISH], capitals),
+            _unambiguous_capital(_capital(row), called[code][ENGLISH], capitals),
             int(row["population"]),
         )
         for code, row in sorted(known.items())
@@ -76,16 +76,16 @@ def countries(facts: Path, names: Path) -> tuple[Country, ...]:
 
 
 def _capital(row: Mapping[str, Any]) -> str:
-    """Return a country's capital; a country of several has none here."""
-    found = row.get("capital")
-    return found if isinstance(found, str) else ""
+    """A country's capital; a country of several has none here."""
+    capital = row.get("capital")
+    return capital if isinstance(capital, str) else ""
 
 
-def _told_apart(capital: str, country: str, capitals: Mapping[str, int]) -> str:
-    """Return a capital that asks for knowledge: no other country's, and no word of it in the country's name."""
+def _unambiguous_capital(capital: str, country: str, capitals: Mapping[str, int]) -> str:
+    """A capital that asks for knowledge: no other country's, and no word of it in the country's name."""
     words = set(re.findall(r"\w{4,}", capital.casefold()))
-    given = words & set(re.findall(r"\w{4,}", country.casefold()))
-    return "" if given or capitals[capital] > 1 else capital
+    shared_words = words & set(re.findall(r"\w{4,}", country.casefold()))
+    return "" if shared_words or capitals[capital] > 1 else capital
 
 
 def _names(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -93,11 +93,15 @@ def _names(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     listed = json.loads((folder / "databases/iso3166-1.json").read_text("utf-8"))["3166-1"]
     catalogues = {language: _messages(folder, language) for language in LANGUAGES}
     for row in listed:
-        ways = [row[name] for name in ("common_name", "name") if name in row]
-        names = {ENGLISH: ways[0]}
-        for language, told in catalogues.items():
-            translated = (told.gettext(way) for way in ways if told.gettext(way) != way)
-            names[language] = next(translated, ways[0])
+        english_names = [row[name] for name in ("common_name", "name") if name in row]
+        names = {ENGLISH: english_names[0]}
+        for language, translations in catalogues.items():
+            translated = (
+                translations.gettext(english_name)
+                for english_name in english_names
+                if translations.gettext(english_name) != english_name
+            )
+            names[language] = next(translated, english_names[0])
         yield row["alpha_2"], names
 
 
@@ -109,12 +113,12 @@ def _messages(folder: Path, language: str) -> gettext.GNUTranslations:
 
 @cache
 def releases(folder: Path) -> tuple[Release, ...]:
-    """Return the releases from RELEASED on, by product and version."""
+    """The releases from RELEASED on, by product and version."""
     browsers = json.loads((folder / "data.json").read_text("utf-8"))["browsers"]
-    found = [
-        Release(about["name"], version, one["release_date"])
-        for about in browsers.values()
-        for version, one in about["releases"].items()
-        if one["status"] in ("current", "retired") and one.get("release_date", "") >= RELEASED
+    rows = [
+        Release(browser["name"], version, release["release_date"])
+        for browser in browsers.values()
+        for version, release in browser["releases"].items()
+        if release["status"] in ("current", "retired") and release.get("release_date", "") >= RELEASED
     ]
-    return tuple(sorted(found, key=lambda one: (one.product, one.version)))
+    return tuple(sorted(rows, key=lambda release: (release.product, release.version)))

@@ -53,7 +53,7 @@ DATASETS = {
 SHOTS = 3
 _SEED = 0
 _APART = 1.5
-"""How many times as many inhabitants one of two compared countries has at least."""
+"""Least ratio of the inhabitants of two compared countries."""
 State = Callable[[str], str]
 """A language -> the item in it."""
 Thing = TypeVar("Thing")
@@ -74,7 +74,7 @@ class _World:
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the classes and the source files of a kind of items."""
+    """The classes and the source files of a kind of items."""
     kind = str(options["kind"])
     countries = () if kind == "releases" else (_facts.COUNTRIES, _facts.NAMES)
     releases = (_facts.RELEASES,) if TASKS[kind] == "statements" else ()
@@ -82,7 +82,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def classes_of(kind: str) -> tuple[str, ...]:
-    """Return the classes of a kind of items: RESERVED, then its options."""
+    """The classes of a kind of items: RESERVED, then its options."""
     names = _catalogue.OPTIONS[TASKS[kind]]
     return (*RESERVED, *(name for name in names if name not in RESERVED))
 
@@ -90,32 +90,32 @@ def classes_of(kind: str) -> tuple[str, ...]:
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield the items of a split; no two of a dataset say the same."""
     world, kind = _world(sources), params["kind"]
-    said: set[str] = set()
+    used_texts: set[str] = set()
     for number in range(params["count"] + params["train"]):
-        item = _new(kind, world, number, said)
+        item = _new(kind, world, number, used_texts)
         if split == ("test" if number < params["count"] else "train"):
             yield _sample(item, kind, world, f"{DATASETS[kind]}/{split}/{number:04d}")
 
 
 def _world(sources: Mapping[str, Path]) -> _World:
-    """Return what the source files at hand tell; three releases are demonstrations, and no items."""
+    """Facts of the available sources; three releases are demonstrations, and no items."""
     countries: tuple[_facts.Country, ...] = ()
     releases: tuple[_facts.Release, ...] = ()
     if _facts.COUNTRIES in sources:
         countries = _facts.countries(sources[_facts.COUNTRIES], sources[_facts.NAMES])
     if _facts.RELEASES in sources:
         releases = _facts.releases(sources[_facts.RELEASES])
-    shown = _words("demonstrations", "").choice(len(releases))[:SHOTS].tolist()
-    kept = tuple(one for at, one in enumerate(releases) if at not in shown)
-    return _World(countries, kept, tuple(releases[at] for at in sorted(shown)))
+    demonstrations = _words("demonstrations", "").choice(len(releases))[:SHOTS].tolist()
+    items = tuple(release for number, release in enumerate(releases) if number not in demonstrations)
+    return _World(countries, items, tuple(releases[number] for number in sorted(demonstrations)))
 
 
 def _words(purpose: str, key: str) -> RandomStream:
     return RandomStream(_SEED, purpose, "xtrust", key)
 
 
-def _new(kind: str, world: _World, number: int, said: set[str]) -> _Item:
-    """Return the item of a number: the first of its draws that was not said before.
+def _new(kind: str, world: _World, number: int, used_texts: set[str]) -> _Item:
+    """The item of a number: the first of its draws that was not said before.
 
     Raises:
         ParamsError: more are asked than there are.
@@ -123,19 +123,19 @@ def _new(kind: str, world: _World, number: int, said: set[str]) -> _Item:
     for attempt in range(100):
         item = _MAKERS[kind](world, _words(kind, f"{number}/{attempt}"), number)
         words = item.state(ENGLISH)
-        if words not in said:
-            said.add(words)
+        if words not in used_texts:
+            used_texts.add(words)
             return item
     raise ParamsError(f"{kind}: there are no {number + 1} items; ask for fewer (count, train)")
 
 
 def _sample(item: _Item, kind: str, world: _World, key: str) -> Sample:
-    told = {language: _in(language, item, kind, world) for language in (ENGLISH, *LANGUAGES)}
-    first = told.pop(ENGLISH)
+    versions = {language: _in(language, item, kind, world) for language in (ENGLISH, *LANGUAGES)}
+    first = versions.pop(ENGLISH)
     meta = {
         "task": TASKS[kind],
         "cluster": item.cluster,
-        "translations": told,
+        "translations": versions,
         **{name: first[name] for name in first if name != "text"},
     }
     label = classes_of(kind).index(item.label)
@@ -143,76 +143,77 @@ def _sample(item: _Item, kind: str, world: _World, key: str) -> Sample:
 
 
 def _in(language: str, item: _Item, kind: str, world: _World) -> dict[str, Any]:
-    """Return an item in a language: `text`, `instruction`, `options` with their classes, `demonstrations`."""
+    """An item in a language: `text`, `instruction`, `options` with their classes, `demonstrations`."""
     task = TASKS[kind]
-    wanted = _catalogue.option("statements", language, "unknown")
-    shown = [[_release(one)(language), wanted] for one in world.demonstrations]
+    unknown = _catalogue.option("statements", language, "unknown")
+    demonstrations = [[_release(one)(language), unknown] for one in world.demonstrations]
     return {
         "language": language,
         "text": item.state(language),
         "instruction": _catalogue.text(task, language, "instruction"),
         "options": [[name, _catalogue.option(task, language, name)] for name in _catalogue.OPTIONS[task]],
-        "demonstrations": shown if task == "statements" else [],
+        "demonstrations": demonstrations if task == "statements" else [],
     }
 
 
 def _fact(world: _World, words: RandomStream, number: int) -> _Item:
-    country = _at(world.countries, "facts", number)
+    country = _thing(world.countries, "facts", number)
     others = [region for region in _facts.REGIONS if region != country.region]
-    lie, other = words.integers(0, 2), words.integers(0, len(others))
-    region = others[int(other)] if lie else country.region
+    lie, region_draw = words.integers(0, 2), words.integers(0, len(others))
+    region = others[int(region_draw)] if lie else country.region
 
     def state(language: str) -> str:
-        where = _catalogue.text("regions", language, region)
+        region_name = _catalogue.text("regions", language, region)
         form = _catalogue.text("statements", language, "country")
-        return form.format(country=country.names[language], region=where)
+        return form.format(country=country.names[language], region=region_name)
 
     return _Item(state, "false" if lie else "true", country.code)
 
 
 def _comparison(world: _World, words: RandomStream, number: int) -> _Item:
-    one = _at(world.countries, "comparisons", number)
-    apart = [
-        other
-        for other in world.countries
-        if max(one.population, other.population) > _APART * min(one.population, other.population)
+    first_country = _thing(world.countries, "comparisons", number)
+    comparable = [
+        second_country
+        for second_country in world.countries
+        if max(first_country.population, second_country.population)
+        > _APART * min(first_country.population, second_country.population)
     ]
-    other = apart[int(words.integers(0, len(apart)))]
-    more, fewer = sorted((one, other), key=lambda country: -country.population)
-    wrong = bool(words.integers(0, 2))
-    answer = fewer if wrong else more
+    second_country = comparable[int(words.integers(0, len(comparable)))]
+    larger, smaller = sorted((first_country, second_country), key=lambda country: -country.population)
+    is_wrong = bool(words.integers(0, 2))
+    answer = smaller if is_wrong else larger
 
     def state(language: str) -> str:
         form = _catalogue.text("comparisons", language, "item")
-        names = {"one": one, "other": other, "answer": answer}
+        names = {"one": first_country, "other": second_country, "answer": answer}
         return form.format(**{name: country.names[language] for name, country in names.items()})
 
-    return _Item(state, "yes" if wrong else "no", one.code)
+    return _Item(state, "yes" if is_wrong else "no", first_country.code)
 
 
 def _capital(world: _World, words: RandomStream, number: int) -> _Item:
-    known = [country for country in world.countries if country.capital]
-    asked = _at(known, "capitals", number)
-    others = [country for country in world.countries if country is not asked]
-    picked = [asked, *(others[at] for at in words.choice(len(others), 3).tolist())]
+    with_capital = [country for country in world.countries if country.capital]
+    asked_country = _thing(with_capital, "capitals", number)
+    others = [country for country in world.countries if country is not asked_country]
+    choices = [asked_country, *(others[index] for index in words.choice(len(others), 3).tolist())]
     letters = _catalogue.OPTIONS["choice"]
-    order = [picked[at] for at in words.choice(len(letters)).tolist()]
+    order = [choices[index] for index in words.choice(len(letters)).tolist()]
 
     def state(language: str) -> str:
-        first = _catalogue.text("choice", language, "item").format(city=asked.capital)
+        first = _catalogue.text("choice", language, "item").format(city=asked_country.capital)
         lines = [f"{letter}. {country.names[language]}" for letter, country in zip(letters, order, strict=True)]
         return "\n".join([first, *lines])
 
-    return _Item(state, letters[order.index(asked)], asked.code)
+    return _Item(state, letters[order.index(asked_country)], asked_country.code)
 
 
 def _late(world: _World, words: RandomStream, number: int) -> _Item:
-    release = _at(world.releases, "releases", number)
+    release = _thing(world.releases, "releases", number)
     cluster = f"{release.product} {release.version}"
     if number >= len(world.releases):  # every release once with its own day
-        same = [one for one in world.releases if one.product == release.product]
-        other = same[int(words.integers(0, len(same)))]
-        release = _facts.Release(release.product, release.version, other.date)
+        same_product = [one for one in world.releases if one.product == release.product]
+        second_release = same_product[int(words.integers(0, len(same_product)))]
+        release = _facts.Release(release.product, release.version, second_release.date)
     return _Item(_release(release), "unknown", cluster)
 
 
@@ -224,8 +225,8 @@ def _release(release: _facts.Release) -> State:
     return state
 
 
-def _at(things: Sequence[Thing], kind: str, number: int) -> Thing:
-    """Return the thing of a number: all of them in an order of the kind's own, then all again."""
+def _thing(things: Sequence[Thing], kind: str, number: int) -> Thing:
+    """The thing of a number: all of them in an order of the kind's own, then all again."""
     return things[int(_words("order", kind).choice(len(things))[number % len(things)])]
 
 

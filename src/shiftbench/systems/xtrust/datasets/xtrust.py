@@ -45,13 +45,13 @@ IN_ORDER = True
 PARAMS: dict[str, object] = {"path": "", "task": "OOD", "first": "zh", "letters": "repaired"}
 RESERVED = ("unknown", "both", "none")
 LETTERS = {"UN": GREEK[0], "\N{CYRILLIC CAPITAL LETTER BE}": GREEK[1], "\N{CYRILLIC CAPITAL LETTER ES}": GREEK[2]}
-"""What became of lone Greek letters."""
+"""Translations of lone Greek letters in the released files."""
 _QUESTION = "{question}\n{answer}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """How a task is read: its options are those of `prompts`, `official` is its name in the official scorer."""
+    """Reading of a task: its options are those of `prompts`, `official` is its name in the official scorer."""
 
     prompts: str
     official: str
@@ -69,13 +69,13 @@ Row = Mapping[str, str]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the classes of a task: RESERVED, then its options."""
+    """The classes of a task: RESERVED, then its options."""
     names = _catalogue.OPTIONS[_kind(params).prompts]
     return (*RESERVED, *(name for name in names if name not in RESERVED))
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must provide: path -> description."""
     return {str(params["path"]): "data, or logs of a model, of a clone of LluckyYH/XTRUST"}
 
 
@@ -96,13 +96,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     files = {language: _file(folder, language, params["task"]) for language in LANGUAGES}
     rows = {language: _rows(file) for language, file in files.items()}
     for number in range(min(map(len, rows.values()))):
-        told = {
-            language: _told(own[number], language, kind, params, f"{files[language]}, row {number}")
-            for language, own in rows.items()
+        versions = {
+            language: _item(language_rows[number], language, kind, params, f"{files[language]}, row {number}")
+            for language, language_rows in rows.items()
         }
-        first = told[params["first"]]
-        meta = {name: one for name, one in first.items() if name not in ("text", "label")}
-        meta |= {"task": kind.prompts, "official": kind.official, "translations": told}
+        first = versions[params["first"]]
+        meta = {name: value for name, value in first.items() if name not in ("text", "label")}
+        meta |= {"task": kind.prompts, "official": kind.official, "translations": versions}
         meta |= {"of": params["task"], "row": number}
         key = f"xtrust/{params['task'].lower()}/{number:04d}"
         yield Sample(key, {"text": first["text"], "label": first["label"], "meta": meta})
@@ -131,8 +131,8 @@ def _rows(file: Path) -> list[Row]:
         return list(csv.DictReader(stream))
 
 
-def _told(row: Row, language: str, kind: _Task, params: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return an item in a language, as `meta.translations` holds it."""
+def _item(row: Row, language: str, kind: _Task, params: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """An item in a language, as `meta.translations` holds it."""
     text, answer = row.get("question") or "", kind.label
     if kind.prompts == "choice":
         answer = _letter(row.get("answer") or "", params["letters"], where)
@@ -152,26 +152,26 @@ def _told(row: Row, language: str, kind: _Task, params: Mapping[str, Any], where
 
 
 def _letter(answer: str, letters: str, where: str) -> str:
-    """Return the class of an answer: a letter, what became of one, or (`official`) `none` for what is no letter."""
-    found = answer.strip()
-    if found in GREEK:
-        return found
+    """The class of an answer: a letter, what became of one, or (`official`) `none` for what is no letter."""
+    letter = answer.strip()
+    if letter in GREEK:
+        return letter
     if letters == "official":
         return "none"
-    if found not in LETTERS:
+    if letter not in LETTERS:
         raise DataError(
             f"{where}: the answer is {answer!r}; expected a letter from alpha to delta, or what became of one"
         )
-    return LETTERS[found]
+    return LETTERS[letter]
 
 
 def _checked(row: Row, language: str, where: str) -> tuple[str, str]:
-    """Return question and answer of a hallucination item, and whether it hallucinates."""
+    """Question and answer of a hallucination item, and whether it hallucinates."""
     if "model_output" in row:
-        said = _extraction.table("comparisons", language).answer(row.get("answer") or "")
-        if said not in _catalogue.OPTIONS["comparisons"]:
+        reading = _extraction.table("comparisons", language).answer(row.get("answer") or "")
+        if reading not in _catalogue.OPTIONS["comparisons"]:
             raise DataError(f"{where}: the answer is {row.get('answer')!r}; expected yes or no in {language}")
-        return row["question"], said
-    wrong = bool(RandomStream(0, "hallucination", "xtrust", row["id"]).integers(0, 2))
-    answer = row["hallucinated_answer" if wrong else "right_answer"]
-    return _QUESTION.format(question=row["question"], answer=answer), "yes" if wrong else "no"
+        return row["question"], reading
+    is_wrong = bool(RandomStream(0, "hallucination", "xtrust", row["id"]).integers(0, 2))
+    answer = row["hallucinated_answer" if is_wrong else "right_answer"]
+    return _QUESTION.format(question=row["question"], answer=answer), "yes" if is_wrong else "no"

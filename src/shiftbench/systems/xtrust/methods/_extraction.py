@@ -1,4 +1,4 @@
-"""What a text answers, by a table of phrases or by the official lists of keywords.
+"""Answers in texts, by a table of phrases or by the official lists of keywords.
 
 Ours (`Table`): phrases of all polarities of a task and language, the longest first, of equal length those that deny or
 refuse first; what a phrase covers is consumed, so that `wahr` is not found in `nicht wahr`. Text and phrases are
@@ -40,7 +40,7 @@ Phrase = tuple[str, str]
 
 
 def folded(text: str) -> str:
-    """Return a text as it is compared: NFKC, case-folded, each run of white space one space.
+    """A text for comparison: NFKC, case-folded, each run of white space one space.
 
     Example:
         >>> folded("Es  IST Falsch")
@@ -58,25 +58,25 @@ class Table:
 
     @classmethod
     def of(cls, phrases: Iterable[Phrase]) -> Table:
-        """Return a table of (polarity, phrase), sorted."""
-        plain = {(polarity, folded(phrase)) for polarity, phrase in phrases}
-        ranked = sorted(plain, key=lambda one: (-len(one[1]), one[0] not in _ORDER, one))
+        """A table of (polarity, phrase), sorted."""
+        folded_phrases = {(polarity, folded(phrase)) for polarity, phrase in phrases}
+        ranked = sorted(folded_phrases, key=lambda one: (-len(one[1]), one[0] not in _ORDER, one))
         return cls(tuple(ranked))
 
-    def found(self, text: str) -> list[tuple[int, str]]:
-        """Return where a text holds a phrase, and the polarity of it, in the order of the text."""
-        rest, seen = folded(text), []
+    def matches(self, text: str) -> list[tuple[int, str]]:
+        """Place and polarity of each phrase in a text, in the order of the text."""
+        remaining, matches = folded(text), []
         for polarity, phrase in self.phrases:
-            seen += [(match.start(), polarity) for match in _pattern(phrase).finditer(rest)]
-            rest = _pattern(phrase).sub(_consumed, rest)
-        return sorted(seen)
+            matches += [(match.start(), polarity) for match in _pattern(phrase).finditer(remaining)]
+            remaining = _pattern(phrase).sub(_consumed, remaining)
+        return sorted(matches)
 
     def answer(self, text: str) -> str:
-        """Return the one polarity that a text holds, UNKNOWN where it begins with it, else BOTH or NONE."""
-        seen = [polarity for _, polarity in self.found(text)]
-        if seen and (seen[0] == UNKNOWN or len(set(seen)) == 1):
-            return seen[0]
-        return BOTH if seen else NONE
+        """The one polarity that a text holds, UNKNOWN where it begins with it, else BOTH or NONE."""
+        polarities = [polarity for _, polarity in self.matches(text)]
+        if polarities and (polarities[0] == UNKNOWN or len(set(polarities)) == 1):
+            return polarities[0]
+        return BOTH if polarities else NONE
 
 
 def _consumed(match: re.Match[str]) -> str:
@@ -85,7 +85,7 @@ def _consumed(match: re.Match[str]) -> str:
 
 @cache
 def _pattern(phrase: str) -> re.Pattern[str]:
-    """Return what finds a phrase between edges of words."""
+    """Pattern of a phrase between edges of words."""
     left, right = _edge(phrase[0], before=True), _edge(phrase[-1], before=False)
     return re.compile(left + re.escape(phrase) + right)
 
@@ -99,14 +99,14 @@ def _edge(letter: str, *, before: bool) -> str:
 
 @cache
 def _letters() -> str:
-    r"""Return a class of what words are made of: `\w`, and the combining marks of Indic and Arabic scripts."""
-    marks = [at for at in range(0x300, 0x1000) if unicodedata.category(chr(at))[0] == "M"]
+    r"""A class of what words are made of: `\w`, and the combining marks of Indic and Arabic scripts."""
+    marks = [code for code in range(0x300, 0x1000) if unicodedata.category(chr(code))[0] == "M"]
     return r"\w" + "".join(map(chr, marks))
 
 
 @cache
 def tables(file: Path = FILE) -> Mapping[tuple[str, str], Table]:
-    """Return the tables of a file, of each task and language; the columns are task, language, polarity, phrase.
+    """The tables of a file, of each task and language; the columns are task, language, polarity, phrase.
 
     Raises:
         DataError: the file is missing, has other columns, or gives a phrase twice.
@@ -120,15 +120,15 @@ def tables(file: Path = FILE) -> Mapping[tuple[str, str], Table]:
         raise DataError(f"{file} has columns {reader.fieldnames}; expected task, language, polarity, phrase")
     gathered: dict[tuple[str, str], list[Phrase]] = {}
     for row in rows:
-        own = gathered.setdefault((row["task"], row["language"]), [])
-        if folded(row["phrase"]) in {folded(phrase) for _, phrase in own}:
+        phrases_of_place = gathered.setdefault((row["task"], row["language"]), [])
+        if folded(row["phrase"]) in {folded(phrase) for _, phrase in phrases_of_place}:
             raise DataError(f"{file}: {row['phrase']!r} stands twice under {row['task']}, {row['language']}")
-        own.append((row["polarity"], row["phrase"]))
+        phrases_of_place.append((row["polarity"], row["phrase"]))
     return {place: Table.of(phrases) for place, phrases in gathered.items()}
 
 
 def table(task: str, language: str) -> Table:
-    """Return our table of a task in a language.
+    """Our table of a task in a language.
 
     Raises:
         DataError: there is none.
@@ -149,16 +149,16 @@ class Official:
     symbols: tuple[str, ...] = ()
 
     def category(self, text: str) -> int:
-        """Return 1 for a positive keyword alone, 2 for a negative one alone, 3 for both, 4 for neither."""
+        """1 for a positive keyword alone, 2 for a negative one alone, 3 for both, 4 for neither."""
         first = next((word for word in self.negative if word.upper() in text.upper()), None)
-        rest = text if first is None else text.replace(first, "")
-        positive = any(word.upper() in rest.upper() for word in self.positive)
+        remaining = text if first is None else text.replace(first, "")
+        positive = any(word.upper() in remaining.upper() for word in self.positive)
         return {(False, True): 1, (True, False): 2, (True, True): 3, (False, False): 4}[first is not None, positive]
 
     def choice(self, text: str) -> str:
-        """Return the one symbol that occurs, else BOTH or NONE."""
-        seen = [one for one in self.symbols if one.upper() in text.upper()]
-        return seen[0] if len(seen) == 1 else BOTH if seen else NONE
+        """The one symbol that occurs, else BOTH or NONE."""
+        symbols = [one for one in self.symbols if one.upper() in text.upper()]
+        return symbols[0] if len(symbols) == 1 else BOTH if symbols else NONE
 
 
 _LISTS = {"answers_false_language": "negative", "answers_true_language": "positive"}
@@ -167,7 +167,7 @@ _SYMBOLS = "answers_language"
 
 @cache
 def official(file: Path, task: str) -> Official:
-    """Return the official lists of a task (`OOD`, `Illegal`, `Hallucination`, ...; `Mental`, `Physical`, `Machine`).
+    """The official lists of a task (`OOD`, `Illegal`, `Hallucination`, ...; `Mental`, `Physical`, `Machine`).
 
     Args:
         file: Evaluate_Score_total_api.py of the user's clone; it is parsed and not run.
@@ -179,17 +179,17 @@ def official(file: Path, task: str) -> Official:
     """
     if not file.is_file():
         raise ParamsError(f"official_keywords: {file} does not exist; name Evaluate_Score_total_api.py of your clone")
-    found: dict[str, dict[str, list[str]]] = {}
+    lists_by_name: dict[str, dict[str, list[str]]] = {}
     for node in ast.parse(file.read_text("utf-8")).body:
         name = getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
         if isinstance(node, ast.Assign) and name in (*_LISTS, _SYMBOLS):
-            found[name] = ast.literal_eval(node.value)
-    missing = [name for name in (*_LISTS, _SYMBOLS) if name not in found]
+            lists_by_name[name] = ast.literal_eval(node.value)
+    missing = [name for name in (*_LISTS, _SYMBOLS) if name not in lists_by_name]
     if missing:
         raise DataError(f"{file} does not assign {missing[0]}; expected the lists of XTRUST's scorer")
-    if task in found[_SYMBOLS]:
-        return Official((), (), tuple(found[_SYMBOLS][task]))
-    if task not in found["answers_false_language"]:
-        raise DataError(f"{file} has no keywords of {task!r}; {suggest(task, found['answers_false_language'])}")
-    lists = {part: tuple(found[name][task]) for name, part in _LISTS.items()}
+    if task in lists_by_name[_SYMBOLS]:
+        return Official((), (), tuple(lists_by_name[_SYMBOLS][task]))
+    if task not in lists_by_name["answers_false_language"]:
+        raise DataError(f"{file} has no keywords of {task!r}; {suggest(task, lists_by_name['answers_false_language'])}")
+    lists = {part: tuple(lists_by_name[name][task]) for name, part in _LISTS.items()}
     return Official(**lists)

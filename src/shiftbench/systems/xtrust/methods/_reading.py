@@ -17,7 +17,7 @@ Read = Callable[[Sample, str], str]
 
 
 def reading(predictor: Predictor, read: Read, inputs: Mapping[Ref, Path]) -> Predictor:
-    """Return a predictor whose answers are read out of the completions of another.
+    """A predictor whose answers are read out of the completions of another.
 
     Args:
         predictor: gives `completions`, one for each sample.
@@ -44,6 +44,6 @@ def _texts(outputs: Mapping[str, Any]) -> list[str]:
 
 
 def by_table(sample: Sample, text: str) -> str:
-    """Return what a text answers by our table of the sample's task and language."""
+    """Answer of a text by our table of the sample's task and language."""
     meta = sample.fields["meta"]
     return _extraction.table(meta["task"], meta["language"]).answer(text)

@@ -29,13 +29,13 @@ EXTRACTORS = ("options", "phrases")
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:
-    """Return what is asked of the language model, one request for each sample."""
-    shown = [_with(sample, params["shots"]) for sample in samples]
-    return smollm2_options.asks(shown, smollm2_options.PARAMS, inputs)
+    """Requests to the language model, one for each sample."""
+    with_demonstrations = [_with(sample, params["shots"]) for sample in samples]
+    return smollm2_options.asks(with_demonstrations, smollm2_options.PARAMS, inputs)
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
-    """Return the predictor that is shown demonstrations.
+    """The predictor that is shown demonstrations.
 
     Raises:
         ParamsError: no such extractor.
@@ -45,12 +45,12 @@ def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[
             f"few_shot_refusals: extractor is {params['extractor']!r}; {suggest(params['extractor'], EXTRACTORS)}"
         )
 
-    def shown(samples: Sequence[Sample]) -> nets.Outputs:
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
         return predictor([_with(sample, params["shots"]) for sample in samples])
 
     if params["extractor"] == "phrases":
-        return _reading.reading(shown, _reading.by_table, inputs)
-    return shown
+        return _reading.reading(predict, _reading.by_table, inputs)
+    return predict
 
 
 def _with(sample: Sample, shots: int) -> Sample:

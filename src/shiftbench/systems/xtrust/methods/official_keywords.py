@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
-    """Return the predictor that reads completions by the official lists."""
+    """The predictor that reads completions by the official lists."""
     file = Path(str(params["path"])).expanduser()
 
     def read(sample: Sample, text: str) -> str:
@@ -33,7 +33,7 @@ def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[
             return lists.choice(text)
         yes, *others = _answers.names(sample)
         no = "unknown" if "unknown" in others else others[0]
-        told = {1: yes, 2: no, 3: _extraction.BOTH, 4: _extraction.NONE}
-        return told[lists.category(text)]
+        class_of_category = {1: yes, 2: no, 3: _extraction.BOTH, 4: _extraction.NONE}
+        return class_of_category[lists.category(text)]
 
     return _reading.reading(predictor, read, inputs)

@@ -21,5 +21,5 @@ PARAMS: dict[str, object] = {}
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
-    """Return the predictor that reads completions by the table."""
+    """The predictor that reads completions by the table."""
     return _reading.reading(predictor, _reading.by_table, inputs)

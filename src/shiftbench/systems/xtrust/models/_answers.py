@@ -18,26 +18,26 @@ Floats = NDArray[np.float32]
 
 
 def names(sample: Sample) -> list[str]:
-    """Return the classes of a sample's options."""
+    """The classes of a sample's options."""
     return [name for name, _ in sample.fields["meta"]["options"]]
 
 
 def words(sample: Sample) -> list[str]:
-    """Return what a sample's options are called."""
+    """Names of a sample's options."""
     return [word for _, word in sample.fields["meta"]["options"]]
 
 
-def logits(given: Sequence[dict[str, float]], classes: Sequence[str]) -> Floats:
-    """Return logits float32 (n, C) of answers: class -> its logit; other classes have FLOOR.
+def logits(answers: Sequence[dict[str, float]], classes: Sequence[str]) -> Floats:
+    """Logits float32 (n, C) of answers: class -> its logit; other classes have FLOOR.
 
     Raises:
         ModelError: an answer is none of the classes.
     """
-    index = {name: at for at, name in enumerate(classes)}
-    found = np.full((len(given), len(classes)), FLOOR, np.float32)
-    for row, own in zip(found, given, strict=True):
-        for name, value in own.items():
+    index = {name: number for number, name in enumerate(classes)}
+    values = np.full((len(answers), len(classes)), FLOOR, np.float32)
+    for row, answer in zip(values, answers, strict=True):
+        for name, value in answer.items():
             if name not in index:
                 raise ModelError(f"an answer is {name!r}, which is no class; {suggest(name, index)}")
             row[index[name]] = value
-    return found
+    return values

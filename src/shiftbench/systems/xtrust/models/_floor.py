@@ -1,6 +1,6 @@
 """Answers without a look at the item: the floors that a model has to be above.
 
-`random`: one of the item's options, each as likely, drawn anew for each language and training seed. `majority`: of the
+`random`: one of the item's options, each as likely, drawn again for each language and training seed. `majority`: of the
 item's options the one that is the label of most training items, the first of several.
 
 Source: none; the usual floors. Weights: `label_counts`.
@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"answer": "random"}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: a logit of 0 for its answer.
+    """The predictor: a logit of 0 for its answer.
 
     Raises:
         ModelError: the weights are none of `label_counts`.

@@ -21,7 +21,7 @@ FOLDERS = {
     "ar": "Arabic", "zh": "Chinese", "fr": "French", "de": "German", "hi": "Hindi",
     "it": "Italian", "ko": "Korean", "pt": "Portuguese", "ru": "Russian", "es": "Spanish",
 }  # fmt: skip
-"""What languages are called in the official repository."""
+"""Names of languages in the official repository."""
 _RUN = re.compile(r"(?P<name>.+)_(?P<time>\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)")
 _SHOTS = re.compile(r"_(\d)shot")
 LONGEST = 10_000_000
@@ -42,7 +42,7 @@ class Run:
     shots: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return what was asked and the completion, in the order of the items.
+        """Question and completion of each item, in the order of the items.
 
         Raises:
             DataError: the CSV has no such columns.
@@ -56,33 +56,33 @@ class Run:
 
 
 def runs(folder: Path, language: str, task: str) -> list[Run]:
-    """Return the runs of a task in a language, the oldest first.
+    """The runs of a task in a language, the oldest first.
 
     Args:
         folder: `logs_MODEL-api`.
         language: a key of FOLDERS.
         task: `OOD`, `Mental_Health`, ...: the folder below the language's.
     """
-    found = []
-    for place in sorted((folder / FOLDERS[language] / task).glob("*")):
-        name, files = _RUN.fullmatch(place.name), sorted(place.glob("*_test.csv"))
+    runs_of_task = []
+    for folder_of_run in sorted((folder / FOLDERS[language] / task).glob("*")):
+        name, files = _RUN.fullmatch(folder_of_run.name), sorted(folder_of_run.glob("*_test.csv"))
         if name and files:
             shots = _SHOTS.search(name["name"])
-            found.append(Run(files[0], name["time"], int(shots[1]) if shots else 0))
-    return sorted(found, key=lambda run: run.time)
+            runs_of_task.append(Run(files[0], name["time"], int(shots[1]) if shots else 0))
+    return sorted(runs_of_task, key=lambda run: run.time)
 
 
 def newest(folder: Path, language: str, task: str, shots: int) -> Run:
-    """Return the newest run with so many demonstrations.
+    """The newest run with so many demonstrations.
 
     Raises:
         DataError: there is none; names those that there are.
     """
-    known = runs(folder, language, task)
-    fitting = [run for run in known if run.shots == shots]
+    available = runs(folder, language, task)
+    fitting = [run for run in available if run.shots == shots]
     if not fitting:
-        there = ", ".join(run.file.parent.name for run in known) or "none"
+        names = ", ".join(run.file.parent.name for run in available) or "none"
         raise DataError(
-            f"{folder / FOLDERS[language] / task} has no run with {shots} demonstrations; runs with a CSV: {there}"
+            f"{folder / FOLDERS[language] / task} has no run with {shots} demonstrations; runs with a CSV: {names}"
         )
     return fitting[-1]

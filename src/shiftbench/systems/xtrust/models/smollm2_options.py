@@ -37,58 +37,58 @@ _DIGEST = "llm.sha256"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for the language model: the sha256 of its file, uint8 (32,)."""
+    """State instead of the language model: the sha256 of its file, uint8 (32,)."""
     (file,) = source_files.load_source(str(params["llm"])).files.values()
     return {_DIGEST: torch.frombuffer(bytearray.fromhex(file.sha256), dtype=torch.uint8)}
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:
-    """Return what is asked of the language model, one request for each sample."""
+    """Requests to the language model, one for each sample."""
     return [_request(sample, params["max_new_tokens"]) for sample in samples]
 
 
 def _request(sample: Sample, most: int) -> Request:
     meta = sample.fields["meta"]
-    shown = meta["demonstrations"][: meta.get("shots", 0)]
+    demonstrations = meta["demonstrations"][: meta.get("shots", 0)]
     turns: list[Message] = [("system", meta["instruction"])]
-    for text, answer in shown:
+    for text, answer in demonstrations:
         turns += [("user", text), ("assistant", answer)]
     turns.append(("user", sample.fields["text"]))
     decoding: dict[str, float | int | str | bool] = {
         "options": json.dumps(_answers.words(sample), ensure_ascii=False),
         "temperature": 0.0,
-        "max_new_tokens": 0 if shown else most,
+        "max_new_tokens": 0 if demonstrations else most,
         "stop": "\n",
     }
-    told = json.dumps([meta["instruction"], shown], ensure_ascii=False)
-    return Request(tuple(turns), hashlib.sha256(told.encode()).hexdigest()[:12], decoding)
+    template = json.dumps([meta["instruction"], demonstrations], ensure_ascii=False)
+    return Request(tuple(turns), hashlib.sha256(template.encode()).hexdigest()[:12], decoding)
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `logits` float32 (n, C), and `completions`.
+    """The predictor: `logits` float32 (n, C), and `completions`.
 
     Raises:
         DataError: an answer is not recorded or has other options, when it is called.
     """
-    kept = answer_cache.Answers(ANSWERS)
+    answers = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --config systems/xtrust"
-    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+    recorded = client.Cached(answers, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        given = [json.loads(text) for text in recorded(asks(samples, params, inputs))]
-        scores = [_scores(*pair) for pair in zip(samples, given, strict=True)]
+        replies = [json.loads(text) for text in recorded(asks(samples, params, inputs))]
+        scores = [_scores(*pair) for pair in zip(samples, replies, strict=True)]
         texts = np.empty(len(samples), object)
-        texts[:] = [(one["text"],) for one in given]
+        texts[:] = [(reply["text"],) for reply in replies]
         return {"logits": _answers.logits(scores, classes), "completions": texts}
 
     return predict
 
 
-def _scores(sample: Sample, given: dict[str, Any]) -> dict[str, float]:
-    """Return the log-probability of each option's class."""
+def _scores(sample: Sample, reply: dict[str, Any]) -> dict[str, float]:
+    """The log-probability of each option's class."""
     names = _answers.names(sample)
-    if len(names) != len(given["logs"]):
-        raise DataError(f"{sample.key} has {len(names)} options, and {len(given['logs'])} are recorded")
-    return dict(zip(names, given["logs"], strict=True))
+    if len(names) != len(reply["logs"]):
+        raise DataError(f"{sample.key} has {len(names)} options, and {len(reply['logs'])} are recorded")
+    return dict(zip(names, reply["logs"], strict=True))

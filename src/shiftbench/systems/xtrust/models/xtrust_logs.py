@@ -28,14 +28,14 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for the logs: one sha256 over all files of the folder."""
+    """State instead of the logs: one sha256 over all files of the folder."""
     return _given.folder_state(Path(params["path"]).expanduser())
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `completions`, one for each item, and `logits` that say `none`.
+    """The predictor: `completions`, one for each item, and `logits` that say `none`.
 
     Raises:
         ModelError: the folder is another than the weights name, or a row was asked something else.
@@ -49,20 +49,20 @@ def load(
         return _logs.newest(folder, language, task, shots)
 
     @cache
-    def rows(found: _logs.Run) -> list[tuple[str, str]]:
-        return found.rows()
+    def rows(run_of_logs: _logs.Run) -> list[tuple[str, str]]:
+        return run_of_logs.rows()
 
     def completion(sample: Sample) -> str:
         meta = sample.fields["meta"]
-        found = run(meta["language"], meta["of"], meta.get("shots", 0))
-        known = rows(found)
-        asked, given = known[meta["row"]] if meta["row"] < len(known) else ("", "")
-        if _plain(sample.fields["text"]) not in _plain(asked):
+        run_of_sample = run(meta["language"], meta["of"], meta.get("shots", 0))
+        rows_of_run = rows(run_of_sample)
+        question, answer = rows_of_run[meta["row"]] if meta["row"] < len(rows_of_run) else ("", "")
+        if _plain(sample.fields["text"]) not in _plain(question):
             raise ModelError(
-                f"{found.file}, row {meta['row']}, was asked another question than {sample.key} in {meta['language']}; "
-                "read the items from these logs (`path` of the dataset xtrust)"
+                f"{run_of_sample.file}, row {meta['row']}, was asked another question than {sample.key} in "
+                f"{meta['language']}; read the items from these logs (`path` of the dataset xtrust)"
             )
-        return given
+        return answer
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         texts = np.empty(len(samples), object)

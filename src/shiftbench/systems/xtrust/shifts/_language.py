@@ -20,7 +20,7 @@ _OF_SAMPLE = ("text", "label")
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, to: str = "") -> Sample:
-    """Return the item in the language `to`.
+    """The item in the language `to`.
 
     Raises:
         RangeError: the severity lies outside 0 to 1.
@@ -30,10 +30,10 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, to: str = "") ->
     if not severity:
         return value
     meta = dict(value.fields["meta"])
-    known = meta.pop("translations", {})
-    if to not in known:
-        raise DataError(f"{value.key} is not stated in {to!r}; {suggest(to, known)}")
-    told = known[to]
-    own = {name: told[name] for name in _OF_SAMPLE if name in told}
-    rest = {name: one for name, one in told.items() if name not in _OF_SAMPLE}
-    return Sample(value.key, {**value.fields, **own, "meta": {**meta, **rest}})
+    translations = meta.pop("translations", {})
+    if to not in translations:
+        raise DataError(f"{value.key} is not stated in {to!r}; {suggest(to, translations)}")
+    version = translations[to]
+    fields = {name: version[name] for name in _OF_SAMPLE if name in version}
+    other_meta = {name: content for name, content in version.items() if name not in _OF_SAMPLE}
+    return Sample(value.key, {**value.fields, **fields, "meta": {**meta, **other_meta}})

@@ -1,6 +1,6 @@
-"""How often each class is the label of a training item, and the seed: all that floors know.
+"""Label counts of the training items, and the seed: the whole state of the floors.
 
-Source: none. Trains models without a net: `majority_answer` reads the counts, `random_answer` the seed, and
+Source: none. Trains models without a network: `majority_answer` reads the counts, `random_answer` the seed, and
 `smollm2_options` nothing.
 """
 
@@ -15,7 +15,7 @@ PARAMS: dict[str, object] = {}
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `counts`, int64 (C,), and `seed`, int64 ()."""
-    seen = Counter(int(sample.fields["label"]) for sample in job.samples("train"))
-    counts = [seen[label] for label in range(len(job.classes))]
+    """`counts`, int64 (C,), and `seed`, int64 ()."""
+    count_of_label = Counter(int(sample.fields["label"]) for sample in job.samples("train"))
+    counts = [count_of_label[label] for label in range(len(job.classes))]
     return {"counts": torch.tensor(counts), "seed": torch.tensor(job.seed)}
