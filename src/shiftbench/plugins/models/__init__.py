@@ -1,1 +1,1 @@
-"""Adapters: a name from params.yaml to a net or predictor; one file each."""
+"""Adapters: a name from params.yaml to a network or predictor; one file each."""

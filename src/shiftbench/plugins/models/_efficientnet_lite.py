@@ -26,7 +26,7 @@ prepare_batch = _pretrained.prepare_batch
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """The variant, which decides the net and its weights."""
+    """The variant, which decides the network and its weights."""
     return {"VARIANT": options["variant"]}
 
 
@@ -36,9 +36,9 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
-    net = _optional.package("timm", "timm").create_model(_architecture(params), num_classes=classes)
-    return _pretrained.Split(net, classes, HALF, HALF)
+    """The network with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
+    network = _optional.package("timm", "timm").create_model(_architecture(params), num_classes=classes)
+    return _pretrained.Split(network, classes, HALF, HALF)
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
