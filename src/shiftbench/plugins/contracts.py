@@ -107,7 +107,7 @@ class Measurement:
         inputs: where its `needs` lie.
         seed: key of all random words.
         models: weights' name -> the model behind it (`use`, `options`).
-        device: where nets compute.
+        device: where networks compute.
     """
 
     params: Mapping[str, Any]
@@ -117,19 +117,19 @@ class Measurement:
     device: str = "cpu"
 
     def samples(self, of: Ref) -> list[Sample]:
-        """Return the samples of shards that it needs, in the order of the shards."""
+        """The samples of shards that it needs, in the order of the shards."""
         return list(shards.read(self.folder(of)))
 
     def folder(self, of: Ref) -> Path:
-        """Return the folder of shards that it needs."""
+        """The folder of shards that it needs."""
         return next(path.parent for ref, path in self.inputs.items() if ref.kind == of.kind and ref.name == of.name)
 
     def records(self, of: Ref) -> pa.Table:
-        """Return records that it needs."""
+        """Records that it needs."""
         return schema.read(self.inputs[of])
 
     def predictor(self, weights: Ref) -> TorchPredictor:
-        """Return the net of weights that it needs, in evaluation mode: samples -> features and logits.
+        """The network of a checkpoint that it needs, in evaluation mode: samples -> features and logits.
 
         Raises:
             ModelError: a black box.

@@ -1,8 +1,8 @@
-"""Accuracy at the worst point that an attack finds in a ball around each picture, of the net that is tested.
+"""Accuracy at the worst point that an attack finds in a ball around each picture, of the network that is tested.
 
 For each of the benchmark's weights and the first `samples` pictures of the tested split: 1 where the prediction at the
 point with the highest cross-entropy is right, else 0. The group of a row names search, norm and radius. No shards can
-hold attacked pictures, since each net has its own.
+hold attacked pictures, since each network has its own.
 
 Source: Madry et al., ICLR 2018 (PGD); Croce and Hein, ICML 2020 (Auto-PGD). An attack that finds nothing proves
 nothing: what is reported is an upper bound of the accuracy in the ball.

@@ -94,8 +94,8 @@ def check_file(path: Path, sha256: str, hint: str) -> bytes:
         ChecksumError: other bytes, or no file; the message ends with `hint`.
     """
     raw = path.read_bytes() if path.is_file() else b""
-    found = hashlib.sha256(raw).hexdigest()
-    if found != sha256:
-        what = f"has sha256 {found}" if raw else "is missing"
+    actual = hashlib.sha256(raw).hexdigest()
+    if actual != sha256:
+        what = f"has sha256 {actual}" if raw else "is missing"
         raise ChecksumError(f"{path.name} {what}, expected {sha256}; {hint}")
     return raw

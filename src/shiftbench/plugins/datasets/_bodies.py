@@ -118,14 +118,14 @@ def joints(body: Body) -> dict[str, Point]:
     angle = {**dict.fromkeys(ANGLES, 0.0), **body.angles}
     root = _product(_about_z(body.roll), _about_y(body.yaw))
     trunk = _product(root, _about_z(angle["spine_side"]), _about_x(angle["spine_forward"]))
-    found: dict[str, Point] = {"pelvis": (0.0, 0.0, 0.0), "neck": _apply(trunk, (0.0, -_NECK, 0.0))}
-    found["head"] = _apply(trunk, (0.0, -_HEAD, 0.0))
-    found |= {name: _apply(trunk, place) for name, place in _FACE.items()}
+    points: dict[str, Point] = {"pelvis": (0.0, 0.0, 0.0), "neck": _apply(trunk, (0.0, -_NECK, 0.0))}
+    points["head"] = _apply(trunk, (0.0, -_HEAD, 0.0))
+    points |= {name: _apply(trunk, place) for name, place in _FACE.items()}
     for side, sign in (("left", 1.0), ("right", -1.0)):
         own = {name: angle[f"{side}_{name}"] for name in _SIDED}
-        found |= {f"{side}_{name}": place for name, place in _arm(trunk, sign, own).items()}
-        found |= {f"{side}_{name}": place for name, place in _leg(root, sign, own).items()}
-    return found
+        points |= {f"{side}_{name}": place for name, place in _arm(trunk, sign, own).items()}
+        points |= {f"{side}_{name}": place for name, place in _leg(root, sign, own).items()}
+    return points
 
 
 _SIDED = tuple(name.removeprefix("left_") for name in ANGLES if name.startswith("left_"))
@@ -289,8 +289,8 @@ def _about_z(degrees: float) -> Matrix:
 
 def _apply(matrix: Matrix, point: Point) -> Point:
     x, y, z = point
-    found = [row[0] * x + row[1] * y + row[2] * z for row in matrix]
-    return found[0], found[1], found[2]
+    product = [row[0] * x + row[1] * y + row[2] * z for row in matrix]
+    return product[0], product[1], product[2]
 
 
 def _product(first: Matrix, *others: Matrix) -> Matrix:

@@ -81,8 +81,8 @@ def draw(capsules: Floats, colours: Pixels, view: View) -> Drawing:
 def _four(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sums over 2 x 2 values."""
     rows = values[0::2] + values[1::2]
-    found: NDArray[np.int64] = rows[:, 0::2] + rows[:, 1::2]
-    return found
+    sums: NDArray[np.int64] = rows[:, 0::2] + rows[:, 1::2]
+    return sums
 
 
 @compiled

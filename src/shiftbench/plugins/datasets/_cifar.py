@@ -29,9 +29,9 @@ def samples(
     `members`: split -> names of the batches in the archive.
     `label`: key of the labels within a batch.
     """
-    wanted = ("test",) if split == "test" else ("test", "train")
-    parts = {part: _read(archive, members[part], label) for part in wanted}
-    kept = first_of_each((part, parts[part][0]) for part in wanted)
+    names = ("test",) if split == "test" else ("test", "train")
+    parts = {part: _read(archive, members[part], label) for part in names}
+    kept = first_of_each((part, parts[part][0]) for part in names)
     images, labels = parts[split]
     yield from image_samples(f"{name}/{split}", images, labels, kept[split])
 

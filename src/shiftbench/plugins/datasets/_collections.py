@@ -41,18 +41,18 @@ class Query:
     without: str | None = None
 
 
-def documents(name: str, found: Iterable[Document]) -> Iterator[Sample]:
+def documents(name: str, rows: Iterable[Document]) -> Iterator[Sample]:
     """Yield documents as samples, numbered as they come.
 
     Args:
         name: what keys begin with.
-        found: the documents.
+        rows: the documents.
 
     Raises:
         DataError: two have one id.
     """
     seen: set[str] = set()
-    for number, one in enumerate(found):
+    for number, one in enumerate(rows):
         if one.id in seen:
             raise DataError(f"document {one.id!r} occurs twice; ids are unique in a collection")
         seen.add(one.id)
@@ -60,13 +60,13 @@ def documents(name: str, found: Iterable[Document]) -> Iterator[Sample]:
         yield Sample(f"{name}/all/{number:07d}", fields)
 
 
-def queries(name: str, collection: str, found: Iterable[Query], known: Sequence[Document]) -> Iterator[Sample]:
+def queries(name: str, collection: str, rows: Iterable[Query], known: Sequence[Document]) -> Iterator[Sample]:
     """Yield queries as samples.
 
     Args:
         name: what keys begin with.
         collection: the dataset that has the documents.
-        found: the queries.
+        rows: the queries.
         known: its documents.
 
     Raises:
@@ -75,7 +75,7 @@ def queries(name: str, collection: str, found: Iterable[Query], known: Sequence[
     ids = sorted(one.id for one in known)
     have, seen = set(ids), set()
     first = _FirstStage(known, ids)
-    for query in found:
+    for query in rows:
         if query.id in seen:
             raise DataError(f"query {query.id!r} occurs twice; ids are unique")
         seen.add(query.id)

@@ -38,8 +38,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield all cells: `image` uint8 (300, 300), `label` 0 (functional) or 1 (defective), `meta` probability."""
     kind, folder = params["part"], sources["elpv"]
     for line in (folder / "labels.csv").read_text(encoding="utf-8").splitlines():
-        path, probability, found = line.split()
-        if found != kind:
+        path, probability, module = line.split()
+        if module != kind:
             continue
         key = f"elpv_{kind}/all/{Path(path).stem}"
         try:

@@ -26,10 +26,10 @@ def files(path: str, pattern: str) -> list[Path]:
     """
     if not path:
         raise ParamsError(f"option path is missing; name the folder of {pattern}")
-    found = sorted(Path(path).expanduser().glob(pattern))
-    if not found:
+    paths = sorted(Path(path).expanduser().glob(pattern))
+    if not paths:
         raise DataError(f"{path} has no file {pattern}")
-    return found
+    return paths
 
 
 def rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -55,5 +55,5 @@ def picture(value: Any, where: str) -> NDArray[np.uint8]:
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes):
         raise DataError(f"{where}: expected the bytes of a picture; got {type(value).__name__}")
-    found: NDArray[np.uint8] = to_colour(_pictures.to_array(_pictures.open_picture(io.BytesIO(data), where)))
-    return found
+    pixels: NDArray[np.uint8] = to_colour(_pictures.to_array(_pictures.open_picture(io.BytesIO(data), where)))
+    return pixels

@@ -35,15 +35,15 @@ def samples(name: str, file: Path, *, partial: bool) -> Iterator[Sample]:
 
 
 def sample(key: str, row: dict[str, str], *, partial: bool) -> Sample:
-    """Return one problem; `partial`: the prompt goes on with the first floor(L / 2) of the L lines of the solution."""
-    given, rest = _half(row["canonical_solution"]) if partial else ("", row["canonical_solution"])
+    """One problem; `partial`: the prompt goes on with the first floor(L / 2) of the L lines of the solution."""
+    start, rest = _half(row["canonical_solution"]) if partial else ("", row["canonical_solution"])
     meta = {name: row[name] for name in ("task_id", "entry_point", "test")}
     meta |= {"canonical_solution": rest, "cluster": row["task_id"]}
-    return Sample(key, {"text": row["prompt"] + given, "meta": meta})
+    return Sample(key, {"text": row["prompt"] + start, "meta": meta})
 
 
 def _half(solution: str) -> tuple[str, str]:
     lines = solution.rstrip("\n").split("\n")
     half = len(lines) // 2
-    given = "".join(f"{line}\n" for line in lines[:half])
-    return given, solution[len(given) :]
+    start = "".join(f"{line}\n" for line in lines[:half])
+    return start, solution[len(start) :]

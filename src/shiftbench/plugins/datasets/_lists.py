@@ -38,14 +38,14 @@ def _parsed(row: str, number: int, file: Path, prefix: str) -> Line:
     return Line(f"{prefix}/{stem}", path, label[0], number)
 
 
-def in_order(found: Iterable[Line], file: Path) -> Iterator[Line]:
+def in_order(rows: Iterable[Line], file: Path) -> Iterator[Line]:
     """Yield lines in the order of their keys.
 
     Raises:
         DuplicateKeyError: two lines give one key.
     """
     last: Line | None = None
-    for line in sorted(found):
+    for line in sorted(rows):
         if last and line.key == last.key:
             raise DuplicateKeyError(
                 f"{line.key}: named by the lines {last.number} and {line.number} of {file}; remove one"

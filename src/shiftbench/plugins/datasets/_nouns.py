@@ -50,11 +50,11 @@ class Nouns:
     @functools.cache  # noqa: B019 - one database in a process
     def steps_up(self, synset: str) -> Mapping[str, int]:
         """Every synset above one, itself included, and how many steps it is up there at least."""
-        found, level = {synset: 0}, [synset]
+        steps, level = {synset: 0}, [synset]
         while level:
-            level = [up for one in level for up in self._direct.get(one, ()) if up not in found]
-            found |= dict.fromkeys(level, max(found.values()) + 1)
-        return found
+            level = [up for one in level for up in self._direct.get(one, ()) if up not in steps]
+            steps |= dict.fromkeys(level, max(steps.values()) + 1)
+        return steps
 
     def related(self, one: str, others: Iterable[str]) -> bool:
         """Whether a synset equals another one, or is above or below it."""

@@ -124,7 +124,7 @@ def class_samples(
     prefix: str,
     folder: Path,
     labels: dict[str, int],
-    wanted: Callable[[Path], bool] = Path.is_file,
+    is_included: Callable[[Path], bool] = Path.is_file,
     read: Callable[[Path, str], np.ndarray[Any, Any]] = read_array,
 ) -> Iterator[Sample | DataError]:
     """Yield the images of folder/CLASS/**, in the order of their paths.
@@ -133,7 +133,7 @@ def class_samples(
         prefix: of the keys: `prefix/CLASS/path-without-suffix`, dots made underscores.
         folder: that holds one folder per class.
         labels: class folder -> label.
-        wanted: which files count, of those whose suffix is an image's.
+        is_included: which files count, of those whose suffix is an image's.
         read: how an image is read.
 
     Raises:
@@ -142,7 +142,7 @@ def class_samples(
     seen: dict[str, Path] = {}
     for name, label in labels.items():
         for path in sorted((folder / name).rglob("*")):
-            if path.suffix.lower() not in SUFFIXES or not wanted(path):
+            if path.suffix.lower() not in SUFFIXES or not is_included(path):
                 continue
             stem = path.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
             key = f"{prefix}/{stem}"

@@ -53,11 +53,11 @@ def queries(split: str, params: Mapping[str, Any]) -> Iterator[Query]:
         ParamsError: neither `path` nor an id for this split is given.
         DataError: no such file, a line of another form, or qrels of a query that there is not.
     """
-    found, qrels = _ir_split(split, params) if params["ids"] else _own_split(split, params)
-    unknown = sorted(set(qrels) - {query.id for query in found})
+    chosen, qrels = _ir_split(split, params) if params["ids"] else _own_split(split, params)
+    unknown = sorted(set(qrels) - {query.id for query in chosen})
     if unknown:
         raise DataError(f"qrels of {split} judge query {unknown[0]!r}, which its queries do not have")
-    kept = _kept(found, params)
+    kept = _kept(chosen, params)
     run = (_ir_run if params["ids"] else _own_run)(split, params, {query.id for query in kept})
     for query in kept:
         ranked = [document for document, _ in run.get(query.id, ())][:FIRST_STAGE]
@@ -69,20 +69,20 @@ def queries(split: str, params: Mapping[str, Any]) -> Iterator[Query]:
         )
 
 
-def _kept(found: list[Query], params: Mapping[str, Any]) -> list[Query]:
+def _kept(rows: list[Query], params: Mapping[str, Any]) -> list[Query]:
     """The queries of the wanted type, with it as their group, as many as are asked for, in their order."""
     if params["types"]:
         types = _types(Path(params["types"]))
-        found = [replace(query, group=types.get(query.id)) for query in found]
+        rows = [replace(query, group=types.get(query.id)) for query in rows]
     elif params["kind"] or params["without"]:
         raise ParamsError("kind and without need `types`: a file of lines `query <tab> type`")
     kind, other = params["kind"], params["without"]
-    found = [one for one in found if kind in ("", one.group) and (not other or one.group != other)]
-    if not found:
+    rows = [one for one in rows if kind in ("", one.group) and (not other or one.group != other)]
+    if not rows:
         raise DataError(f"no query is of the type {kind or f'not {other}'!r} ({params['types']})")
-    first = sorted(found, key=lambda query: splits.unit("limit", query.id))
+    first = sorted(rows, key=lambda query: splits.unit("limit", query.id))
     chosen = {query.id for query in first[: params["limit"] or None]}
-    return [query for query in found if query.id in chosen]
+    return [query for query in rows if query.id in chosen]
 
 
 def _types(file: Path) -> dict[str, str]:
@@ -98,10 +98,10 @@ def _types(file: Path) -> dict[str, str]:
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
     """The files that the user must bring."""
-    found = {str(params["types"]): "the type of each query"} if params.get("types") else {}
+    descriptions = {str(params["types"]): "the type of each query"} if params.get("types") else {}
     if not params["ids"] and params["path"]:
-        found[str(_folder(params))] = "documents, and queries and qrels of each split"
-    return found
+        descriptions[str(_folder(params))] = "documents, and queries and qrels of each split"
+    return descriptions
 
 
 def _folder(params: Mapping[str, Any]) -> Path:
@@ -112,14 +112,14 @@ def _folder(params: Mapping[str, Any]) -> Path:
 
 def _own_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.Qrels]:
     folder = _folder(params) / split
-    found = [Query(one.id, one.text, {}) for one in _lines(folder / "queries")]
-    return found, trec.read_qrels(folder / "qrels.txt")
+    rows = [Query(one.id, one.text, {}) for one in _lines(folder / "queries")]
+    return rows, trec.read_qrels(folder / "qrels.txt")
 
 
 def _own_run(split: str, params: Mapping[str, Any], names: Container[str]) -> trec.Run:
     file = _folder(params) / split / "candidates.run"
-    found = trec.read_run(file) if file.is_file() else {}
-    return {name: ranked for name, ranked in found.items() if name in names}
+    run = trec.read_run(file) if file.is_file() else {}
+    return {name: ranked for name, ranked in run.items() if name in names}
 
 
 def _ir_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.Qrels]:

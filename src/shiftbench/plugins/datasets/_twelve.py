@@ -122,10 +122,10 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise ParamsError(f"{name}: kind is {kind!r}; allowed: {', '.join(KINDS)}")
     folder = sources[look.source] / look.folder
     if params["look"].startswith("emoji"):
-        found = emoji(name, split, folder)
+        drawings = emoji(name, split, folder)
     else:
-        found = [(row, folder / row.path) for row in rows(split, params["look"])]
-    yield from pictures(name, [(row, file) for row, file in found if kind in ("all", row.kind)])
+        drawings = [(row, folder / row.path) for row in rows(split, params["look"])]
+    yield from pictures(name, [(row, file) for row, file in drawings if kind in ("all", row.kind)])
 
 
 def rows(split: str, *domains: str) -> list[Row]:
@@ -139,13 +139,13 @@ def rows(split: str, *domains: str) -> list[Row]:
     ]
 
 
-def pictures(name: str, found: list[tuple[Row, Path]]) -> Iterator[Sample | DataError]:
+def pictures(name: str, drawings: list[tuple[Row, Path]]) -> Iterator[Sample | DataError]:
     """Yield the images of one look.
 
     `image` is uint8 (128, 128, 3), `mask` uint8 (128, 128), `label` 0 to 11, `meta` the object and
     whether it is a photo or a drawing. An image that cannot be read is yielded as its error.
     """
-    for row, file in found:
+    for row, file in drawings:
         key = f"{name}/{row.split}/{row.path.removesuffix('.png').replace('.', '_')}"
         try:
             canvas = _on_canvas(open_picture(file, key).convert("RGBA"))
@@ -170,11 +170,11 @@ def emoji(name: str, split: str, folder: Path) -> list[tuple[Row, Path]]:
     """
     files = {path.stem.replace("-fe0f", ""): path for path in sorted(folder.iterdir())}
     flat = () if name == "twelve_emoji_fluent" else ("emoji_flat",)
-    wanted = rows(split, "emoji", *flat)
-    absent = [row.path for row in wanted if row.path not in files]
+    emojis = rows(split, "emoji", *flat)
+    absent = [row.path for row in emojis if row.path not in files]
     if absent:
         raise DataError(f"{name}: {folder} holds no image of {absent[0]}; fetch the source again")
-    return [(row, files[row.path]) for row in wanted]
+    return [(row, files[row.path]) for row in emojis]
 
 
 def group(sample: Sample) -> str:

@@ -52,11 +52,11 @@ Entry = dict[str, Any]
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     """The names of the categories in the order of their numbers, or those of `names`."""
-    found = list(_categories(params, "test").values())
+    names = list(_categories(params, "test").values())
     for name in params["names"]:
-        if name not in found:
-            raise ParamsError(f"coco_json: names: no category {name!r} ({suggest(name, found)})")
-    return tuple(params["names"] or found)
+        if name not in names:
+            raise ParamsError(f"coco_json: names: no category {name!r} ({suggest(name, names)})")
+    return tuple(params["names"] or names)
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
@@ -75,11 +75,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Files that the user provides: path -> description."""
-    found = {}
+    files = {}
     for domain in _domains(params):
-        found[str(_file(params, "annotations", split, domain))] = "COCO JSON of images and boxes"
-        found[str(_file(params, "images", split, domain))] = "its images"
-    return found
+        files[str(_file(params, "annotations", split, domain))] = "COCO JSON of images and boxes"
+        files[str(_file(params, "images", split, domain))] = "its images"
+    return files
 
 
 def _domains(params: dict[str, Any]) -> list[str]:
@@ -121,19 +121,19 @@ def read(file: Path) -> dict[str, list[Entry]]:
 
 def _categories(params: dict[str, Any], split: str) -> dict[int, str]:
     """The categories, number -> name, in the order of their numbers."""
-    found: dict[int, str] = {}
+    categories: dict[int, str] = {}
     first = None
     for domain in _domains(params):
         file = _file(params, "annotations", split, domain)
         own = _named(read(file)["categories"], file)
-        if first is not None and own != found:
-            number = min(n for n in own.keys() | found.keys() if own.get(n) != found.get(n))
+        if first is not None and own != categories:
+            number = min(n for n in own.keys() | categories.keys() if own.get(n) != categories.get(n))
             raise DataError(
-                f"category {number} is {found.get(number)!r} in {first} and {own.get(number)!r} in {file}; all "
+                f"category {number} is {categories.get(number)!r} in {first} and {own.get(number)!r} in {file}; all "
                 "domains need the same categories"
             )
-        found, first = own, first or file
-    return found
+        categories, first = own, first or file
+    return categories
 
 
 def _named(categories: list[Entry], file: Path) -> dict[int, str]:
@@ -151,17 +151,17 @@ def _named(categories: list[Entry], file: Path) -> dict[int, str]:
 
 def _images(content: dict[str, list[Entry]], file: Path) -> list[Entry]:
     """The images in the order of their keys."""
-    found: dict[str, Entry] = {}
+    images: dict[str, Entry] = {}
     for entry in content["images"]:
         if "id" not in entry or "file_name" not in entry:
             raise DataError(f"{file}: an image needs an id and a file_name; one has {sorted(entry)}")
         number = number_of(entry["id"])
-        if number in found:
+        if number in images:
             raise DataError(
-                f"{file}: two images have the id {entry['id']!r}: {found[number]['file_name']}, {entry['file_name']}"
+                f"{file}: two images have the id {entry['id']!r}: {images[number]['file_name']}, {entry['file_name']}"
             )
-        found[number] = entry
-    return [found[number] for number in sorted(found)]
+        images[number] = entry
+    return [images[number] for number in sorted(images)]
 
 
 def number_of(identity: Any) -> str:
@@ -172,10 +172,10 @@ def number_of(identity: Any) -> str:
 
 def _boxes(content: dict[str, list[Entry]], labels: dict[int, int | None], file: Path) -> dict[Any, list[Box]]:
     """The boxes of each image, by its number, in the order of the file."""
-    found: dict[Any, list[Box]] = {entry.get("id"): [] for entry in content["images"]}
+    boxes: dict[Any, list[Box]] = {entry.get("id"): [] for entry in content["images"]}
     for note in content["annotations"]:
         what = f"{file}: annotation {note.get('id')}"
-        if note.get("image_id") not in found:
+        if note.get("image_id") not in boxes:
             raise DataError(f"{what} is of image {note.get('image_id')!r}, which is not there")
         if note.get("category_id") not in labels:
             raise DataError(f"{what} is of category {note.get('category_id')!r}, which is not there")
@@ -189,8 +189,8 @@ def _boxes(content: dict[str, list[Entry]], labels: dict[int, int | None], file:
         box["area"] = float(note.get("area", place[2] * place[3]))
         if note.get("iscrowd"):
             box["crowd"] = True
-        found[note["image_id"]].append(box)
-    return found
+        boxes[note["image_id"]].append(box)
+    return boxes
 
 
 def _sample(key: str, entry: Entry, boxes: list[Box], domain: str, folder: Path) -> Sample | DataError:

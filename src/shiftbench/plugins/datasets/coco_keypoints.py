@@ -92,35 +92,36 @@ def _file(params: dict[str, Any], option: str, split: str) -> Path:
 
 def _person(content: dict[str, list[Entry]], file: Path) -> tuple[Any, tuple[str, ...]]:
     """The number of the category that has keypoints, and their names."""
-    found = [one for one in content["categories"] if one.get("keypoints")]
-    if len(found) != 1:
+    categories = [one for one in content["categories"] if one.get("keypoints")]
+    if len(categories) != 1:
         raise DataError(
-            f"{file}: {len(found)} categories list keypoints; expected one, `person`, as COCO's person_keypoints_*.json"
+            f"{file}: {len(categories)} categories list keypoints; expected one, `person`, "
+            "as COCO's person_keypoints_*.json"
         )
-    return found[0]["id"], tuple(str(name) for name in found[0]["keypoints"])
+    return categories[0]["id"], tuple(str(name) for name in categories[0]["keypoints"])
 
 
 def _images(content: dict[str, list[Entry]], file: Path) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+    images: dict[str, Entry] = {}
     for entry in content["images"]:
         if "id" not in entry or "file_name" not in entry:
             raise DataError(f"{file}: an image needs an id and a file_name; one has {sorted(entry)}")
         number = coco_json.number_of(entry["id"])
-        if number in found:
+        if number in images:
             raise DataError(f"{file}: two images have the id {entry['id']!r}")
-        found[number] = entry
-    return found
+        images[number] = entry
+    return images
 
 
 def _poses(content: dict[str, list[Entry]], file: Path) -> dict[Any, list[Pose]]:
     """The persons of each image, by its number, in the order of the file."""
     person, names = _person(content, file)
-    found: dict[Any, list[Pose]] = {entry.get("id"): [] for entry in content["images"]}
+    poses: dict[Any, list[Pose]] = {entry.get("id"): [] for entry in content["images"]}
     for note in content["annotations"]:
         what = f"{file}: annotation {note.get('id')}"
         if note.get("category_id") != person:
             continue
-        if note.get("image_id") not in found:
+        if note.get("image_id") not in poses:
             raise DataError(f"{what} is of image {note.get('image_id')!r}, which is not there")
         flat, box = note.get("keypoints"), note.get("bbox")
         if not isinstance(flat, list) or len(flat) != 3 * len(names):
@@ -137,8 +138,8 @@ def _poses(content: dict[str, list[Entry]], file: Path) -> dict[Any, list[Pose]]
             pose["area"] = float(note["area"])
         if note.get("iscrowd"):
             pose["crowd"] = True
-        found[note["image_id"]].append(pose)
-    return found
+        poses[note["image_id"]].append(pose)
+    return poses
 
 
 def _joint(triple: list[float]) -> list[float]:

@@ -2,7 +2,7 @@
 
 Source: the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak
 1998), as scikit-learn ships it. Its 17 grey levels are stretched to 0..255, the image is enlarged to
-20x20 (Pillow, bicubic) and gets a margin of four pixels, like MNIST's, so that a net for MNIST can
+20x20 (Pillow, bicubic) and gets a margin of four pixels, like MNIST's, so that a network for MNIST can
 read it. No image occurs twice.
 """
 
@@ -44,10 +44,10 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _file() -> Path:
-    found = importlib.util.find_spec("sklearn")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
         raise DataError("digits: scikit-learn, which ships the images, is not installed")
-    return Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 
 def _enlarge(picture: np.ndarray) -> np.ndarray:

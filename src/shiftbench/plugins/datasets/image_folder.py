@@ -60,8 +60,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
     """A picture upright."""
-    if told := files.describe_type(path):
-        raise DataError(f"{key}: the image ({path}) cannot be read: {told}")
+    if description := files.describe_type(path):
+        raise DataError(f"{key}: the image ({path}) cannot be read: {description}")
     if path.suffix.lower() in _TIFF and open_picture(path, key).mode in ("F", "I"):
         raise DataError(
             f"{key}: the image ({path}) has values of 32 bits, and nothing says which is white; save it with 8 or 16"
@@ -71,7 +71,7 @@ def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
 
 def ignored(params: dict[str, Any]) -> str:
     """In words what below `path` is no sample, or nothing."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     folders = _folders(params)
     classes = set(_classes(folders))
@@ -79,9 +79,9 @@ def ignored(params: dict[str, Any]) -> str:
         for path in sorted(folder.rglob("*")):
             why = _why_ignored(path, folder, classes)
             if why:
-                found[why] += 1
+                counts[why] += 1
                 examples.setdefault(why, str(path.relative_to(folder)))
-    return ", ".join(f"{count} {why} ({examples[why]})" for why, count in found.items())
+    return ", ".join(f"{count} {why} ({examples[why]})" for why, count in counts.items())
 
 
 def _why_ignored(path: Path, folder: Path, classes: set[str]) -> str:
@@ -117,13 +117,13 @@ def _with_pictures(folder: Path) -> set[str]:
 def _classes(folders: dict[str, Path]) -> tuple[str, ...]:
     """The names of the class folders, sorted: those of `train`, without those that hold no picture anywhere."""
     full = set().union(*map(_with_pictures, set(folders.values())))
-    found = tuple(name for name in list_classes(folders["train"]) if name in full)
-    if not found:
+    names = tuple(name for name in list_classes(folders["train"]) if name in full)
+    if not names:
         raise DataError(
             f"no folder in {folders['train']} holds a picture ({', '.join(sorted(SUFFIXES))}); expected one folder of "
             "images per class"
         )
-    return found
+    return names
 
 
 def _key_of(prefix: str, path: Path, folder: Path) -> str:

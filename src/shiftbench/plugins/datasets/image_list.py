@@ -110,12 +110,12 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _folders(file: Path) -> tuple[str, ...]:
     """The folder of each label of a list, in the order of the labels."""
-    found = {(line.label, PurePosixPath(line.path).parent.name) for line in _lists.lines(file, "image_list")}
-    names = dict(found)
-    counted = {str(number) for number in range(len(found))}
-    if len(names) < len(found) or set(names) != counted:
+    pairs = {(line.label, PurePosixPath(line.path).parent.name) for line in _lists.lines(file, "image_list")}
+    names = dict(pairs)
+    counted = {str(number) for number in range(len(pairs))}
+    if len(names) < len(pairs) or set(names) != counted:
         raise DataError(
-            f"{file}: expected labels from 0, each of the images of one folder, found {sorted(found)[:4]}; "
+            f"{file}: expected labels from 0, each of the images of one folder, found {sorted(pairs)[:4]}; "
             "name the classes"
         )
     return tuple(names[str(number)] for number in range(len(names)))

@@ -49,8 +49,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise ParamsError("imagenet: option root is missing; give the folder that holds train/ and val/")
     folder = Path(params["root"]).expanduser() / FOLDERS[split]
     labels = _labels(folder, complete=params["complete"])
-    found = class_samples(f"{params.get('name', 'imagenet')}/{split}", folder, labels)
-    yield from (square(sample, params["shorter"], params["side"]) for sample in found)
+    images = class_samples(f"{params.get('name', 'imagenet')}/{split}", folder, labels)
+    yield from (square(sample, params["shorter"], params["side"]) for sample in images)
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
@@ -61,16 +61,16 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _labels(folder: Path, *, complete: bool) -> dict[str, int]:
     synsets = Path(__file__).with_name(ASSETS[0]).read_text(encoding="ascii").split()
-    found = list_classes(folder)
-    unknown = sorted(set(found) - set(synsets))
+    names = list_classes(folder)
+    unknown = sorted(set(names) - set(synsets))
     if unknown:
         raise DataError(
             f"{folder} holds the folder {unknown[0]!r}, which is no synset of ImageNet-1k "
             "(expected n01440764 to n15075141); move it away"
         )
-    if complete and len(found) < len(synsets):
-        missing = sorted(set(synsets) - set(found))
+    if complete and len(names) < len(synsets):
+        missing = sorted(set(synsets) - set(names))
         raise DataError(
             f"{folder} lacks {len(missing)} of 1000 synsets, first {missing[0]}; set complete: false if this is meant"
         )
-    return {synset: synsets.index(synset) for synset in found}
+    return {synset: synsets.index(synset) for synset in names}

@@ -111,13 +111,13 @@ def _rows(params: dict[str, Any]) -> list[Row]:
     """The rows of the first table, each with what the others say of the same image."""
     column = params["columns"]["image"]
     first, *others = [_table(_root(params) / name) for name in params["tables"]]
-    wanted = {*params["columns"].values(), *params["groups"], *params["where"]}
+    needed = {*params["columns"].values(), *params["groups"], *params["where"]}
     known = {name for table in (first, *others) for name in table[0]}
-    for name in sorted(wanted - known):
+    for name in sorted(needed - known):
         raise ParamsError(f"metadata_table: no table has the column {name!r}; {suggest(name, known)}")
-    beside = [{row[column]: row for row in table} for table in others]
+    others_by_key = [{row[column]: row for row in table} for table in others]
     for row in first:
-        for table in beside:
+        for table in others_by_key:
             if row[column] not in table:
                 raise DataError(f"{row[column]}: {params['tables'][0]} names it, another table does not")
             row.update({**table[row[column]], **row})

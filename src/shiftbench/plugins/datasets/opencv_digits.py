@@ -2,7 +2,7 @@
 
 Source: samples/data/digits.png of OpenCV, a grid of 50 x 100 tiles of 20x20 pixels, five rows a digit.
 We add a margin of four black pixels: MNIST's digits too are fitted into 20x20 and centred in 28x28, so
-that a net for MNIST can read these. No tile occurs twice. A fifth, 1,000 or so, is the test split.
+that a network for MNIST can read these. No tile occurs twice. A fifth, 1,000 or so, is the test split.
 """
 
 from collections.abc import Iterator

@@ -32,8 +32,8 @@ LISTS = {"train": "trainval", "test": "test"}
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     """The names of the breeds, in the order of their numbers."""
-    found = {int(label): _breed(name) for name, label, *_ in _lines("train", params)}
-    return tuple(found[number] for number in sorted(found))
+    names = {int(label): _breed(name) for name, label, *_ in _lines("train", params)}
+    return tuple(names[number] for number in sorted(names))
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:

@@ -33,13 +33,13 @@ PARAMS: dict[str, object] = {}
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield `test`: `image` uint8 (h, w, 3) and `boxes`."""
-    found: dict[str, list[Box]] = {}
+    by_photo: dict[str, list[Box]] = {}
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             place = [float(part) for part in row["box"].split()]
             box = {"box": place, "label": CLASSES.index(row["label"])}
-            found.setdefault(row["photo"], []).append(box)
-    for photo, boxes in found.items():
+            by_photo.setdefault(row["photo"], []).append(box)
+    for photo, boxes in by_photo.items():
         image = np.array(_scikit_photos.opened(sources, photo, colour=True))
         key = f"{params.get('name', 'photo_boxes')}/test/{photo.partition('.')[0]}"
         yield Sample(key, {"image": image, "boxes": boxes})

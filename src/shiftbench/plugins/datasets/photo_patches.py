@@ -1,4 +1,4 @@
-"""Patches of outdoor photos: far-OOD data for nets that know clothes or digits, real where noise is not.
+"""Patches of outdoor photos: far-OOD data for networks that know clothes or digits, real where noise is not.
 
 The 38 photos of the source `background_photos` are brought to a shorter side of `shorter` pixels, cut into disjoint
 squares of `side`, and these brought to `size` (means of pixels), grey by default. Test has the photos of the part

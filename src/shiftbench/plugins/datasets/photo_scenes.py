@@ -78,9 +78,9 @@ def look(split: str, params: dict[str, Any]) -> _scenes.Look:
         raise ParamsError(f"photo_scenes: {min(both)} is in train_photos and in test_photos")
     fields = [name for name in _scenes.Look.__slots__ if name in params]
     made: dict[str, Any] = {name: _frozen(params[name]) for name in fields}
-    found = _scenes.Look(**{**made, "photos": tuple(params[f"{split}_photos"])})
-    found.check("photo_scenes")
-    return found
+    scene = _scenes.Look(**{**made, "photos": tuple(params[f"{split}_photos"])})
+    scene.check("photo_scenes")
+    return scene
 
 
 def _frozen(value: Any) -> Any:

@@ -42,12 +42,12 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
     """The classes, which all parts have."""
     folders = _made.folders(inputs)
-    found = {name: shards.manifest(folders[name])["classes"] for name in params["of"]}
+    by_part = {name: shards.manifest(folders[name])["classes"] for name in params["of"]}
     first = params["of"][0]
-    for name, own in found.items():
-        if own != found[first]:
+    for name, own in by_part.items():
+        if own != by_part[first]:
             raise ParamsError(f"pooled: {name} has other classes than {first}; `united` is for those that differ")
-    return tuple(found[first])
+    return tuple(by_part[first])
 
 
 def samples(

@@ -54,25 +54,25 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise DataError(f"{file} does not exist; expected a question a line")
     with file.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream):
-            found = _read(line, f"{file}, line {number + 1}", params)
-            fields = {"text": found[params["question"]], "meta": _meta(found, params)}
+            row = _read(line, f"{file}, line {number + 1}", params)
+            fields = {"text": row[params["question"]], "meta": _meta(row, params)}
             yield Sample(f"questions/{split}/{number:06d}", fields)
 
 
 def _read(line: str, where: str, params: dict[str, Any]) -> dict[str, Any]:
     """The object of a line."""
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except ValueError:
-        found = None
+        row = None
     named = [params["question"], params["answer"]]
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in named):
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in named):
         raise DataError(f"{where}: expected a JSON object with the texts {named[0]} and {named[1]}; got {line[:60]!r}")
-    return found
+    return row
 
 
-def _meta(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    answer, mark = found[params["answer"]], params["answer_mark"]
+def _meta(row: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    answer, mark = row[params["answer"]], params["answer_mark"]
     meta: dict[str, Any] = {
         "answer": (answer.rpartition(mark)[2] if mark else answer).strip(),
         "graders": list(params["graders"]),
@@ -80,5 +80,5 @@ def _meta(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     if params["answer_after"]:
         meta["answer_after"] = params["answer_after"]
     if params["choices"]:
-        meta["choices"] = found.get(params["choices"])
+        meta["choices"] = row.get(params["choices"])
     return meta

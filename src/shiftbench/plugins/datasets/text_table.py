@@ -90,10 +90,10 @@ def _rows(file: Path, params: dict[str, Any]) -> Iterator[dict[str, str]]:
         raise DataError(f"the table {file} does not exist; check root and files of text_table")
     with file.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream, delimiter=params["delimiter"])
-        found = reader.fieldnames or []
+        columns = reader.fieldnames or []
         for name in params["columns"].values():
-            if name not in found:
-                raise ParamsError(f"{file} has no column {name!r} ({suggest(name, found)})")
+            if name not in columns:
+                raise ParamsError(f"{file} has no column {name!r} ({suggest(name, columns)})")
         yield from reader
 
 

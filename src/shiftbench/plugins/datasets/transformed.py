@@ -5,8 +5,8 @@
 
 Source: none of its own; permuted MNIST is the best known of its kind (Goodfellow et al. 2013, arXiv:1312.6211,
 section 4.3). It is made from the shards of `of`, split by split, so `of` says how much there is; masks are turned and
-flipped, too. `prefix` goes before each class name, for a net that tells both tasks apart. Its licence, and whether it
-may be passed on, follow from `of`: state them (`licence`, `redistribute`).
+flipped, too. `prefix` goes before each class name, for a network that tells both tasks apart. Its licence, and whether
+it may be passed on, follow from `of`: state them (`licence`, `redistribute`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -40,6 +40,6 @@ wants = _trec.wants
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield the queries of a split: `text`, `judged`, `candidates`, `meta`."""
     known = list(_trec.documents(params))
-    found = _trec.queries(split, params)
-    for sample in _collections.queries(PART_OF, params["collection"], found, known):
+    rows = _trec.queries(split, params)
+    for sample in _collections.queries(PART_OF, params["collection"], rows, known):
         yield Sample(sample.key.replace("/all/", f"/{split}/"), sample.fields)

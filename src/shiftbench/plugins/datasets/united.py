@@ -1,14 +1,14 @@
-"""Several datasets as one, their classes side by side: the tasks of one net with a head for each.
+"""Several datasets as one, their classes side by side: the tasks of one network with a head for each.
 
     datasets:
       tasks: {use: united, of: [mnist, fashion_mnist]}
 
 Source: none. It is made from the shards of the others, split by split. Classes are listed in the order of `of`, and a
-name may occur in one of them only (`transformed` has a `prefix`): so a net that learnt here is restricted to a task's
-own classes when it is evaluated on that task's dataset. `meta` of a sample holds `group`, the dataset that it comes
-from, and `head`, the range of that dataset's labels (`10:20`), which a net with several heads may know. `each` keeps
-so many samples per dataset and split; smaller numbers are contained in larger ones. Licence and `redistribute` follow
-from the parts: state them.
+name may occur in one of them only (`transformed` has a `prefix`): so a network that learnt here is restricted to a
+task's own classes when it is evaluated on that task's dataset. `meta` of a sample holds `group`, the dataset that it
+comes from, and `head`, the range of that dataset's labels (`10:20`), which a network with several heads may know.
+`each` keeps so many samples per dataset and split; smaller numbers are contained in larger ones. Licence and
+`redistribute` follow from the parts: state them.
 """
 
 from collections.abc import Iterator, Mapping

@@ -75,9 +75,9 @@ def _sample(key: str, raw: dict[str, Any], params: dict[str, Any], count: int) -
     return Sample(key, {"image": read_upright(io.BytesIO(image), key), "label": int(label)})
 
 
-def _field(key: str, raw: dict[str, Any], wanted: str) -> bytes:
-    for extension in wanted.split(";"):
+def _field(key: str, raw: dict[str, Any], extensions: str) -> bytes:
+    for extension in extensions.split(";"):
         if extension in raw:
             return bytes(raw[extension])
     there = ", ".join(name for name in raw if not name.startswith("__"))
-    raise DataError(f"{key}: no member with extension {wanted} in {raw['__url__']}; it has {there}")
+    raise DataError(f"{key}: no member with extension {extensions} in {raw['__url__']}; it has {there}")

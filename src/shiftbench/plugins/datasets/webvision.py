@@ -73,14 +73,14 @@ def queries(info: Path, groups: list[str]) -> list[str]:
         if not file.is_file():
             raise DataError(f"{file} does not exist; bring WebVision's `info` folder")
     synsets = [line.split()[0] for line in files[0].read_text(encoding="utf-8").splitlines() if line]
-    out, found = removed(groups), []
+    out, folders = removed(groups), []
     for line in files[1].read_text(encoding="utf-8").splitlines():
         query, number = map(int, line.split())
         if not 1 <= number <= len(synsets):
             raise DataError(f"{files[1]}: query {query} is of synset {number}, of 1 to {len(synsets)}")
         if synsets[number - 1] not in out:
-            found.append(f"q{query:04d}")
-    return sorted(found)
+            folders.append(f"q{query:04d}")
+    return sorted(folders)
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

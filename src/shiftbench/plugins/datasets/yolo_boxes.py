@@ -141,15 +141,15 @@ def boxes(file: Path | None, shape: tuple[int, ...], classes: int) -> list[dict[
     if file is None or not file.is_file():
         return []
     height, width = shape[:2]
-    found = []
+    rows = []
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if not line.strip():
             continue
         label, (cx, cy, w, h) = _line(line, f"{file}, line {number}", classes)
         left, top = max(0.0, (cx - w / 2) * width), max(0.0, (cy - h / 2) * height)
         right, bottom = (min(float(width), (cx + w / 2) * width), min(float(height), (cy + h / 2) * height))
-        found.append({"box": [left, top, right - left, bottom - top], "label": label})
-    return found
+        rows.append({"box": [left, top, right - left, bottom - top], "label": label})
+    return rows
 
 
 def _line(line: str, where: str, classes: int) -> tuple[int, tuple[float, ...]]:

@@ -122,7 +122,7 @@ def inflation(rows: Rows, features: Floats, kept: Floats) -> Floats:
     return ratio
 
 
-def percentiles(rows: Rows, wanted: list[float]) -> Floats:
+def percentiles(rows: Rows, percentages: list[float]) -> Floats:
     """Percentiles of all feature values of all rows, linear between ranks (NumPy's default), float64.
 
     Exact, from memory-mapped features: values are counted by the upper half of their bits, and once more by the lower
@@ -135,7 +135,7 @@ def percentiles(rows: Rows, wanted: list[float]) -> Floats:
     """
     if not rows.features.size:
         raise DataError(f"{rows.name}: no features to take a percentile of; expected one row or more")
-    places = np.array(wanted) / 100 * (rows.features.size - 1)
+    places = np.array(percentages) / 100 * (rows.features.size - 1)
     ranks = np.unique([np.floor(places), np.ceil(places)]).astype(np.int64)
     values: Floats = np.interp(places, ranks, _at_ranks(rows, ranks))
     return values

@@ -67,16 +67,16 @@ def centred(rows: Rows, origin: Floats) -> Floats:
     features = np.asarray(rows.features)
     if not np.isfinite(features).all():
         check(rows, features, "features", np.array([np.nan]))
-    found = np.empty(features.shape)
-    _centre(features, origin, found)
-    return found
+    shifted = np.empty(features.shape)
+    _centre(features, origin, shifted)
+    return shifted
 
 
 @compiled
-def _centre(features: NDArray[np.float32], origin: Floats, found: Floats) -> None:
+def _centre(features: NDArray[np.float32], origin: Floats, shifted: Floats) -> None:
     for at in range(features.shape[0]):
         for column in range(features.shape[1]):
-            found[at, column] = features[at, column] - origin[column]
+            shifted[at, column] = features[at, column] - origin[column]
 
 
 def distances(rows: Rows, centre: Floats) -> Floats:
@@ -89,20 +89,20 @@ def distances(rows: Rows, centre: Floats) -> Floats:
     Raises:
         DataError: a feature is not finite; names the sample.
     """
-    found = np.empty(len(rows))
-    _distances(np.asarray(rows.features), centre, found)
-    check(rows, rows.features, "features", found)
-    return found
+    lengths = np.empty(len(rows))
+    _distances(np.asarray(rows.features), centre, lengths)
+    check(rows, rows.features, "features", lengths)
+    return lengths
 
 
 @compiled
-def _distances(features: NDArray[np.float32], centre: Floats, found: Floats) -> None:
+def _distances(features: NDArray[np.float32], centre: Floats, lengths: Floats) -> None:
     for at in range(features.shape[0]):
         total = 0.0
         for column in range(features.shape[1]):
             apart = features[at, column] - centre[column]
             total += apart * apart
-        found[at] = np.sqrt(total)
+        lengths[at] = np.sqrt(total)
 
 
 def confidences(rows: Rows, temperature: float) -> Floats:

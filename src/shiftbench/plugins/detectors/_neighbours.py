@@ -69,8 +69,8 @@ class Bank:
         result: Floats = distances[np.arange(len(queries)), k - 1 - nearer]
         undecided = np.flatnonzero((values[:, -1:] >= kth - margin).ravel() & (count < len(self)))
         if len(undecided):
-            found = _search(self.rows, queries[undecided], k)[1][:, -1]
-            result[undecided] = self._measured(queries, undecided, found)
+            neighbours = _search(self.rows, queries[undecided], k)[1][:, -1]
+            result[undecided] = self._measured(queries, undecided, neighbours)
         return result
 
     def _candidates(self, queries: Floats, count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:

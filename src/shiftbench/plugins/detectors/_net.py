@@ -1,4 +1,4 @@
-"""The net and the samples of a cell, for detectors that must see them again: gradients and inner layers.
+"""The network and the samples of a cell, for detectors that must see them again: gradients and inner layers.
 
 Everything is computed per sample, in evaluation mode and in float32 (whatever `evaluate.precision` says). Which inner
 layers a detector sees: by default the last map of each size, as a feature pyramid takes them (Lin et al.,
@@ -37,16 +37,16 @@ Floats = NDArray[np.float64]
 
 
 class Net:
-    """A torch net and a folder of shards.
+    """A torch network and a folder of shards.
 
     Args:
-        predictor: the net with its preparation of samples.
+        predictor: the network with its preparation of samples.
         folder: shards.
         batch_size: samples at a time; halved where a GPU's memory asks for it.
         transform: what is done to each batch of samples as it is read, in key order.
 
     Attributes:
-        module: the net, in evaluation mode.
+        module: the network, in evaluation mode.
         seen: images that `batches` gave so far, each as often as it gave it.
     """
 
@@ -64,7 +64,7 @@ class Net:
     # ------------------------------------------------------------------ samples
 
     def batches(self) -> Iterator[Tensor]:
-        """Yield the net's input in key order, float32 (n, channels, h, w), or by its parts, on the net's device.
+        """Yield the network's input in key order, float32 (n, channels, h, w) or by its parts, on its device.
 
         Raises:
             ChecksumError: damaged shards.
@@ -107,9 +107,9 @@ class Net:
 
     @cached_property
     def limits(self) -> tuple[Tensor, Tensor]:
-        """What black and white are in the net's input, float32 (1 or channels, 1, 1) each.
+        """What black and white are in the network's input, float32 (1 or channels, 1, 1) each.
 
-        A net whose `prepare` gives uint8 sees 0 to 255. The file of one that is given floats says what it sees:
+        A network whose `prepare` gives uint8 sees 0 to 255. The file of one that is given floats says what it sees:
         `INPUT_RANGE = (black, white)`, numbers or one per channel.
 
         Raises:
@@ -131,7 +131,7 @@ class Net:
 
     @property
     def unit(self) -> Tensor:
-        """How far 1 in pixels of [0, 1] is in the net's input, float32 (1 or channels, 1, 1); 255 for uint8."""
+        """How far 1 in pixels of [0, 1] is in the network's input, float32 (1 or channels, 1, 1); 255 for uint8."""
         black, white = self.limits
         return white - black
 
@@ -164,14 +164,14 @@ class Net:
             Of a module that is called more than once, the last.
         """
         names = self.layers(layers)
-        found: dict[str, Tensor] = {}
+        maps: dict[str, Tensor] = {}
 
         def keep(name: str, output: Any) -> None:
-            found[name] = _as_map(output).clone()  # a ReLU in place may follow
+            maps[name] = _as_map(output).clone()  # a ReLU in place may follow
 
         with _hooked(self.module, names, keep):
             logits = self.logits(x)
-        return logits, {name: found[name] for name in names}
+        return logits, {name: maps[name] for name in names}
 
     def edited(self, x: Tensor, layer: str, change: Callable[[Tensor], Tensor]) -> Tensor:
         """The logits float32 (n, C) that follow when one layer's map is changed."""
@@ -217,17 +217,17 @@ class Net:
     @cached_property
     def _calls(self) -> list[tuple[str, tuple[int, ...]]]:
         """Names and output shapes of all modules that give maps or tokens, in the order of their calls."""
-        found: list[tuple[str, tuple[int, ...]]] = []
+        shapes: list[tuple[str, tuple[int, ...]]] = []
 
         def note(name: str, output: Any) -> None:
             if isinstance(output, Tensor) and output.ndim in (3, 4):
-                found.append((name, tuple(output.shape)))
+                shapes.append((name, tuple(output.shape)))
 
         names = [name for name, _ in self.module.named_modules() if name]
         x = _floats(nets.to_inputs(self._first, self.predictor.device))
         with torch.no_grad(), _hooked(self.module, names, note):
             self.logits(x)
-        return found
+        return shapes
 
 
 def signs(gradient: Tensor) -> Tensor:
@@ -267,7 +267,7 @@ def _halving(function: PerSample, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def _floats(inputs: Any) -> Any:
-    """A net's input, or each part of it, as float32."""
+    """A network's input, or each part of it, as float32."""
     if isinstance(inputs, dict):
         return {name: part.float() for name, part in inputs.items()}
     return inputs.float()

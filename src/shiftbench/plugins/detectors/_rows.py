@@ -1,4 +1,4 @@
-"""What a detector sees of a cell: keys, predictions, logits, features, the net's head and the net, row by row."""
+"""The rows that a detector sees of a condition: keys, predictions, logits, features, the network and its head."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Rows:
         table: records, sorted by key.
         beside: features float32 (n, d) in the same order, which may be memory-mapped, or None.
         kept_logits: logits float32 (n, C) in the same order, likewise; None: those of the records.
-        linear: the net's head, or None.
-        again: the net and the samples, for detectors that must see them again, or None.
+        linear: the network's head, or None.
+        again: the network and the samples, for detectors that must see them again, or None.
         name: of the cell, for messages.
     """
 
@@ -137,7 +137,7 @@ class Rows:
 
     @property
     def net(self) -> Net:
-        """The net and these samples, to be seen again.
+        """The network and these samples, to be seen again.
 
         Raises:
             ModelError: the model is a black box, without layers or gradients.

@@ -113,10 +113,10 @@ def by_class(rows: Rows) -> Classes:
 def _moved(anchors: Floats, shifts: Floats, second: Floats, counts: NDArray[np.int64]) -> Classes:
     """Move the squares from the anchors to the class means, and add what is between the classes for the total."""
     means, shares = anchors + shifts, (counts / counts.sum())[:, None]
-    within = second / counts.sum() - shifts.T @ (shares * shifts)
+    within_classes = second / counts.sum() - shifts.T @ (shares * shifts)
     centre: Floats = (shares * means).sum(axis=0)
-    between = (means - centre).T @ (shares * (means - centre))
-    return Classes(means, within, centre, within + between)
+    between_classes = (means - centre).T @ (shares * (means - centre))
+    return Classes(means, within_classes, centre, within_classes + between_classes)
 
 
 def sums_by_class(features: Floats, labels: NDArray[np.integer], classes: int) -> tuple[Floats, NDArray[np.int64]]:

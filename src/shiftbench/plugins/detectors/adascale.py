@@ -12,10 +12,10 @@ Source: Regmi 2025, "AdaSCALE: Adaptive scaling for OOD detection", arXiv:2503.0
 Differs from OpenOOD: eps is in units of pixels of [0, 1], there it is 0.5 in units of the normalised input, which is
 0.113 at ImageNet's mean standard deviation, 0.226; k1 and k2 stand for one feature or more (1 percent of 64 is none
 there); the whole validation split is used, there 5,000 samples of it. Of equal z the lowest index goes first; of equal
-|g| at the border all are moved, and sign(0) = 0. Not in pytorch-ood. Scores in float64, the net in float32.
+|g| at the border all are moved, and sign(0) = 0. Not in pytorch-ood. Scores in float64, the network in float32.
 
-Batches: p and k are steps of Q'. At another batch size a float32 net gives Q' that differs by about 1e-7, and where it
-lies at a step, k differs by one.
+Batches: p and k are steps of Q'. At another batch size a float32 network gives Q' that differs by about 1e-7, and where
+it lies at a step, k differs by one.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class State:
 
     Attributes:
         known: Q' of the validation split, ascending, float64 (n,).
-        seen: Q' of samples that went through the net, so that a search over percentiles sends them once.
+        seen: Q' of samples that went through the network, so that a search over percentiles sends them once.
     """
 
     known: Floats
@@ -118,8 +118,8 @@ def _ends(percentiles: list[float], width: int) -> tuple[float, float]:
 
 def _shifts(rows: Rows, params: dict[str, Any]) -> Floats:
     """Q' of each sample, float64 (n,)."""
-    net = rows.net
-    return np.concatenate([_shift(z, moved, params) for z, moved in net.each(lambda x: _both(net, x, params))])
+    network = rows.net
+    return np.concatenate([_shift(z, moved, params) for z, moved in network.each(lambda x: _both(network, x, params))])
 
 
 def _shift(z: Floats, moved: Floats, params: dict[str, Any]) -> Floats:
@@ -132,7 +132,7 @@ def _shift(z: Floats, moved: Floats, params: dict[str, Any]) -> Floats:
     return total
 
 
-def _both(net: Net, x: Tensor, params: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _both(network: Net, x: Tensor, params: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """The features of prepared inputs, and those after the step, float32 (n, d) each."""
     import torch
 
@@ -140,11 +140,11 @@ def _both(net: Net, x: Tensor, params: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        features, logits = nets.both(net.module, x)
+        features, logits = nets.both(network.module, x)
         (gradient,) = torch.autograd.grad(logits.max(1).values.sum(), x)
     with torch.no_grad():
-        step = params["eps"] * net.unit * gradient.sign() * _least(gradient.abs(), params["share"])
-        return features, nets.both(net.module, x + step)[0]
+        step = params["eps"] * network.unit * gradient.sign() * _least(gradient.abs(), params["share"])
+        return features, nets.both(network.module, x + step)[0]
 
 
 def _least(sizes: Tensor, share: float) -> Tensor:

@@ -100,18 +100,18 @@ def _extremes(rows: Rows, layers: list[str], orders: int) -> tuple[Floats, Float
 
 def _deviations(rows: Rows, bounds: Bounds, orders: int) -> Floats:
     """Deviations divided by confidence, float64 (n, layers)."""
-    found: list[Floats] = []
+    deviations: list[Floats] = []
     for sums, logits, widths in _seen(rows.net, bounds.layers, orders):
         predicted = logits.argmax(axis=1)
         low, high = bounds.low[predicted], bounds.high[predicted]
-        _check(low, predicted, rows, sum(map(len, found)))
+        _check(low, predicted, rows, sum(map(len, deviations)))
         outside = np.maximum(low - sums, 0) / np.abs(low + 1e-6)
         outside += np.maximum(sums - high, 0) / np.abs(high + 1e-6)
         starts = np.cumsum([0, *widths[0, :-1]]).astype(int)
         by_layer = np.add.reduceat(outside.sum(axis=1), starts, axis=1)
         top = np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)  # 1 / max softmax
-        found.append(by_layer * top[:, None])
-    return np.concatenate(found)
+        deviations.append(by_layer * top[:, None])
+    return np.concatenate(deviations)
 
 
 def _check(low: Floats, predicted: NDArray[np.intp], rows: Rows, before: int) -> None:
@@ -124,18 +124,18 @@ def _check(low: Floats, predicted: NDArray[np.intp], rows: Rows, before: int) ->
         )
 
 
-def _seen(net: Net, layers: list[str], orders: int) -> Iterator[tuple[Floats, ...]]:
+def _seen(network: Net, layers: list[str], orders: int) -> Iterator[tuple[Floats, ...]]:
     """Yield row sums (n, orders, channels of all layers), logits (n, C) and widths of the layers (n, layers)."""
     import torch
 
     def look(x: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            logits, maps = net.outputs(x, layers)
-            sums = [_row_sums(found, orders) for found in maps.values()]
+            logits, maps = network.outputs(x, layers)
+            sums = [_row_sums(layer, orders) for layer in maps.values()]
         widths = torch.tensor([[part.shape[2] for part in sums]]).expand(len(x), -1)
         return torch.cat(sums, dim=2), logits, widths
 
-    return net.each(look)
+    return network.each(look)
 
 
 def _row_sums(maps: Tensor, orders: int) -> Tensor:
@@ -148,10 +148,10 @@ def _row_sums(maps: Tensor, orders: int) -> Tensor:
     pieces = []
     for piece in maps.flatten(2).split(PIECE):
         values = piece.double()
-        power, found = torch.ones_like(values), []
+        power, roots = torch.ones_like(values), []
         for order in range(1, orders + 1):
             power = power * values
             total = (power * power.sum(1, keepdim=True)).sum(2)
-            found.append(total.sign() * total.abs() ** (1 / order))
-        pieces.append(torch.stack(found, 1))
+            roots.append(total.sign() * total.abs() ** (1 / order))
+        pieces.append(torch.stack(roots, 1))
     return torch.cat(pieces)

@@ -29,14 +29,14 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
     """-max softmax of the moved inputs, float64 (n,) in [-1, -1/C]; higher = more OOD."""
     from shiftbench.plugins.detectors import _blocks, _gradients, _net  # torch, which planning does without
 
-    net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
-    unit = net.unit
+    network, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
+    unit = network.unit
 
     def moved(x: Any) -> Any:
-        gradient = _gradients.of_decision(net, x, temperature) * unit  # per pixel of [0, 1]
+        gradient = _gradients.of_decision(network, x, temperature) * unit  # per pixel of [0, 1]
         at = gradient.flatten(1).abs().argmax(1, keepdim=True)
         one = gradient.new_zeros(len(x), gradient[0].numel()).scatter(1, at, 1.0)
         step = params["eps"] * unit * _net.signs(gradient) * one.reshape(gradient.shape)
-        return -_gradients.confidence(net, x - step, temperature)
+        return -_gradients.confidence(network, x - step, temperature)
 
-    return net.scored(moved)
+    return network.scored(moved)

@@ -4,7 +4,7 @@ Source: Ming et al. 2022, "Delving into out-of-distribution detection with visio
 OpenOOD v1.5 (`mcm`: tau = 1, not searched); pytorch-ood `MCM`, which computes the cosines from embeddings.
 
 The logits are the cosines, multiplied by `scale`: 1 where the model gives cosines, 100 for CLIP's released weights
-(exp of their `logit_scale`). OpenOOD divides what the net gives by tau. Logits of other models are not refused; for
+(exp of their `logit_scale`). OpenOOD divides what the network gives by tau. Logits of other models are not refused; for
 them this is MSP at temperature scale * tau.
 """
 

@@ -84,8 +84,8 @@ def fit(known: Known, params: dict[str, Any]) -> State:
 
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
     """The weighted sum of distances, float64 (n,); higher = more OOD."""
-    net = rows.net
-    parts = [found for (found,) in net.each(lambda x: (_distances(net, x, state.layers, params),))]
+    network = rows.net
+    parts = [weighted for (weighted,) in network.each(lambda x: (_distances(network, x, state.layers, params),))]
     scores: Floats = np.concatenate(parts) @ state.weights
     return scores
 
@@ -121,26 +121,26 @@ class _Sums:
 def _gaussians(rows: Rows, names: list[str]) -> dict[str, Gaussians]:
     import torch
 
-    net = rows.net
+    network = rows.net
     sums: list[_Sums] = []
     counts = np.zeros(0, np.int64)
     done = 0
 
     def look(x: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            logits, maps = net.outputs(x, names)
-        return logits, *(_means(found) for found in maps.values())
+            logits, maps = network.outputs(x, names)
+        return logits, *(_means(layer) for layer in maps.values())
 
-    for logits, *features in net.each(look):
+    for logits, *features in network.each(look):
         labels = rows.labels[done : done + len(logits)]
         done += len(logits)
         _check_labels(rows, labels, len(logits))
         if not sums:
-            sums = [_Sums(found, logits.shape[1]) for found in features]
+            sums = [_Sums(layer, logits.shape[1]) for layer in features]
             counts = np.zeros(logits.shape[1], np.int64)
         counts += np.bincount(labels, minlength=len(counts))
-        for total, found in zip(sums, features, strict=True):
-            total.add(found, labels)
+        for total, layer in zip(sums, features, strict=True):
+            total.add(layer, labels)
     _check_counts(rows, counts)
     return {name: total.finished(counts) for name, total in zip(names, sums, strict=True)}
 
@@ -168,15 +168,15 @@ def _weights(rows: Rows, layers: dict[str, Gaussians], params: dict[str, Any]) -
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
 
-    net = rows.net
+    network = rows.net
 
     def look(x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(_distances(net, y, layers, params) for y in (x, _attacked(net, x, params["attack"])))
+        return tuple(_distances(network, y, layers, params) for y in (x, _attacked(network, x, params["attack"])))
 
-    found = list(net.each(look))
-    if sum(len(clean) for clean, _ in found) < FOLDS:
+    pairs = list(network.each(look))
+    if sum(len(clean) for clean, _ in pairs) < FOLDS:
         raise DataError(f"{rows.name}: {len(rows)} ID validation images; a regression in {FOLDS} folds needs as many")
-    distances = np.concatenate([part[kind] for kind in (0, 1) for part in found])
+    distances = np.concatenate([part[kind] for kind in (0, 1) for part in pairs])
     attacked = np.repeat([0, 1], len(distances) // 2)
     spread = distances.std(axis=0) + 1e-12
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": np.logspace(-4, 4, 10)}, cv=FOLDS)
@@ -185,21 +185,21 @@ def _weights(rows: Rows, layers: dict[str, Gaussians], params: dict[str, Any]) -
     return weights
 
 
-def _attacked(net: Net, x: Tensor, size: float) -> Tensor:
+def _attacked(network: Net, x: Tensor, size: float) -> Tensor:
     """The images after one step of the fast gradient sign method (Goodfellow et al. 2015)."""
     import torch
 
     from shiftbench.plugins.detectors import _gradients, _net
 
-    black, white = net.limits
-    step = size * net.unit * _net.signs(_gradients.of_decision(net, x, 1.0))
+    black, white = network.limits
+    step = size * network.unit * _net.signs(_gradients.of_decision(network, x, 1.0))
     return torch.clamp(x + step, black, white)
 
 
 # ---------------------------------------------------------------------- distances
 
 
-def _distances(net: Net, x: Tensor, layers: dict[str, Gaussians], params: dict[str, Any]) -> Tensor:
+def _distances(network: Net, x: Tensor, layers: dict[str, Gaussians], params: dict[str, Any]) -> Tensor:
     """Each layer's distance after a step towards its closest class, float64 (n, layers)."""
     import torch
 
@@ -208,18 +208,20 @@ def _distances(net: Net, x: Tensor, layers: dict[str, Gaussians], params: dict[s
     names = list(layers)
     moved = dict.fromkeys(names, x)
     if params["noise"]:
-        step = params["noise"] * net.unit
+        step = params["noise"] * network.unit
         with torch.enable_grad():
             start = x.detach().requires_grad_()
-            maps = net.maps(start, names)
+            maps = network.maps(start, names)
             for name in names:
                 near = _nearest(maps[name], layers[name]).sum()
                 (gradient,) = torch.autograd.grad(near, start, retain_graph=name != names[-1])
                 moved[name] = x - step * _net.signs(gradient)
     with torch.no_grad():
-        maps = net.maps(x, names) if not params["noise"] else {}
-        found = [_nearest(maps[name] if maps else net.maps(moved[name], [name])[name], layers[name]) for name in names]
-    return torch.stack(found, 1)
+        maps = network.maps(x, names) if not params["noise"] else {}
+        distances = [
+            _nearest(maps[name] if maps else network.maps(moved[name], [name])[name], layers[name]) for name in names
+        ]
+    return torch.stack(distances, 1)
 
 
 def _nearest(maps: Tensor, layer: Gaussians) -> Tensor:

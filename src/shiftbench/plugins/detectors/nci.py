@@ -44,12 +44,12 @@ def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float
     """The negative sum of both terms, float64 (n,); higher = more OOD."""
 
     def confidence(block: Rows) -> NDArray[np.float64]:
-        found = np.empty(len(block))
+        sums = np.empty(len(block))
         predicted = block.logits.argmax(axis=1)
         features = np.asarray(block.features)
-        _confidence(features, state.mean, state.head.weight, predicted, params["alpha"], found)
-        _blocks.check(block, features, "features", found)
-        return found
+        _confidence(features, state.mean, state.head.weight, predicted, params["alpha"], sums)
+        _blocks.check(block, features, "features", sums)
+        return sums
 
     return -_blocks.scores(rows, confidence)
 
@@ -61,7 +61,7 @@ def _confidence(
     weights: NDArray[np.float64],
     predicted: NDArray[np.int64],
     alpha: float,
-    found: NDArray[np.float64],
+    sums: NDArray[np.float64],
 ) -> None:
     """Fill in both terms of each row of features (n, d); 0 is the first of a feature that is the mean."""
     for at in range(features.shape[0]):
@@ -72,6 +72,6 @@ def _confidence(
             along += weights[predicted[at], column] * apart
             square += apart * apart
             size += abs(value)
-        found[at] = alpha * size
+        sums[at] = alpha * size
         if square > 0:
-            found[at] += along / np.sqrt(square)
+            sums[at] += along / np.sqrt(square)

@@ -6,8 +6,8 @@ score = -max softmax(f(x') / T). Here eps is in units of pixels of [0, 1]; nothi
 As there and in OpenOOD, sign(0) = +1 (pytorch-ood: 0).
 
 Differs: OpenOOD divides the step by the standard deviations of the ID dataset (0.5 for those that it does not know),
-pytorch-ood by its `norm_std`; here the net's own scale is used, which is the same for nets that are normalised with
-these. The softmax is float64.
+pytorch-ood by its `norm_std`; here the network's own scale is used, which is the same for networks that are normalised
+with these. The softmax is float64.
 
 Batches: the step depends on the signs of float32 gradients, and where one is 0 up to rounding it may turn round with
 the batch size, which hardly moves the logits; `_net` has what was measured.
@@ -32,11 +32,11 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
     """-max softmax of the moved inputs, float64 (n,) in [-1, -1/C]; higher = more OOD."""
     from shiftbench.plugins.detectors import _blocks, _gradients, _net  # torch, which planning does without
 
-    net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
-    step = params["eps"] * net.unit
+    network, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
+    step = params["eps"] * network.unit
 
     def moved(x: Any) -> Any:
-        gradient = _gradients.of_decision(net, x, temperature)
-        return -_gradients.confidence(net, x - step * _net.signs(gradient), temperature)
+        gradient = _gradients.of_decision(network, x, temperature)
+        return -_gradients.confidence(network, x - step * _net.signs(gradient), temperature)
 
-    return net.scored(moved)
+    return network.scored(moved)

@@ -3,8 +3,8 @@
 Source: Song, Sebe and Wang, "RankFeat: rank-1 feature removal for out-of-distribution detection", NeurIPS 2022,
 arXiv:2209.08590: for maps X (channels, places) of a block, X' = X - s1 u1 v1'. Logits are the mean of those that follow
 from the last block and from the one before, each changed alone (the paper's fusion of Block 3 and 4), and
-score = -T log sum exp(logits / T). Blocks are the last two of the net's maps of each size (`_net`), or `layers`, one or
-more.
+score = -T log sum exp(logits / T). Blocks are the last two of the network's maps of each size (`_net`), or `layers`,
+one or more.
 
 Differs: the first singular vector comes from the eigenvectors of X'X or XX', whichever is smaller, in float64, instead
 of a singular value decomposition or 20 power iterations from random vectors (OpenOOD: `accelerate`). pytorch-ood
@@ -35,18 +35,18 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
     """The energy of the mean logits, float64 (n,); higher = more OOD."""
     import torch
 
-    net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
-    layers = net.layers(params["layers"])
+    network, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
+    layers = network.layers(params["layers"])
     layers = layers if params["layers"] else layers[-2:]
 
     def energy(x: Tensor) -> Tensor:
         with torch.no_grad():
-            parts = [net.edited(x, layer, without_first).double() for layer in layers]
+            parts = [network.edited(x, layer, without_first).double() for layer in layers]
         logits = torch.stack(parts).mean(0)
-        found: Tensor = -temperature * (logits / temperature).logsumexp(1)
-        return found
+        energies: Tensor = -temperature * (logits / temperature).logsumexp(1)
+        return energies
 
-    return net.scored(energy)
+    return network.scored(energy)
 
 
 def without_first(maps: Tensor) -> Tensor:

@@ -33,8 +33,8 @@ def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
     sums, counts = np.zeros(shape), np.zeros((shape[0], 1))
     for block, features in _statistics.blocks(train):
         right = block.logits.argmax(axis=1) == block.labels
-        found = _statistics.sums_by_class(features[right], block.labels[right], shape[0])
-        sums, counts = sums + found[0], counts + found[1][:, None]
+        class_sums = _statistics.sums_by_class(features[right], block.labels[right], shape[0])
+        sums, counts = sums + class_sums[0], counts + class_sums[1][:, None]
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

@@ -9,7 +9,7 @@ Source: Wang et al. 2022, "ViM: out-of-distribution with virtual-logit matching"
 softmax probability of the virtual logit, which has the order of this score, as in its code.
 
 `dim: null` is OpenOOD's 256, or half of the features where that is less (of 512: 256 both ways; of the 96 of a small
-net: 48). The paper's code takes half below 768 features, 512 from there and 1000 from 2,048 on.
+network: 48). The paper's code takes half below 768 features, 512 from there and 1000 from 2,048 on.
 OpenOOD searches [256, 1000], and fails to notice that 1000 of 512 features leave nothing; here that is an error, and
 the search tries null and 1000. OpenOOD's search had no effect before October 2025 (its leaderboard is 256), and it
 takes a general eigensolver; here it is `eigh` in float64. pytorch-ood's `ViM` has no default, and takes half of the

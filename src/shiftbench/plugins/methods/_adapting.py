@@ -1,4 +1,4 @@
-"""What methods that change a net at test time share: its net, plain gradient steps, and what they minimise."""
+"""What methods that change a network at test time share: its network, plain gradient steps, and what they minimise."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +21,10 @@ State = dict[str, torch.Tensor]
 
 
 class Adapting:
-    """A predictor whose net changes; `reset` takes it back to its weights.
+    """A predictor whose network changes; `reset` takes it back to its weights.
 
     Raises:
-        ModelError: it has no net, so that there is nothing to change.
+        ModelError: it has no network, so that there is nothing to change.
     """
 
     def __init__(self, predictor: Any) -> None:
@@ -40,7 +40,7 @@ class Adapting:
         self.net.load_state_dict(self._start)
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray:
-        """The net's input for samples, one row each."""
+        """The network's input for samples, one row each."""
         return self.predictor.prepare(samples)
 
     def predict_prepared(self, batch: np.ndarray) -> nets.Outputs:
@@ -52,26 +52,26 @@ class Adapting:
         return self.predict_prepared(self.prepare(samples))
 
 
-def rate_of(given: float | None, inputs: Mapping[Ref, Path], name: str) -> float:
+def rate_of(rate: float | None, inputs: Mapping[Ref, Path], name: str) -> float:
     """A rate: the one given, else the one that the weights' trainer logged as NAME_rate.
 
     Raises:
         ParamsError: neither.
     """
-    if given is not None:
-        return float(given)
+    if rate is not None:
+        return float(rate)
     weights = next((path for ref, path in inputs.items() if ref.kind == "checkpoints"), None)
-    found = training_log.of(weights).get(f"{name}_rate") if weights else None
-    if not found:
+    logged = training_log.of(weights).get(f"{name}_rate") if weights else None
+    if not logged:
         raise ParamsError(
             f"methods.{name}.rate is not given, and the trainer of {weights} logged no {name}_rate; give a rate, or "
             "train with one that searches it (oe_shifted, mol_r)"
         )
-    return found[-1][1]
+    return logged[-1][1]
 
 
 def descend(
-    net: nn.Module,
+    network: nn.Module,
     loss: Callable[[], torch.Tensor],
     steps: int,
     rate: float,
@@ -83,13 +83,13 @@ def descend(
     channels-last input are asked for.
 
     Args:
-        net: what changes.
+        network: what changes.
         loss: what is minimised, computed anew before each step.
         steps: how many; 0 changes nothing.
         rate: of each.
         some: of its weights, those that change; default: all.
     """
-    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
     changed = {id(weight) for weight in (weights if some is None else some)}
     for _ in range(steps):
         gradients = torch.autograd.grad(loss(), weights)
@@ -116,19 +116,19 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
     return -(logs_.exp() * logs_).sum(1).mean()
 
 
-def norms(net: nn.Module) -> list[nn.Parameter]:
-    """The scales and offsets of a net's normalisation layers.
+def norms(network: nn.Module) -> list[nn.Parameter]:
+    """The scales and offsets of a network's normalisation layers.
 
     Raises:
         ModelError: it has none.
     """
     kinds = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
-    found = [p for m in net.modules() if isinstance(m, kinds) for p in m.parameters()]
-    if not found:
-        raise ModelError(f"{type(net).__name__} has no normalisation layer whose scale could adapt")
-    return found
+    parameters = [p for m in network.modules() if isinstance(m, kinds) for p in m.parameters()]
+    if not parameters:
+        raise ModelError(f"{type(network).__name__} has no normalisation layer whose scale could adapt")
+    return parameters
 
 
-def follow(net: nn.Module, inputs: torch.Tensor, steps: int, rate: float) -> None:
+def follow(network: nn.Module, inputs: torch.Tensor, steps: int, rate: float) -> None:
     """Minimise the entropy of predictions by the scales and offsets of normalisation layers (TENT)."""
-    descend(net, lambda: entropy(net(inputs)), steps, rate, norms(net))
+    descend(network, lambda: entropy(network(inputs)), steps, rate, norms(network))

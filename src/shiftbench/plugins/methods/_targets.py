@@ -28,9 +28,10 @@ BATCH = 128
 
 
 class Adapted(_adapting.Adapting, abc.ABC):
-    """A net that is adapted to the target of each position, once for each.
+    """A network that is adapted to the target of each position, once for each.
 
-    `learn` changes the trained net, in place; what it learnt of one target is kept for all that are evaluated with it.
+    `learn` changes the trained network, in place; what it learnt of one target is kept for all that are evaluated with
+    it.
     """
 
     def __init__(self, predictor: Any, target: str) -> None:
@@ -40,7 +41,7 @@ class Adapted(_adapting.Adapting, abc.ABC):
 
     @abc.abstractmethod
     def learn(self, target: Target, seed: int) -> None:
-        """Change the net, which is as it was trained; `seed` is that of its training."""
+        """Change the network, which is as it was trained; `seed` is that of its training."""
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
         """Go to a position: learn from its target, or take what was learnt from it."""
@@ -85,11 +86,11 @@ def find(inputs: Mapping[Ref, Path], target: str, others: Collection[Ref] = ()) 
     Raises:
         DataError: an evaluated image is also one of a target that is to be another.
     """
-    found = {ref: path for ref, path in inputs.items() if ref.kind == "shards" and ref not in others}
-    own = [ref for ref in found if not target or ShardsName.of(ref).dataset == target]
-    chosen = Target(own[0], found[own[0]].parent)
+    folders = {ref: path for ref, path in inputs.items() if ref.kind == "shards" and ref not in others}
+    own = [ref for ref in folders if not target or ShardsName.of(ref).dataset == target]
+    chosen = Target(own[0], folders[own[0]].parent)
     keys = {entry.key for entry in shards.index(chosen.folder)}
-    for ref, path in found.items():
+    for ref, path in folders.items():
         shared = keys.intersection(entry.key for entry in shards.index(path.parent))
         if ref not in own and shared:
             raise DataError(

@@ -33,7 +33,7 @@ needs = _targets.needs
 
 
 class BatchNormAdapted(_targets.Adapted):
-    """A net whose statistics are those of the target of each position."""
+    """A network whose statistics are those of the target of each position."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
         super().__init__(predictor, params["target"])
@@ -50,33 +50,33 @@ def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> 
     return BatchNormAdapted(predictor, params)
 
 
-def layers(net: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+def layers(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """The layers of batch normalisation that keep statistics.
 
     Raises:
         ModelError: there is none.
     """
-    found = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not found:
-        raise ModelError(f"{type(net).__name__} has no batch normalisation whose statistics could adapt")
-    return found
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        raise ModelError(f"{type(network).__name__} has no batch normalisation whose statistics could adapt")
+    return norms
 
 
 def measure(predictor: nets.TorchPredictor, folder: Path, prior: float = 0) -> None:
-    """Set the statistics of a net's batch normalisation from target images, in place."""
-    found: list[Any] = layers(predictor.net)
-    before = [(layer.running_mean.clone(), layer.running_var.clone(), layer.momentum) for layer in found]
+    """Set the statistics of a network's batch normalisation from target images, in place."""
+    norms: list[Any] = layers(predictor.net)
+    before = [(layer.running_mean.clone(), layer.running_var.clone(), layer.momentum) for layer in norms]
     count = 0
-    for layer in found:
+    for layer in norms:
         layer.train()
     with torch.no_grad():
         for batch in _targets.images(folder):
             count += len(batch)
-            for layer in found:
+            for layer in norms:
                 layer.momentum = len(batch) / count
             predictor.net(nets.to_inputs(predictor.prepare(batch), predictor.device))
     share = count / (count + prior)
-    for layer, (mean, variance, momentum) in zip(found, before, strict=True):
+    for layer, (mean, variance, momentum) in zip(norms, before, strict=True):
         layer.running_mean.mul_(share).add_((1 - share) * mean)
         layer.running_var.mul_(share).add_((1 - share) * variance)
         layer.momentum = momentum

@@ -45,11 +45,11 @@ def fit(rows: Rows) -> Callable[[Logits], Logits]:
     ]
 
     def change(logits: Logits) -> Logits:
-        given = softmax(logits, axis=1)
-        found = np.column_stack([step.predict(given[:, c]) for c, step in enumerate(steps)])
-        total = found.sum(axis=1, keepdims=True)
-        uniform = np.full_like(found, 1 / found.shape[1])
-        shares = np.divide(found, total, out=uniform, where=total > 0)
+        probabilities = softmax(logits, axis=1)
+        calibrated = np.column_stack([step.predict(probabilities[:, c]) for c, step in enumerate(steps)])
+        total = calibrated.sum(axis=1, keepdims=True)
+        uniform = np.full_like(calibrated, 1 / calibrated.shape[1])
+        shares = np.divide(calibrated, total, out=uniform, where=total > 0)
         logs: Logits = np.log(np.maximum(shares, LEAST))
         return logs
 

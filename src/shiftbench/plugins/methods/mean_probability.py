@@ -7,7 +7,7 @@ Source: COOkeD (2025, https://arxiv.org/abs/2507.22576), section 3; deep ensembl
 scales differ. In float64 and in logarithms: no probability is 0, so that p log p needs no exception.
 
 `members` are weights as `MODEL-TRAINER`, of the same dataset and seed as the weights that the method stands around
-(those are no member unless named). Their records at the same position are read, joined by key, and no net is run:
+(those are no member unless named). Their records at the same position are read, joined by key, and no network is run:
 another list of members evaluates no member again. `evaluate.outputs` must be `full`.
 """
 
@@ -36,12 +36,12 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """The members' records at the position."""
     if not params["members"]:
         raise ParamsError("mean_probability: members is empty; name weights as MODEL-TRAINER")
-    found = []
+    records = []
     for member in params["members"]:
         model, _, trainer = str(member).partition("-")
         of = refs.checkpoint(params["dataset"], model, trainer, params["seed"])
-        found.append(refs.records(of, params["method"], params["stream"], params["step"]))
-    return found
+        records.append(refs.records(of, params["method"], params["stream"], params["step"]))
+    return records
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> MeanProbability:

@@ -15,5 +15,5 @@ P = TypeVar("P", bound=Callable[..., Any])
 
 
 def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
-    """Return the predictor itself."""
+    """The predictor itself."""
     return predictor

@@ -1,8 +1,8 @@
-"""Robust pseudo-labelling: scales and offsets of normalisation learn from a net's own answers on a target.
+"""Robust pseudo-labelling: scales and offsets of normalisation learn from a network's own answers on a target.
 
 Each of `epochs` goes through the target in batches with a new order; the loss is generalised cross-entropy with the
-predicted class for the label (q 0.8), so that answers which the net is unsure of pull less. Batch normalisation is in
-training mode while it learns, and afterwards has the target's statistics (`bn_adapt` with a prior of 0). Labels are
+predicted class for the label (q 0.8), so that answers which the network is unsure of pull less. Batch normalisation is
+in training mode while it learns, and afterwards has the target's statistics (`bn_adapt` with a prior of 0). Labels are
 not read. What is adapted on: see `_targets`.
 
 Source: Rusak et al., "If your data distribution shifts, use self-learning", TMLR 2022, sections 3 and 4. Differs:
@@ -40,7 +40,7 @@ needs = _targets.needs
 
 
 class RobustPseudoLabelled(_targets.Adapted):
-    """A net whose normalisation has learnt from its answers on the target of each position."""
+    """A network whose normalisation has learnt from its answers on the target of each position."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
         super().__init__(predictor, params["target"])
@@ -60,24 +60,24 @@ def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> 
 
 
 def learn(
-    net: torch.nn.Module,
+    network: torch.nn.Module,
     shown: np.ndarray[Any, Any],
     device: torch.device,
     params: Mapping[str, Any],
     words: RandomStream,
 ) -> None:
-    """Train scales and offsets on prepared images, in place; the net is in evaluation mode afterwards.
+    """Train scales and offsets on prepared images, in place; the network is in evaluation mode afterwards.
 
     Args:
-        net: with batch normalisation.
+        network: with batch normalisation.
         shown: (n, ...), as the model's `prepare` gives it.
-        device: where the net is.
+        device: where the network is.
         params: the options.
         words: orders of the epochs.
     """
-    found = bn_adapt.layers(net)
-    optimizer = torch.optim.SGD([p for layer in found for p in layer.parameters()], params["lr"], params["momentum"])
-    for layer in found:
+    norms = bn_adapt.layers(network)
+    optimizer = torch.optim.SGD([p for layer in norms for p in layer.parameters()], params["lr"], params["momentum"])
+    for layer in norms:
         layer.train()
     size = min(params["batch_size"], len(shown))
     for _ in range(params["epochs"]):
@@ -85,7 +85,7 @@ def learn(
         for start in range(0, len(order) - size + 1, size):
             batch = nets.to_inputs(shown[order[start : start + size]], device)
             optimizer.zero_grad()
-            generalised_cross_entropy(net(batch), params["q"]).backward()
+            generalised_cross_entropy(network(batch), params["q"]).backward()
             optimizer.step()
     optimizer.zero_grad()
-    net.eval()
+    network.eval()

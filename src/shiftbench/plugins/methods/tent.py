@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"rate": None, "steps": 1}
 
 
 class Tent(_adapting.Adapting):
-    """A net whose normalisation follows what it sees."""
+    """A network whose normalisation follows what it sees."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> None:
         super().__init__(predictor)

@@ -46,4 +46,4 @@ def fit(rows: Rows) -> Callable[[Logits], Logits]:
 
     start = np.concatenate([np.ones(classes), np.zeros(classes)])
     scale, offset = minimize(loss, start, jac=True, method="L-BFGS-B").x.reshape(2, classes)
-    return lambda given: given * scale + offset
+    return lambda uncalibrated: uncalibrated * scale + offset

@@ -11,10 +11,10 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _coco, _given, _graphs
-from shiftbench.plugins.models._boxes import Found
+from shiftbench.plugins.models._boxes import Detections
 
 SOURCE = "human_models"
-Detect = Callable[[_graphs.Graph, torch.Tensor], Found]
+Detect = Callable[[_graphs.Graph, torch.Tensor], Detections]
 """(graph, image uint8 (1, 3, size, size)) -> boxes in its pixels, classes among COCO's."""
 
 
@@ -35,17 +35,17 @@ def predictor(graph: Path, weights: Path, classes: Sequence[str], size: int, det
     if not known:
         raise ModelError(f"{graph.stem} knows the categories of COCO; none of {', '.join(classes)} is one")
     labels = torch.tensor([known.get(name, -1) for name in _coco.CLASSES])
-    net = _graphs.Graph(graph)
+    network = _graphs.Graph(graph)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         batch = torch.from_numpy(_boxes.square(samples, size))
-        found = [_renamed(detect(net, image[None]), labels) for image in batch]
-        return _boxes.outputs(samples, found, (size, size))
+        detections = [_renamed(detect(network, image[None]), labels) for image in batch]
+        return _boxes.outputs(samples, detections, (size, size))
 
     return predict
 
 
-def _renamed(found: Found, labels: torch.Tensor) -> Found:
-    classes = labels[found.classes.long()]
+def _renamed(detections: Detections, labels: torch.Tensor) -> Detections:
+    classes = labels[detections.classes.long()]
     kept = classes >= 0
-    return Found(found.boxes[kept], found.scores[kept], classes[kept])
+    return Detections(detections.boxes[kept], detections.scores[kept], classes[kept])

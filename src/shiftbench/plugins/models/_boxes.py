@@ -1,7 +1,8 @@
-"""Detectors: what their nets are asked, and the predictor around one; helper of the models that find boxes.
+"""Detectors: what their networks are asked, and the predictor around one; helper of the models that find boxes.
 
-A net has `loss(images, truths) -> scalar`, to be trained by `trainers/boxes.py`, and `detect(images) -> list[Found]`,
-both with `images` uint8 (n, 3, h, w) as the model's `prepare_batch` makes them, and boxes in their pixels.
+A network has `loss(images, truths) -> scalar`, to be trained by `trainers/boxes.py`, and `detect(images) ->
+list[Detections]`, both with `images` uint8 (n, 3, h, w) as the model's `prepare_batch` makes them, and boxes in their
+pixels.
 """
 
 from collections.abc import Sequence
@@ -30,11 +31,11 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Detections:
     """What was found in an image: x0, y0, x1, y1 float32 (k, 4), scores (k,), classes int64 (k,).
 
     Attributes:
-        logits: of the cell of each box, (k, C); None: the net has none.
+        logits: of the cell of each box, (k, C); None: the network has none.
         features: of that cell, (k, d); None likewise.
     """
 
@@ -51,12 +52,12 @@ def square(samples: Sequence[Sample], size: int) -> Array:
 
 
 def truth(sample: Sample, shape: tuple[int, ...]) -> Truth:
-    """The true boxes of a sample in the pixels of the net's input (h, w); crowds are left out."""
-    found = boxes.arrays(sample.fields["boxes"])
+    """The true boxes of a sample in the pixels of the network's input (h, w); crowds are left out."""
+    arrays = boxes.arrays(sample.fields["boxes"])
     scale = _scale(sample, shape)
-    corners = np.concatenate([found.xywh[:, :2], found.xywh[:, :2] + found.xywh[:, 2:]], axis=1)
-    kept = ~found.crowd
-    return Truth(torch.from_numpy((corners * scale)[kept].astype(np.float32)), torch.from_numpy(found.labels[kept]))
+    corners = np.concatenate([arrays.xywh[:, :2], arrays.xywh[:, :2] + arrays.xywh[:, 2:]], axis=1)
+    kept = ~arrays.crowd
+    return Truth(torch.from_numpy((corners * scale)[kept].astype(np.float32)), torch.from_numpy(arrays.labels[kept]))
 
 
 def _scale(sample: Sample, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
@@ -66,27 +67,27 @@ def _scale(sample: Sample, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
 
 
 class BoxPredictor(PlacedNet):
-    """A net that finds boxes, with its weights; the outputs are those of `tasks/detection.py`."""
+    """A network that finds boxes, with its weights; the outputs are those of `tasks/detection.py`."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Prepare and predict."""
         batch = nets.prepare(self.model, samples, self.params)
         images = torch.from_numpy(batch).to(self.device)
         with self.computing():
-            found = self.net.detect(images)
-        return outputs(samples, found, batch.shape[2:])
+            detections = self.net.detect(images)
+        return outputs(samples, detections, batch.shape[2:])
 
 
-def outputs(samples: Sequence[Sample], found: Sequence[Found], shape: tuple[int, ...]) -> nets.Outputs:
+def outputs(samples: Sequence[Sample], detections: Sequence[Detections], shape: tuple[int, ...]) -> nets.Outputs:
     """Detections in the task's format: in pixels of the images, cut off at their edges.
 
     Args:
         samples: n samples.
-        found: in the pixels of an input (h, w).
+        detections: in the pixels of an input (h, w).
         shape: of that input.
     """
     entries: dict[str, list[Array]] = {}
-    for sample, one in zip(samples, found, strict=True):
+    for sample, one in zip(samples, detections, strict=True):
         height, width = sample.fields["image"].shape[:2]
         corners = one.boxes.float().cpu().numpy() / _scale(sample, shape)
         corners = np.clip(corners, 0, np.array([width, height, width, height]))

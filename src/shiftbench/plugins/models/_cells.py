@@ -43,9 +43,9 @@ def centres(truth: Truth, size: tuple[int, int], stride: int) -> tuple[torch.Ten
 def centre_values(truth: Truth, size: tuple[int, int], stride: int) -> torch.Tensor:
     """Float32 (g, 4): the centre in its cell (x, y; in strides), log width, log height (in strides)."""
     middle = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / (2 * stride)
-    cell = torch.stack(centres(truth, size, stride), dim=1)
+    corner = torch.stack(centres(truth, size, stride), dim=1)
     sides = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / stride
-    return torch.cat([middle - cell, sides.clamp(min=1e-3).log()], dim=1)
+    return torch.cat([middle - corner, sides.clamp(min=1e-3).log()], dim=1)
 
 
 def centre_boxes(values: torch.Tensor, x: torch.Tensor, y: torch.Tensor, stride: int) -> torch.Tensor:

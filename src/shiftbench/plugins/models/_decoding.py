@@ -1,6 +1,6 @@
-"""Texts sampled token by token from a causal net that keeps keys and values, and what is told of their tokens.
+"""Texts sampled token by token from a causal network that keeps keys and values, and what is told of their tokens.
 
-A *policy* is a net with
+A *policy* is a network with
 
     begin(prompts) -> (logits of the first token (n, v), cache)
     follow(tokens (n,), cache) -> (logits of the next token (n, v), cache)
@@ -72,18 +72,18 @@ def sample(policy: Policy, prompts: torch.Tensor, uniforms: torch.Tensor, end: i
         raise ParamsError(f"temperature is {temperature:g}; expected 0 or more")
     open_ = torch.ones(len(prompts), dtype=torch.bool, device=prompts.device)
     logits, cache = policy.begin(prompts)
-    found = []
+    steps = []
     for at in range(uniforms.shape[1]):
         logs = logits.double().log_softmax(-1)
         tokens = torch.where(open_, _drawn(logits, uniforms[:, at], temperature), end)
         own = logs.gather(-1, tokens[:, None])[:, 0]
         sampled = logs if temperature in (0, 1) else _log_shares(logits, temperature)
-        found.append((tokens, open_, own.float(), entropy(sampled).float()))
+        steps.append((tokens, open_, own.float(), entropy(sampled).float()))
         open_ = open_ & (tokens != end)
         if not open_.any() or at + 1 == uniforms.shape[1]:
             break
         logits, cache = policy.follow(tokens, cache)
-    return Responses(*(torch.stack(part, 1) for part in zip(*found, strict=True)))
+    return Responses(*(torch.stack(part, 1) for part in zip(*steps, strict=True)))
 
 
 def _log_shares(logits: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -102,8 +102,8 @@ def _drawn(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> 
 
 def entropy(logs: torch.Tensor) -> torch.Tensor:
     """The entropy in nats of log-probabilities (..., v), over the whole vocabulary."""
-    found: torch.Tensor = torch.special.entr(logs.exp()).sum(-1)
-    return found
+    nats: torch.Tensor = torch.special.entr(logs.exp()).sum(-1)
+    return nats
 
 
 def uniforms(streams: Sequence[RandomStream], count: int) -> NDArray[np.float64]:

@@ -36,9 +36,9 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
-    net = _optional.package("timm", "timm").create_model(_architecture(params), num_classes=classes)
-    return _pretrained.Split(net, classes, HALF, HALF)
+    """The network with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
+    network = _optional.package("timm", "timm").create_model(_architecture(params), num_classes=classes)
+    return _pretrained.Split(network, classes, HALF, HALF)
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

@@ -62,19 +62,19 @@ def asking(path: str, fed: NDArray[Any] | None = None) -> Iterator[None]:
         raise ModelError(f"model {path} fails on {what}: {first_line(error)}") from error
 
 
-def numbers(found: Any, path: str) -> NDArray[np.float32]:
+def numbers(output: Any, path: str) -> NDArray[np.float32]:
     """The output of a model as an array.
 
     Raises:
         ModelError: it is none: lists of several lengths, texts, nothing.
     """
     try:
-        if found is None:
+        if output is None:
             raise TypeError
-        return np.asarray(found, np.float32)
+        return np.asarray(output, np.float32)
     except (TypeError, ValueError):
         raise ModelError(
-            f"model {path} gave a {type(found).__name__} that is no array of numbers; expected logits "
+            f"model {path} gave a {type(output).__name__} that is no array of numbers; expected logits "
             "(samples, classes)"
         ) from None
 
@@ -89,22 +89,22 @@ def predictor(module: torch.nn.Module, params: Mapping[str, Any], classes: int, 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         fed = _given.scaled(samples, params)
         with torch.inference_mode(), asking(params["path"], fed):
-            found = module(torch.from_numpy(fed).to(place))
-        return _given.outputs(arrays(found, params["path"]), len(samples), classes, params["path"])
+            outputs = module(torch.from_numpy(fed).to(place))
+        return _given.outputs(arrays(outputs, params["path"]), len(samples), classes, params["path"])
 
     return predict
 
 
-def arrays(found: Any, path: str) -> list[NDArray[np.float32]]:
+def arrays(outputs: Any, path: str) -> list[NDArray[np.float32]]:
     """Outputs of a torch module as arrays: logits, and features if it returns some.
 
     Raises:
         ModelError: it is neither a tensor nor a pair of them.
     """
-    parts = found if isinstance(found, list | tuple) else (found,)
+    parts = outputs if isinstance(outputs, list | tuple) else (outputs,)
     if not parts or not all(isinstance(part, torch.Tensor) for part in parts[:2]):
         raise ModelError(
-            f"model {path} gave a {type(found).__name__}; expected a tensor of logits, or a pair with features"
+            f"model {path} gave a {type(outputs).__name__}; expected a tensor of logits, or a pair with features"
         )
     return [nets.to_numpy(part) for part in parts[:2]]
 
@@ -116,5 +116,5 @@ def first_line(error: Exception) -> str:
 
 
 def _looks(file: Path) -> str:
-    told = files.describe_type(file) if file.is_file() else ""
-    return f"{told}; " if told else ""
+    description = files.describe_type(file) if file.is_file() else ""
+    return f"{description}; " if description else ""

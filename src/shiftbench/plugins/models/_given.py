@@ -38,7 +38,7 @@ def check(weights: Path, path: str) -> Path:
     """The model's file, after its bytes were found to be those that the weights name.
 
     Raises:
-        ModelError: the file is missing or another one, or the weights are those of a net.
+        ModelError: the file is missing or another one, or the weights are those of a network.
     """
     _compare(weights, path, _sha256(path))
     return file_of(path)
@@ -53,11 +53,11 @@ def check_folder(weights: Path, folder: Path) -> None:
     _compare(weights, str(folder), _folder_sha256(folder))
 
 
-def _compare(weights: Path, path: str, found: bytes) -> None:
+def _compare(weights: Path, path: str, output: bytes) -> None:
     stated = nets.read_state(weights).get(DIGEST)
     if stated is None:
         raise ModelError(f"{weights} does not stand for {path}; make it with the trainer `given`")
-    if stated.numpy().tobytes() != found:
+    if stated.numpy().tobytes() != output:
         raise ModelError(f"{path} is not the file that {weights} was made from; run the train stage again")
 
 
@@ -113,13 +113,13 @@ def _pixels(samples: Sequence[Sample], params: Mapping[str, Any]) -> _images.Pix
     return _images.colour_batch(samples, lambda image: _images.resize_and_crop(image, shorter, size, kind))
 
 
-def outputs(found: Any, count: int, classes: int, path: str) -> nets.Outputs:
+def outputs(output: Any, count: int, classes: int, path: str) -> nets.Outputs:
     """Outputs of a black box, which returns logits alone, or (logits, features).
 
     Raises:
         ModelError: not one row of `classes` logits per sample.
     """
-    parts = list(found) if isinstance(found, list | tuple) else [found]
+    parts = list(output) if isinstance(output, list | tuple) else [output]
     arrays = [np.asarray(part, dtype=np.float32) for part in parts[:2]]
     result = dict(zip(("logits", "features"), arrays, strict=False))
     nets.check_outputs(result, count, classes, path)

@@ -102,13 +102,13 @@ class Graph:
 
 def _pick(done: Mapping[str, Any], name: str) -> Tensor:
     base, _, index = name.partition(":")
-    found = done[base]
-    picked: Tensor = found[int(index or 0)] if isinstance(found, list) else found
+    output = done[base]
+    picked: Tensor = output[int(index or 0)] if isinstance(output, list) else output
     return picked
 
 
 def _weights(path: Path, manifest: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-    found = {}
+    tensors = {}
     for group in manifest:
         raw, at = b"".join(path.with_name(part).read_bytes() for part in group["paths"]), 0
         for weight in group["weights"]:
@@ -116,8 +116,8 @@ def _weights(path: Path, manifest: Sequence[Mapping[str, Any]]) -> dict[str, Ten
             flat = np.frombuffer(raw, kind, int(np.prod(weight["shape"])), at)
             at += flat.nbytes
             values = flat.astype(STORED[weight["dtype"]]).reshape(weight["shape"])
-            found[weight["name"]] = torch.tensor(values)
-    return found
+            tensors[weight["name"]] = torch.tensor(values)
+    return tensors
 
 
 class _Attributes:
@@ -217,8 +217,8 @@ def _gather(x: list[Tensor], _: _Attributes) -> Tensor:
 
 
 def _top(x: list[Tensor], _: _Attributes) -> list[Tensor]:
-    found = x[0].topk(int(x[1]))
-    return [found.values, found.indices.int()]
+    top = x[0].topk(int(x[1]))
+    return [top.values, top.indices.int()]
 
 
 def _sparse(x: list[Tensor], _: _Attributes) -> Tensor:

@@ -1,6 +1,6 @@
-"""Top-down pose nets: the crop of a person, heatmaps and joints (UDP), and the predictor around a net of heatmaps.
+"""Top-down pose networks: the crop of a person, heatmaps and joints (UDP), and the predictor around a network.
 
-A net has `heatmaps(images) -> float32 (n, K, h, w)` for images uint8 (n, 3, H, W), `crop` (H, W), `heat` (h, w),
+A network has `heatmaps(images) -> float32 (n, K, h, w)` for images uint8 (n, 3, H, W), `crop` (H, W), `heat` (h, w),
 `sigma` of its targets in cells and `blur`, the side of the kernel that smooths its maps before joints are refined (11
 fits a sigma of 2 and 5 one of 1). Coordinates of
 the input and of heatmaps are those of the middles of pixels, from 0 to size - 1, and the box of a person goes from the
@@ -82,8 +82,8 @@ def cut(image: Pixels, crop: Crop, shape: tuple[int, int], middle: float) -> Pix
     matrix = crop.matrix(shape)
     matrix[:, 2] += matrix[:, :2] @ np.full(2, middle)  # from pixels, whose middles are whole numbers
     colour = _images.to_colour(image)
-    found: Any = cv2.warpAffine(colour, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
-    pixels: Pixels = found
+    warped: Any = cv2.warpAffine(colour, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
+    pixels: Pixels = warped
     return pixels
 
 
@@ -126,8 +126,8 @@ def decode(heatmaps: Floats, shape: tuple[int, int], kernel: int = 11) -> Floats
     at, x, y = np.arange(count), best % width + 1, best // width + 1
 
     def value(right: int, down: int) -> npt.NDArray[np.float64]:
-        found: npt.NDArray[np.float64] = padded[at, y + down, x + right]
-        return found
+        joints: npt.NDArray[np.float64] = padded[at, y + down, x + right]
+        return joints
 
     here = value(0, 0)
     slope = np.stack([value(1, 0) - value(-1, 0), value(0, 1) - value(0, -1)], axis=1) / 2
@@ -143,12 +143,12 @@ def decode(heatmaps: Floats, shape: tuple[int, int], kernel: int = 11) -> Floats
 def _smooth(heatmaps: Floats, kernel: int) -> Floats:
     """Maps smoothed by a Gaussian, each as high as it was; what lies outside is 0."""
     border = (kernel - 1) // 2
-    found = np.empty_like(heatmaps)
+    smoothed = np.empty_like(heatmaps)
     for at, own in enumerate(heatmaps):
         smooth = cv2.GaussianBlur(np.pad(own, border), (kernel, kernel), 0)[border:-border, border:-border]
         highest = smooth.max()
-        found[at] = smooth * (own.max() / highest) if highest > 0 else smooth
-    return found
+        smoothed[at] = smooth * (own.max() / highest) if highest > 0 else smooth
+    return smoothed
 
 
 def person_score(joints: Floats, box: float) -> float:
@@ -181,17 +181,17 @@ def distinct(
 
 
 class PosePredictor(PlacedNet):
-    """A net of heatmaps with its weights; the outputs are those of `tasks/keypoints.py`."""
+    """A network of heatmaps with its weights; the outputs are those of `tasks/keypoints.py`."""
 
     def __init__(
         self,
-        net: torch.nn.Module,
+        network: torch.nn.Module,
         model: ModuleType,
         params: Mapping[str, Any],
         device: str = "auto",
         precision: str = "float32",
     ) -> None:
-        super().__init__(net, model, params, device, precision)
+        super().__init__(network, model, params, device, precision)
         self.names: Sequence[str] = model.names(params)
         self.boxes = _detections(params["detections"]) if params["detections"] else None
 
@@ -204,10 +204,10 @@ class PosePredictor(PlacedNet):
             for sample, own in zip(samples, persons, strict=True)
             for crop, _ in own
         ]
-        found = iter(self._joints(images, crops))
+        predicted = iter(self._joints(images, crops))
         joints, scores = [], []
         for own in persons:
-            each = [next(found) for _ in own]
+            each = [next(predicted) for _ in own]
             marks = [person_score(one, score) for one, (_, score) in zip(each, own, strict=True)]
             areas = np.array([crop.size.prod() for crop, _ in own])
             both = self._kept(each, np.array(marks, dtype=np.float32), areas)

@@ -1,4 +1,4 @@
-"""Images to the input of a net: channels, size, layout; one call per batch where shapes agree."""
+"""Images to the input of a network: channels, size, layout; one call per batch where shapes agree."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,7 @@
 """What models of images and texts share: a head on raw features or on their directions, and the way from names to it.
 
-A dual encoder's file has, beside the contract of models/, `texts(net, prompts, params, inputs) -> (n, d)`; its net has
-`image(x)` (raw features v), `scale` (the factor of cosines) and this head. Trainers know no more than that.
+A dual encoder's file has, beside the contract of models/, `texts(network, prompts, params, inputs) -> (n, d)`; its
+network has `image(x)` (raw features v), `scale` (the factor of cosines) and this head. Trainers know no more than that.
 
 Source: Radford et al., ICML 2021 (CLIP), section 3.1: prompts, directions, and a factor of the cosines.
 """
@@ -59,7 +59,7 @@ def from_texts(state: nets.State, texts: torch.Tensor, scale: float, *, unit: bo
     """A state dict whose head is `scale` times the texts' directions, without bias.
 
     Args:
-        state: of the net.
+        state: of the network.
         texts: (classes, d).
         scale: factor of the cosines.
         unit: the head takes directions: zero-shot classification. Else raw features, which have the same predictions.

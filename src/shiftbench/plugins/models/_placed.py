@@ -11,24 +11,24 @@ from shiftbench.evaluation import nets
 
 
 class PlacedNet:
-    """A net on one device; subclasses say what they answer.
+    """A network on one device; subclasses say what they answer.
 
     Attributes:
-        net: the module in evaluation mode.
+        network: the module in evaluation mode.
         device: where it computes.
         precision: `float32` (TF32 off), `bfloat16` or `float16`, in `computing`.
     """
 
     def __init__(
         self,
-        net: torch.nn.Module,
+        network: torch.nn.Module,
         model: ModuleType,
         params: Mapping[str, Any],
         device: str = "auto",
         precision: str = "float32",
     ) -> None:
         self.device = nets.pick_device(device)
-        self.net: Any = nets.place(net, self.device).eval()
+        self.net: Any = nets.place(network, self.device).eval()
         self.model, self.params, self.precision = model, params, precision
 
     @contextlib.contextmanager

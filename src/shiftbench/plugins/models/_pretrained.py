@@ -1,4 +1,4 @@
-"""What nets from model zoos share: body and head apart, their normalisation, their preprocessing."""
+"""What networks from model zoos share: body and head apart, their normalisation, their preprocessing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ class Split(nn.Module):
     (n, 3, h, w) in 0..255, uint8 or float, and are normalised here, on the device.
 
     Args:
-        net: any net whose last linear layer gives the logits.
+        network: any network whose last linear layer gives the logits.
         classes: number of logits.
         mean: of each channel, for images in 0..1.
         std: of each channel, for images in 0..1.
@@ -35,12 +35,12 @@ class Split(nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, net: nn.Module, classes: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, network: nn.Module, classes: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.head_name, self.head = _last_linear(net, classes)
+        self.head_name, self.head = _last_linear(network, classes)
         parent, _, name = self.head_name.rpartition(".")
-        setattr(net.get_submodule(parent), name, nn.Identity())
-        self.body = net
+        setattr(network.get_submodule(parent), name, nn.Identity())
+        self.body = network
         centre, spread = (torch.tensor(value).reshape(-1, 1, 1) for value in (mean, std))
         self.register_buffer("mean", centre / spread, persistent=False)
         self.register_buffer("scale", 1 / (255 * spread), persistent=False)
@@ -56,7 +56,7 @@ class Split(nn.Module):
         return logits
 
     def adopt(self, state: State) -> State:
-        """The uncut net's state dict under this module's names.
+        """The uncut network's state dict under this module's names.
 
         A backbone without a head, as self-supervised ones are, gets a head of zeros: what is probed has features, and
         no answers yet. What else is missing or unknown is told when the state is loaded.
@@ -64,11 +64,11 @@ class Split(nn.Module):
         if "head.weight" in state and any(name.startswith("body.") for name in state):
             return state
         prefix = f"{self.head_name}."
-        found = {
+        renamed = {
             f"head.{name.removeprefix(prefix)}" if name.startswith(prefix) else f"body.{name}": tensor
             for name, tensor in state.items()
         }
-        return found if any(name.startswith("head.") for name in found) else {**found, **zeros(self.head)}
+        return renamed if any(name.startswith("head.") for name in renamed) else {**renamed, **zeros(self.head)}
 
 
 def zeros(head: nn.Linear) -> State:
@@ -76,12 +76,12 @@ def zeros(head: nn.Linear) -> State:
     return {f"head.{name}": torch.zeros_like(tensor) for name, tensor in head.state_dict().items()}
 
 
-def _last_linear(net: nn.Module, classes: int) -> tuple[str, nn.Linear]:
-    layers = [(name, part) for name, part in net.named_modules() if isinstance(part, nn.Linear)]
+def _last_linear(network: nn.Module, classes: int) -> tuple[str, nn.Linear]:
+    layers = [(name, part) for name, part in network.named_modules() if isinstance(part, nn.Linear)]
     if not layers or layers[-1][1].out_features != classes:
-        found = f"{layers[-1][0]} with {layers[-1][1].out_features} outputs" if layers else "none"
+        description = f"{layers[-1][0]} with {layers[-1][1].out_features} outputs" if layers else "none"
         raise ModelError(
-            f"{type(net).__name__}: expected a last linear layer with {classes} outputs, found {found}; "
+            f"{type(network).__name__}: expected a last linear layer with {classes} outputs, found {description}; "
             "give it as TorchScript (`use: torchscript`) or as a callable instead"
         )
     return layers[-1]

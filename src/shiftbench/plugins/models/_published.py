@@ -46,10 +46,10 @@ def by_image(file: Path, fields: str, made: Callable[[Mapping[str, Any]], Entry]
     Raises:
         ModelError: there is no such list; names the file and what was expected.
     """
-    found: dict[str, list[Entry]] = {}
+    entries: dict[str, list[Entry]] = {}
     try:
         for one in json.loads(file.read_text()):
-            found.setdefault(identity(one["image_id"]), []).append(made(one))
+            entries.setdefault(identity(one["image_id"]), []).append(made(one))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{file} is no list of {fields}, COCO's results ({error!r})") from error
-    return found
+    return entries

@@ -56,10 +56,10 @@ class Collection:
     """
 
     def __init__(self, name: str, folder: Path) -> None:
-        found = sorted(shards.read(folder), key=lambda sample: sample.fields["id"])
+        samples = sorted(shards.read(folder), key=lambda sample: sample.fields["id"])
         self.name = name
-        self.ids: list[str] = [sample.fields["id"] for sample in found]
-        self.documents: list[Document] = [(sample.fields["title"], sample.fields["text"]) for sample in found]
+        self.ids: list[str] = [sample.fields["id"] for sample in samples]
+        self.documents: list[Document] = [(sample.fields["title"], sample.fields["text"]) for sample in samples]
         self.at = {document: place for place, document in enumerate(self.ids)}
 
     @cached_property
@@ -85,9 +85,9 @@ class Collections:
     def __init__(self, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> None:
         if not params["collections"]:
             raise ParamsError("a ranker needs `collections`: names of datasets that are documents")
-        wanted = {ref.name for ref in needs(params)}
+        names = {ref.name for ref in needs(params)}
         self._folders = {
-            ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name in wanted
+            ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name in names
         }
         self._read: dict[str, Collection] = {}
 
@@ -223,10 +223,10 @@ def candidates(sample: Sample, collection: Collection, params: Mapping[str, Any]
     if params["candidates"] == "all":
         return np.arange(len(collection.ids))
     if params["candidates"] == "clean":
-        given = sample.fields.get("candidates")
-        if not given:
+        listed = sample.fields.get("candidates")
+        if not listed:
             raise ModelError(f"{sample.key}: no candidates; set `candidates: own` or `all`")
-        return np.sort(collection.places(given))
+        return np.sort(collection.places(listed))
     terms = bag_of_words.words(sample.fields["text"])
     index = collection.index
     scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
@@ -249,15 +249,15 @@ def labelled(
     samples: Sequence[Sample], known: Collections, params: Mapping[str, Any]
 ) -> list[tuple[Sample, Collection, Ints, Ints]]:
     """Queries with (collection, places, grades) of their candidates, where some are relevant and some not."""
-    found = []
+    queries = []
     for sample in samples:
         collection = known.of(sample)
         places = candidates(sample, collection, params)
         judged = sample.fields["judged"]
         grades = np.array([max(0, judged.get(collection.ids[place], 0)) for place in places])
         if grades.any() and not grades.all():
-            found.append((sample, collection, places, grades))
-    return found
+            queries.append((sample, collection, places, grades))
+    return queries
 
 
 def validation(samples: Sequence[Sample], predict: Callable[[Sequence[Sample]], nets.Outputs]) -> float:
@@ -271,5 +271,5 @@ def validation(samples: Sequence[Sample], predict: Callable[[Sequence[Sample]], 
     from shiftbench.plugins.tasks import _ranked
 
     lists = predict(samples)["documents"]
-    found = [_ranked.ndcg(ranked, sample.fields["judged"]) for ranked, sample in zip(lists, samples, strict=True)]
-    return float(np.mean(found))
+    gains = [_ranked.ndcg(ranked, sample.fields["judged"]) for ranked, sample in zip(lists, samples, strict=True)]
+    return float(np.mean(gains))

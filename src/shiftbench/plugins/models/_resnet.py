@@ -1,4 +1,4 @@
-"""Residual nets for images of 32 px: a first convolution of 3x3 without pooling; helper of `resnet18_32x32`.
+"""Residual networks for images of 32 px: a first convolution of 3x3 without pooling; helper of `resnet18_32x32`.
 
 Source: He et al. 2016, "Deep Residual Learning for Image Recognition", arXiv:1512.03385, table 1, with the first layer
 of their section 4.2 for CIFAR-10 and shortcuts of 1x1 convolutions, as OpenOOD and most of the field have it.
@@ -17,10 +17,10 @@ from shiftbench.evaluation.nets import State
 from shiftbench.plugins.models import _images
 
 CIFAR10: dict[str, object] = {"size": 32, "mean": [0.4914, 0.4822, 0.4465], "std": [0.2470, 0.2435, 0.2616]}
-"""For a model's PARAMS: channels of 0..1 are normalised within the net."""
+"""For a model's PARAMS: channels of 0..1 are normalised within the network."""
 WIDTHS = (64, 128, 256, 512)
 ENCODERS = ("encoder.", "backbone.")
-"""Under which names released nets keep what gives the features."""
+"""Under which names released networks keep what gives the features."""
 
 
 class Block(nn.Module):
@@ -87,13 +87,13 @@ class ResNet(nn.Module):
         projected = any(name.startswith("head.0.") for name in state)
         if inner and not projected:
             inner |= {name: tensor for name, tensor in state.items() if name.startswith("fc.")}
-        found = {
+        renamed = {
             f"head.{name.removeprefix('fc.')}" if name.startswith("fc.") else name: tensor
             for name, tensor in (inner or state).items()
         }
-        if inner and (projected or "head.weight" not in found):
-            found |= {f"head.{n}": torch.zeros_like(t) for n, t in self.head.state_dict().items()}
-        return found
+        if inner and (projected or "head.weight" not in renamed):
+            renamed |= {f"head.{n}": torch.zeros_like(t) for n, t in self.head.state_dict().items()}
+        return renamed
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
@@ -102,11 +102,11 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
     return _images.colour_batch(samples, lambda image: _images.resize_and_crop(image, size, size, "bilinear"))
 
 
-def grouped(net: nn.Module, groups: int = 32) -> nn.Module:
+def grouped(network: nn.Module, groups: int = 32) -> nn.Module:
     """Put group normalisation in the place of each batch normalisation, under its name."""
-    for name, child in net.named_children():
+    for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            setattr(net, name, nn.GroupNorm(groups, child.num_features))
+            setattr(network, name, nn.GroupNorm(groups, child.num_features))
         else:
             grouped(child, groups)
-    return net
+    return network

@@ -23,7 +23,7 @@ EPSILON = 1e-12
 
 
 def embed(texts: Sequence[str], folder: Path) -> torch.Tensor:
-    """Return one vector of length 1 per text, float32 (n, 384).
+    """One vector of length 1 per text, float32 (n, 384).
 
     Args:
         texts: in English; each is embedded by itself, so that a vector depends on its text alone.
@@ -37,7 +37,7 @@ def embed(texts: Sequence[str], folder: Path) -> torch.Tensor:
 
 
 def encode(ids: list[int] | list[list[int]], state: nets.State) -> torch.Tensor:
-    """Return the mean over the tokens of the last layer, float32 (384,); `ids` of [CLS] to [SEP].
+    """The mean over the tokens of the last layer, float32 (384,); `ids` of [CLS] to [SEP].
 
     Of several texts with as many tokens each, at once: (n, 384). Last digits may differ from those of one alone.
     """

@@ -195,8 +195,8 @@ def _resized(x: list[Tensor], options: _Table) -> Tensor:
 
 
 def _shaped(x: list[Tensor], options: _Table) -> Tensor:
-    given = x[1].tolist() if len(x) > 1 else options.array(0, np.int32).tolist()
-    return x[0].reshape(len(x[0]), *given[1:])
+    shape = x[1].tolist() if len(x) > 1 else options.array(0, np.int32).tolist()
+    return x[0].reshape(len(x[0]), *shape[1:])
 
 
 _OPERATORS: Mapping[int, Callable[[list[Tensor], _Table], Tensor]] = {

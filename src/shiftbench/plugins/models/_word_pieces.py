@@ -17,9 +17,9 @@ _CJK = (
 
 
 def tokens(text: str, vocabulary: Mapping[str, int], length: int) -> list[int]:
-    """Return the ids of a text between [CLS] and [SEP], at most `length` of them."""
-    found = (vocabulary[piece] for word in words(text) for piece in pieces(word, vocabulary))
-    return [vocabulary["[CLS]"], *islice(found, length - 2), vocabulary["[SEP]"]]
+    """The ids of a text between [CLS] and [SEP], at most `length` of them."""
+    ids = (vocabulary[piece] for word in words(text) for piece in pieces(word, vocabulary))
+    return [vocabulary["[CLS]"], *islice(ids, length - 2), vocabulary["[SEP]"]]
 
 
 def words(text: str) -> Iterator[str]:
@@ -41,8 +41,8 @@ def words(text: str) -> Iterator[str]:
 
 
 def pieces(word: str, vocabulary: Mapping[str, int]) -> list[str]:
-    """Return the longest piece from the left, then again; `[UNK]` where there is none."""
-    found: list[str] = []
+    """The pieces of a word: each is the longest from the left; `[UNK]` where there is none."""
+    parts: list[str] = []
     start = 0
     while start < len(word) <= LONGEST:
         prefix = "##" if start else ""
@@ -50,14 +50,14 @@ def pieces(word: str, vocabulary: Mapping[str, int]) -> list[str]:
         end = next(ends, None)
         if end is None:
             return ["[UNK]"]
-        found.append(prefix + word[start:end])
+        parts.append(prefix + word[start:end])
         start = end
-    return found if start else ["[UNK]"]
+    return parts if start else ["[UNK]"]
 
 
 @functools.cache
 def _kind(character: str) -> str:
-    """Return how a character is read: as a space, a mark of its own, a letter, or not at all."""
+    """How a character is read: as a space, a mark of its own, a letter, or not at all."""
     category = unicodedata.category(character)
     if character in "\t\n\r" or category == "Zs":
         return "space"

@@ -63,12 +63,12 @@ class Autoencoder(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     return Autoencoder(params["width"], params["size"], params["code"], classes)
 
 
 def of(state: nets.State, where: object, size: int = 28) -> Autoencoder:
-    """The net that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
+    """The network that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
 
     Raises:
         ModelError: these are the weights of another model, or of other images than `size` px.
@@ -76,9 +76,9 @@ def of(state: nets.State, where: object, size: int = 28) -> Autoencoder:
     code, width = state.get("encoder.5.bias"), state.get("encoder.0.bias")
     classes = state.get("head.bias")
     shapes = [0 if tensor is None else len(tensor) for tensor in (width, code, classes)]
-    net = Autoencoder(max(1, shapes[0]), size, max(1, shapes[1]), max(1, shapes[2]))
-    nets.load_into(net, state, str(where))
-    return net.eval()
+    network = Autoencoder(max(1, shapes[0]), size, max(1, shapes[1]), max(1, shapes[2]))
+    nets.load_into(network, state, str(where))
+    return network.eval()
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

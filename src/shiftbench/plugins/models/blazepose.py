@@ -63,11 +63,11 @@ def load(
     graph = _tflite.Graph(_file(inputs))
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found: dict[str, list[Floats]] = {"joints": [], "joints3d": [], "scores": []}
+        outputs: dict[str, list[Floats]] = {"joints": [], "joints3d": [], "scores": []}
         for sample in samples:
             for name, values in _answer(graph, sample, places, params).items():
-                found[name].append(values)
-        return {name: _boxes.ragged(values) for name, values in found.items()}
+                outputs[name].append(values)
+        return {name: _boxes.ragged(values) for name, values in outputs.items()}
 
     return predict
 

@@ -68,24 +68,24 @@ def load(
         return read(folder / place, numbers)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = []
+        answers = []
         for sample in samples:
             place, _, name = sample.key.rpartition("/")
-            found.append(_answer(split(place), name, sample.key))
-        names = found[0].keys()
-        return {name: _boxes.ragged([one[name] for one in found]) for name in names}
+            answers.append(_answer(split(place), name, sample.key))
+        names = answers[0].keys()
+        return {name: _boxes.ragged([one[name] for one in answers]) for name in names}
 
     return predict
 
 
 def _numbers(params: Mapping[str, Any], count: int) -> dict[int, int]:
     """The class of each category number."""
-    given = list(params["categories"]) or list(range(1, count + 1))
-    if len(set(given)) != count or len(given) != count:
+    numbers = list(params["categories"]) or list(range(1, count + 1))
+    if len(set(numbers)) != count or len(numbers) != count:
         raise ParamsError(
-            f"box_predictions: categories has {len(given)} numbers; expected {count} different ones, one per class"
+            f"box_predictions: categories has {len(numbers)} numbers; expected {count} different ones, one per class"
         )
-    return {int(number): label for label, number in enumerate(given)}
+    return {int(number): label for label, number in enumerate(numbers)}
 
 
 def read(place: Path, numbers: Mapping[int, int]) -> Answers:
@@ -110,13 +110,13 @@ def read(place: Path, numbers: Mapping[int, int]) -> Answers:
 
 
 def _answer(answers: Answers, name: str, key: str) -> Answer:
-    found = answers.images.get(identity(name), answers.absent)
-    if found is None:
+    answer = answers.images.get(identity(name), answers.absent)
+    if answer is None:
         raise ModelError(
             f"no row has the image_id {name!r}, of sample {key}; ids are the ends of keys, and an image without a box "
             "has a row of empty lists"
         )
-    return found
+    return answer
 
 
 def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
@@ -130,9 +130,9 @@ def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
             )
         return place, score, numbers[number]
 
-    found = _published.by_image(file, "image_id, category_id, bbox and score", box)
+    by_image = _published.by_image(file, "image_id, category_id, bbox and score", box)
     made = {}
-    for image, boxes in found.items():
+    for image, boxes in by_image.items():
         places, scores, classes = zip(*boxes, strict=True)
         made[image] = _made(places, scores, classes, file)
     return Answers(made, _made([], [], [], file))
@@ -147,12 +147,12 @@ def _of_rows(file: Path, count: int) -> Answers:
     lacking = {"image_id", "boxes", "scores", "classes"} - set(table.columns)
     if lacking:
         raise ModelError(f"{file} has no column {min(lacking)!r}; it has {', '.join(table.columns)}")
-    found: dict[str, Answer] = {}
+    by_image: dict[str, Answer] = {}
     for row in table.iter_rows(named=True):
         image = identity(row["image_id"])
-        if image in found:
+        if image in by_image:
             raise ModelError(f"{file} has two rows of the image {image}; expected one per image")
-        found[image] = _made(row["boxes"], row["scores"], row["classes"], file)
+        by_image[image] = _made(row["boxes"], row["scores"], row["classes"], file)
         for name in ("logits", "features"):
             if name in table.columns:
                 wide = np.asarray(row[name], dtype=np.float32)
@@ -161,22 +161,22 @@ def _of_rows(file: Path, count: int) -> Answers:
                         f"{file}: image {image} has {name} of shape {wide.shape}; expected a list for each of "
                         f"{len(row['scores'])} boxes"
                     )
-                found[image][f"cell_{name}"] = wide
-        classes = found[image]["classes"]
+                by_image[image][f"cell_{name}"] = wide
+        classes = by_image[image]["classes"]
         if len(classes) and not 0 <= classes.min() <= classes.max() < count:
             raise ModelError(f"{file}: image {image} has a class outside of 0 to {count - 1}")
-    return Answers(_as_wide(found), None)
+    return Answers(_as_wide(by_image), None)
 
 
-def _as_wide(found: dict[str, Answer]) -> dict[str, Answer]:
+def _as_wide(by_image: dict[str, Answer]) -> dict[str, Answer]:
     """Give images without a box logits and features (0, d) as wide as those of the others."""
     for name in ("cell_logits", "cell_features"):
-        own = [one for one in found.values() if name in one]
+        own = [one for one in by_image.values() if name in one]
         width = max((one[name].shape[1] for one in own if len(one[name])), default=0)
         for one in own:
             if not len(one[name]):
                 one[name] = np.zeros((0, width), dtype=np.float32)
-    return found
+    return by_image
 
 
 def _made(boxes: Sequence[Any], scores: Sequence[float], classes: Sequence[int], file: Path) -> Answer:

@@ -41,12 +41,12 @@ def load(
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         with _foreign.asking(_name(params)):
-            found = function(list(samples))
-        if isinstance(found, Mapping):
-            found = [found[name] for name in ("logits", "features") if name in found]
-        elif not isinstance(found, tuple):
-            found = (found,)
-        arrays = [_foreign.numbers(one, _name(params)) for one in found]
+            output = function(list(samples))
+        if isinstance(output, Mapping):
+            output = [output[name] for name in ("logits", "features") if name in output]
+        elif not isinstance(output, tuple):
+            output = (output,)
+        arrays = [_foreign.numbers(one, _name(params)) for one in output]
         return _given.outputs(arrays, len(samples), len(classes), _name(params))
 
     return predict
@@ -64,8 +64,8 @@ def find(params: Mapping[str, Any]) -> Callable[[list[Sample]], Any]:
     if not callable(function):
         known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
         raise ModelError(f"{place} has no function {name!r}; {suggest(name, known)}")
-    found: Callable[[list[Sample]], Any] = function
-    return found
+    target: Callable[[list[Sample]], Any] = function
+    return target
 
 
 def _name(params: Mapping[str, Any]) -> str:

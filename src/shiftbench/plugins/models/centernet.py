@@ -15,7 +15,7 @@ from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxed_graph, _graphs
-from shiftbench.plugins.models._boxes import Found
+from shiftbench.plugins.models._boxes import Detections
 
 TITLE = "CenterNet"
 TASK = "detection"
@@ -39,12 +39,12 @@ def load(
 ) -> nets.Predictor:
     """The detector, for those of the classes that COCO has."""
 
-    def detect(graph: _graphs.Graph, image: torch.Tensor) -> Found:
+    def detect(graph: _graphs.Graph, image: torch.Tensor) -> Detections:
         feed = {"tower_0/images": image.permute(0, 2, 3, 1).float()}
-        (found,) = graph(feed, ["tower_0/detections"])
-        rows = found.reshape(-1, 6)
+        (detections,) = graph(feed, ["tower_0/detections"])
+        rows = detections.reshape(-1, 6)
         rows = rows[rows[:, 4] >= params["threshold"]]
-        return Found(rows[:, :4], rows[:, 4], rows[:, 5].long())
+        return Detections(rows[:, :4], rows[:, 4], rows[:, 5].long())
 
     graph = _boxed_graph.file("centernet", inputs)
     return _boxed_graph.predictor(graph, weights, classes, SIZE, detect)

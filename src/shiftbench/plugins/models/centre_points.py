@@ -28,7 +28,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.classification import penalty_focal, sigmoid_focal
 from shiftbench.plugins.models import _boxes, _cells
-from shiftbench.plugins.models._boxes import Found, Truth
+from shiftbench.plugins.models._boxes import Detections, Truth
 
 TASK = "detection"
 PARAMS: dict[str, object] = {
@@ -96,21 +96,23 @@ class CentrePoints(nn.Module):
         return sigmoid_focal(logits, positive) + (apart * own).sum() / own.sum().clamp(min=1)
 
     def _at_centres(self, values: torch.Tensor, truths: Sequence[Truth], size: tuple[int, int]) -> torch.Tensor:
-        found, wanted = [], []
+        predicted, expected = [], []
         for at, truth in enumerate(truths):
             x, y = _cells.centres(truth, size, STRIDE)
-            found.append(values[at][:, y, x].T)
-            wanted.append(_cells.centre_values(truth, size, STRIDE).to(values.device))
-        both = torch.cat(found), torch.cat(wanted)
+            predicted.append(values[at][:, y, x].T)
+            expected.append(_cells.centre_values(truth, size, STRIDE).to(values.device))
+        both = torch.cat(predicted), torch.cat(expected)
         return F.smooth_l1_loss(*both, reduction="sum") / max(1, len(both[0]))
 
-    def detect(self, images: torch.Tensor) -> list[Found]:
+    def detect(self, images: torch.Tensor) -> list[Detections]:
         """Detections in each image, from the highest score down."""
         features, logits, values = self.maps(images)
         scores = _cells.peaks(logits) if self.centred else torch.sigmoid(logits)
-        return [self._found(*parts) for parts in zip(features, logits, values, scores, strict=True)]
+        return [self._detections(*parts) for parts in zip(features, logits, values, scores, strict=True)]
 
-    def _found(self, features: torch.Tensor, logits: torch.Tensor, values: torch.Tensor, scores: torch.Tensor) -> Found:
+    def _detections(
+        self, features: torch.Tensor, logits: torch.Tensor, values: torch.Tensor, scores: torch.Tensor
+    ) -> Detections:
         best, classes, x, y = _cells.highest(scores, self.top if self.centred else 10 * self.top)
         kept = best >= self.threshold
         best, classes, x, y = best[kept], classes[kept], x[kept], y[kept]
@@ -120,7 +122,7 @@ class CentrePoints(nn.Module):
 
             kept = batched_nms(boxes, best, classes, OVERLAP)[: self.top]
             boxes, best, classes, x, y = boxes[kept], best[kept], classes[kept], x[kept], y[kept]
-        return Found(boxes, best, classes, logits[:, y, x].T, features[:, y, x].T)
+        return Detections(boxes, best, classes, logits[:, y, x].T, features[:, y, x].T)
 
 
 def _layer(before: int, after: int, stride: int) -> list[nn.Module]:
@@ -141,7 +143,7 @@ def _bias(layer: nn.Conv2d) -> torch.Tensor:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     for option, known in (("neck", NECKS), ("head", HEADS)):
         if params[option] not in known:
             raise ParamsError(f"centre_points: {option} is {params[option]!r} ({suggest(params[option], known)})")
@@ -159,7 +161,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxe
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """The predictor of a net with its weights."""
-    return _boxes.BoxPredictor(net, model, params, device, precision)
+    """The predictor of a network with its weights."""
+    return _boxes.BoxPredictor(network, model, params, device, precision)

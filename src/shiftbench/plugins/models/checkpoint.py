@@ -1,11 +1,11 @@
 """A checkpoint file of yours in an architecture from `models/`, `torchvision` or `timm`.
 
-`mine: {use: checkpoint, path: mine.safetensors, net: torchvision, options: {name: resnet50}}`. `.safetensors`,
-or `.pt` that loads with `weights_only=True`; a pickle is refused. Tensor names may be the net's own or,
-for torchvision and timm, those of the uncut net, with or without its head.
+`mine: {use: checkpoint, path: mine.safetensors, network: torchvision, options: {name: resnet50}}`. `.safetensors`,
+or `.pt` that loads with `weights_only=True`; a pickle is refused. Tensor names may be the network's own or,
+for torchvision and timm, those of the uncut network, with or without its head.
 
-`rename` takes a release's names to the net's: what they begin with -> what stands in its place, null for tensors that
-are left out (projections, momentum encoders); the longest beginning counts. Nothing else is dropped.
+`rename` takes a release's names to the network's: what they begin with -> what stands in its place, null for tensors
+that are left out (projections, momentum encoders); the longest beginning counts. Nothing else is dropped.
 
 | release | rename |
 | --- | --- |
@@ -43,8 +43,8 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """The architecture that `net` names."""
     model, options = _inner(params)
-    net: nn.Module = model.build(options, classes)
-    return net
+    network: nn.Module = model.build(options, classes)
+    return network
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
@@ -72,13 +72,13 @@ def renamed(state: nets.State, beginnings: Mapping[str, str | None], *, asked: b
             f"checkpoint: no tensor's name begins with {idle[0]!r}; the first is {next(iter(state), 'none')!r}; "
             "correct `rename`"
         )
-    found = {}
+    state_dict = {}
     for name, tensor in state.items():
         old = max((one for one in beginnings if name.startswith(one)), key=len, default="")
         new = beginnings.get(old, "")
         if new is not None:
-            found[new + name.removeprefix(old)] = tensor
-    return found
+            state_dict[new + name.removeprefix(old)] = tensor
+    return state_dict
 
 
 def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
@@ -89,6 +89,6 @@ def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """The net's input for samples."""
+    """The network's input for samples."""
     model, options = _inner(params)
     return nets.prepare(model, samples, options)

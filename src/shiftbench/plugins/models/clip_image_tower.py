@@ -52,8 +52,8 @@ def load(
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         pixels = _given.scaled(samples, {**INPUT, **params})
-        (found,) = session.run(["image_embeds"], {"pixel_values": pixels})
-        features = found / np.linalg.norm(found, axis=1, keepdims=True)
+        (embeddings,) = session.run(["image_embeds"], {"pixel_values": pixels})
+        features = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
         logits = {} if head is None else {"logits": features @ head[0].T + head[1]}
         return {**logits, "features": features}
 

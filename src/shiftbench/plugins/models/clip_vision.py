@@ -134,7 +134,7 @@ def adopted(state: State) -> State:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     return ClipVision(params, classes)
 
 

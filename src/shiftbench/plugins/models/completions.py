@@ -42,10 +42,10 @@ def load(
     known = read(file)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = [_of(sample, known, file) for sample in samples]
-        outputs = {"completions": _cells([[text for text, _ in own] for own in found])}
-        if all(told is not None for own in found for _, told in own):
-            outputs["statistics"] = _cells([[told for _, told in own] for own in found])
+        completions = [_of(sample, known, file) for sample in samples]
+        outputs = {"completions": _column([[text for text, _ in own] for own in completions])}
+        if all(statistics is not None for own in completions for _, statistics in own):
+            outputs["statistics"] = _column([[statistics for _, statistics in own] for own in completions])
         if params["answer_after"]:
             outputs["answer_after"] = np.full(len(samples), params["answer_after"], object)
         return outputs
@@ -69,34 +69,34 @@ def read(file: Path) -> dict[str, list[Completion]]:
 
 def _line(line: str, where: str) -> tuple[str, Completion]:
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("key", "completion")):
+        row = None
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("key", "completion")):
         raise ModelError(f"{where}: expected a JSON object with the texts key and completion; got {line[:60]!r}")
-    if "entropies" not in found:
-        return found["key"], (found["completion"], None)
+    if "entropies" not in row:
+        return row["key"], (row["completion"], None)
     try:
-        entropies, logs = (np.array(found[name], np.float64) for name in ("entropies", "log_probabilities"))
-        told = TokenStatistics(entropies, logs, found["closing"], bool(found["truncated"]))
+        entropies, logs = (np.array(row[name], np.float64) for name in ("entropies", "log_probabilities"))
+        statistics = TokenStatistics(entropies, logs, row["closing"], bool(row["truncated"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{where}: what is known of tokens is entropies, log_probabilities, closing and truncated: {error!r}"
         ) from None
-    return found["key"], (found["completion"], told)
+    return row["key"], (row["completion"], statistics)
 
 
 def _of(sample: Sample, known: Mapping[str, list[Completion]], file: Path) -> list[Completion]:
-    found = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
-    if not found:
+    completions = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
+    if not completions:
         raise ModelError(
             f"{file} has no completion for {sample.key!r}; it can only be evaluated on what it was sampled for"
         )
-    return found
+    return completions
 
 
-def _cells(rows: Sequence[Sequence[Any]]) -> np.ndarray[Any, Any]:
-    found = np.empty(len(rows), object)
+def _column(rows: Sequence[Sequence[Any]]) -> np.ndarray[Any, Any]:
+    column = np.empty(len(rows), object)
     for at, row in enumerate(rows):
-        found[at] = tuple(row)
-    return found
+        column[at] = tuple(row)
+    return column

@@ -1,4 +1,4 @@
-"""Small convolutional net for 28 px grey images: three 3x3 convolutions, about 1.2 M multiply-adds.
+"""Small convolutional network for 28 px grey images: three 3x3 convolutions, about 1.2 M multiply-adds.
 
 Source: the plain conv-norm-relu-pool stack that every framework's Fashion-MNIST tutorial has; ours,
 with the widths chosen so that one core trains about 2,000 images per second.
@@ -63,7 +63,7 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     return ConvNet(params["width"], params["norm"], params["features"], classes)
 
 

@@ -96,7 +96,7 @@ class Decoder(nn.Module):
         """The last block's tokens (n, t, width) and the cache, t tokens longer.
 
         Raises:
-            ModelError: the sequence is longer than the positions that the net has.
+            ModelError: the sequence is longer than the positions that the network has.
         """
         start = past[0][0].shape[2] if past else 0
         stop = start + tokens.shape[1]
@@ -176,39 +176,39 @@ def decoded(ids: Sequence[int], params: Mapping[str, Any]) -> str:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     return Decoder(params)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     """The prompts' tokens, int64 (n, p)."""
-    found = [encoded(sample.fields["text"], params) for sample in samples]
-    for sample, tokens in zip(samples, found, strict=True):
-        if len(tokens) != len(found[0]):
+    prompts = [encoded(sample.fields["text"], params) for sample in samples]
+    for sample, tokens in zip(samples, prompts, strict=True):
+        if len(tokens) != len(prompts[0]):
             raise ModelError(
-                f"{sample.key} has {len(tokens)} tokens, {samples[0].key} {len(found[0])}; prompts of one batch have "
+                f"{sample.key} has {len(tokens)} tokens, {samples[0].key} {len(prompts[0])}; prompts of one batch have "
                 "as many"
             )
-    return np.array(found, np.int64)
+    return np.array(prompts, np.int64)
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
     """Predictor of `completions` and `statistics`, `samples` for each prompt; computes in float32."""
     held = nets.pick_device(device)
-    placed: Any = net.to(held).eval()
+    placed: Any = network.to(held).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = {name: np.empty(len(samples), object) for name in ("completions", "statistics")}
+        outputs = {name: np.empty(len(samples), object) for name in ("completions", "statistics")}
         for places in of_one_length(samples, params):
             some = [samples[at] for at in places]
             texts, statistics = _answers(placed, model, some, params, held)
             for row, at in enumerate(places):
                 own = slice(row * params["samples"], (row + 1) * params["samples"])
-                found["completions"][at] = tuple(texts[own])
-                found["statistics"][at] = tuple(statistics[own])
-        return found
+                outputs["completions"][at] = tuple(texts[own])
+                outputs["statistics"][at] = tuple(statistics[own])
+        return outputs
 
     return predict
 
@@ -220,7 +220,7 @@ def of_one_length(samples: Sequence[Sample], params: Mapping[str, Any]) -> list[
 
 
 def _answers(
-    net: Any, model: ModuleType, samples: Sequence[Sample], params: Mapping[str, Any], device: torch.device
+    network: Any, model: ModuleType, samples: Sequence[Sample], params: Mapping[str, Any], device: torch.device
 ) -> tuple[list[str], list[Any]]:
     count, most = params["samples"], params["max_new_tokens"]
     streams = [
@@ -230,5 +230,5 @@ def _answers(
     ]
     prompts = torch.from_numpy(model.prepare_batch(samples, params)).repeat_interleave(count, 0)
     drawn = torch.from_numpy(_decoding.uniforms(streams, most)).to(device)
-    responses = _decoding.sample(net, prompts.to(device), drawn, model.end(params), params["temperature"])
+    responses = _decoding.sample(network, prompts.to(device), drawn, model.end(params), params["temperature"])
     return _decoding.told(responses, model, params, most)

@@ -52,17 +52,17 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator; the map of texts begins as the identity."""
+    """The network with fresh weights from torch's generator; the map of texts begins as the identity."""
     tower = convnet.ConvNet(params["width"], params["norm"], params["hidden"], _sentences.SIZE)
     return DualEncoder(tower, params["scale"], classes)
 
 
 def texts(
-    net: DualEncoder, prompts: Sequence[str], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+    network: DualEncoder, prompts: Sequence[str], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
 ) -> torch.Tensor:
     """The text tower's vectors (n, 384), not normalised; gradients reach the map."""
     frozen = _frozen(tuple(prompts), inputs[refs.sources(_sentences.SOURCE)].parent)
-    mapped: torch.Tensor = net.text(frozen.to(net.text.weight.device))
+    mapped: torch.Tensor = network.text(frozen.to(network.text.weight.device))
     return mapped
 
 

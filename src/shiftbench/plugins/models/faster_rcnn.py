@@ -5,7 +5,7 @@
 both stages train on a CPU in a minute.
 Inputs are squares of `size`. Of each box that is left the logits and features are those of the second stage
 on that box once more (the C classes, without background), since torchvision keeps none of the proposal it came from.
-Images without a box are all background to both stages. `torchvision_detection` has more nets, none of which
+Images without a box are all background to both stages. `torchvision_detection` has more networks, none of which
 tells the logits and features of a box.
 
 Source: Ren et al. 2015, "Faster R-CNN", arXiv:1506.01497; Lin et al. 2017, "Feature Pyramid Networks"; torchvision's
@@ -23,7 +23,7 @@ from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes
-from shiftbench.plugins.models._boxes import Found, Truth
+from shiftbench.plugins.models._boxes import Detections, Truth
 
 TITLE = "Faster R-CNN"
 TASK = "detection"
@@ -53,10 +53,10 @@ class FasterRcnn(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """The scores of all that is found, from the first image on, (k,)."""
-        return torch.cat([found.scores for found in self.detect(images)])
+        return torch.cat([detections.scores for detections in self.detect(images)])
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:
-        """The sum of the four losses of a batch, in either mode of the net."""
+        """The sum of the four losses of a batch, in either mode of the network."""
         targets = [
             {"boxes": truth.boxes.to(images.device), "labels": truth.labels.to(images.device) + 1} for truth in truths
         ]
@@ -71,21 +71,21 @@ class FasterRcnn(nn.Module):
                 stage.training = mode
         return torch.stack(list(losses.values())).sum()
 
-    def detect(self, images: torch.Tensor) -> list[Found]:
+    def detect(self, images: torch.Tensor) -> list[Detections]:
         """Detections in each image, from the highest score down."""
-        net, size = self.net, tuple(images.shape[2:])
-        batch, _ = net.transform(list(images.float() / 255))
-        maps = net.backbone(batch.tensors)
-        proposals, _ = net.rpn(batch, maps)
-        found, _ = net.roi_heads(maps, proposals, batch.image_sizes)
-        boxes = [one["boxes"] for one in found]
-        features = net.roi_heads.box_head(net.roi_heads.box_roi_pool(maps, boxes, batch.image_sizes))
-        logits = net.roi_heads.box_predictor(features)[0][:, 1:]
+        network, size = self.net, tuple(images.shape[2:])
+        batch, _ = network.transform(list(images.float() / 255))
+        maps = network.backbone(batch.tensors)
+        proposals, _ = network.rpn(batch, maps)
+        detections, _ = network.roi_heads(maps, proposals, batch.image_sizes)
+        boxes = [one["boxes"] for one in detections]
+        features = network.roi_heads.box_head(network.roi_heads.box_roi_pool(maps, boxes, batch.image_sizes))
+        logits = network.roi_heads.box_predictor(features)[0][:, 1:]
         counts = [len(one) for one in boxes]
-        placed = net.transform.postprocess(found, batch.image_sizes, [size] * len(images))
+        placed = network.transform.postprocess(detections, batch.image_sizes, [size] * len(images))
         return [
-            Found(one["boxes"], one["scores"], one["labels"] - 1, own, cells)
-            for one, own, cells in zip(placed, logits.split(counts), features.split(counts), strict=True)
+            Detections(one["boxes"], one["scores"], one["labels"] - 1, own, own_features)
+            for one, own, own_features in zip(placed, logits.split(counts), features.split(counts), strict=True)
         ]
 
 
@@ -97,18 +97,18 @@ def _named(backbone: str) -> Callable[..., nn.Module]:
 
 
 class _Trunk(nn.Sequential):
-    """Layers that give one map, under the name that torchvision's nets look it up by."""
+    """Layers that give one map, under the name that torchvision's networks look it up by."""
 
     out_channels = WIDTHS[-1]
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """The map of images (n, 3, h, w), (n, 64, h / 8, w / 8)."""
-        found: torch.Tensor = super().forward(images)  # type: ignore[no-untyped-call]
-        return {"0": found}
+        features: torch.Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+        return {"0": features}
 
 
 def _small(count: int, **options: Any) -> nn.Module:
-    """A net for images of about 64 pixels; 40 proposals an image, 64 of 576 places teach the first stage."""
+    """A network for images of about 64 pixels; 40 proposals an image, 64 of 576 places teach the first stage."""
     from torchvision.models import detection
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.detection.rpn import AnchorGenerator
@@ -119,7 +119,7 @@ def _small(count: int, **options: Any) -> nn.Module:
         for wide, stride in ((before, 2), (after, 1)):
             layers += [nn.Conv2d(wide, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
             layers.append(nn.ReLU())
-    net: nn.Module = detection.FasterRCNN(
+    network: nn.Module = detection.FasterRCNN(
         _Trunk(*layers),
         rpn_anchor_generator=AnchorGenerator(((16, 23, 32),), ((0.5, 1.0, 2.0),)),
         rpn_pre_nms_top_n_train=200,
@@ -133,11 +133,11 @@ def _small(count: int, **options: Any) -> nn.Module:
         box_predictor=FastRCNNPredictor(HIDDEN, count),
         **options,
     )
-    return net
+    return network
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     if params["backbone"] not in BACKBONES:
         raise ParamsError(f"faster_rcnn: backbone is {params['backbone']!r} ({suggest(params['backbone'], BACKBONES)})")
     if params["size"] < 32 or params["top"] < 1:
@@ -153,7 +153,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxe
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """The predictor of a net with its weights."""
-    return _boxes.BoxPredictor(net, model, params, device, precision)
+    """The predictor of a network with its weights."""
+    return _boxes.BoxPredictor(network, model, params, device, precision)

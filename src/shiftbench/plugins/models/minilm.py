@@ -24,24 +24,24 @@ PARAMS: dict[str, object] = {}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the encoder's original."""
+    """The encoder's original."""
     return [refs.sources(_sentences.SOURCE)]
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
         ModelError: weights of another size or number of classes.
     """
     state = nets.read_state(weights)
-    wanted = {"head.weight": (len(classes), _sentences.SIZE), "head.bias": (len(classes),)}
-    for name, shape in wanted.items():
-        found = tuple(state[name].shape) if name in state else None
-        if found != shape:
-            raise ModelError(f"{weights}: {name} is {found}, expected {shape}; train with sentence_probe")
+    expected = {"head.weight": (len(classes), _sentences.SIZE), "head.bias": (len(classes),)}
+    for name, shape in expected.items():
+        shape_in_file = tuple(state[name].shape) if name in state else None
+        if shape_in_file != shape:
+            raise ModelError(f"{weights}: {name} is {shape_in_file}, expected {shape}; train with sentence_probe")
     weight, bias = state["head.weight"].numpy(), state["head.bias"].numpy()
     embed = encoder(inputs[refs.sources(_sentences.SOURCE)].parent)
 
@@ -60,7 +60,7 @@ class Encoder:
         self._known: dict[str, torch.Tensor] = {}
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors of texts, in order."""
+        """The vectors of texts, in order."""
         new = list(dict.fromkeys(text for text in texts if text not in self._known))
         if new:
             self._known.update(zip(new, _sentences.embed(new, self._folder), strict=True))
@@ -69,5 +69,5 @@ class Encoder:
 
 @cache
 def encoder(folder: Path) -> Encoder:
-    """Return the encoder of a folder, which remembers what it embedded as long as the process lives."""
+    """The encoder of a folder, which remembers what it embedded as long as the process lives."""
     return Encoder(folder)

@@ -17,7 +17,7 @@ from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxed_graph, _graphs
-from shiftbench.plugins.models._boxes import Found
+from shiftbench.plugins.models._boxes import Detections
 
 TITLE = "NanoDet"
 TASK = "detection"
@@ -43,8 +43,8 @@ def load(
 ) -> nets.Predictor:
     """The detector, for those of the classes that COCO has."""
 
-    def detect(graph: _graphs.Graph, image: torch.Tensor) -> Found:
-        return found(graph(_feed(image), OUTPUTS), params["threshold"])
+    def detect(graph: _graphs.Graph, image: torch.Tensor) -> Detections:
+        return detections(graph(_feed(image), OUTPUTS), params["threshold"])
 
     graph = _boxed_graph.file("nanodet", inputs)
     return _boxed_graph.predictor(graph, weights, classes, SIZE, detect)
@@ -55,7 +55,7 @@ def _feed(image: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"input_1": (image.flip(1).float() - mean) / std}
 
 
-def found(outputs: Sequence[torch.Tensor], threshold: float) -> Found:
+def detections(outputs: Sequence[torch.Tensor], threshold: float) -> Detections:
     """Boxes from scores (n, 80) and bins (n, 44) of three strides, in any order."""
     from torchvision.ops import batched_nms
 
@@ -63,16 +63,16 @@ def found(outputs: Sequence[torch.Tensor], threshold: float) -> Found:
     scores = {len(one): one for one in maps if one.shape[1] == 80}
     bins = {len(one): one for one in maps if one.shape[1] == 4 * BINS}
     boxes, values = [], []
-    for cells in sorted(scores, reverse=True):
-        side = round(cells**0.5)
+    for count in sorted(scores, reverse=True):
+        side = round(count**0.5)
         stride = SIZE // side
-        reach = torch.softmax(bins[cells].reshape(cells, 4, BINS), dim=2) @ torch.arange(float(BINS))
-        at = torch.arange(cells)
+        reach = torch.softmax(bins[count].reshape(count, 4, BINS), dim=2) @ torch.arange(float(BINS))
+        at = torch.arange(count)
         middle = (torch.stack([at % side, at // side], dim=1) + 0.5) * stride
         boxes.append(torch.cat([middle - reach[:, :2] * stride, middle + reach[:, 2:] * stride], 1))
-        values.append(scores[cells])
+        values.append(scores[count])
     best, classes = torch.cat(values).max(dim=1)
     kept = best >= threshold
     place, best, classes = torch.cat(boxes)[kept], best[kept], classes[kept]
     kept = batched_nms(place, best, classes, OVERLAP)[:MOST]
-    return Found(place[kept], best[kept], classes[kept])
+    return Detections(place[kept], best[kept], classes[kept])

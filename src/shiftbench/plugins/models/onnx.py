@@ -46,8 +46,8 @@ def load(
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         fed = _given.scaled(samples, params)
         with _foreign.asking(params["path"], fed):
-            found = [_foreign.numbers(one, params["path"]) for one in opened.run(None, {name: fed})[:2]]
-        return _given.outputs(found, len(samples), len(classes), params["path"])
+            arrays = [_foreign.numbers(one, params["path"]) for one in opened.run(None, {name: fed})[:2]]
+        return _given.outputs(arrays, len(samples), len(classes), params["path"])
 
     return predict
 

@@ -22,7 +22,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _given, onnx
-from shiftbench.plugins.models._boxes import Found
+from shiftbench.plugins.models._boxes import Detections
 
 TITLE = "ONNX detector"
 TASK = "detection"
@@ -49,25 +49,25 @@ def load(
     if params["form"] not in FORMS:
         raise ParamsError(f"onnx_detection: form is {params['form']!r} ({suggest(params['form'], FORMS)})")
     opened = onnx.session(_given.check(weights, params["path"]), device)
-    wanted = [params[name] for name in ("boxes", "scores", "labels")]
+    names = [params[name] for name in ("boxes", "scores", "labels")]
     known = [output.name for output in opened.get_outputs()]
-    for name in wanted:
+    for name in names:
         if name not in known:
             raise ModelError(f"{params['path']} has no output {name!r} ({suggest(name, known)})")
     feed, size = opened.get_inputs()[0].name, int(params["size"])
     mean, std = (np.array(params[name], np.float32).reshape(3, 1, 1) for name in ("mean", "std"))
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = []
+        detections = []
         for image in _boxes.square(samples, size):
             pixels = ((image.astype(np.float32) / 255 - mean) / std)[None]
-            found.append(_found(opened.run(wanted, {feed: pixels}), params, len(classes)))
-        return _boxes.outputs(samples, found, (size, size))
+            detections.append(_detections(opened.run(names, {feed: pixels}), params, len(classes)))
+        return _boxes.outputs(samples, detections, (size, size))
 
     return predict
 
 
-def _found(raw: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any], count: int) -> Found:
+def _detections(raw: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any], count: int) -> Detections:
     boxes = torch.from_numpy(np.asarray(raw[0], np.float32).reshape(-1, 4).copy())
     scores = torch.from_numpy(np.asarray(raw[1], np.float32).reshape(-1).copy())
     classes = torch.from_numpy(np.asarray(raw[2]).reshape(-1).astype(np.int64)) - int(params["first"])
@@ -80,4 +80,4 @@ def _found(raw: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any], count
     if params["form"] != "xyxy":
         boxes[:, 2:] += boxes[:, :2]
     kept = (classes >= 0) & (classes < count) & (scores >= params["threshold"])
-    return Found(boxes[kept], scores[kept], classes[kept])
+    return Detections(boxes[kept], scores[kept], classes[kept])

@@ -73,7 +73,7 @@ class OpenClip(_pairs.Pairs):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights."""
+    """The network with fresh weights."""
     return OpenClip(_create(params, None), params, classes)
 
 
@@ -83,12 +83,14 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
     return state
 
 
-def texts(net: OpenClip, prompts: Sequence[str], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> torch.Tensor:
+def texts(
+    network: OpenClip, prompts: Sequence[str], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> torch.Tensor:
     """The text tower's vectors (n, d), not normalised."""
     tokenize = _package().get_tokenizer(params["name"])
-    device = net.clip.logit_scale.device
-    found: torch.Tensor = net.clip.encode_text(tokenize(list(prompts)).to(device))
-    return found
+    device = network.clip.logit_scale.device
+    vectors: torch.Tensor = network.clip.encode_text(tokenize(list(prompts)).to(device))
+    return vectors
 
 
 def curated(classes: Sequence[str]) -> list[str]:

@@ -68,11 +68,11 @@ def _logits(table: pl.DataFrame, classes: Sequence[str], file: Path) -> np.ndarr
         return np.eye(len(classes), dtype=np.float32)[_indices(table["prediction"], classes, file)]
     if not spread and "logits" not in table.columns:
         raise ModelError(f"{file} has neither logits nor `prediction`; it has {', '.join(table.columns)}")
-    given = table.select(spread).rows() if spread else table["logits"].to_list()
-    found = _foreign.numbers(given, str(file))
-    if found.shape != (len(table), len(classes)):
-        raise ModelError(f"{file} has logits of shape {found.shape}, expected ({len(table)}, {len(classes)})")
-    return found
+    rows = table.select(spread).rows() if spread else table["logits"].to_list()
+    logits = _foreign.numbers(rows, str(file))
+    if logits.shape != (len(table), len(classes)):
+        raise ModelError(f"{file} has logits of shape {logits.shape}, expected ({len(table)}, {len(classes)})")
+    return logits
 
 
 def _in_order(names: Sequence[str], file: Path) -> list[str]:
@@ -86,8 +86,8 @@ def _in_order(names: Sequence[str], file: Path) -> list[str]:
 def _indices(column: pl.Series, classes: Sequence[str], file: Path) -> list[int]:
     index = {name: place for place, name in enumerate(classes)}
     index |= {str(place): place for place in range(len(classes)) if str(place) not in index}
-    wanted = [str(value) for value in column.to_list()]
-    unknown = next((value for value in wanted if value not in index), None)
+    names = [str(value) for value in column.to_list()]
+    unknown = next((value for value in names if value not in index), None)
     if unknown is not None:
         raise ModelError(f"{file} predicts the class {unknown!r}; {suggest(unknown, classes)}")
-    return [index[value] for value in wanted]
+    return [index[value] for value in names]

@@ -5,9 +5,9 @@ of their section 4.2 for CIFAR-10 and shortcuts of 1x1 convolutions, as OpenOOD 
 have the names of OpenOOD's `ResNet18_32x32`, but for the last layer (`head`, there `fc`), so that its released
 checkpoints can be loaded: `released: {use: given, path: .../best.ckpt}` under `trainers:`.
 
-`mean` and `std` normalise channels of 0..1 within the net; the default is CIFAR-10's, for CIFAR-100 OpenOOD takes
+`mean` and `std` normalise channels of 0..1 within the network; the default is CIFAR-10's, for CIFAR-100 OpenOOD takes
 mean (0.5071, 0.4867, 0.4408) and std (0.2675, 0.2565, 0.2761). `norm: group` has 32 groups in place of each batch
-normalisation (Wu and He 2018, "Group Normalization"), for nets that are adapted on a few samples. `depths` are the
+normalisation (Wu and He 2018, "Group Normalization"), for networks that are adapted on a few samples. `depths` are the
 blocks of each width.
 """
 
@@ -25,6 +25,6 @@ prepare_batch = _resnet.prepare_batch
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
-    net = _resnet.ResNet(params["depths"], classes, params["mean"], params["std"])
-    return _resnet.grouped(net) if params["norm"] == "group" else net
+    """The network with fresh weights from torch's generator."""
+    network = _resnet.ResNet(params["depths"], classes, params["mean"], params["std"])
+    return _resnet.grouped(network) if params["norm"] == "group" else network

@@ -99,8 +99,8 @@ class Scorer:
         return self._cosines(query, self.encoder([_rankers.whole(one) for one in documents]))
 
     def _cosines(self, query: str, vectors: torch.Tensor) -> Floats:
-        found = vectors @ self.encoder([query])[0]
-        return np.asarray(found.numpy(), dtype=np.float64)
+        cosines = vectors @ self.encoder([query])[0]
+        return np.asarray(cosines.numpy(), dtype=np.float64)
 
 
 def index(known: Collections, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> dict[str, torch.Tensor]:

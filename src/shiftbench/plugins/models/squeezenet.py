@@ -125,7 +125,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights and a linear head."""
+    """The network with fresh weights and a linear head."""
     return SqueezeNet(classes)
 
 

@@ -38,13 +38,15 @@ def load(
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokens = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        net = transformers.AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **options)
+        network = transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder, use_safetensors=True, **options
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} is no text classifier of transformers: {error}") from None
-    if net.config.num_labels != len(classes):
-        raise ModelError(f"{folder} has {net.config.num_labels} labels, the dataset {len(classes)} classes")
+    if network.config.num_labels != len(classes):
+        raise ModelError(f"{folder} has {network.config.num_labels} labels, the dataset {len(classes)} classes")
     place = nets.pick_device(device)
-    net = net.to(place).eval()
+    network = network.to(place).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         texts = [sample.fields["text"] for sample in samples]
@@ -52,7 +54,7 @@ def load(
             place
         )
         with torch.inference_mode():
-            return {"logits": nets.to_numpy(net(**encoded).logits)}
+            return {"logits": nets.to_numpy(network(**encoded).logits)}
 
     return predict
 

@@ -26,11 +26,11 @@ def load(
 ) -> nets.Predictor:
     """The predictor; it computes on the CPU."""
     state = nets.read_state(weights)
-    wanted = {"idf": (params["columns"],), "head.weight": (len(classes), params["columns"])}
-    for name, shape in wanted.items():
-        found = tuple(state[name].shape) if name in state else None
-        if found != shape:
-            raise ModelError(f"{weights}: {name} is {found}, expected {shape}; train with tfidf_logreg")
+    expected = {"idf": (params["columns"],), "head.weight": (len(classes), params["columns"])}
+    for name, shape in expected.items():
+        shape_in_file = tuple(state[name].shape) if name in state else None
+        if shape_in_file != shape:
+            raise ModelError(f"{weights}: {name} is {shape_in_file}, expected {shape}; train with tfidf_logreg")
     idf, weight, bias = (state[name].numpy() for name in ("idf", "head.weight", "head.bias"))
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

@@ -1,12 +1,12 @@
 """Any classifier of timm by its name: `mine: {use: timm, name: resnet50.a1_in1k}`; needs shiftbench[timm].
 
 Weights are downloaded from the hub by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and
-`std` are timm's usual ones; `timm.data.resolve_model_data_config` tells those of a net that wants others.
+`std` are timm's usual ones; `timm.data.resolve_model_data_config` tells those of a network that wants others.
 
 Weights without a head (`vit_base_patch16_224.dino`, `.mae`) get one of zeros, for `linear_probe`. `pool` is of vision
 transformers: `token` (the class token), `mean` (of the patch tokens, which masked autoencoders want) or empty, the
-net's own; either way after the final norm, whose weights are the release's. He et al. (CVPR 2022) normalise anew after
-the mean when they fine-tune, which a frozen backbone has no weights for.
+network's own; either way after the final norm, whose weights are the release's. He et al. (CVPR 2022) normalise anew
+after the mean when they fine-tune, which a frozen backbone has no weights for.
 Source: Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861.
 """
 
@@ -44,17 +44,17 @@ PARAMS: dict[str, object] = {
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights."""
+    """The network with fresh weights."""
     name, pool = params["name"], params["pool"]
     if pool not in POOLS:
         raise ModelError(f"timm: pool is {pool!r}; {suggest(pool, POOLS)}")
     try:
-        net = _create(name, num_classes=classes, **POOLS[pool])
+        network = _create(name, num_classes=classes, **POOLS[pool])
     except TypeError as error:
         raise ModelError(
             f"timm: {name} has no pool {pool!r} ({error}); leave it out for a net without tokens"
         ) from None
-    return _pretrained.Split(net, classes, params["mean"], params["std"])
+    return _pretrained.Split(network, classes, params["mean"], params["std"])
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
@@ -67,8 +67,8 @@ def _create(name: str, **options: object) -> nn.Module:
     timm = _optional.package("timm", "timm")
     if not timm.is_model(name):
         raise ModelError(f"timm has no net {name!r}; {suggest(name, timm.list_models())}")
-    net: nn.Module = timm.create_model(name, **options)
-    return net
+    network: nn.Module = timm.create_model(name, **options)
+    return network
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

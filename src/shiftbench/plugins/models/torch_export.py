@@ -73,8 +73,8 @@ def _module(file: Path) -> torch.nn.Module:
 def _refuse_more_than_tensors(file: Path) -> None:
     """Refuse an archive with more than the program, its tensors and sample inputs: pickled objects, libraries."""
     if not zipfile.is_zipfile(file):
-        told = files.describe_type(file) or "it is no archive of torch.export"
-        raise ModelError(f"{file} cannot be read as torch_export: {told}; save or download it again")
+        description = files.describe_type(file) or "it is no archive of torch.export"
+        raise ModelError(f"{file} cannot be read as torch_export: {description}; save or download it again")
     with zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             if not _KNOWN.fullmatch(name):

@@ -2,7 +2,7 @@
 
 `weights` is torchvision's name of them (`DEFAULT`, `IMAGENET1K_V1`); they are downloaded from
 download.pytorch.org by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and `std` are the usual
-ImageNet ones; see the weights' page for a net that wants others.
+ImageNet ones; see the weights' page for a network that wants others.
 Source: the torchvision documentation, "Models and pre-trained weights".
 """
 
@@ -34,9 +34,9 @@ PARAMS: dict[str, object] = {
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights."""
-    net = _create(params["name"], weights=None, num_classes=classes)
-    return _pretrained.Split(net, classes, params["mean"], params["std"])
+    """The network with fresh weights."""
+    network = _create(params["name"], weights=None, num_classes=classes)
+    return _pretrained.Split(network, classes, params["mean"], params["std"])
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
@@ -52,10 +52,10 @@ def _create(name: str, **options: Any) -> nn.Module:
     if name not in known:
         raise ModelError(f"torchvision has no classifier {name!r}; {suggest(name, known)}")
     try:
-        net: nn.Module = models.get_model(name, **options)
+        network: nn.Module = models.get_model(name, **options)
     except (KeyError, ValueError) as error:
         raise ModelError(f"torchvision cannot make {name}: {error}; check `weights:`") from None
-    return net
+    return network
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

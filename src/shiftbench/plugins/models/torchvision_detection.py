@@ -1,9 +1,10 @@
 """A detector of torchvision: `frcnn: {use: torchvision_detection, name: fasterrcnn_resnet50_fpn}`.
 
-With `weights` (COCO_V1, DEFAULT) torchvision's own are downloaded by the trainer `pretrained`; the net then has
+With `weights` (COCO_V1, DEFAULT) torchvision's own are downloaded by the trainer `pretrained`; the network then has
 COCO's 91 numbers, of which the 80 in use are the classes of a dataset with COCO's categories. Without, it has the
 dataset's classes and can be trained by `boxes`, on squares of `size`. At test each image goes in as it is, and the
-net resizes it as its evaluation on COCO does, or so that its shorter side is `min_size` (R-CNN, RetinaNet and FCOS).
+network resizes it as its evaluation on COCO does, or so that its shorter side is `min_size` (R-CNN, RetinaNet and
+FCOS).
 
 Source: torchvision's documentation, "Models and pre-trained weights", section on object detection (SSD300, SSDLite,
 RetinaNet, FCOS, Faster and Mask R-CNN).
@@ -20,7 +21,7 @@ from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _coco, _images
-from shiftbench.plugins.models._boxes import Found, Truth
+from shiftbench.plugins.models._boxes import Detections, Truth
 
 TITLE = "torchvision detector"
 TASK = "detection"
@@ -30,18 +31,18 @@ BACKGROUND = ("__background__", "N/A")
 
 
 class Detector(nn.Module):
-    """A detector of torchvision under our names; labels of its net begin at 1."""
+    """A detector of torchvision under our names; labels of its network begin at 1."""
 
-    def __init__(self, net: nn.Module, numbers: Sequence[int]) -> None:
+    def __init__(self, network: nn.Module, numbers: Sequence[int]) -> None:
         super().__init__()
-        self.net = net
+        self.net = network
         self.numbers = list(numbers)
         labels = torch.full((max(numbers) + 1,), -1)
         labels[torch.tensor(self.numbers)] = torch.arange(len(self.numbers))
         self.register_buffer("labels", labels, persistent=False)
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:
-        """The sum of the net's own losses; without a box all places are background."""
+        """The sum of the network's own losses; without a box all places are background."""
         device = images.device
         numbers = torch.tensor(self.numbers)
         targets = [{"boxes": truth.boxes.to(device), "labels": numbers[truth.labels].to(device)} for truth in truths]
@@ -54,20 +55,20 @@ class Detector(nn.Module):
         self.net.train(training)
         return torch.stack(list(losses.values())).sum()
 
-    def detect(self, images: Sequence[torch.Tensor]) -> list[Found]:
+    def detect(self, images: Sequence[torch.Tensor]) -> list[Detections]:
         """Detections in images uint8 (3, h, w), each of its own size."""
-        found = self.net([image.float() / 255 for image in images])
-        return [self._found(one) for one in found]
+        outputs = self.net([image.float() / 255 for image in images])
+        return [self._detections(one) for one in outputs]
 
-    def _found(self, one: Mapping[str, torch.Tensor]) -> Found:
+    def _detections(self, one: Mapping[str, torch.Tensor]) -> Detections:
         labels: torch.Tensor = self.labels  # type: ignore[assignment]
         classes = labels[one["labels"]]
         kept = classes >= 0
-        return Found(one["boxes"][kept], one["scores"][kept], classes[kept])
+        return Detections(one["boxes"][kept], one["scores"][kept], classes[kept])
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights."""
+    """The network with fresh weights."""
     if not params["weights"]:
         return Detector(_create(params, num_classes=classes + 1), range(1, classes + 1))
     if classes != len(_coco.CLASSES):
@@ -86,8 +87,8 @@ def _create(params: Mapping[str, Any], **options: Any) -> nn.Module:
         raise ModelError(f"torchvision has no detector {params['name']!r}; {suggest(params['name'], known)}")
     if params["min_size"]:
         options |= {"min_size": params["min_size"]}
-    net: nn.Module = models.get_model(params["name"], weights=None, weights_backbone=None, **options)
-    return net
+    network: nn.Module = models.get_model(params["name"], weights=None, weights_backbone=None, **options)
+    return network
 
 
 def _weights(params: Mapping[str, Any]) -> Any:
@@ -118,18 +119,18 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxe
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """The predictor of a net with its weights; it has `net`."""
-    return _Predictor(net, device, precision)
+    """The predictor of a network with its weights; it has `net`."""
+    return _Predictor(network, device, precision)
 
 
 class _Predictor:
     """A detector and images of any size, one by one."""
 
-    def __init__(self, net: nn.Module, device: str, precision: str) -> None:
+    def __init__(self, network: nn.Module, device: str, precision: str) -> None:
         self.device, self.precision = nets.pick_device(device), precision
-        self.net: Any = net.to(self.device).eval()
+        self.net: Any = network.to(self.device).eval()
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         kept: list[nets.Outputs] = []
@@ -139,6 +140,6 @@ class _Predictor:
         with torch.inference_mode(), autocast:
             for sample in samples:
                 image = _images.to_colour(sample.fields["image"]).transpose(2, 0, 1).copy()
-                found = self.net.detect([torch.from_numpy(image).to(self.device)])
-                kept.append(_boxes.outputs([sample], found, image.shape[1:]))
+                detections = self.net.detect([torch.from_numpy(image).to(self.device)])
+                kept.append(_boxes.outputs([sample], detections, image.shape[1:]))
         return {name: _boxes.ragged([one[name][0] for one in kept]) for name in kept[0]} if kept else {}

@@ -3,7 +3,7 @@
 Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, equations 1 to 4; the stem is that of Xiao et
 al., "Early Convolutions Help Transformers See Better", NeurIPS 2021. Differs: mean pooling over tokens instead of a
 class token. With 7x7 patches instead of the stem (`patch: 7`, equation 1) it reached 0.84 instead of 0.87 on Fashion-
-MNIST (8,000 training images), but has no batch normalisation, whose statistics a merged net would lack. `embed`,
+MNIST (8,000 training images), but has no batch normalisation, whose statistics a merged network would lack. `embed`,
 `blocks` and `norm` are separate, so that methods can walk through them layer by layer.
 """
 
@@ -86,7 +86,7 @@ def _stem(width: int) -> nn.Sequential:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     return VisionTransformer(params, classes)
 
 

@@ -21,7 +21,7 @@ FORMATS = {"full": formats.RECORDS_FULL, "top20": formats.RECORDS_TOP20}
 
 
 def form(outputs: str) -> formats.Format:
-    """Return the record format of an outputs mode.
+    """The record format of an outputs mode.
 
     Raises:
         ParamsError: the mode is neither `full` nor `top20`.
@@ -45,7 +45,7 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per sample, in the order of the samples.
+    """One record per sample, in the order of the samples.
 
     Args:
         samples: n samples with a `label`; `meta` may hold `group` and `cluster`.
@@ -68,7 +68,7 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 
 
 def checked(outputs: dict[str, np.ndarray], keys: list[str], classes: int) -> NDArray[np.float32]:
-    """Return the logits float32 (n, C), or say what is wrong with them."""
+    """The logits, float32 (n, C), checked."""
     if "logits" not in outputs:
         raise ModelError(f"the model gives no logits (it gives {', '.join(sorted(outputs)) or 'nothing'})")
     logits = np.asarray(outputs["logits"], dtype=np.float32)
@@ -89,7 +89,7 @@ def _worst(row: NDArray[np.float32]) -> float:
 
 
 def judged(logits: NDArray[np.float32], labels: NDArray[np.int32], space: LabelSpace) -> dict[str, Any]:
-    """Return the columns label, prediction, correct, confidence_e9, nll_e9 and brier_e9.
+    """The columns label, prediction, correct, confidence_e9, nll_e9 and brier_e9.
 
     The softmax runs in float64 over the allowed classes; results are rounded to billionths here, once.
     """
@@ -118,9 +118,9 @@ def _e9(values: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
 
 
 def metas(samples: list[Sample]) -> dict[str, pa.Array]:
-    """Return the columns `group` and `cluster` of samples, null where their `meta` says nothing."""
-    found: list[dict[str, str]] = [sample.fields.get("meta") or {} for sample in samples]
-    return {name: pa.array([meta.get(name) for meta in found], pa.string()) for name in ("group", "cluster")}
+    """The columns `group` and `cluster` of samples, null where their `meta` has none."""
+    fields: list[dict[str, str]] = [sample.fields.get("meta") or {} for sample in samples]
+    return {name: pa.array([meta.get(name) for meta in fields], pa.string()) for name in ("group", "cluster")}
 
 
 def _all(logits: NDArray[np.float32]) -> dict[str, pa.Array]:

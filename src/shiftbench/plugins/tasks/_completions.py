@@ -9,7 +9,7 @@ from shiftbench.base.sample import Sample
 
 
 def checked(samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[list[str]]:
-    """Return the `completions` of each sample, as they can be stored.
+    """The `completions` of each sample, as they can be stored.
 
     Args:
         samples: n prompts.
@@ -19,27 +19,28 @@ def checked(samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[list[
         ModelError: other completions than that; names the sample.
     """
     if "completions" not in outputs:
-        given = ", ".join(sorted(outputs)) or "nothing"
-        raise ModelError(f"the model gives no completions (it gives {given})")
-    found = [list(texts) for texts in outputs["completions"]]
-    if len(found) != len(samples):
-        raise ModelError(f"{len(found)} completions for {len(samples)} prompts; expected one list for each")
-    for sample, texts in zip(samples, found, strict=True):
-        if not texts or len(texts) != len(found[0]):
+        names = ", ".join(sorted(outputs)) or "nothing"
+        raise ModelError(f"the model gives no completions (it gives {names})")
+    completions = [list(texts) for texts in outputs["completions"]]
+    if len(completions) != len(samples):
+        raise ModelError(f"{len(completions)} completions for {len(samples)} prompts; expected one list for each")
+    for sample, texts in zip(samples, completions, strict=True):
+        if not texts or len(texts) != len(completions[0]):
             raise ModelError(
-                f"sample {sample.key!r} has {len(texts)} completions; expected {len(found[0]) or 1}, as all others have"
+                f"sample {sample.key!r} has {len(texts)} completions; "
+                f"expected {len(completions[0]) or 1}, as all others have"
             )
         if not all(isinstance(text, str) for text in texts):
             raise ModelError(f"sample {sample.key!r}: a completion is no text")
-    return [[_storable(text) for text in texts] for texts in found]
+    return [[_storable(text) for text in texts] for texts in completions]
 
 
 def _storable(text: str) -> str:
-    """Return a text with a question mark for each half of a surrogate pair, which no file can hold."""
+    """A text with a question mark for each half of a surrogate pair, which no file can hold."""
     return text.encode(errors="replace").decode()
 
 
 def digest(content: str) -> int:
-    """Return a digest of a prompt that fits an int64."""
-    found = hashlib.blake2b(content.encode(), digest_size=8).digest()
-    return int.from_bytes(found, "little", signed=True)
+    """A digest of a prompt that fits an int64."""
+    raw = hashlib.blake2b(content.encode(), digest_size=8).digest()
+    return int.from_bytes(raw, "little", signed=True)

@@ -34,20 +34,20 @@ class Value(NamedTuple):
 
 
 def same(answer: Sequence[str], truth: Sequence[str], canon: Sequence[str] | None = None) -> bool:
-    """Tell whether an answer has as many different items as the truth, and each of the truth's among them.
+    """Whether an answer has as many different items as the truth, and each of the truth's among them.
 
     Args:
         answer: items, as texts.
         truth: items, as texts.
         canon: of each of the truth its number or date as such; None: read from its text.
     """
-    given = _different(map(value, answer))
-    wanted = _different(map(value, truth, truth if canon is None else canon))
-    return len(given) == len(wanted) and all(any(_match(a, b) for b in given) for a in wanted)
+    answers = _different(map(value, answer))
+    truths = _different(map(value, truth, truth if canon is None else canon))
+    return len(answers) == len(truths) and all(any(_match(a, b) for b in answers) for a in truths)
 
 
 def value(text: str, canon: str = "") -> Value:
-    """Return what an item denotes: the words of its text, the number or date of `canon`, if it is given.
+    """The denotation of an item: the words of its text, the number or date of `canon`, if it is given.
 
     Example:
         >>> value("Ada (queen) [2]").words, value("1e3").number, value("1990-xx-xx").number
@@ -66,27 +66,27 @@ def value(text: str, canon: str = "") -> Value:
 
 
 def _different(values: Iterable[Value]) -> list[Value]:
-    """Return one of each number, date, or words."""
+    """One of each number, date, or words."""
     return list({one.number if one.number is not None else one.date or one.words: one for one in values}.values())
 
 
 def plain(text: str) -> str:
-    """Return a text without diacritics, citations, details in parentheses, outer quotes, case and a final period."""
+    """A text without diacritics, citations, details in parentheses, outer quotes, case and a final period."""
     bare = "".join(one for one in unicodedata.normalize("NFKD", text) if unicodedata.category(one) != "Mn")
-    found, before = bare.translate(_QUOTES), None
-    while found != before:
-        before = found
+    cleaned, before = bare.translate(_QUOTES), None
+    while cleaned != before:
+        before = cleaned
         for pattern, kept in ((_CITATION, ""), (_DETAILS, ""), (_QUOTED, r"\1")):
-            found = pattern.sub(kept, found.strip())
-    return " ".join(found.removesuffix(".").split()).lower()
+            cleaned = pattern.sub(kept, cleaned.strip())
+    return " ".join(cleaned.removesuffix(".").split()).lower()
 
 
 def _number(text: str) -> float | None:
     try:
-        found = math.nan if "_" in text else float(text)
+        number = math.nan if "_" in text else float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def _date(text: str) -> tuple[int, int, int] | None:

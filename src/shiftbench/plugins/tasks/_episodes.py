@@ -41,8 +41,8 @@ def form(task: str, about: str, risk: str, unit: str) -> Format:
 
 def identifier(sample: Sample) -> list[float] | None:
     """The task's place in its distribution, if it says so."""
-    found: list[float] | None = (sample.fields.get("meta") or {}).get("identifier")
-    return found
+    place: list[float] | None = (sample.fields.get("meta") or {}).get("identifier")
+    return place
 
 
 def rows(samples: list[Sample], risks: list[float], outputs: dict[str, np.ndarray], form: Format) -> pa.Table:
@@ -63,11 +63,11 @@ def rows(samples: list[Sample], risks: list[float], outputs: dict[str, np.ndarra
 
 
 def _predicted(samples: list[Sample], outputs: dict[str, np.ndarray]) -> pa.Array:
-    found = np.asarray(outputs.get("predicted_risk", np.full(len(samples), np.nan)), np.float64)
-    if found.shape != (len(samples),):
-        raise ModelError(f"predicted_risk has the shape {found.shape}; expected ({len(samples)},)")
-    missing = np.isnan(found)
-    return pa.array(_e9(np.where(missing, 0, found)), mask=missing)
+    risks = np.asarray(outputs.get("predicted_risk", np.full(len(samples), np.nan)), np.float64)
+    if risks.shape != (len(samples),):
+        raise ModelError(f"predicted_risk has the shape {risks.shape}; expected ({len(samples)},)")
+    missing = np.isnan(risks)
+    return pa.array(_e9(np.where(missing, 0, risks)), mask=missing)
 
 
 def _e9(values: NDArray[np.float64]) -> NDArray[np.int64]:

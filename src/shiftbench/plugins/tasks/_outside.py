@@ -51,18 +51,18 @@ class Question:
     expected: object
     within: float | None = None
 
-    def right(self, found: object) -> bool:
-        """Tell whether plain data is what is expected."""
+    def right(self, answer: object) -> bool:
+        """Whether plain data is the expected answer."""
         if self.within is None:
-            return found == self.expected
-        if not isinstance(found, _NUMBER) or not isinstance(self.expected, _NUMBER):
+            return answer == self.expected
+        if not isinstance(answer, _NUMBER) or not isinstance(self.expected, _NUMBER):
             return False
-        return abs(found - self.expected) < self.within
+        return abs(answer - self.expected) < self.within
 
 
 @functools.lru_cache(maxsize=4096)
 def questions(test: str) -> tuple[Question, ...]:
-    r"""Return what can be asked of tests that define `check(candidate)`, in their order.
+    r"""The questions of tests that define `check(candidate)`, in their order.
 
     Example:
         >>> questions("def check(f):\n    assert f(1) == [2]\n    assert f(3)\n")
@@ -72,24 +72,26 @@ def questions(test: str) -> tuple[Question, ...]:
         tree = ast.parse(test if len(test) <= _LONGEST else "")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
-    checks = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == "check"]
+    checks = [
+        assertion for assertion in tree.body if isinstance(assertion, ast.FunctionDef) and assertion.name == "check"
+    ]
     if len(checks) != 1 or len(checks[0].args.args) != 1:
         return ()
     called = checks[0].args.args[0].arg
     if any(_turns(node, called) for node in ast.walk(checks[0])):
         return ()
-    asserts = [one.test for one in checks[0].body if isinstance(one, ast.Assert)]
-    return tuple(found for one in asserts if (found := _question(one, called)))
+    asserts = [assertion.test for assertion in checks[0].body if isinstance(assertion, ast.Assert)]
+    return tuple(question for assertion in asserts if (question := _question(assertion, called)))
 
 
 def _turns(node: ast.AST, called: str) -> bool:
-    """Tell whether a node of `check` may leave it before its end, or call another thing by the candidate's name."""
+    """Whether a node of `check` may leave it before its end, or call another thing by the candidate's name."""
     stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == called
     return stored or isinstance(node, ast.Return)
 
 
 def _question(test: ast.expr, called: str) -> Question | None:
-    """Return the question of `called(...) == literal`, or `is`, or `abs(called(...) - literal) < literal`."""
+    """The question of `called(...) == literal`, or `is`, or `abs(called(...) - literal) < literal`."""
     try:
         match test:
             case ast.Compare(left=call, ops=[ast.Eq() | ast.Is()], comparators=[expected]):
@@ -97,38 +99,38 @@ def _question(test: ast.expr, called: str) -> Question | None:
             case ast.Compare(
                 left=ast.Call(func=ast.Name(id="abs"), args=[ast.BinOp(left=call, op=ast.Sub(), right=expected)]),
                 ops=[ast.Lt()],
-                comparators=[within],
+                comparators=[tolerance],
             ):
-                return _asked(call, called, ast.literal_eval(expected), float(ast.literal_eval(within)))
+                return _asked(call, called, ast.literal_eval(expected), float(ast.literal_eval(tolerance)))
     except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):  # no literals
         return None
     return None
 
 
-def _asked(call: ast.expr, called: str, expected: object, within: float | None = None) -> Question | None:
+def _asked(call: ast.expr, called: str, expected: object, tolerance: float | None = None) -> Question | None:
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
         return None
     if call.func.id != called:
         return None
     for value in (*call.args, *(keyword.value for keyword in call.keywords)):
         ast.literal_eval(value)
-    given = [*call.args, *call.keywords]
-    return Question(", ".join(map(ast.unparse, given)), expected, within)
+    arguments = [*call.args, *call.keywords]
+    return Question(", ".join(map(ast.unparse, arguments)), expected, tolerance)
 
 
 def tell(entry_point: str, asked: Sequence[Question]) -> str:
-    """Return code, for the end of a program, that leaves the answers in `result`, as text."""
+    """Code for the end of a program that leaves the answers in `result`, as text."""
     calls = "".join(f"    _plainly_({entry_point}({one.arguments})),\n" for one in asked)
     return f"{_TELL}result = [\n{calls}]\nresult = __import__('builtins').repr(result)\n"
 
 
-def right(asked: Sequence[Question], told: Any) -> bool:
-    """Tell whether what a program told, any value of JSON, is the text of the right answers."""
+def right(asked: Sequence[Question], text: Any) -> bool:
+    """Whether the output of a program, any value of JSON, is the text of the right answers."""
     usual = len(repr([one.expected for one in asked]))
-    if not isinstance(told, str) or len(told) > 1000 * len(asked) + 10 * usual:
+    if not isinstance(text, str) or len(text) > 1000 * len(asked) + 10 * usual:
         return False
     try:
-        answers = ast.literal_eval(told)
+        answers = ast.literal_eval(text)
         return len(answers) == len(asked) and all(one.right(found) for one, found in zip(asked, answers, strict=True))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError):
         return False

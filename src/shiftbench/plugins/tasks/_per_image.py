@@ -15,9 +15,9 @@ from shiftbench.plugins.tasks import _classified
 def check(outputs: Mapping[str, np.ndarray], names: Sequence[str], samples: Sequence[Sample], who: str) -> None:
     """Refuse outputs that lack one of the names, or have another number of entries than there are samples."""
     if any(name not in outputs or len(outputs[name]) != len(samples) for name in names):
-        told = f"{', '.join(names[:-1])} and {names[-1]}"
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
         raise ModelError(
-            f"{who} gives {told}, one entry per image ({len(samples)}); this one gives "
+            f"{who} gives {listed}, one entry per image ({len(samples)}); this one gives "
             f"{ {name: len(value) for name, value in outputs.items()} or 'nothing' }"
         )
 

@@ -32,11 +32,11 @@ def relevant(judged: Mapping[str, int]) -> int:
 
 def average_precision(ranked: Sequence[str], judged: Mapping[str, int]) -> float:
     """The mean over relevant documents of the precision where each stands, 0 where it is not in the list."""
-    found, total = 0, 0.0
+    hits, total = 0, 0.0
     for rank, document in enumerate(ranked, 1):
         if judged.get(document, 0) > 0:
-            found += 1
-            total += found / rank
+            hits += 1
+            total += hits / rank
     return total / relevant(judged)
 
 

@@ -8,7 +8,7 @@ from shiftbench.data import codecs, sound_pictures
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return the label (None: there is none), image (PNG), audio (its beginning, WAV) and text, if they are there."""
+    """The label (None: there is none), image (PNG), audio (its beginning, WAV) and text of a sample that has them."""
     row: dict[str, Any] = {"label": sample.fields.get("label")}
     if "image" in sample.fields:
         row["png"] = base64.b64encode(codecs.encode("png", sample.fields["image"])).decode()

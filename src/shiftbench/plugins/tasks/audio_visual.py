@@ -81,9 +81,10 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     """
     known = [name for name in ("motion", "sync") if name in outputs]
     if not known or any(len(outputs[name]) != len(samples) for name in known):
-        given = {name: len(value) for name, value in outputs.items()}
+        lengths = {name: len(value) for name, value in outputs.items()}
         raise ModelError(
-            f"expected motion or sync, one entry for each of {len(samples)} clips; the model gives {given or 'nothing'}"
+            f"expected motion or sync, one entry for each of {len(samples)} clips; "
+            f"the model gives {lengths or 'nothing'}"
         )
     made = [_row(sample, {name: outputs[name][at] for name in known}) for at, sample in enumerate(samples)]
     columns = {name: [row.get(name) for row in made] for name in RECORDS.names}
@@ -93,29 +94,29 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 def _row(sample: Sample, answer: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"key": sample.key, "frames": frames.count(sample), "width": 0}
     if "motion" in answer:
-        found = _motion(sample, np.asarray(answer["motion"], dtype=np.float64))
-        row |= {"motion": found.astype(np.float32).ravel(), "width": found.shape[1]}
-        row |= _compared(sample, found)
+        track = _motion(sample, np.asarray(answer["motion"], dtype=np.float64))
+        row |= {"motion": track.astype(np.float32).ravel(), "width": track.shape[1]}
+        row |= _compared(sample, track)
     if "sync" in answer:
         row |= _sync(sample.key, np.asarray(answer["sync"], dtype=np.float64))
     return row
 
 
-def _motion(sample: Sample, found: NDArray[np.float64]) -> NDArray[np.float64]:
+def _motion(sample: Sample, track: NDArray[np.float64]) -> NDArray[np.float64]:
     expected = (frames.count(sample), len(frames.names(sample)) if "targets" in sample.fields else 0)
-    fits = found.ndim == 2 and len(found) == expected[0] and found.shape[1] >= max(expected[1], 1)
-    if not fits or not np.isfinite(found).all():
+    fits = track.ndim == 2 and len(track) == expected[0] and track.shape[1] >= max(expected[1], 1)
+    if not fits or not np.isfinite(track).all():
         raise ModelError(
             f"sample {sample.key!r}: expected finite motion of shape {expected} (frames, targets), found "
-            f"{found.shape}{'' if np.isfinite(found).all() else ' with numbers that are not finite'}"
+            f"{track.shape}{'' if np.isfinite(track).all() else ' with numbers that are not finite'}"
         )
-    return found
+    return track
 
 
-def _compared(sample: Sample, found: NDArray[np.float64]) -> dict[str, int | None]:
+def _compared(sample: Sample, track: NDArray[np.float64]) -> dict[str, int | None]:
     if "targets" not in sample.fields:
         return {}
-    own, truth = found[:, 0], frames.targets(sample)[:, 0]
+    own, truth = track[:, 0], frames.targets(sample)[:, 0]
     measures = {
         "correlation_e9": motion.correlation,
         "concordance_e9": motion.concordance,

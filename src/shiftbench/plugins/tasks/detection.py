@@ -79,8 +79,8 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 def shown(sample: Sample) -> dict[str, Any]:
     """Preview of a sample: the image, and `boxes`, each x, y, w, h and its label."""
-    found = [[*box["box"], box["label"]] for box in sample.fields["boxes"]]
-    return {**_shown.shown(sample), "boxes": found}
+    boxes = [[*box["box"], box["label"]] for box in sample.fields["boxes"]]
+    return {**_shown.shown(sample), "boxes": boxes}
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
@@ -91,21 +91,21 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     """
     _classified.form(outputs_mode)
     _per_image.check(outputs, ("boxes", "scores", "classes"), samples, "a detector")
-    found = [_row(sample, at, outputs, space) for at, sample in enumerate(samples)]
+    records = [_row(sample, at, outputs, space) for at, sample in enumerate(samples)]
     said = {name: _optional(name, samples, outputs) for name in OPTIONAL}
-    return _per_image.table(RECORDS, samples, found, **said)
+    return _per_image.table(RECORDS, samples, records, **said)
 
 
 def _optional(name: str, samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[NDArray[Any] | None]:
     """A method's output for the boxes of each image, flat; None without such an output."""
     if name not in outputs:
         return [None] * len(samples)
-    found: list[NDArray[Any] | None] = []
+    values: list[NDArray[Any] | None] = []
     for sample, own, scores in zip(samples, outputs[name], outputs["scores"], strict=True):
         if len(own) != len(scores):
             raise ModelError(f"sample {sample.key!r}: {len(own)} entries of {name} for {len(scores)} boxes")
-        found.append(np.asarray(own).ravel())
-    return found
+        values.append(np.asarray(own).ravel())
+    return values
 
 
 def _row(sample: Sample, at: int, outputs: dict[str, np.ndarray], space: LabelSpace) -> dict[str, Any]:

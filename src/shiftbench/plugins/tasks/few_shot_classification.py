@@ -61,23 +61,25 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def _check_pictures(sample: Sample, name: str) -> None:
-    found = sample.fields[name]
-    right = isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.size > 0
-    if not right or not (found.ndim == 3 or (found.ndim == 4 and found.shape[3] == 3)):
-        told = getattr(found, "dtype", type(found).__name__), getattr(found, "shape", "")
+    pictures = sample.fields[name]
+    right = isinstance(pictures, np.ndarray) and pictures.dtype == np.uint8 and pictures.size > 0
+    if not right or not (pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] == 3)):
+        description = getattr(pictures, "dtype", type(pictures).__name__), getattr(pictures, "shape", "")
         raise DataError(
-            f"{sample.key}: {name} is {told[0]} {told[1]}; expected uint8 (pictures, height, width) or with 3 colours, "
+            f"{sample.key}: {name} is {description[0]} {description[1]}; "
+            "expected uint8 (pictures, height, width) or with 3 colours, "
             "one picture at least"
         )
 
 
 def _check_labels(sample: Sample, name: str) -> None:
-    found, count = sample.fields[f"{name}_labels"], len(sample.fields[name])
-    right = isinstance(found, np.ndarray) and found.dtype == np.uint8
-    if not right or found.shape != (count,):
-        told = getattr(found, "dtype", type(found).__name__), getattr(found, "shape", "")
+    labels, count = sample.fields[f"{name}_labels"], len(sample.fields[name])
+    right = isinstance(labels, np.ndarray) and labels.dtype == np.uint8
+    if not right or labels.shape != (count,):
+        description = getattr(labels, "dtype", type(labels).__name__), getattr(labels, "shape", "")
         raise DataError(
-            f"{sample.key}: {name}_labels is {told[0]} {told[1]}; expected uint8 ({count},), one for each picture"
+            f"{sample.key}: {name}_labels is {description[0]} {description[1]}; "
+            f"expected uint8 ({count},), one for each picture"
         )
 
 
@@ -104,22 +106,24 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     `samples`: n tasks, with as many query pictures and classes each as the model answers.
     `outputs`: `logits` float (n, q, c); `predicted_risk` float (n,) or absent.
     """
-    found = outputs.get("logits")
-    if found is None or len(found) != len(samples):
-        given = {name: value.shape for name, value in outputs.items()}
-        raise ModelError(f"expected logits of shape ({len(samples)}, query pictures, classes), the model gives {given}")
-    risks = [_risk(*pair) for pair in zip(samples, found, strict=True)]
+    logits = outputs.get("logits")
+    if logits is None or len(logits) != len(samples):
+        shapes = {name: value.shape for name, value in outputs.items()}
+        raise ModelError(
+            f"expected logits of shape ({len(samples)}, query pictures, classes), the model gives {shapes}"
+        )
+    risks = [_risk(*pair) for pair in zip(samples, logits, strict=True)]
     return _episodes.rows(samples, risks, outputs, RECORDS)
 
 
 def _risk(sample: Sample, logits: NDArray[Any]) -> float:
     labels = sample.fields["query_labels"].astype(np.int64)
-    wanted = (len(labels), int(labels.max()) + 1)
+    expected = (len(labels), int(labels.max()) + 1)
     shape = np.shape(logits)
-    right = len(shape) == 2 and shape[0] == wanted[0] and shape[1] >= max(2, wanted[1])
+    right = len(shape) == 2 and shape[0] == expected[0] and shape[1] >= max(2, expected[1])
     if not right or not np.isfinite(logits).all():
         raise ModelError(
-            f"sample {sample.key!r}: logits have the shape {shape}; expected {wanted}, all finite, one row for each "
+            f"sample {sample.key!r}: logits have the shape {shape}; expected {expected}, all finite, one row for each "
             "query picture"
         )
     values = np.asarray(logits, np.float64)

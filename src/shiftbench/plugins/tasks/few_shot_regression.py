@@ -41,9 +41,9 @@ def check(sample: Sample, classes: list[str]) -> None:
         points = sample.fields[name]
         right = isinstance(points, np.ndarray) and points.dtype == np.float32 and points.ndim == 2
         if not right or len(points) < 1 or points.shape[1] < 2:
-            found = getattr(points, "dtype", type(points).__name__), getattr(points, "shape", "")
+            description = getattr(points, "dtype", type(points).__name__), getattr(points, "shape", "")
             raise DataError(
-                f"{sample.key}: {name} is {found[0]} {found[1]}; expected float32 (points, inputs + 1), "
+                f"{sample.key}: {name} is {description[0]} {description[1]}; expected float32 (points, inputs + 1), "
                 "one point at least"
             )
         if not np.isfinite(points).all():
@@ -71,11 +71,11 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 
 
 def _predictions(samples: list[Sample], outputs: dict[str, np.ndarray]) -> np.ndarray:
-    found = outputs.get("predictions")
-    if found is None or len(found) != len(samples):
-        given = {name: value.shape for name, value in outputs.items()}
-        raise ModelError(f"expected predictions of shape ({len(samples)}, query points), the model gives {given}")
-    return found
+    predictions = outputs.get("predictions")
+    if predictions is None or len(predictions) != len(samples):
+        shapes = {name: value.shape for name, value in outputs.items()}
+        raise ModelError(f"expected predictions of shape ({len(samples)}, query points), the model gives {shapes}")
+    return predictions
 
 
 def _risk(sample: Sample, predictions: NDArray[Any]) -> float:

@@ -77,9 +77,9 @@ def check(sample: Sample, classes: list[str]) -> None:
     if TAMPERED in classes:
         tampered = classes[sample.fields["label"]] == TAMPERED
         if tampered != (mask is not None):
-            found = "without a mask" if tampered else "with a mask"
+            state = "without a mask" if tampered else "with a mask"
             raise DataError(
-                f"{sample.key}: a sample of class {classes[sample.fields['label']]!r} {found}; expected one for each "
+                f"{sample.key}: a sample of class {classes[sample.fields['label']]!r} {state}; expected one for each "
                 "tampered image and for no other"
             )
     if mask is None:
@@ -108,16 +108,16 @@ def areas(mask: NDArray[np.uint8]) -> list[list[int]]:
     """
     steps = np.diff(np.pad((mask > 0).astype(np.int8), ((0, 0), (1, 1))), axis=1)
     (lines, begin), (_, end) = np.nonzero(steps == 1), np.nonzero(steps == -1)
-    found: list[list[int]] = []
+    rectangles: list[list[int]] = []
     above: dict[tuple[int, int], list[int]] = {}
     for y in range(len(mask)):
         own = {}
         for x, stop in zip(begin[lines == y].tolist(), end[lines == y].tolist(), strict=True):
             own[x, stop] = above.get((x, stop), [x, y, stop - x, 0])
             own[x, stop][3] += 1
-        found += [area for span, area in own.items() if span not in above]
+        rectangles += [area for span, area in own.items() if span not in above]
         above = own
-    return found
+    return rectangles
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
@@ -127,12 +127,12 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     `outputs`: `logits` float (n, C), maybe `masks`, object (n,); see above.
     """
     form = _form(outputs_mode)
-    told = _classified.rows(samples, outputs, space, outputs_mode)
+    table = _classified.rows(samples, outputs, space, outputs_mode)
     own: dict[str, list[Any]] = {"fake_e9": _log_odds(samples, outputs, space)}
-    own |= {"fake": _fake(told, space), "called": _called(told, space), **_pixels(samples, outputs)}
+    own |= {"fake": _fake(table, space), "called": _called(table, space), **_pixels(samples, outputs)}
     for column in _OWN:
-        told = told.append_column(column.name, pa.array(own[column.name], column.dtype))
-    return told.cast(form.arrow)
+        table = table.append_column(column.name, pa.array(own[column.name], column.dtype))
+    return table.cast(form.arrow)
 
 
 def _log_odds(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace) -> list[int | None]:
@@ -146,23 +146,23 @@ def _log_odds(samples: list[Sample], outputs: dict[str, np.ndarray], space: Labe
     return [round(float(one) * E9) for one in np.clip(odds, -LIMIT, LIMIT)]
 
 
-def _fake(told: pa.Table, space: LabelSpace) -> list[bool | None]:
+def _fake(table: pa.Table, space: LabelSpace) -> list[bool | None]:
     if REAL not in space.model_classes:
-        return [None] * len(told)
+        return [None] * len(table)
     at = space.model_classes.index(REAL)
-    return [None if one < 0 else one != at for one in told["label"].to_pylist()]
+    return [None if one < 0 else one != at for one in table["label"].to_pylist()]
 
 
-def _called(told: pa.Table, space: LabelSpace) -> list[bool | None]:
+def _called(table: pa.Table, space: LabelSpace) -> list[bool | None]:
     if TAMPERED not in space.model_classes:
-        return [None] * len(told)
+        return [None] * len(table)
     at = space.model_classes.index(TAMPERED)
-    return [one == at for one in told["prediction"].to_pylist()]
+    return [one == at for one in table["prediction"].to_pylist()]
 
 
 def _pixels(samples: list[Sample], outputs: dict[str, np.ndarray]) -> dict[str, list[int | None]]:
     """The three counts of pixels of each sample, None where there is no mask on a side."""
-    found: dict[str, list[int | None]] = {"mask_hit": [], "mask_false": [], "mask_missed": []}
+    pixels: dict[str, list[int | None]] = {"mask_hit": [], "mask_false": [], "mask_missed": []}
     masks = outputs.get("masks")
     if masks is not None and len(masks) != len(samples):
         raise ModelError(f"{len(masks)} masks for {len(samples)} images; expected one for each")
@@ -171,24 +171,25 @@ def _pixels(samples: list[Sample], outputs: dict[str, np.ndarray]) -> dict[str, 
         counts: tuple[int | None, ...] = (None, None, None)
         if true is not None and masks is not None:
             counts = _counts(true > 0, _marked(sample, masks[at]))
-        for column, count in zip(found.values(), counts, strict=True):
+        for column, count in zip(pixels.values(), counts, strict=True):
             column.append(count)
-    return found
+    return pixels
 
 
 def _marked(sample: Sample, mask: Any) -> NDArray[np.bool_]:
     """Pixels that a model predicts as tampered."""
-    given, shape = np.asarray(mask), sample.fields["image"].shape[:2]
-    if given.shape != shape:
-        raise ModelError(f"sample {sample.key!r}: the mask is {given.shape}; expected {shape}, in pixels of the image")
-    if given.dtype.kind not in "bf" or not np.isfinite(given).all():
+    values, shape = np.asarray(mask), sample.fields["image"].shape[:2]
+    if values.shape != shape:
+        raise ModelError(f"sample {sample.key!r}: the mask is {values.shape}; expected {shape}, in pixels of the image")
+    if values.dtype.kind not in "bf" or not np.isfinite(values).all():
         raise ModelError(
-            f"sample {sample.key!r}: a mask of {given.dtype}; expected bool, or finite float, tampered from {CALLED} on"
+            f"sample {sample.key!r}: a mask of {values.dtype}; expected bool, or finite float, "
+            f"tampered from {CALLED} on"
         )
-    marked: NDArray[np.bool_] = given >= CALLED
+    marked: NDArray[np.bool_] = values >= CALLED
     return marked
 
 
-def _counts(true: NDArray[np.bool_], found: NDArray[np.bool_]) -> tuple[int, int, int]:
-    hit, called, tampered = int((true & found).sum()), int(found.sum()), int(true.sum())
+def _counts(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[int, int, int]:
+    hit, called, tampered = int((true & predicted).sum()), int(predicted.sum()), int(true.sum())
     return hit, called - hit, tampered - hit

@@ -87,7 +87,7 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     TokenStatistics, and `judge`, of str, if they are there; `answer_after`, object (n,) of str, likewise.
     """
     texts = _completions.checked(samples, outputs)
-    said = _beside("judge", samples, outputs, texts)
+    said = _optional_output("judge", samples, outputs, texts)
     marks = outputs.get("answer_after", [None] * len(samples))
     verdicts = [_verdicts(*one) for one in zip(samples, texts, said, marks, strict=True)]
     passed = [[each[0] is True for each in own] for own in verdicts]
@@ -100,30 +100,30 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
         "passed": passed,
         "graders": [sample.fields["meta"]["graders"] for sample in samples],
         "verdicts": verdicts,
-        **_of_tokens(samples, _beside("statistics", samples, outputs, texts)),
+        **_of_tokens(samples, _optional_output("statistics", samples, outputs, texts)),
     }
     return pa.table(columns, schema=RECORDS.arrow)
 
 
-def _beside(
+def _optional_output(
     name: str, samples: list[Sample], outputs: dict[str, np.ndarray], texts: list[list[str]]
 ) -> list[Sequence[Any] | None]:
     """Another output of a model in addition to its completions; None for each sample without it."""
     if name not in outputs:
         return [None] * len(samples)
-    found = list(outputs[name])
-    for sample, own, given in zip(samples, texts, found, strict=False):
-        if len(given) != len(own):
-            raise ModelError(f"sample {sample.key!r}: {len(given)} {name} for {len(own)} completions")
-    if len(found) != len(samples):
-        raise ModelError(f"{len(found)} {name} for {len(samples)} prompts; expected one list for each")
-    return found
+    values = list(outputs[name])
+    for sample, own, value in zip(samples, texts, values, strict=False):
+        if len(value) != len(own):
+            raise ModelError(f"sample {sample.key!r}: {len(value)} {name} for {len(own)} completions")
+    if len(values) != len(samples):
+        raise ModelError(f"{len(values)} {name} for {len(samples)} prompts; expected one list for each")
+    return values
 
 
 def _verdicts(
     sample: Sample, texts: list[str], said: Sequence[str] | None, mark: str | None
 ) -> list[list[graders.Verdict]]:
-    """Return, for each completion, what each of the sample's graders says."""
+    """The verdicts of a sample's graders on each completion."""
     meta = sample.fields["meta"] | ({} if mark is None else {"answer_after": mark})
     if graders.JUDGE in meta["graders"] and said is None:
         raise ModelError(f"sample {sample.key!r} is graded by a judge, of which the model gives no answers (`judge`)")
@@ -136,13 +136,13 @@ def _verdicts(
     ]
 
 
-def _of_tokens(samples: list[Sample], given: list[Sequence[TokenStatistics] | None]) -> dict[str, Any]:
-    found = [
+def _of_tokens(samples: list[Sample], statistics: list[Sequence[TokenStatistics] | None]) -> dict[str, Any]:
+    parts = [
         None if own is None else [_numbers(one, sample) for one in own]
-        for sample, own in zip(samples, given, strict=True)
+        for sample, own in zip(samples, statistics, strict=True)
     ]
     return {
-        column.name: [None if own is None else [each[at] for each in own] for own in found]
+        column.name: [None if own is None else [each[at] for each in own] for own in parts]
         for at, column in enumerate(_OF_TOKENS)
     }
 

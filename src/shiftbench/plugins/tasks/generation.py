@@ -45,7 +45,7 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, the same for all outputs modes."""
     return RECORDS.arrow
 
 
@@ -67,12 +67,12 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: its prompt."""
+    """Preview of a sample: its prompt."""
     return _shown.shown(sample)
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per prompt, in their order, after all completions were run.
+    """One record per prompt, in their order, after all completions were run.
 
     Args:
         samples: n prompts.
@@ -84,17 +84,17 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
         ModelError: other completions than that; names the sample.
         SandboxError: nothing can be run here.
     """
-    found = _completions.checked(samples, outputs)
-    pairs = [(sample, text) for sample, texts in zip(samples, found, strict=True) for text in texts]
+    completions = _completions.checked(samples, outputs)
+    pairs = [(sample, text) for sample, texts in zip(samples, completions, strict=True) for text in texts]
     outcomes = iter(_outcomes(pairs))
-    judged = [[next(outcomes) for _ in texts] for texts in found]
+    judged = [[next(outcomes) for _ in texts] for texts in completions]
     metas = [sample.fields["meta"] for sample in samples]
     columns = {
         "key": [sample.key for sample in samples],
         "group": [meta.get("group") for meta in metas],
         "cluster": [meta.get("cluster") for meta in metas],
         "prompt": [_prompt_digest(sample) for sample in samples],
-        "completions": found,
+        "completions": completions,
         "passed": [[outcome.passed for outcome in row] for row in judged],
         "reasons": [[outcome.reason for outcome in row] for row in judged],
     }
@@ -102,17 +102,17 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 
 
 def _outcomes(pairs: list[tuple[Sample, str]]) -> list[Outcome]:
-    """Return what became of each completion: judged by its own process, and if that says `passed`, outside too."""
-    found = _run(pairs, [_tests(sample) for sample, _ in pairs])
+    """The outcome of each completion: judged by its own process and, if that gives `passed`, outside too."""
+    outcomes = _run(pairs, [_tests(sample) for sample, _ in pairs])
     asked = [_outside.questions(sample.fields["meta"]["test"]) for sample, _ in pairs]
-    again = [at for at, one in enumerate(found) if one.passed and asked[at]]
+    again = [at for at, one in enumerate(outcomes) if one.passed and asked[at]]
     ends = [_outside.tell(pairs[at][0].fields["meta"]["entry_point"], asked[at]) for at in again]
-    for at, told in zip(again, _run([pairs[at] for at in again], ends), strict=True):
-        if not told.passed:
-            found[at] = told
-        elif not _outside.right(asked[at], told.value):
-            found[at] = Outcome("failed", "AssertionError")
-    return found
+    for at, outcome in zip(again, _run([pairs[at] for at in again], ends), strict=True):
+        if not outcome.passed:
+            outcomes[at] = outcome
+        elif not _outside.right(asked[at], outcome.value):
+            outcomes[at] = Outcome("failed", "AssertionError")
+    return outcomes
 
 
 def _run(pairs: list[tuple[Sample, str]], ends: list[str]) -> list[Outcome]:
@@ -124,7 +124,7 @@ def _run(pairs: list[tuple[Sample, str]], ends: list[str]) -> list[Outcome]:
 
 
 def program(sample: Sample, completion: str) -> str:
-    """Return the whole program: prompt, completion, tests, and the call that runs them."""
+    """The whole program: prompt, completion, tests, and the call that runs them."""
     return f"{sample.fields['text']}{completion}{_tests(sample)}"
 
 

@@ -83,8 +83,8 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 def shown(sample: Sample) -> dict[str, Any]:
     """Preview of a sample: the image, and `poses`, of each person x, y, v of its joints."""
-    found = [[list(joint) for joint in pose["joints"]] for pose in sample.fields["poses"]]
-    return {**_shown.shown(sample), "poses": found}
+    poses = [[list(joint) for joint in pose["joints"]] for pose in sample.fields["poses"]]
+    return {**_shown.shown(sample), "poses": poses}
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
@@ -95,8 +95,8 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     """
     _classified.form(outputs_mode)
     _per_image.check(outputs, ("joints", "scores"), samples, "a model of keypoints")
-    found = [_row(sample, _predicted(sample.key, at, outputs, space), space) for at, sample in enumerate(samples)]
-    return _per_image.table(RECORDS, samples, found)
+    records = [_row(sample, _predicted(sample.key, at, outputs, space), space) for at, sample in enumerate(samples)]
+    return _per_image.table(RECORDS, samples, records)
 
 
 class Predicted(NamedTuple):
@@ -120,50 +120,50 @@ def _predicted(key: str, at: int, outputs: dict[str, np.ndarray], space: LabelSp
     count = len(space.model_classes)
     scores = np.asarray(outputs["scores"][at], dtype=np.float32).reshape(-1)
     known = space.to_model >= 0
-    found = {}
+    joints = {}
     for name in ("joints", "joints3d"):
         if name not in outputs:
             continue
-        given = np.asarray(outputs[name][at], dtype=np.float32)
-        if given.size != len(scores) * count * 3:
+        values = np.asarray(outputs[name][at], dtype=np.float32)
+        if values.size != len(scores) * count * 3:
             raise ModelError(
-                f"sample {key!r}: {name} of shape {given.shape} for {len(scores)} scores; expected "
+                f"sample {key!r}: {name} of shape {values.shape} for {len(scores)} scores; expected "
                 f"({len(scores)}, {count}, 3), a row for each joint of the model"
             )
-        if not np.isfinite(given).all():
+        if not np.isfinite(values).all():
             raise ModelError(f"sample {key!r}: {name} are not all finite; a model must give finite ones")
-        whole = given.reshape(len(scores), count, 3)
-        found[name] = np.where(known[:, None], whole[:, space.to_model], np.float32(0))
+        whole = values.reshape(len(scores), count, 3)
+        joints[name] = np.where(known[:, None], whole[:, space.to_model], np.float32(0))
     if not np.isfinite(scores).all():
         raise ModelError(f"sample {key!r}: a score is not finite; a model must give finite ones")
-    space3d = found.get("joints3d")
+    space3d = joints.get("joints3d")
     return Predicted(
-        found["joints"].astype(np.float64),
+        joints["joints"].astype(np.float64),
         scores.astype(np.float64),
         known,
         None if space3d is None else space3d.astype(np.float64),
     )
 
 
-def _row(sample: Sample, found: Predicted, space: LabelSpace) -> dict[str, Any]:
+def _row(sample: Sample, predicted: Predicted, space: LabelSpace) -> dict[str, Any]:
     names = space.dataset_classes
     true = kept.arrays(sample.fields["poses"], len(names))
     counted = true.joints.copy()
-    counted[:, ~found.known, 2] = 0
-    similarity = _oks(found, true._replace(joints=counted), names)
+    counted[:, ~predicted.known, 2] = 0
+    similarity = _oks(predicted, true._replace(joints=counted), names)
     uncounted = true.crowd | ~(counted[..., 2] > 0).any(axis=1)
-    people, persons = np.zeros(len(found.scores), np.int64), np.zeros(len(true.xywh), np.int64)
+    people, persons = np.zeros(len(predicted.scores), np.int64), np.zeros(len(true.xywh), np.int64)
     truth = box_matching.Truth(true.xywh, persons, true.areas, true.crowd)
-    seen = found.joints[:, found.known, :2]
-    sizes = np.ptp(seen, axis=1).prod(axis=1) if found.known.any() else np.zeros(len(seen))
-    similar = box_matching.Similar(similarity, sizes, found.scores, people)
+    seen = predicted.joints[:, predicted.known, :2]
+    sizes = np.ptp(seen, axis=1).prod(axis=1) if predicted.known.any() else np.zeros(len(seen))
+    similar = box_matching.Similar(similarity, sizes, predicted.scores, people)
     matched, ignored = box_matching.match_by(similar, truth, uncounted, MAX_DETS)
     height, width = sample.fields["image"].shape[:2]
     return {
         "width": width,
         "height": height,
-        "joints": found.joints.ravel(),
-        "scores": found.scores,
+        "joints": predicted.joints.ravel(),
+        "scores": predicted.scores,
         "classes": people,
         "matched": matched,
         "ignored": ignored,
@@ -172,20 +172,20 @@ def _row(sample: Sample, found: Predicted, space: LabelSpace) -> dict[str, Any]:
         "true_classes": persons,
         "true_areas": true.areas,
         "true_crowd": uncounted,
-        "missed": [not len(found.scores)] * len(persons),
-        **_errors(found, true, counted, similarity, names),
+        "missed": [not len(predicted.scores)] * len(persons),
+        **_errors(predicted, true, counted, similarity, names),
     }
 
 
-def _oks(found: Predicted, true: kept.Arrays, names: Sequence[str]) -> Floats:
+def _oks(predicted: Predicted, true: kept.Arrays, names: Sequence[str]) -> Floats:
     """The similarity (p, g) over the joints that have a sigma and that the model has."""
-    has = np.array([name in skeletons.SIGMAS for name in names]) & found.known
+    has = np.array([name in skeletons.SIGMAS for name in names]) & predicted.known
     sigmas = np.array([skeletons.SIGMAS.get(name, 0.0) for name in names])[has]
-    return pose_errors.oks(found.joints[:, has, :2], true.joints[:, has], true.areas, true.xywh, sigmas)
+    return pose_errors.oks(predicted.joints[:, has, :2], true.joints[:, has], true.areas, true.xywh, sigmas)
 
 
 def _errors(
-    found: Predicted, true: kept.Arrays, counted: Floats, similarity: Floats, names: Sequence[str]
+    predicted: Predicted, true: kept.Arrays, counted: Floats, similarity: Floats, names: Sequence[str]
 ) -> dict[str, Any]:
     """The columns of errors of each true person, against the prediction that fits it best."""
     limbs = np.array([name in skeletons.LIMB_JOINTS for name in names])
@@ -194,32 +194,32 @@ def _errors(
     }
     for j, joints in enumerate(counted):
         best = int(similarity[:, j].argmax()) if len(similarity) else -1
-        errors = _by_torso(found.joints[best] if best >= 0 else None, joints, names)
+        errors = _by_torso(predicted.joints[best] if best >= 0 else None, joints, names)
         own = errors[limbs & (errors >= 0)]
         columns["oks_e9"].append(_e9(similarity[best, j]) if best >= 0 else 0)
         columns["errors_e9"] += [_e9(error) for error in errors]
         columns["limb_errors_e9"].append(_e9(own.mean()) if len(own) else -1)
-        for name, value in _in_space(found, best, true.joints3d[j], names).items():
+        for name, value in _in_space(predicted, best, true.joints3d[j], names).items():
             columns[name].append(value)
     return columns
 
 
-def _by_torso(found: Floats | None, true: Floats, names: Sequence[str]) -> Floats:
+def _by_torso(predicted: Floats | None, true: Floats, names: Sequence[str]) -> Floats:
     """The distance of each joint in torsos, `MISSED` at most, float64 (K,); -1 where there is none."""
     length = pose_errors.torso(true, names)
-    if found is None:
+    if predicted is None:
         apart = np.full(len(true), MISSED)
     else:
-        apart = np.minimum(np.hypot(*(found[:, :2] - true[:, :2]).T) / length, MISSED)
+        apart = np.minimum(np.hypot(*(predicted[:, :2] - true[:, :2]).T) / length, MISSED)
     return np.where((true[:, 2] > 0) & np.isfinite(length), apart, -1)
 
 
-def _in_space(found: Predicted, best: int, true: Floats, names: Sequence[str]) -> dict[str, int]:
+def _in_space(predicted: Predicted, best: int, true: Floats, names: Sequence[str]) -> dict[str, int]:
     """Both errors in space, over the joints that the model has; -1 where a side has no joints in space."""
-    if found.joints3d is None or best < 0 or not np.isfinite(true).all() or not found.known.any():
+    if predicted.joints3d is None or best < 0 or not np.isfinite(true).all() or not predicted.known.any():
         return {"mpjpe_e9": -1, "pa_mpjpe_e9": -1}
-    own = [name for name, known in zip(names, found.known, strict=True) if known]
-    pair = found.joints3d[best][found.known], true[found.known]
+    own = [name for name, known in zip(names, predicted.known, strict=True) if known]
+    pair = predicted.joints3d[best][predicted.known], true[predicted.known]
     return {"mpjpe_e9": _e9(pose_errors.mpjpe(*pair, own)), "pa_mpjpe_e9": _e9(pose_errors.pa_mpjpe(*pair))}
 
 

@@ -58,8 +58,8 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     """
     for name in OUTPUTS:
         if name not in outputs or outputs[name].shape != (len(samples),):
-            given = {key: value.shape for key, value in outputs.items()}
-            raise ModelError(f"expected {name} of shape ({len(samples)},), the model gives {given}")
+            shapes = {key: value.shape for key, value in outputs.items()}
+            raise ModelError(f"expected {name} of shape ({len(samples)},), the model gives {shapes}")
     nll = np.asarray(outputs["nll"], np.float64)
     wrong = ~(np.isfinite(nll) & (nll >= 0) & (outputs["tokens"] > 0))
     if wrong.any():

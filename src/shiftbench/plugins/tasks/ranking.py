@@ -129,12 +129,12 @@ def _row(sample: Sample, answer: Mapping[str, Any], depth: int) -> dict[str, Any
     ranked = [str(document) for document in answer["documents"]]
     scores = np.asarray(answer["scores"], dtype=np.float64)
     _refuse(sample.key, ranked, scores)
-    found = _ranked.measures(ranked, judged)
+    measures = _ranked.measures(ranked, judged)
     meta = sample.fields.get("meta") or {}
     return {
         "key": sample.key,
         "relevant": _ranked.relevant(judged),
-        **{f"{name}_e9": round(value * E9) for name, value in found.items()},
+        **{f"{name}_e9": round(value * E9) for name, value in measures.items()},
         "documents": ranked[:depth],
         "scores": scores[:depth].astype(np.float32),
         **_attacked(answer),

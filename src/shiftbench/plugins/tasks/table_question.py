@@ -55,7 +55,7 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, the same for all outputs modes."""
     return RECORDS.arrow
 
 
@@ -76,14 +76,14 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: the claim, and the table behind it."""
+    """Preview of a sample: the claim, and the table behind it."""
     table = sample.fields["table"]
     text = f"{sample.fields['text']}\n\n{table['caption']}\n{tables.as_text(table)}"
     return _shown.shown(Sample(sample.key, {"text": text}))
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per sample, in their order.
+    """One record per sample, in their order.
 
     Args:
         samples: n claims and questions.
@@ -96,7 +96,7 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
     """
     answers = _answers(samples, outputs)
     truths = [sample.fields["meta"]["answer"] for sample in samples]
-    status = _beside("status", samples, outputs)
+    status = _optional_output("status", samples, outputs)
     columns = {
         "key": [sample.key for sample in samples],
         **_classified.metas(samples),
@@ -105,10 +105,10 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
         "prediction": [_verdict(answer) for answer in answers],
         "answer": [None if one is None else json.dumps(one, ensure_ascii=False) for one in answers],
         "correct": [right(answer, sample.fields["meta"]) for answer, sample in zip(answers, samples, strict=True)],
-        "query": _beside("queries", samples, outputs),
+        "query": _optional_output("queries", samples, outputs),
         "status": status,
         "executed": [None if one is None else one == "ok" for one in status],
-        "rounds": _beside("rounds", samples, outputs),
+        "rounds": _optional_output("rounds", samples, outputs),
     }
     return pa.table(columns, schema=RECORDS.arrow)
 
@@ -119,27 +119,29 @@ def _prompt_digest(sample: Sample) -> int:
 
 def _answers(samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[Answer]:
     if "answers" not in outputs:
-        given = ", ".join(sorted(outputs)) or "nothing"
-        raise ModelError(f"the model gives no answers (it gives {given})")
-    found = [one.tolist() if isinstance(one, np.generic) else one for one in outputs["answers"]]
-    if len(found) != len(samples):
-        raise ModelError(f"{len(found)} answers for {len(samples)} samples; expected one for each")
-    for sample, one in zip(samples, found, strict=True):
-        if one is not None and not isinstance(one, bool) and not _is_list(one):
-            raise ModelError(f"sample {sample.key!r}: the answer is {one!r}; expected a bool, a list of texts or None")
-    return found
+        names = ", ".join(sorted(outputs)) or "nothing"
+        raise ModelError(f"the model gives no answers (it gives {names})")
+    answers = [answer.tolist() if isinstance(answer, np.generic) else answer for answer in outputs["answers"]]
+    if len(answers) != len(samples):
+        raise ModelError(f"{len(answers)} answers for {len(samples)} samples; expected one for each")
+    for sample, answer in zip(samples, answers, strict=True):
+        if answer is not None and not isinstance(answer, bool) and not _is_list(answer):
+            raise ModelError(
+                f"sample {sample.key!r}: the answer is {answer!r}; expected a bool, a list of texts or None"
+            )
+    return answers
 
 
 def _is_list(answer: object) -> bool:
     return isinstance(answer, list | tuple) and all(isinstance(one, str) for one in answer)
 
 
-def _beside(name: str, samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[Any]:
-    """Return what a model gives beside its answers, None for each sample where it does not."""
-    found = list(outputs[name]) if name in outputs else [None] * len(samples)
-    if len(found) != len(samples):
-        raise ModelError(f"{len(found)} {name} for {len(samples)} samples; expected one for each")
-    return found
+def _optional_output(name: str, samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[Any]:
+    """Another output of a model in addition to its answers; None for each sample without it."""
+    values = list(outputs[name]) if name in outputs else [None] * len(samples)
+    if len(values) != len(samples):
+        raise ModelError(f"{len(values)} {name} for {len(samples)} samples; expected one for each")
+    return values
 
 
 def _verdict(answer: Answer) -> int:
@@ -149,7 +151,7 @@ def _verdict(answer: Answer) -> int:
 
 
 def right(answer: Answer, meta: Mapping[str, Any]) -> bool:
-    """Tell whether an answer is right: a verdict is the truth itself, texts have its denotation."""
+    """Whether an answer is right: a verdict is the truth itself, texts have its denotation."""
     truth: Answer = meta["answer"]
     if isinstance(truth, bool) or isinstance(answer, bool) or answer is None:
         return answer is truth

@@ -1,9 +1,9 @@
 """An adversary of a classifier: the inputs in a ball around given ones at which its cross-entropy is highest.
 
 What `trainers/adversarial.py` learns from and `analyses/adversarial_accuracy.py` counts; the search is `_ascent.py`'s.
-Distances are shares of white, whatever range the net's input has: of a pixel in L-infinity, of the whole picture with
-white as 1 in L2, so that a radius says another thing at another size of pictures. `_attack.py` is the older attack of
-`pgd` and ASCOOD (L-infinity, a random start, the last point); their weights are its bytes, so it stays.
+Distances are shares of white, whatever range the network's input has: of a pixel in L-infinity, of the whole picture
+with white as 1 in L2, so that a radius says another thing at another size of pictures. `_attack.py` is the older attack
+of `pgd` and ASCOOD (L-infinity, a random start, the last point); their weights are its bytes, so it stays.
 """
 
 from collections.abc import Mapping
@@ -45,10 +45,10 @@ class Adversary:
             )
         if self.eps < 0 or self.steps < 0:
             raise ParamsError(f"eps = {self.eps}, steps = {self.steps}: expected 0 or more")
-        given = params["step"]
-        self.step = 2.5 * self.eps / max(self.steps, 1) if given is None else float(given)
+        step = params["step"]
+        self.step = 2.5 * self.eps / max(self.steps, 1) if step is None else float(step)
         if self.steps and self.eps and self.step <= 0:
-            raise ParamsError(f"step = {given}: expected a number above 0, or null")
+            raise ParamsError(f"step = {step}: expected a number above 0, or null")
         self.random_start, self.best, self.model = params["random_start"], params["best"], model
 
     def region(self, batch: npt.NDArray[Any], device: torch.device) -> _ascent.Region:
@@ -58,32 +58,32 @@ class Adversary:
         return _ascent.Region(clean, self.eps, self.norm, black, white, white - black)
 
     def __call__(
-        self, net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: RandomStream
+        self, network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: RandomStream
     ) -> torch.Tensor:
-        """Attacked inputs, float32 like the batch, on the net's device.
+        """Attacked inputs, float32 like the batch, on the network's device.
 
-        The net is attacked in evaluation mode, so that normalisation layers see no step of the attack, and is put back
-        into its mode; its parameters keep their gradients.
+        The network is attacked in evaluation mode, so that normalisation layers see no step of the attack, and is put
+        back into its mode; its parameters keep their gradients.
 
         Args:
-            net: gives logits.
+            network: gives logits.
             batch: prepared inputs (n, channels, h, w).
-            labels: right classes, int64 (n,), on the net's device.
+            labels: right classes, int64 (n,), on the network's device.
             words: random words; one per value is taken where there is a random start.
         """
-        region = self.region(batch, next(net.parameters()).device)
-        modes = [(part, part.training) for part in net.modules()]
-        net.eval()
+        region = self.region(batch, next(network.parameters()).device)
+        modes = [(part, part.training) for part in network.modules()]
+        network.eval()
 
         def loss(points: torch.Tensor) -> torch.Tensor:
-            return F.cross_entropy(net(points), labels, reduction="none")
+            return F.cross_entropy(network(points), labels, reduction="none")
 
         if self.search == "apgd" and self.steps:
             start = region.border(words) if self.random_start else None
-            found = _ascent.apgd(loss, region, self.steps, start)
+            attacked = _ascent.apgd(loss, region, self.steps, start)
         else:
             start = region.uniform(words) if self.random_start else None
-            found = _ascent.pgd(loss, region, self.steps, self.step, start, best=self.best)
+            attacked = _ascent.pgd(loss, region, self.steps, self.step, start, best=self.best)
         for part, training in modes:
             part.training = training
-        return found
+        return attacked

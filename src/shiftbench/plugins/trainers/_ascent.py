@@ -1,6 +1,6 @@
 """Maximisation in a ball and a box: projected gradient ascent, and Auto-PGD with its schedule of steps.
 
-What is moved is any tensor whose rows are independent: images, or the weights of one net as a single row. A row's
+What is moved is any tensor whose rows are independent: images, or the weights of one network as a single row. A row's
 points lie within `radius` of its centre, in L-infinity or L2, and within a box; `scale` measures each coordinate in a
 unit of its own (the range of an input, the size of a weight), so that the ball is `|(x - c) / scale| <= radius`.
 
@@ -189,12 +189,12 @@ def checkpoints(steps: int, rule: str = "paper") -> list[int]:
         lengths = (max(length - j * less, least) for j in itertools.count())
         marks = itertools.accumulate(lengths)
         return list(itertools.takewhile(lambda mark: mark <= steps, marks))
-    hundredths, gap, found = 22, 22, []  # whole hundredths: no rounding before the ceiling
+    hundredths, gap, hundredths_of_steps = 22, 22, []  # whole hundredths: no rounding before the ceiling
     while -(-hundredths * steps // 100) <= steps and hundredths <= 100:
-        found.append(-(-hundredths * steps // 100))
+        hundredths_of_steps.append(-(-hundredths * steps // 100))
         gap = max(gap - 3, 6)
         hundredths += gap
-    return sorted(set(found))
+    return sorted(set(hundredths_of_steps))
 
 
 def apgd(

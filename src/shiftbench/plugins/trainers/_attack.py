@@ -2,7 +2,7 @@
 
 Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018, section 2.1:
 x <- clip(x + step sign(grad loss)), within eps of the image and within what pixels can be, from a uniform start.
-Distances are shares of white, whatever range the net's input has.
+Distances are shares of white, whatever range the network's input has.
 """
 
 from typing import Any
@@ -33,38 +33,38 @@ class Attack:
         self.eps, self.steps = float(params["eps"]), int(params["steps"])
         if self.eps < 0 or self.steps < 0:
             raise ParamsError(f"eps = {self.eps}, steps = {self.steps}: expected 0 or more")
-        given = params["step"]
-        self.step = 2.5 * self.eps / max(self.steps, 1) if given is None else float(given)
+        step = params["step"]
+        self.step = 2.5 * self.eps / max(self.steps, 1) if step is None else float(step)
         if self.steps and self.eps and self.step <= 0:
-            raise ParamsError(f"step = {given}: expected a number above 0, or null")
+            raise ParamsError(f"step = {step}: expected a number above 0, or null")
         self.model = model
 
     def __call__(
-        self, net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+        self, network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        """Attacked inputs, float32 like the batch, on the net's device.
+        """Attacked inputs, float32 like the batch, on the network's device.
 
-        The net is attacked in evaluation mode, so that statistics of normalisation layers see no step of the attack,
-        and is put back into its mode. The start is uniform in the ball.
+        The network is attacked in evaluation mode, so that statistics of normalisation layers see no step of the
+        attack, and is put back into its mode. The start is uniform in the ball.
 
         Args:
-            net: gives logits; its parameters keep their gradients.
+            network: gives logits; its parameters keep their gradients.
             batch: prepared inputs (n, channels, h, w).
-            labels: right classes, int64 (n,), on the net's device.
+            labels: right classes, int64 (n,), on the network's device.
             rng: random words of this step; one uniform number per value is taken.
         """
-        device = next(net.parameters()).device
+        device = next(network.parameters()).device
         clean = torch.from_numpy(np.ascontiguousarray(batch)).to(device).float()
         black, white = (end.to(device) for end in limits(self.model, batch))
         reach, step = self.eps * (white - black), self.step * (white - black)
         start = torch.from_numpy(rng.uniform(batch.shape).astype(np.float32)).to(device)
-        modes = [(part, part.training) for part in net.modules()]
-        net.eval()
+        modes = [(part, part.training) for part in network.modules()]
+        network.eval()
         low, high = (clean - reach).maximum(black), (clean + reach).minimum(white)
         x = (clean + (2 * start - 1) * reach).clamp(low, high)
         for _ in range(self.steps):
             x.requires_grad_()
-            loss = F.cross_entropy(net(x), labels, reduction="sum")
+            loss = F.cross_entropy(network(x), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, x)
             x = (x.detach() + step * gradient.sign()).clamp(low, high)
         for part, training in modes:

@@ -1,4 +1,4 @@
-"""Random crops of pictures as they are stored, for nets that are fine-tuned at their usual size.
+"""Random crops of pictures as they are stored, for networks that are fine-tuned at their usual size.
 
     trainers:
       finetune: {crops: {size: 224, area: [0.08, 1.0]}}
@@ -6,7 +6,7 @@
 
 The option `crops` of a trainer, and whatever is not given:
 
-    size       side of what the net sees, in pixels
+    size       side of what the network sees, in pixels
     area       from, to: the share of the picture that is kept; aspects are from 3/4 to 4/3 (torchvision's
                `RandomResizedCrop`, bilinear by Pillow, antialiased when shrinking)
     stretched  instead: the picture becomes a square of so many pixels, and a square of `size` is cut from it

@@ -1,6 +1,6 @@
-"""A copy of a net that follows it: its weights are a running mean of the net's, over steps.
+"""A copy of a network that follows it: its weights are a running mean of the network's, over steps.
 
-    target <- m target + (1 - m) net,  m = last - (last - first) (1 + cos(pi u / steps)) / 2 at update u, from 0
+    target <- m target + (1 - m) network,  m = last - (last - first) (1 + cos(pi u / steps)) / 2 at update u, from 0
 
 Source: He et al., "Momentum Contrast", CVPR 2020, equation 2; the cosine is that of Grill et al., "Bootstrap Your Own
 Latent", NeurIPS 2020, section 3.2, with solo-learn's end. Parameters alone follow: running statistics of norms are the
@@ -17,9 +17,9 @@ from torch import nn
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def follower(net: Net) -> Net:
+def follower(network: Net) -> Net:
     """A copy that takes no gradient."""
-    return copy.deepcopy(net).requires_grad_(requires_grad=False)
+    return copy.deepcopy(network).requires_grad_(requires_grad=False)
 
 
 def momentum(update: int, steps: int, first: float, last: float) -> float:
@@ -33,7 +33,7 @@ def momentum(update: int, steps: int, first: float, last: float) -> float:
 
 
 @torch.no_grad()
-def follow(target: nn.Module, net: nn.Module, m: float) -> None:
-    """Move a copy towards its net, in place."""
-    for kept, given in zip(target.parameters(), net.parameters(), strict=True):
-        kept.mul_(m).add_(given, alpha=1 - m)
+def follow(target: nn.Module, network: nn.Module, m: float) -> None:
+    """Move a copy towards its network, in place."""
+    for copied, trained in zip(target.parameters(), network.parameters(), strict=True):
+        copied.mul_(m).add_(trained, alpha=1 - m)

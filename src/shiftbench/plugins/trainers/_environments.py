@@ -32,7 +32,7 @@ Rows = NDArray[np.int64]
 
 
 class Part(NamedTuple):
-    """Of a batch what is of one environment: its name, the net's inputs (n, ...) and labels int64 (n,)."""
+    """Of a batch what is of one environment: its name, the network's inputs (n, ...) and labels int64 (n,)."""
 
     name: str
     inputs: torch.Tensor
@@ -67,9 +67,9 @@ class Environments:
         kept = {name: one for name, one in rows.items() if len(one)}
         return Environments(self.inputs, self.labels, kept, self.home)
 
-    def part(self, name: str, rows: Rows, net: torch.nn.Module) -> Part:
+    def part(self, name: str, rows: Rows, network: torch.nn.Module) -> Part:
         """Network input for rows, on the network's device."""
-        device = next(net.parameters()).device
+        device = next(network.parameters()).device
         labels = self.labels[torch.from_numpy(rows)].to(device)
         return Part(name, nets.to_inputs(self.inputs[rows], device), labels)
 
@@ -80,7 +80,7 @@ def read(job: TrainJob, split: str = "train") -> Environments:
     Raises:
         DataError: a sample states no environment, or an environment has fewer than are asked for.
     """
-    wanted = job.params.get("per_environment", 0) if split == "train" else 0
+    count = job.params.get("per_environment", 0) if split == "train" else 0
     if job.folder is None:
         samples = job.samples(split)
         named = [_environment(sample) for sample in samples]
@@ -88,9 +88,9 @@ def read(job: TrainJob, split: str = "train") -> Environments:
         folder = job.folder(split)
         named = [_environment(one) for one in shards.read(folder, ("meta",))]
     rows = {name: np.flatnonzero([name == one for one in named]) for name in sorted(set(named))}
-    if wanted:
-        rows = {name: _part(job, name, one, wanted) for name, one in rows.items()}
-    if not wanted:
+    if count:
+        rows = {name: _part(job, name, one, count) for name, one in rows.items()}
+    if not count:
         inputs, labels = _loop.inputs(job, split)
         return Environments(inputs, labels, rows)
     kept = np.concatenate(list(rows.values()))
@@ -111,21 +111,21 @@ def _environment(sample: Sample) -> str:
     return str(meta["environment"])
 
 
-def _part(job: TrainJob, name: str, rows: Rows, wanted: int) -> Rows:
+def _part(job: TrainJob, name: str, rows: Rows, count: int) -> Rows:
     """So many rows of one environment, drawn by the seed."""
-    if len(rows) < wanted:
-        raise DataError(f"{job.dataset}: environment {name} has {len(rows)} samples, per_environment asks for {wanted}")
+    if len(rows) < count:
+        raise DataError(f"{job.dataset}: environment {name} has {len(rows)} samples, per_environment asks for {count}")
     order = RandomStream(job.seed, "per_environment", job.dataset, name).choice(len(rows))
-    return rows[np.sort(np.asarray(order, dtype=np.int64)[:wanted])]
+    return rows[np.sort(np.asarray(order, dtype=np.int64)[:count])]
 
 
 def batches(
-    job: TrainJob, envs: Environments, net: torch.nn.Module, steps: int, purpose: str = "order"
+    job: TrainJob, envs: Environments, network: torch.nn.Module, steps: int, purpose: str = "order"
 ) -> Iterator[Batch]:
     """Yield a batch for each step: one tensor of inputs and one of labels for each environment in it."""
     size, names = job.params["batch_size"], list(envs.rows)
     if not size:
-        whole = [envs.part(name, rows, net) for name, rows in envs.rows.items()]
+        whole = [envs.part(name, rows, network) for name, rows in envs.rows.items()]
         for _ in range(steps):
             yield whole
         return
@@ -134,7 +134,7 @@ def batches(
     for step in range(steps):
         words = RandomStream(job.seed, job.trainer, job.dataset, f"{purpose}/{step}")
         drawn = sorted(int(at) for at in words.choice(len(names))[:most])
-        yield [envs.part(names[at], next(passes[names[at]]), net) for at in drawn]
+        yield [envs.part(names[at], next(passes[names[at]]), network) for at in drawn]
 
 
 def _passes(job: TrainJob, name: str, rows: Rows, size: int, purpose: str) -> Iterator[Rows]:
@@ -148,20 +148,20 @@ def _passes(job: TrainJob, name: str, rows: Rows, size: int, purpose: str) -> It
         epoch += 1
 
 
-def accuracies(net: torch.nn.Module, envs: Environments, batch: int = 1024) -> dict[str, float]:
-    """The share of right answers in each environment; the net is left in evaluation mode."""
+def accuracies(network: torch.nn.Module, envs: Environments, batch: int = 1024) -> dict[str, float]:
+    """The share of right answers in each environment; the network is left in evaluation mode."""
     return {
-        name: float((answers(net, envs, rows, batch) == envs.labels[rows]).float().mean())
+        name: float((answers(network, envs, rows, batch) == envs.labels[rows]).float().mean())
         for name, rows in envs.rows.items()
     }
 
 
-def answers(net: torch.nn.Module, envs: Environments, rows: Rows, batch: int = 1024) -> torch.Tensor:
-    """The net's answers to rows, int64 (n,) on the CPU; the net is left in evaluation mode."""
-    net.eval()
+def answers(network: torch.nn.Module, envs: Environments, rows: Rows, batch: int = 1024) -> torch.Tensor:
+    """The network's answers to rows, int64 (n,) on the CPU; the network is left in evaluation mode."""
+    network.eval()
     with torch.inference_mode():
-        found = [
-            net(envs.part("", rows[low : low + batch], net).inputs).argmax(1).cpu()
+        parts = [
+            network(envs.part("", rows[low : low + batch], network).inputs).argmax(1).cpu()
             for low in range(0, len(rows), batch)
         ]
-    return torch.cat(found)
+    return torch.cat(parts)

@@ -34,12 +34,16 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def both(
-    net: nn.Module, batch: npt.NDArray[Any], outliers: _outliers.Outliers, rng: RandomStream, params: Mapping[str, Any]
+    network: nn.Module,
+    batch: npt.NDArray[Any],
+    outliers: _outliers.Outliers,
+    rng: RandomStream,
+    params: Mapping[str, Any],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The logits of a batch and of freshly drawn outliers, in one forward pass.
 
     Args:
-        net: in training mode.
+        network: in training mode.
         batch: prepared samples.
         outliers: to draw from.
         rng: of this step: those that move the batch come first, as in plain fine-tuning.
@@ -49,5 +53,5 @@ def both(
     seen = erm.move(batch, rng, shift, flip=flip)
     drawn = outliers.draw(rng, params["per_sample"] * len(batch))
     drawn = erm.move(drawn, rng, shift, flip=flip)
-    logits: torch.Tensor = net(_loop.tensor(np.concatenate([seen, drawn]), net))
+    logits: torch.Tensor = network(_loop.tensor(np.concatenate([seen, drawn]), network))
     return logits[: len(batch)], logits[len(batch) :]

@@ -75,8 +75,8 @@ def train(job: TrainJob, reward: _rollouts.Reward) -> nets.State:
         batch = _rollouts.batch(job, policy, prompts, reward, number)
         journal.add(batch.told)
         if len(batch.advantages):
-            told = _step(policy, reference, batch, update, params)
-            journal.add({name: np.array([value]) for name, value in told.items()})
+            statistics = _step(policy, reference, batch, update, params)
+            journal.add({name: np.array([value]) for name, value in statistics.items()})
         journal.write(number)
     return dict(policy.state_dict())
 
@@ -121,7 +121,7 @@ def _step(
     with torch.no_grad():
         base = _rollouts.log_probabilities(reference, batch.prompts, batch.responses, at)
     old: torch.Tensor | None = None
-    found: dict[str, float] = {}
+    statistics: dict[str, float] = {}
     for _ in range(params["steps_per_batch"]):
         new = _rollouts.log_probabilities(policy, batch.prompts, batch.responses, at)
         old = new.detach() if old is None else old
@@ -136,8 +136,8 @@ def _step(
         torch.nn.utils.clip_grad_norm_(policy.parameters(), params["gradient_norm"])
         update.step()
         beyond = ((new.detach() - old).exp() - 1).abs() > params["clip"]
-        found = {"divergence": float(kl.detach()[inside].mean()), "clipped": float(beyond[inside].float().mean())}
-    return found
+        statistics = {"divergence": float(kl.detach()[inside].mean()), "clipped": float(beyond[inside].float().mean())}
+    return statistics
 
 
 class _Journal:
@@ -147,9 +147,9 @@ class _Journal:
         self.job = job
         self.seen: dict[str, list[NDArray[np.floating]]] = {}
 
-    def add(self, told: Mapping[str, NDArray[np.floating]]) -> None:
+    def add(self, numbers: Mapping[str, NDArray[np.floating]]) -> None:
         """Remember numbers by name."""
-        for name, values in told.items():
+        for name, values in numbers.items():
             self.seen.setdefault(name, []).append(values)
 
     def write(self, number: int) -> None:

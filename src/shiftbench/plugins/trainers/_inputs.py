@@ -27,14 +27,14 @@ def of_folder(folder: Path, prepare: Prepare) -> Samples:
 
     Args:
         folder: holds manifest.json.
-        prepare: samples to the net's input.
+        prepare: samples to the network's input.
     """
-    found = shards.Lookup(folder)
-    if not len(found):
+    lookup = shards.Lookup(folder)
+    if not len(lookup):
         return []
-    arrays = [value for value in found[0].fields.values() if isinstance(value, np.ndarray)]
-    size = max(prepare([found[0]]).nbytes, sum(array.nbytes for array in arrays))
-    return list(shards.read(folder)) if size * len(found) <= HELD else found
+    arrays = [value for value in lookup[0].fields.values() if isinstance(value, np.ndarray)]
+    size = max(prepare([lookup[0]]).nbytes, sum(array.nbytes for array in arrays))
+    return list(shards.read(folder)) if size * len(lookup) <= HELD else lookup
 
 
 class Inputs:
@@ -42,7 +42,7 @@ class Inputs:
 
     Args:
         samples: n of them; a list is prepared once, a `Lookup` whenever rows are asked for.
-        prepare: samples to the net's input.
+        prepare: samples to the network's input.
         crops: the trainer's option, or None: training sees the samples as they are prepared.
     """
 

@@ -1,14 +1,14 @@
-"""Between two nets of one architecture, in weights: the line, one layer's part of it, Fisher weights, sparse ends.
+"""Between two networks of one architecture, in weights: the line, one layer's part of it, Fisher weights, sparse ends.
 
     theta_a = (1 - a) theta_0 + a theta_1
 
 A state dict is taken whole, head and normalisation included; at a = 0 and 1 it is the end itself, bit by bit. Tensors
-of integers (counters of batches) are those of theta_1, but at a = 0. Where a net has batch normalisation the running
-statistics of a mixture are those of no net: `recomputed` estimates them again.
+of integers (counters of batches) are those of theta_1, but at a = 0. Where a network has batch normalisation the
+running statistics of a mixture are those of no network: `recomputed` estimates them again.
 
 Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, arXiv:2109.01903, equation 1;
 the Fisher weights are those of its code, `src/wise_ft.py` and `src/models/fisher.py` of mlfoundations/wise-ft. Nets of
-several tasks are merged by the trainers of RegMean++; a net that follows another in training is `_ema.py`.
+several tasks are merged by the trainers of RegMean++; a network that follows another in training is `_ema.py`.
 """
 
 import copy
@@ -48,7 +48,7 @@ def named(who: str, params: Mapping[str, Any]) -> Ref:
 
 
 def check(first: State, second: State, where: str) -> None:
-    """Refuse two nets that are not of one architecture.
+    """Refuse two networks that are not of one architecture.
 
     Raises:
         ModelError: names the first tensors that only one has, or that differ in shape.
@@ -87,10 +87,10 @@ def mixed(
 
 
 def layers(state: State, names: Iterable[str], unit: str = "block") -> dict[str, tuple[str, ...]]:
-    """The layers of a net, in its order: name -> names of its tensors.
+    """The layers of a network, in its order: name -> names of its tensors.
 
     Args:
-        state: of the net.
+        state: of the network.
         names: of the tensors that belong to a layer: the parameters.
         unit: `block`: what stands below one numbered module, `blocks.3`, or else below one module, `head`; `matrix`:
             each tensor of two axes or more alone.
@@ -105,25 +105,25 @@ def layers(state: State, names: Iterable[str], unit: str = "block") -> dict[str,
     """
     if unit not in UNITS:
         raise ParamsError(f"unit of layers is {unit!r}; {suggest(unit, UNITS)}")
-    found: dict[str, list[str]] = {}
+    names_by_layer: dict[str, list[str]] = {}
     for name in names:
         if unit == "matrix":
             if state[name].ndim > 1:
-                found[name] = [name]
+                names_by_layer[name] = [name]
             continue
         numbered = _NUMBERED.match(name)
         layer = numbered.group() if numbered else name.rpartition(".")[0] or name
-        found.setdefault(layer, []).append(name)
-    return {layer: tuple(own) for layer, own in found.items()}
+        names_by_layer.setdefault(layer, []).append(name)
+    return {layer: tuple(own) for layer, own in names_by_layer.items()}
 
 
 def sparse(
     state: State, names: Iterable[str], share: float, words: RandomStream, towards: State | None = None
 ) -> State:
-    """A net of which some weights, drawn one by one, are set to zero, or to those of another net.
+    """A network of which some weights, drawn one by one, are set to zero, or to those of another network.
 
     Args:
-        state: of the net.
+        state: of the network.
         names: of the tensors that lose weights.
         share: probability of each weight.
         words: random words, one for each weight, in the order of names.
@@ -161,42 +161,42 @@ def fisher_weighted(first: State, second: State, a: float, fishers: tuple[State,
     return made
 
 
-def fisher(net: nn.Module, state: State, inputs: torch.Tensor, words: RandomStream) -> State:
-    """The diagonal Fisher information of a net's parameters: squared gradients of log p(y), y drawn from p.
+def fisher(network: nn.Module, state: State, inputs: torch.Tensor, words: RandomStream) -> State:
+    """The diagonal Fisher information of a network's parameters: squared gradients of log p(y), y drawn from p.
 
     Args:
-        net: the architecture, in evaluation mode.
+        network: the architecture, in evaluation mode.
         state: its weights.
-        inputs: prepared samples (n, ...), on the net's device.
+        inputs: prepared samples (n, ...), on the network's device.
         words: random words, one for each sample.
     """
-    learnt = {name: state[name] for name, _ in net.named_parameters()}
-    total = {name: torch.zeros_like(value) for name, value in learnt.items()}
+    trained = {name: state[name] for name, _ in network.named_parameters()}
+    total = {name: torch.zeros_like(value) for name, value in trained.items()}
 
     def value(parameters: State, one: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        logits = functional_call(net, {**state, **parameters}, (one[None],))
+        logits = functional_call(network, {**state, **parameters}, (one[None],))
         return torch.log_softmax(logits, 1)[0].gather(0, label[None]).sum()
 
     each = vmap(grad(value), in_dims=(None, 0, 0))
     for part in inputs.split(_AT_ONCE):
         with torch.no_grad():
-            shares = functional_call(net, state, (part,)).softmax(1).cumsum(1)
+            shares = functional_call(network, state, (part,)).softmax(1).cumsum(1)
         drawn = torch.from_numpy(words.uniform((len(part), 1))).to(shares)
         labels = (shares < drawn).sum(1).clamp(max=shares.shape[1] - 1)
-        for name, gradient in each(learnt, part.float(), labels).items():
+        for name, gradient in each(trained, part.float(), labels).items():
             total[name] += gradient.square().sum(0)
     return {name: value / len(inputs) for name, value in total.items()}
 
 
-def normalised(net: nn.Module) -> bool:
+def normalised(network: nn.Module) -> bool:
     """Whether a network has batch normalisation."""
-    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules())
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules())
 
 
 @torch.no_grad()
-def recomputed(net: nn.Module, state: State, inputs: torch.Tensor, batch: int = 64) -> State:
+def recomputed(network: nn.Module, state: State, inputs: torch.Tensor, batch: int = 64) -> State:
     """A state whose running statistics are means over batches of `inputs` (n, ...), by its own weights."""
-    own = copy.deepcopy(net)
+    own = copy.deepcopy(network)
     own.load_state_dict(state)
     own.eval()
     for part in own.modules():

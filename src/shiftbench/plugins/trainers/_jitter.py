@@ -27,14 +27,14 @@ def jitter(images: torch.Tensor, rng: RandomStream, strength: Sequence[float], s
     count, steps = len(images), (brightness, contrast, saturation, hue)
     met = rng.uniform(count) < share
     order = np.argsort(rng.uniform((count, len(steps))), axis=1, kind="stable")
-    draws = 2 * rng.uniform((len(steps), count)) - 1
+    uniforms = 2 * rng.uniform((len(steps), count)) - 1
     active = [number for number in range(2 if images.shape[1] == 1 else 4) if strength[number]]
     out = images.clone()
     for place in range(len(steps)):
         for number in active:
             rows = torch.from_numpy(np.flatnonzero(met & (order[:, place] == number)))
             rows = rows.to(images.device)
-            amount = _column(draws[number] * strength[number], images)[rows]
+            amount = _column(uniforms[number] * strength[number], images)[rows]
             if len(rows):
                 out[rows] = steps[number](out[rows], amount)
     return out

@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from shiftbench.plugins.contracts import TrainJob
 
 Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, RandomStream], torch.Tensor]
-"""(net, prepared batch, labels, random words of this step) -> scalar loss."""
+"""(network, prepared batch, labels, random words of this step) -> scalar loss."""
 Between = Callable[[torch.nn.Module, RandomStream], None]
-"""(net with gradients, random words of this step): changes the gradients in place."""
+"""(network with gradients, random words of this step): changes the gradients in place."""
 Validate = Callable[[torch.nn.Module], float]
 
 
 def fresh_net(job: TrainJob) -> torch.nn.Module:
-    """Build the job's net; its initial weights depend on seed and model only.
+    """Build the job's network; its initial weights depend on seed and model only.
 
     A model with `initial(params) -> tensors` replaces the weights of these names before training starts.
     """
     torch.manual_seed(rng.derive(job.seed, job.model, "init"))
-    net: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    network: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
     if hasattr(job.plugin, "initial"):
-        state = {**net.state_dict(), **job.plugin.initial(job.model_params)}
-        nets.load_into(net, state, f"{job.model}'s initial weights")
-    return net
+        state = {**network.state_dict(), **job.plugin.initial(job.model_params)}
+        nets.load_into(network, state, f"{job.model}'s initial weights")
+    return network
 
 
 def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
@@ -57,8 +57,8 @@ def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
 def inputs(job: TrainJob, split: str) -> tuple[Inputs, torch.Tensor]:
     """The inputs of a split, read when they are asked for where they are many, and its labels int64 (n,)."""
     if job.folder is None:
-        given = job.samples(split)
-        return prepared(job, given), _labels(given)
+        rows = job.samples(split)
+        return prepared(job, rows), _labels(rows)
     folder = job.folder(split)
     samples = _inputs.of_folder(folder, _prepare(job))
     labelled: Iterable[Sample] = samples if isinstance(samples, list) else shards.read(folder, ("label",))
@@ -92,11 +92,11 @@ def _labels(samples: Iterable[Sample]) -> torch.Tensor:
     return torch.tensor([int(sample.fields["label"]) for sample in samples])
 
 
-def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
-    """The optimiser that the option `optimizer` names, over what learns in the net; `lr`, `weight_decay`."""
+def optimiser(job: TrainJob, network: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimiser that the option `optimizer` names, over what learns in the network; `lr`, `weight_decay`."""
     module = registry.find("optimizers", job.optimizer["use"])
     params = job.params
-    made: torch.optim.Optimizer = module.make(net, params["lr"], params["weight_decay"], job.optimizer["options"])
+    made: torch.optim.Optimizer = module.make(network, params["lr"], params["weight_decay"], job.optimizer["options"])
     return made
 
 
@@ -153,72 +153,74 @@ def _joined(step: int, steps: int, warm: int) -> float:
 
 def fit(
     job: TrainJob,
-    net: torch.nn.Module,
+    network: torch.nn.Module,
     loss: Loss,
     train_mode: Callable[[torch.nn.Module], object] = torch.nn.Module.train,
     *,
     between: Between | None = None,
     validate: Validate | None = None,
 ) -> torch.nn.Module:
-    """Train a net on the train split, logging loss and validation accuracy.
+    """Train a network on the train split, logging loss and validation accuracy.
 
     Args:
         job: the options `epochs`, `batch_size`, `optimizer`, `lr` and `weight_decay` are read, and `schedule`
             (default `one_cycle`), `warmup`, and `crops` (`_crops`), which are made before `loss` sees the batch.
-        net: trained in place.
+        network: trained in place.
         loss: of one batch.
-        train_mode: puts the net in the mode in which it learns.
+        train_mode: puts the network in the mode in which it learns.
         between: what is done between the backward pass and the step: to gradients.
         validate: what is logged as `val_accuracy` after each epoch; default: the share of right predictions on val.
     """
     known, labels = inputs(job, "train")
     validate = validate or _on_val(job)
     params, device = job.params, nets.pick_device(job.device)
-    nets.place(net, device)
+    nets.place(network, device)
     steps = -(-len(labels) // params["batch_size"])
-    update = optimiser(job, net)
+    update = optimiser(job, network)
     rate = schedule(update, params.get("schedule", "one_cycle"), params["epochs"] * steps, params.get("warmup", 0.0))
     for epoch in range(params["epochs"]):
-        train_mode(net)
+        train_mode(network)
         order, total = _words(job, epoch, "order").choice(len(labels)), 0.0
         for step, rows in enumerate(np.array_split(order, steps)):
             rng = _words(job, epoch, step)
-            value = loss(net, known.seen(rows, rng), labels[rows].to(device), rng)
+            value = loss(network, known.seen(rows, rng), labels[rows].to(device), rng)
             update.zero_grad()
             value.backward()
             if between:
-                between(net, rng)
+                between(network, rng)
             update.step()
             rate.step()
             total += value.item() * len(rows)
         job.log((epoch + 1) * steps, "train_loss", total / len(labels))
-        job.log((epoch + 1) * steps, "val_accuracy", validate(net))
-    return net
+        job.log((epoch + 1) * steps, "val_accuracy", validate(network))
+    return network
 
 
 def _on_val(job: TrainJob) -> Validate:
     held, labels = inputs(job, "val")
-    return lambda net: accuracy(net, held, labels)
+    return lambda network: accuracy(network, held, labels)
 
 
 def _words(job: TrainJob, epoch: int, step: int | str) -> RandomStream:
     return RandomStream(job.seed, job.trainer, job.dataset, f"{epoch}/{step}")
 
 
-def accuracy(net: torch.nn.Module, inputs: npt.NDArray[Any] | Inputs, labels: torch.Tensor, batch: int = 256) -> float:
+def accuracy(
+    network: torch.nn.Module, inputs: npt.NDArray[Any] | Inputs, labels: torch.Tensor, batch: int = 256
+) -> float:
     """The share of rows whose largest logit is the label; NaN when there is no row."""
     if not len(labels):
         return float("nan")
-    device = next(net.parameters()).device
-    net.eval()
+    device = next(network.parameters()).device
+    network.eval()
     with torch.inference_mode():
         hits = [
-            (net(nets.to_inputs(inputs[i : i + batch], device)).argmax(1).cpu() == labels[i : i + batch]).sum()
+            (network(nets.to_inputs(inputs[i : i + batch], device)).argmax(1).cpu() == labels[i : i + batch]).sum()
             for i in range(0, len(labels), batch)
         ]
     return float(sum(int(hit) for hit in hits) / len(labels))
 
 
-def tensor(batch: npt.NDArray[Any], net: torch.nn.Module) -> Any:
-    """A prepared batch as a net takes it (`nets.to_inputs`), on the net's device."""
-    return nets.to_inputs(batch, next(net.parameters()).device)
+def tensor(batch: npt.NDArray[Any], network: torch.nn.Module) -> Any:
+    """A prepared batch as a network takes it (`nets.to_inputs`), on the network's device."""
+    return nets.to_inputs(batch, next(network.parameters()).device)

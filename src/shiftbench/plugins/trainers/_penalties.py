@@ -33,7 +33,7 @@ from shiftbench.base.errors import ParamsError, suggest
 
 
 class Environment(NamedTuple):
-    """What a net says of the samples of one environment.
+    """What a network says of the samples of one environment.
 
     Attributes:
         logits: float (n, classes).
@@ -88,14 +88,14 @@ def irmv1(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
         >>> irmv1([one, one], torch.zeros(2), Options(nn.Identity(), [])).item()
         0.0
     """
-    found = []
+    products = []
     for env in envs:
         by_scale = (env.residual() * env.logits).sum(1)
         if options.halves:
-            found.append(by_scale[0::2].mean() * by_scale[1::2].mean())
+            products.append(by_scale[0::2].mean() * by_scale[1::2].mean())
         else:
-            found.append(by_scale.mean().square())
-    return torch.stack(found).mean()
+            products.append(by_scale.mean().square())
+    return torch.stack(products).mean()
 
 
 def vrex(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A net whose features are projected to the unit sphere while it is trained, and a linear probe after.
+"""A network whose features are projected to the unit sphere while it is trained, and a linear probe after.
 
 Source: Chen et al. 2020, SimCLR, section 4.2 (a projection that is thrown away); Khosla et al. 2020, "Supervised
 Contrastive Learning": Linear, ReLU, Linear, the first as wide as the features.
@@ -22,7 +22,7 @@ See = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Projected(nn.Module):
-    """Images to points of length 1, (n, width); `inner` is the net that is kept."""
+    """Images to points of length 1, (n, width); `inner` is the network that is kept."""
 
     def __init__(self, inner: Any, width: int) -> None:
         super().__init__()
@@ -35,40 +35,40 @@ class Projected(nn.Module):
         return F.normalize(self.projection(self.inner.features(x)), dim=1)
 
 
-def places(job: TrainJob, net: Any, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+def places(job: TrainJob, network: Any, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Projections of a split's samples, (n, width), and their labels, on the CPU; without augmentation."""
-    found, labels = _seen(job, net, net, split)
-    return torch.from_numpy(found), labels
+    projections, labels = _seen(job, network, network, split)
+    return torch.from_numpy(projections), labels
 
 
 def accuracy(
-    net: nn.Module, classify: Callable[[torch.Tensor], torch.Tensor], inputs: npt.NDArray[Any], labels: torch.Tensor
+    network: nn.Module, classify: Callable[[torch.Tensor], torch.Tensor], inputs: npt.NDArray[Any], labels: torch.Tensor
 ) -> float:
     """The share of rows that are classified as their label by where they lie; NaN when there is no row."""
     if not len(labels):
         return float("nan")
-    guesses = [classify(z).cpu() for z in _batches(net, net, inputs)]
+    guesses = [classify(z).cpu() for z in _batches(network, network, inputs)]
     return float((torch.cat(guesses) == labels).double().mean())
 
 
-def probed(job: TrainJob, net: Any, grid: Sequence[float]) -> nets.State:
-    """The net's state dict with a linear probe of its features as head; logs `c` and `probe_accuracy`."""
-    (known, labels), (held, asked) = (_seen(job, net, net.features, s) for s in ("train", "val"))
+def probed(job: TrainJob, network: Any, grid: Sequence[float]) -> nets.State:
+    """The network's state dict with a linear probe of its features as head; logs `c` and `probe_accuracy`."""
+    (known, labels), (held, asked) = (_seen(job, network, network.features, s) for s in ("train", "val"))
     train, val = ((known.astype(np.float64), labels.numpy()), (held.astype(np.float64), asked.numpy()))
     weight, bias, c = _logistic.choose(train, val, len(job.classes), grid, job.threads)
     job.log(0, "c", c)
     job.log(0, "probe_accuracy", float(((val[0] @ weight.T + bias).argmax(1) == val[1]).mean()))
     head = torch.from_numpy(weight), torch.from_numpy(bias)
-    return nets.with_head(job.plugin, net.state_dict(), *head)
+    return nets.with_head(job.plugin, network.state_dict(), *head)
 
 
-def _seen(job: TrainJob, net: nn.Module, see: See, split: str) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
+def _seen(job: TrainJob, network: nn.Module, see: See, split: str) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
     inputs, labels = _loop.data(job, split)
-    return np.concatenate([nets.to_numpy(part) for part in _batches(net, see, inputs)]), labels
+    return np.concatenate([nets.to_numpy(part) for part in _batches(network, see, inputs)]), labels
 
 
-def _batches(net: nn.Module, see: See, inputs: npt.NDArray[Any]) -> Iterator[torch.Tensor]:
-    net.eval()
+def _batches(network: nn.Module, see: See, inputs: npt.NDArray[Any]) -> Iterator[torch.Tensor]:
+    network.eval()
     with torch.inference_mode():
         for at in range(0, len(inputs), BATCH):
-            yield see(_loop.tensor(inputs[at : at + BATCH], net))
+            yield see(_loop.tensor(inputs[at : at + BATCH], network))

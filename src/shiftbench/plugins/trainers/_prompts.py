@@ -19,10 +19,10 @@ class Prompts:
     """
 
     def __init__(self, job: TrainJob) -> None:
-        wanted = job.params["groups"]
-        samples = [one for one in job.samples("train") if not wanted or _group(one) in wanted]
+        groups = job.params["groups"]
+        samples = [one for one in job.samples("train") if not groups or _group(one) in groups]
         if not samples:
-            raise ParamsError(f"{job.trainer}: no training prompt is of the groups {wanted}")
+            raise ParamsError(f"{job.trainer}: no training prompt is of the groups {groups}")
         places = job.plugin.of_one_length(samples, job.model_params)
         self._lengths = [[samples[at] for at in own] for own in places]
         sizes = np.array([1 if job.params["balanced"] else len(own) for own in self._lengths])

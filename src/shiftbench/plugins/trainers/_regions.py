@@ -182,12 +182,12 @@ def grow(
 
 def _choice(odds: Floats, count: int, words: RandomStream) -> NDArray[np.int64]:
     """Faces, drawn one after the other without replacement in proportion to the odds, int64 (count,)."""
-    left, found = odds.copy(), []
+    left, faces = odds.copy(), []
     for word in words.uniform(count):
         sums = left.cumsum()
-        found.append(min(int(np.searchsorted(sums, word * sums[-1], side="right")), len(odds) - 1))
-        left[found[-1]] = 0
-    return np.array(found, dtype=np.int64)
+        faces.append(min(int(np.searchsorted(sums, word * sums[-1], side="right")), len(odds) - 1))
+        left[faces[-1]] = 0
+    return np.array(faces, dtype=np.int64)
 
 
 def _shell(region: Region, face: int, width: float, count: int, limits: Limits, words: RandomStream) -> Floats:

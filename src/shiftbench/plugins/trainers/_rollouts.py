@@ -71,23 +71,23 @@ def _rolled(job: TrainJob, policy: Any, samples: list[Sample], reward: Reward, w
     uniforms = _decoding.uniforms([stream] * len(repeated), most)
     device = next(policy.parameters()).device
     inputs = torch.from_numpy(model.prepare_batch(repeated, job.model_params)).to(device)
-    found = _decoding.sample(
+    responses = _decoding.sample(
         policy, inputs, torch.from_numpy(uniforms).to(device), model.end(job.model_params), params["temperature"]
     )
-    rollout = Rollout(repeated, *_decoding.told(found, model, job.model_params, most))
+    rollout = Rollout(repeated, *_decoding.told(responses, model, job.model_params, most))
     parts = reward(rollout)
     rewards = torch.from_numpy(np.asarray(parts["reward"], np.float64)).view(-1, size)
     telling = _policy_loss.telling(rewards)
-    learnt = telling | (params["zero_variance"] == "keep")
-    rows = learnt.repeat_interleave(size)
+    trained = telling | (params["zero_variance"] == "keep")
+    rows = trained.repeat_interleave(size)
     advantages = _policy_loss.advantages(rewards, by_std=params["by_std"]).flatten().float()
-    told = {
+    log = {
         **parts,
-        "tokens": found.inside.sum(1).cpu().numpy(),
+        "tokens": responses.inside.sum(1).cpu().numpy(),
         "truncated": np.array([one.truncated for one in rollout.statistics]),
         "equal_groups": 1 - telling.float().numpy(),
     }
-    return Batch(inputs[rows], Responses(*(part[rows] for part in found)), advantages[rows].to(device), told)
+    return Batch(inputs[rows], Responses(*(part[rows] for part in responses)), advantages[rows].to(device), log)
 
 
 def _joined(batches: list[Batch], most: int, job: TrainJob) -> Batch:
@@ -101,12 +101,12 @@ def _joined(batches: list[Batch], most: int, job: TrainJob) -> Batch:
         for one in batches
     ]
     responses = Responses(*(torch.cat(part)[:most] for part in zip(*parts, strict=True)))
-    told = {name: np.concatenate([one.told[name] for one in batches]) for name in batches[0].told}
+    log = {name: np.concatenate([one.told[name] for one in batches]) for name in batches[0].told}
     return Batch(
         torch.cat([one.prompts for one in batches])[:most],
         responses,
         torch.cat([one.advantages for one in batches])[:most],
-        told,
+        log,
     )
 
 
@@ -120,5 +120,5 @@ def log_probabilities(policy: Any, prompts: torch.Tensor, responses: Responses, 
         temperature: of the sampling, above 0.
     """
     logits = policy.response_logits(prompts, responses.tokens) / temperature
-    found: torch.Tensor = logits.log_softmax(-1).gather(-1, responses.tokens[..., None])[..., 0]
-    return found
+    logs: torch.Tensor = logits.log_softmax(-1).gather(-1, responses.tokens[..., None])[..., 0]
+    return logs

@@ -65,11 +65,11 @@ def layers(
     bias: bool = True,
 ) -> nn.Sequential:
     """Linear layers of these widths, with what stands between two of them and after the last."""
-    found: list[nn.Module] = []
+    modules: list[nn.Module] = []
     for before, after in zip(widths, widths[1:], strict=False):  # noqa: RUF007
-        found += between(before) if found else []
-        found.append(nn.Linear(before, after, bias=bias))
-    return nn.Sequential(*found, *(last or []))
+        modules += between(before) if modules else []
+        modules.append(nn.Linear(before, after, bias=bias))
+    return nn.Sequential(*modules, *(last or []))
 
 
 def _plain(_width: int) -> list[nn.Module]:
@@ -103,12 +103,12 @@ def projector(features: int, options: Mapping[str, Any]) -> nn.Module:
 
 
 class Encoder(nn.Module):
-    """A net's features and their projection; the net's head takes no part."""
+    """A network's features and their projection; the network's head takes no part."""
 
-    def __init__(self, net: Any, options: Mapping[str, Any]) -> None:
+    def __init__(self, network: Any, options: Mapping[str, Any]) -> None:
         super().__init__()
-        self.net = net
-        self.projector: Any = projector(net.head.in_features, options)
+        self.net = network
+        self.projector: Any = projector(network.head.in_features, options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Projections (n, projection), or logits of prototypes (n, prototypes)."""
@@ -117,10 +117,10 @@ class Encoder(nn.Module):
 
 
 class Learner(nn.Module):
-    """A net with all that its method needs besides, and the loss of a step.
+    """A network with all that its method needs besides, and the loss of a step.
 
     Args:
-        net: what is kept.
+        network: what is kept.
         options: of `self_supervised`.
         steps: of the whole training.
         per_epoch: steps of an epoch.
@@ -131,13 +131,13 @@ class Learner(nn.Module):
 
     centre: torch.Tensor
 
-    def __init__(self, net: nn.Module, options: Mapping[str, Any], steps: int, per_epoch: int) -> None:
+    def __init__(self, network: nn.Module, options: Mapping[str, Any], steps: int, per_epoch: int) -> None:
         super().__init__()
         method = options["method"]
         if method not in METHODS:
             raise ParamsError(f"self_supervised: method is {method!r}; {suggest(method, METHODS)}")
         self.options, self.steps, self.per_epoch, self.step = options, steps, per_epoch, 0
-        self.online = Encoder(net, options)
+        self.online = Encoder(network, options)
         out, hidden = options["projection"], options["predicted"]
         self.predictor = layers((out, hidden, out), _normed, bias=method != "moco_v3") if method in PREDICTING else None
         self.target = _ema.follower(self.online) if method in TARGETED else None
@@ -150,9 +150,9 @@ class Learner(nn.Module):
             first, last = self.options["momentum"]
             m = _ema.momentum(self.step - 1, self.steps, first, last)
             _ema.follow(self.target, self.online, m)
-        found = getattr(self, f"_{self.options['method']}")(one, other)
+        loss = getattr(self, f"_{self.options['method']}")(one, other)
         self.step += 1
-        return found  # type: ignore[no-any-return]
+        return loss  # type: ignore[no-any-return]
 
     def held(self) -> None:
         """Take the gradients of DINO's prototypes away in the first epoch, in which they do not learn."""
@@ -188,9 +188,9 @@ class Learner(nn.Module):
     def _dino(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         student, teacher = self._both(one, other), self._targets(one, other)
         t = teacher_temperature(self.step // self.per_epoch, self.options["teacher_t"])
-        found = dino(student, teacher, self.centre, student_t=STUDENT_T, teacher_t=t)
+        loss = dino(student, teacher, self.centre, student_t=STUDENT_T, teacher_t=t)
         self.centre.mul_(CENTRE_M).add_(torch.cat(teacher).mean(0), alpha=1 - CENTRE_M)
-        return found
+        return loss
 
     def _ressl(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         assert self.target is not None and self.queue is not None  # noqa: S101, PT018 - of this method
@@ -199,9 +199,9 @@ class Learner(nn.Module):
             targets = F.normalize(self.target(other), dim=1)
         student, teacher = self.options["temperatures"]
         points = self.queue.points.clone()
-        found = ressl(views, targets, points, student_t=student, teacher_t=teacher)
+        loss = ressl(views, targets, points, student_t=student, teacher_t=teacher)
         self.queue.add(targets)
-        return found
+        return loss
 
     def _nnclr(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         assert self.predictor is not None and self.queue is not None  # noqa: S101, PT018 - of this method
@@ -223,14 +223,14 @@ class Learner(nn.Module):
         return barlow_twins(*self._both(one, other), redundancy=redundancy, scale=scale)
 
 
-def teacher_temperature(epoch: int, given: tuple[float, float, int]) -> float:
+def teacher_temperature(epoch: int, schedule: tuple[float, float, int]) -> float:
     """DINO's temperature of the teacher in an epoch: from the first to the second over so many epochs.
 
     Example:
         >>> [round(teacher_temperature(epoch, (0.04, 0.07, 4)), 2) for epoch in (0, 1, 3, 9)]
         [0.04, 0.05, 0.07, 0.07]
     """
-    first, last, epochs = given
+    first, last, epochs = schedule
     if epoch >= epochs or epochs < 2:
         return first if epoch < epochs else last
     return first + (last - first) * epoch / (epochs - 1)

@@ -50,12 +50,12 @@ def fit(  # noqa: PLR0913 - a training
     steps = -(-len(labels) // batch)
     update = torch.optim.SGD(head.parameters(), lr, momentum=MOMENTUM)
     rate = _loop.schedule(update, "cosine", epochs * steps)
-    told = torch.from_numpy(labels)
+    targets = torch.from_numpy(labels)
     for epoch in range(epochs):
         order = RandomStream(*words, f"{epoch}/order").choice(len(labels))
         for rows in np.array_split(order, steps):
             seen = torch.from_numpy(features[rows]).to(place)
-            loss = F.cross_entropy(head(seen), told[rows].to(place))
+            loss = F.cross_entropy(head(seen), targets[rows].to(place))
             update.zero_grad()
             loss.backward()
             update.step()

@@ -27,24 +27,24 @@ Item = TypeVar("Item")
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """The train and val shards, those of the extra images, and the weights to begin with."""
-    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    references = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     if params.get("extra"):
-        found.append(refs.shards(params["extra"], "train"))
+        references.append(refs.shards(params["extra"], "train"))
     if params.get("start"):
         dataset, _, name = params["start"].rpartition("/")
         model, _, trainer = name.rpartition("-")
         who = dataset or params["dataset"], model or params["model"]
-        found.append(refs.checkpoint(*who, trainer, params["seed"]))
-    return found
+        references.append(refs.checkpoint(*who, trainer, params["seed"]))
+    return references
 
 
 def begun(job: TrainJob) -> torch.nn.Module:
-    """The job's net, with the weights of `start` where it names some."""
-    net = _loop.fresh_net(job)
+    """The job's network, with the weights of `start` where it names some."""
+    network = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
         if ref.kind == "checkpoints":
-            nets.load_into(net, nets.read_state(path), path)
-    return net
+            nets.load_into(network, nets.read_state(path), path)
+    return network
 
 
 def extra(job: TrainJob) -> Path | None:
@@ -83,23 +83,23 @@ def _endless(job: TrainJob, items: Sequence[Any] | shards.Lookup, name: str) -> 
 
 def fit(
     job: TrainJob,
-    net: torch.nn.Module,
+    network: torch.nn.Module,
     batches: Iterable[Batch],
     loss: Callable[[Batch], torch.Tensor],
     logged: int = 50,
 ) -> None:
-    """Train a net in place, one step for each batch; logs the mean training loss of every `logged` steps.
+    """Train a network in place, one step for each batch; logs the mean training loss of every `logged` steps.
 
     Args:
         job: the options `steps`, `optimizer`, `lr` and `weight_decay` are read, and `schedule` (default `one_cycle`).
-        net: is put on its device and in training mode before the first batch is drawn.
+        network: is put on its device and in training mode before the first batch is drawn.
         batches: `steps` of them, drawn one by one.
         loss: of one batch.
         logged: steps between two lines of the log; the last step has one, too.
     """
     steps, losses = job.params["steps"], []
-    nets.place(net, nets.pick_device(job.device)).train()
-    update = _loop.optimiser(job, net)
+    nets.place(network, nets.pick_device(job.device)).train()
+    update = _loop.optimiser(job, network)
     rate = _loop.schedule(update, job.params.get("schedule", "one_cycle"), steps)
     for step, batch in enumerate(batches, 1):
         value = loss(batch)

@@ -75,15 +75,15 @@ def crops(
     Area and aspect (its logarithm) are uniform; the first of ten draws that fits is taken, else the whole image.
     """
     height, width = size
-    draws = rng.uniform((2, TRIES, count)).astype(np.float64)
-    area = height * width * (share[0] + draws[0] * (share[1] - share[0]))
+    uniforms = rng.uniform((2, TRIES, count)).astype(np.float64)
+    area = height * width * (share[0] + uniforms[0] * (share[1] - share[0]))
     low, high = np.log(ASPECT)
-    aspect = np.exp(low + draws[1] * (high - low))
+    aspect = np.exp(low + uniforms[1] * (high - low))
     wide, tall = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
     fits = (wide >= 1) & (wide <= width) & (tall >= 1) & (tall <= height)
     first, each = fits.argmax(0), np.arange(count)
-    found = fits[first, each]
-    tall, wide = (np.where(found, side[first, each], full) for side, full in ((tall, height), (wide, width)))
+    has_fit = fits[first, each]
+    tall, wide = (np.where(has_fit, side[first, each], full) for side, full in ((tall, height), (wide, width)))
     place = rng.uniform((2, count))
     top, left = np.floor(place[0] * (height - tall + 1)), np.floor(place[1] * (width - wide + 1))
     return np.stack([top, left, tall, wide], axis=1).astype(np.int64)

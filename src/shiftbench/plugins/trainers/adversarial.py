@@ -34,9 +34,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
     adversary = _adversary.Adversary(job.plugin, job.params)
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        attacked = adversary(net, seen, labels, rng)
-        return cross_entropy(net(attacked), labels, job.params["smoothing"])
+        attacked = adversary(network, seen, labels, rng)
+        return cross_entropy(network(attacked), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())

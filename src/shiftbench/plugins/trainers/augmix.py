@@ -35,10 +35,12 @@ PARAMS: dict[str, object] = {
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         batch = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         views = [batch.astype(np.float32), mix(batch, rng, job.params), mix(batch, rng, job.params)]
-        logits = net(_loop.tensor(np.concatenate(views), net)).chunk(3)
+        logits = network(_loop.tensor(np.concatenate(views), network)).chunk(3)
         agree = jensen_shannon(logits)
         weight: float = job.params["jsd_weight"]
         return cross_entropy(logits[0], labels) + weight * agree

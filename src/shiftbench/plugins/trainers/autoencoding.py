@@ -1,4 +1,4 @@
-"""Autoencoding: the net learns to give its images back; no label enters the code.
+"""Autoencoding: the network learns to give its images back; no label enters the code.
 
 The loss is the squared error of pixels in [0, 1], summed over an image's pixels. A linear head learns the classes from
 codes that are cut off from its gradient, so that records and `val_accuracy` tell how much of the class a code holds.
@@ -23,15 +23,15 @@ PARAMS: dict[str, object] = {"epochs": 6, "batch_size": 128, "optimizer": "adamw
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
-    net = _loop.fresh_net(job)
-    if not hasattr(net, "decode"):
+    network = _loop.fresh_net(job)
+    if not hasattr(network, "decode"):
         raise ModelError(f"model {job.model!r} makes no images of its code; autoencoding needs one")
-    return dict(_loop.fit(job, net, loss).state_dict())
+    return dict(_loop.fit(job, network, loss).state_dict())
 
 
-def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+def loss(network: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
     """The mean over the batch of the squared error of an image, and the head's cross-entropy."""
-    seen = _loop.tensor(batch, net).float()
-    code = net.features(seen)
-    error: torch.Tensor = ((net.decode(code) - seen) / 255).square().flatten(1).sum(1).mean()
-    return error + cross_entropy(net.head(code.detach()), labels)
+    seen = _loop.tensor(batch, network).float()
+    code = network.features(seen)
+    error: torch.Tensor = ((network.decode(code) - seen) / 255).square().flatten(1).sum(1).mean()
+    return error + cross_entropy(network.head(code.detach()), labels)

@@ -1,4 +1,4 @@
-"""Training of a detector on boxes: the net's own loss, on batches in random order, mirrored and, if asked, recoloured.
+"""Training of a detector on boxes: its own loss, on batches in random order, mirrored and, if asked, recoloured.
 
 `steps` batches are drawn from shuffled passes over the train split. `start` names weights to begin with, `TRAINER` of
 the same dataset and model or `DATASET/MODEL-TRAINER`, of the same seed: fine-tuning. `extra` is another dataset of
@@ -64,18 +64,18 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         )
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be trained on boxes")
-    net: Any = _steps.begun(job)
-    if not hasattr(net, "loss"):
+    network: Any = _steps.begun(job)
+    if not hasattr(network, "loss"):
         raise ModelError(f"model {job.model!r} has no loss of boxes; take a detector")
-    fit(job, net)
-    return dict(net.state_dict())
+    fit(job, network)
+    return dict(network.state_dict())
 
 
-def fit(job: TrainJob, net: Any) -> None:
-    """Train a net in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
+def fit(job: TrainJob, network: Any) -> None:
+    """Train a network in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
     device = nets.pick_device(job.device)
-    _steps.fit(job, net, _drawn(job), lambda batch: net.loss(torch.from_numpy(batch[0]).to(device), batch[1]))
-    job.log(job.params["steps"], "val_loss", _on_val(job, net, device))
+    _steps.fit(job, network, _drawn(job), lambda batch: network.loss(torch.from_numpy(batch[0]).to(device), batch[1]))
+    job.log(job.params["steps"], "val_loss", _on_val(job, network, device))
 
 
 def _drawn(job: TrainJob) -> Iterator[tuple[Pixels, list[Truth]]]:
@@ -86,15 +86,15 @@ def _drawn(job: TrainJob) -> Iterator[tuple[Pixels, list[Truth]]]:
         yield augmented(*_prepared(job, batch), rng, job.params)
 
 
-def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
+def _on_val(job: TrainJob, network: Any, device: torch.device) -> float:
     held, size = _split(job, "val"), job.params["batch_size"]
     values = []
-    net.eval()
+    network.eval()
     with torch.inference_mode():
         for at in range(0, len(held), size):
             some = [held[number] for number in range(at, min(at + size, len(held)))]
             images, truths = _prepared(job, some)
-            values.append(float(net.loss(torch.from_numpy(images).to(device), truths)))
+            values.append(float(network.loss(torch.from_numpy(images).to(device), truths)))
     return float(np.mean(values)) if values else float("nan")
 
 
@@ -127,9 +127,9 @@ def _extra(job: TrainJob) -> Images:
     about = shards.manifest(folder)
     if tuple(about["classes"]) != job.classes:
         raise ParamsError(f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}")
-    found = shards.Lookup(folder)
-    held = len(found) if job.params["in_memory"] else 0
-    return _first(found, job.params["extra_subset"] or held)
+    lookup = shards.Lookup(folder)
+    held = len(lookup) if job.params["in_memory"] else 0
+    return _first(lookup, job.params["extra_subset"] or held)
 
 
 def augmented(

@@ -47,25 +47,25 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
     if not hasattr(job.plugin, "texts"):
         raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
-    net: Any = _loop.fresh_net(job)
+    network: Any = _loop.fresh_net(job)
     named = _pairs.prompts(job.classes, job.params["template"])
 
-    def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(network: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        told = job.plugin.texts(net, named, job.model_params, job.inputs)[labels]
-        return info_nce(net.image(_loop.tensor(seen, net)), told, net.scale)
+        texts = job.plugin.texts(network, named, job.model_params, job.inputs)[labels]
+        return info_nce(network.image(_loop.tensor(seen, network)), texts, network.scale)
 
     def named_head() -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            told = job.plugin.texts(net, named, job.model_params, job.inputs)
-        return _pairs.from_texts(net.state_dict(), told, net.scale.item(), unit=False)
+            texts = job.plugin.texts(network, named, job.model_params, job.inputs)
+        return _pairs.from_texts(network.state_dict(), texts, network.scale.item(), unit=False)
 
     inputs, labels = _loop.data(job, "val")
 
-    def validate(net: torch.nn.Module) -> float:
-        net.load_state_dict(named_head())
-        return _loop.accuracy(net, inputs, labels)
+    def validate(network: torch.nn.Module) -> float:
+        network.load_state_dict(named_head())
+        return _loop.accuracy(network, inputs, labels)
 
-    _loop.fit(job, net, loss, validate=validate)
-    job.log(0, "scale", net.scale.item())
+    _loop.fit(job, network, loss, validate=validate)
+    job.log(0, "scale", network.scale.item())
     return named_head()

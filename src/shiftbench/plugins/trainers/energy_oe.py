@@ -4,7 +4,7 @@
 
 Source: Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020, section 3.2 (weight 0.1). The margins
 follow the energies that the starting weights give: the defaults (-13 and -6) are MixOE's for Stanford Cars, and a small
-net on few classes needs others. Else as `outlier_exposure`.
+network on few classes needs others. Else as `outlier_exposure`.
 """
 
 from typing import Any
@@ -34,8 +34,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
     outliers, params = _outliers.load(job), job.params
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        known, unknown = _exposure.both(net, batch, outliers, rng, params)
+    def loss(network: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        known, unknown = _exposure.both(network, batch, outliers, rng, params)
         hinges = energy_hinge(known, unknown, params["margin_in"], params["margin_out"])
         weight: float = params["weight"]
         return cross_entropy(known, labels) + weight * hinges

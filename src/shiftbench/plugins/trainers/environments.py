@@ -84,39 +84,39 @@ def train(job: TrainJob) -> State:
     return fitted(job, _steps.begun(job), _environments.read(job))
 
 
-def fitted(job: TrainJob, net: nn.Module, envs: Environments, purpose: str = "order") -> State:
-    """The state of a net after the job's steps on environments.
+def fitted(job: TrainJob, network: nn.Module, envs: Environments, purpose: str = "order") -> State:
+    """The state of a network after the job's steps on environments.
 
     Args:
         job: its options are those above.
-        net: trained in place.
+        network: trained in place.
         envs: what is learnt from, in these groups.
-        purpose: names the random words, where a job trains several nets.
+        purpose: names the random words, where a job trains several networks.
 
     Raises:
         ParamsError: an option that is none of those known.
     """
     check(job.params)
-    nets.place(net, nets.pick_device(job.device))
+    nets.place(network, nets.pick_device(job.device))
     kept = Kept(job, envs)
     if job.params["risks"] == "pooled":
         envs = envs.pooled()
     if job.params["frozen"]:
-        finetune.freeze(net, 0.0)
-    loss, see = Loss(job.params, net), Seen(net, job.params)
-    update = _loop.optimiser(job, net)
+        finetune.freeze(network, 0.0)
+    loss, see = Loss(job.params, network), Seen(network, job.params)
+    update = _loop.optimiser(job, network)
     steps = job.params["steps"]
-    for step, batch in enumerate(_environments.batches(job, envs, net, steps, purpose)):
+    for step, batch in enumerate(_environments.batches(job, envs, network, steps, purpose)):
         if job.params["restart"] and 0 < step == job.params["warmup"]:
-            update = _loop.optimiser(job, net)
+            update = _loop.optimiser(job, network)
         value = loss([part.name for part in batch], see(batch), step)
         update.zero_grad()
         value.backward()
         update.step()
-        kept.look(net, step + 1)
+        kept.look(network, step + 1)
     for name, number in loss.last().items():
         job.log(steps, name, number)
-    return kept.state(net)
+    return kept.state(network)
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -141,21 +141,21 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 class Seen:
-    """What a net says of batches; features of a frozen trunk on full batches are computed once.
+    """What a network says of batches; features of a frozen trunk on full batches are computed once.
 
     Args:
-        net: in training mode while it learns, its trunk in evaluation mode where it is frozen.
+        network: in training mode while it learns, its trunk in evaluation mode where it is frozen.
         params: the options `frozen` and `batch_size`.
     """
 
-    def __init__(self, net: nn.Module, params: Mapping[str, Any]) -> None:
-        self.net, self.frozen = net, params["frozen"]
+    def __init__(self, network: nn.Module, params: Mapping[str, Any]) -> None:
+        self.net, self.frozen = network, params["frozen"]
         self.whole = not params["batch_size"]
         self._inputs: torch.Tensor | None = None
         self._features: torch.Tensor | None = None
 
     def __call__(self, batch: Batch) -> list[Environment]:
-        """An environment for each part of a batch; the net sees all of them together."""
+        """An environment for each part of a batch; the network sees all of them together."""
         if self._inputs is None or not self.whole:
             self._inputs = torch.cat([part.inputs for part in batch])
             self._features = None
@@ -180,16 +180,20 @@ class Loss:
 
     Args:
         params: the options above.
-        net: has a `head`; what learns in it is what has a gradient now.
+        network: has a `head`; what learns in it is what has a gradient now.
     """
 
-    def __init__(self, params: Mapping[str, Any], net: nn.Module) -> None:
-        self.params, head = params, net.get_submodule("head")
-        learnt = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    def __init__(self, params: Mapping[str, Any], network: nn.Module) -> None:
+        self.params, head = params, network.get_submodule("head")
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         own = {id(parameter) for parameter in head.parameters()}
-        decayed = {"all": learnt, "trunk": [parameter for parameter in learnt if id(parameter) not in own], "none": []}
+        decayed = {
+            "all": trained,
+            "trunk": [parameter for parameter in trained if id(parameter) not in own],
+            "none": [],
+        }
         self.decayed = decayed[params["l2_on"]] if params["l2"] else []
-        self.options = Options(head, learnt, params["kernel"], halves=params["halves"])
+        self.options = Options(head, trained, params["kernel"], halves=params["halves"])
         self.shares: dict[str, float] = {}
         self._last: tuple[Sequence[str], torch.Tensor, torch.Tensor | None] = ((), torch.zeros(0), None)
 
@@ -214,8 +218,8 @@ class Loss:
     def last(self) -> dict[str, float]:
         """The risk of each environment (`risk_NAME`) and the penalty, of the last step."""
         names, risks, penalty = self._last
-        found = {f"risk_{name}": risk for name, risk in zip(names, risks.tolist(), strict=True)}
-        return found if penalty is None else {**found, "penalty": penalty.item()}
+        values = {f"risk_{name}": risk for name, risk in zip(names, risks.tolist(), strict=True)}
+        return values if penalty is None else {**values, "penalty": penalty.item()}
 
     def _weight(self, step: int) -> float:
         params = self.params
@@ -261,18 +265,18 @@ class Kept:
             )
         self.held = held.regrouped(rows)
 
-    def look(self, net: nn.Module, step: int) -> None:
-        """Judge the net where it is time to."""
+    def look(self, network: nn.Module, step: int) -> None:
+        """Judge the network where it is time to."""
         if self.keep == "last" or (step % self.every and step != self.job.params["steps"]):
             return
-        found = _environments.accuracies(net, self.held)
+        accuracies = _environments.accuracies(network, self.held)
         counts = {name: len(rows) for name, rows in self.held.rows.items()}
-        mean = sum(found[name] * counts[name] for name in found) / sum(counts.values())
-        value = mean if self.keep == "iid" else min(found.values())
+        mean = sum(accuracies[name] * counts[name] for name in accuracies) / sum(counts.values())
+        value = mean if self.keep == "iid" else min(accuracies.values())
         self.job.log(step, f"val_{self.keep}", value)
         if self.best is None or value > self.best[0]:
-            self.best = value, {name: one.clone() for name, one in net.state_dict().items()}
+            self.best = value, {name: one.clone() for name, one in network.state_dict().items()}
 
-    def state(self, net: nn.Module) -> State:
+    def state(self, network: nn.Module) -> State:
         """Tensors that are kept."""
-        return dict(net.state_dict()) if self.best is None else self.best[1]
+        return dict(network.state_dict()) if self.best is None else self.best[1]

@@ -33,9 +33,11 @@ PARAMS: dict[str, object] = {
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         seen = move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        return cross_entropy(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+        return cross_entropy(network(_loop.tensor(seen, network)), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 

@@ -1,8 +1,8 @@
-"""Fine-tuning: a probed net trained further, a few epochs at a small rate.
+"""Fine-tuning: a probed network trained further, a few epochs at a small rate.
 
 Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
 ICLR 2022 (LP-FT: start from the linear probe, which distorts features less). Differs: only the last part of
-the net is trained (`trained`: share of its parameter tensors), and the statistics of
+the network is trained (`trained`: share of its parameter tensors), and the statistics of
 normalisation layers stay those of the pretraining, since small sets do not give better ones (`statistics: kept`).
 With `trained: 1.0` and `statistics: learnt` it is plain fine-tuning, the control of trainers that add a loss.
 """
@@ -50,18 +50,18 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
-    net = begin(job)
-    freeze(net, job.params["trained"])
+    network = begin(job)
+    freeze(network, job.params["trained"])
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(network: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        return cross_entropy(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+        return cross_entropy(network(_loop.tensor(seen, network)), labels, job.params["smoothing"])
 
-    return dict(_loop.fit(job, net, loss, mode(job.params["statistics"])).state_dict())
+    return dict(_loop.fit(job, network, loss, mode(job.params["statistics"])).state_dict())
 
 
 def begin(job: TrainJob) -> nn.Module:
-    """The job's net with the weights that it starts from.
+    """The job's network with the weights that it starts from.
 
     Raises:
         ModelError: the model is a black box.
@@ -69,9 +69,9 @@ def begin(job: TrainJob) -> nn.Module:
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be fine-tuned; probe it")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, nets.read_state(start), start)
-    return net
+    network: nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(network, nets.read_state(start), start)
+    return network
 
 
 def mode(statistics: str) -> Callable[[nn.Module], object]:
@@ -86,18 +86,18 @@ def mode(statistics: str) -> Callable[[nn.Module], object]:
     return modes[statistics]
 
 
-def freeze(net: nn.Module, trained: float) -> None:
+def freeze(network: nn.Module, trained: float) -> None:
     """Let only the last share `trained` (0 to 1) of the parameter tensors learn; the head always does."""
-    parameters = list(net.parameters())
+    parameters = list(network.parameters())
     for parameter in parameters[: round((1 - trained) * len(parameters))]:
         parameter.requires_grad = False
-    for parameter in net.get_submodule("head").parameters():
+    for parameter in network.get_submodule("head").parameters():
         parameter.requires_grad = True
 
 
-def keep_statistics(net: nn.Module) -> None:
-    """Put a net in training mode, its batch normalisation in evaluation mode."""
-    net.train()
-    for part in net.modules():
+def keep_statistics(network: nn.Module) -> None:
+    """Put a network in training mode, its batch normalisation in evaluation mode."""
+    network.train()
+    for part in network.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()

@@ -1,8 +1,8 @@
 """No training: a model of yours as it is, known by the sha256 of its file.
 
-Source: none. For nets with an architecture here (`checkpoint`, `torchvision`, `timm`) the weights are
+Source: none. For networks with an architecture here (`checkpoint`, `torchvision`, `timm`) the weights are
 copied; for black boxes (ONNX, TorchScript, callables, predictions) they hold the file's sha256, and
-a model that is another file later is refused. The option `path` gives a checkpoint to any net of
+a model that is another file later is refused. The option `path` gives a checkpoint to any network of
 `models/`: `mine: {use: given, path: mine.safetensors}`.
 """
 

@@ -1,4 +1,4 @@
-"""A linear head on the frozen features of a pretrained net.
+"""A linear head on the frozen features of a pretrained network.
 
     solver: lbfgs   features standardised, solved to convergence for each inverse penalty of `c`, the best on val kept
     solver: sgd     features as they are, `epochs` of SGD with momentum 0.9 at `lr` down to 0 along a cosine, in batches
@@ -8,9 +8,9 @@ The first is the more accurate head, the second a less confident one: an average
 
 Source: Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016, arXiv:1610.01644.
 `lbfgs` is the protocol of Radford et al., ICML 2021, appendix A.3 (L2 swept on validation data); differs: features are
-standardised first, so that one grid serves all nets. `sgd` is that of COOkeD (2025, arXiv:2507.22576): 20 epochs, rate
-0.1, last epoch, as its released checkpoints are named; momentum, batch and schedule are ours, since its training code
-was not released.
+standardised first, so that one grid serves all networks. `sgd` is that of COOkeD (2025, arXiv:2507.22576): 20 epochs,
+rate 0.1, last epoch, as its released checkpoints are named; momentum, batch and schedule are ours, since its training
+code was not released.
 
 `learnt_from` and `start` name the weights that are probed: of the same training seed, or (`same_seed: false`) of seed
 0, as public ones are. `{dataset}` in `learnt_from` is the dataset of the probe: `pretraining_{dataset}`. Images are

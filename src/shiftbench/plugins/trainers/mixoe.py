@@ -6,7 +6,7 @@
 
 Source: Zhang et al., "Mixture Outlier Exposure: Towards Out-of-Distribution Detection in Fine-grained Environments",
 WACV 2023, section 3. One lam ~ Beta(a, b) per batch; the outlier's patch goes into the ID image; ID and mixed images
-pass the net one after the other, as in the authors' code. `preset` gives what other options leave open:
+pass the network one after the other, as in the authors' code. `preset` gives what other options leave open:
 
 | preset | mix | a, b | weight |
 | --- | --- | --- | --- |
@@ -64,8 +64,8 @@ def recipe(params: Mapping[str, Any]) -> Recipe:
     mix = params["mix"] or ("mixup" if paper else "cutmix")
     a, b = ((1.0, 1.0) if mix == "mixup" else (2.0, 2.0)) if paper else (0.1, 1.0)
     preset = {"a": a, "b": b, "weight": 5.0 if paper else 1.0}
-    given = {name: params[name] for name in preset if params[name] is not None}
-    return Recipe(mix, **{**preset, **given})
+    overrides = {name: params[name] for name in preset if params[name] is not None}
+    return Recipe(mix, **{**preset, **overrides})
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -73,13 +73,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     outliers, chosen, shares = _outliers.load(job), recipe(job.params), []
     shift, flip = job.params["shift"], job.params["flip"]
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        seen = _loop.tensor(erm.move(batch, rng, shift, flip=flip), net)
+    def loss(network: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        seen = _loop.tensor(erm.move(batch, rng, shift, flip=flip), network)
         drawn = erm.move(outliers.draw(rng, len(batch)), rng, shift, flip=flip)
-        mixed, share = mix(seen, _loop.tensor(drawn, net), rng, chosen)
+        mixed, share = mix(seen, _loop.tensor(drawn, network), rng, chosen)
         shares.append(share)
         job.log(len(shares), "lam", share)
-        return objective(net(seen), net(mixed), labels, share, chosen.weight)
+        return objective(network(seen), network(mixed), labels, share, chosen.weight)
 
     mode = finetune.mode(job.params["statistics"])
     return dict(_loop.fit(job, finetune.begin(job), loss, mode).state_dict())

@@ -1,4 +1,4 @@
-"""No training: a pretrained net with a fresh head for the classes of a dataset, from which fine-tuning starts.
+"""No training: a pretrained network with a fresh head for the classes of a dataset, from which fine-tuning starts.
 
 Source: how classifiers are usually fine-tuned (Yosinski et al., "How transferable are features in deep neural
 networks?", NeurIPS 2014, section 2); `linear_probe` starts from a solved head instead, which moves features less
@@ -28,12 +28,12 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """The pretrained state dict with the head of a fresh net."""
+    """The pretrained state dict with the head of a fresh network."""
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box; its head cannot be made anew")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    net = _loop.fresh_net(job)
-    head = {name: value for name, value in net.state_dict().items() if name.startswith("head.")}
+    network = _loop.fresh_net(job)
+    head = {name: value for name, value in network.state_dict().items() if name.startswith("head.")}
     state = {**nets.read_state(start), **head}
-    nets.load_into(net, state, start)
+    nets.load_into(network, state, start)
     return state

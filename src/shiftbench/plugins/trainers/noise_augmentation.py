@@ -33,11 +33,13 @@ PARAMS: dict[str, object] = {
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch; `sigma` is a share of white."""
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         black, white = (end.numpy() for end in _attack.limits(job.plugin, seen))
         noisy = noise(seen, rng, job.params["sigma"] * (white - black))
-        logits = net(_loop.tensor(np.clip(noisy, black, white), net))
+        logits = network(_loop.tensor(np.clip(noisy, black, white), network))
         return cross_entropy(logits, labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())

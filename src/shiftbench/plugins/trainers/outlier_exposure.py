@@ -3,8 +3,8 @@
     L = CE(f(x), y) + weight x mean over outliers of -(1/C) sum_c log softmax_c(f(o))
 
 Source: Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, section 3 (weight
-0.5 for images, fine-tuned nets). One forward pass sees both batches, as there, so that normalisation layers do, too.
-`per_sample` outliers are drawn for each training sample (MixOE's code takes 2 for this comparison, its paper 1).
+0.5 for images, fine-tuned networks). One forward pass sees both batches, as there, so that normalisation layers do,
+too. `per_sample` outliers are drawn for each training sample (MixOE's code takes 2 for this comparison, its paper 1).
 Differs: outliers are drawn with replacement (`_outliers`), and moved as training samples are.
 """
 
@@ -29,8 +29,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
     outliers = _outliers.load(job)
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        known, unknown = _exposure.both(net, batch, outliers, rng, job.params)
+    def loss(network: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        known, unknown = _exposure.both(network, batch, outliers, rng, job.params)
         weight: float = job.params["weight"]
         return cross_entropy(known, labels) + weight * uniform(unknown)
 

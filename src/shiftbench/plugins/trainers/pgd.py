@@ -2,8 +2,8 @@
 
 Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018, equation (2.1): the
 loss is cross-entropy at the worst point of an L-infinity ball, found from a random start. They take 7 steps with eps
-8/255 on CIFAR-10, 40 with eps 0.3 on MNIST. Differs: the net is attacked in evaluation mode (`_attack`), and a step is
-2.5 eps / steps unless `step` says another share of white. Move and schedule are those of `erm`.
+8/255 on CIFAR-10, 40 with eps 0.3 on MNIST. Differs: the network is attacked in evaluation mode (`_attack`), and a step
+is 2.5 eps / steps unless `step` says another share of white. Move and schedule are those of `erm`.
 """
 
 from typing import Any
@@ -37,9 +37,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch."""
     attack = _attack.Attack(job.plugin, job.params)
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        attacked = attack(net, seen, labels, rng)
-        return cross_entropy(net(attacked), labels, job.params["smoothing"])
+        attacked = attack(network, seen, labels, rng)
+        return cross_entropy(network(attacked), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())

@@ -1,4 +1,4 @@
-"""Training of a net of heatmaps on the joints of persons, with the task of reconstruction beside if asked.
+"""Training of a network of heatmaps on the joints of persons, with the task of reconstruction beside if asked.
 
 `steps` batches of persons are drawn from shuffled passes over the train split, each cropped around its box as at test
 time. What is drawn for a person, in this order: mirrored (1 in 2); the crop turned by up to `turn` degrees, scaled by
@@ -58,7 +58,7 @@ Person = tuple[Sample, dict[str, Any]]
 
 
 class Batch(NamedTuple):
-    """Images that the net sees and those behind them, uint8 (n, 3, H, W); heatmaps (n, K, h, w), weights (n, K)."""
+    """Images that the network sees and those behind them, uint8 (n, 3, H, W); heatmaps (n, K, h, w), weights (n, K)."""
 
     seen: torch.Tensor
     clean: torch.Tensor
@@ -75,48 +75,48 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last step."""
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be trained on joints")
-    net: Any = _steps.begun(job)
-    if not hasattr(net, "heatmaps"):
+    network: Any = _steps.begun(job)
+    if not hasattr(network, "heatmaps"):
         raise ModelError(f"model {job.model!r} has no heatmaps; take a net of joints")
-    if job.params["reconstruction"] and not hasattr(net, "reconstruct"):
+    if job.params["reconstruction"] and not hasattr(network, "reconstruct"):
         raise ModelError(f"model {job.model!r} reconstructs nothing; set reconstruction: 0")
-    fit(job, net)
-    return dict(net.state_dict())
+    fit(job, network)
+    return dict(network.state_dict())
 
 
-def fit(job: TrainJob, net: Any) -> None:
-    """Train a net in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
+def fit(job: TrainJob, network: Any) -> None:
+    """Train a network in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
     device = nets.pick_device(job.device)
     weight = job.params["reconstruction"]
-    _steps.fit(job, net, _drawn(job, net, device), lambda batch: loss(net, batch, weight))
-    job.log(job.params["steps"], "val_loss", _on_val(job, net, device))
+    _steps.fit(job, network, _drawn(job, network, device), lambda batch: loss(network, batch, weight))
+    job.log(job.params["steps"], "val_loss", _on_val(job, network, device))
 
 
-def _drawn(job: TrainJob, net: Any, device: torch.device) -> Iterator[Batch]:
+def _drawn(job: TrainJob, network: Any, device: torch.device) -> Iterator[Batch]:
     """Yield `steps` batches, changed as the options say."""
     for step, persons in enumerate(_batches(job)):
         rng = RandomStream(job.seed, job.trainer, job.dataset, f"augment/{step}")
-        yield batch_of(net, persons, job, rng, device)
+        yield batch_of(network, persons, job, rng, device)
 
 
-def loss(net: Any, batch: Batch, reconstruction: float) -> torch.Tensor:
+def loss(network: Any, batch: Batch, reconstruction: float) -> torch.Tensor:
     """The loss of a batch: that of the heatmaps, and `reconstruction` times that of the latents."""
-    apart = (net.heatmaps(batch.seen) - batch.maps) ** 2
+    apart = (network.heatmaps(batch.seen) - batch.maps) ** 2
     value: torch.Tensor = (apart * batch.weights[..., None, None]).mean()
     if reconstruction:
-        made = net.reconstruct(net.latents(batch.seen))
-        value = value + reconstruction * ((made - net.latents(batch.clean)) ** 2).mean()
+        made = network.reconstruct(network.latents(batch.seen))
+        value = value + reconstruction * ((made - network.latents(batch.clean)) ** 2).mean()
     return value
 
 
-def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
+def _on_val(job: TrainJob, network: Any, device: torch.device) -> float:
     held, size = people(job.samples("val")), job.params["batch_size"]
     values = []
-    net.eval()
+    network.eval()
     with torch.inference_mode():
         for at in range(0, len(held), size):
-            batch = batch_of(net, held[at : at + size], job, None, device)
-            values.append(float(loss(net, batch, 0.0)))
+            batch = batch_of(network, held[at : at + size], job, None, device)
+            values.append(float(loss(network, batch, 0.0)))
     return float(np.mean(values)) if values else float("nan")
 
 
@@ -140,24 +140,24 @@ def _batches(job: TrainJob) -> Iterator[list[Person]]:
 
 
 def batch_of(
-    net: Any, persons: Sequence[Person], job: TrainJob, rng: RandomStream | None, device: torch.device
+    network: Any, persons: Sequence[Person], job: TrainJob, rng: RandomStream | None, device: torch.device
 ) -> Batch:
     """A batch of persons; `rng` draws what is changed in each, None: nothing is."""
     names, middle = job.plugin.names(job.model_params), job.model_params["middle"]
-    found: list[tuple[Any, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     for sample, pose in persons:
-        crop = _heatmaps.Crop.around(pose["box"], net.crop)
+        crop = _heatmaps.Crop.around(pose["box"], network.crop)
         words = [float(word) for word in rng.uniform(16)] if rng else None
         if words:
             crop = _moved(crop, words, job.params)
-        image = _heatmaps.cut(sample.fields["image"], crop, net.crop, middle)
-        joints = _in_input(np.array(pose["joints"], dtype=np.float64), crop, net.crop)
+        image = _heatmaps.cut(sample.fields["image"], crop, network.crop, middle)
+        joints = _in_input(np.array(pose["joints"], dtype=np.float64), crop, network.crop)
         if words and words[0] < 0.5:
             image, joints = _mirrored(image, joints, names)
         clean = _recoloured(image, words, job.params["jitter"]) if words else image
         seen = _damaged(clean, words, hole=job.params["hole"]) if words else clean
-        found.append((seen, clean, *_heatmaps.encode(joints, net.crop, net.heat, net.sigma)))
-    stacked = [np.stack(values) for values in zip(*found, strict=True)]
+        rows.append((seen, clean, *_heatmaps.encode(joints, network.crop, network.heat, network.sigma)))
+    stacked = [np.stack(values) for values in zip(*rows, strict=True)]
     images = [torch.from_numpy(values.transpose(0, 3, 1, 2).copy()) for values in stacked[:2]]
     tensors = images + [torch.from_numpy(values) for values in stacked[2:]]
     return Batch(*(tensor.to(device) for tensor in tensors))
@@ -191,16 +191,16 @@ def _recoloured(image: Pixels, words: Sequence[float], jitter: float) -> Pixels:
 
 def _damaged(image: Pixels, words: Sequence[float], *, hole: bool) -> Pixels:
     """An image blurred or smoothed, seldom, and with a hole."""
-    found: Any = image
+    pixels: Any = image
     if words[8] < 0.1:
-        found = cv2.blur(found, (3, 3))
+        pixels = cv2.blur(pixels, (3, 3))
     if words[9] < 0.1:
-        found = cv2.medianBlur(found, 3)
-    found = found.copy()
+        pixels = cv2.medianBlur(pixels, 3)
+    pixels = pixels.copy()
     if hole:
-        height, width = found.shape[:2]
+        height, width = pixels.shape[:2]
         tall, wide = (int(side * (0.2 + 0.2 * w)) for side, w in zip((height, width), words[10:12], strict=True))
         top, left = int(words[12] * (height - tall + 1)), int(words[13] * (width - wide + 1))
-        found[top : top + tall, left : left + wide] = GREY
-    done: Pixels = found
+        pixels[top : top + tall, left : left + wide] = GREY
+    done: Pixels = pixels
     return done

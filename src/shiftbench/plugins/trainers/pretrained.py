@@ -22,12 +22,12 @@ READS_SOURCES = True  # the model's own `needs`
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: what the model needs is added by the plan."""
+    """Nothing: the plan adds the inputs of the model."""
     return []
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the model's own state dict.
+    """The model's own state dict.
 
     Raises:
         ModelError: the model brings no weights, or those of another architecture or number of classes.
@@ -39,14 +39,14 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def fitted(job: TrainJob, state: nets.State, where: Path | str) -> nets.State:
-    """Return a state dict under the names of the job's net, after loading it once.
+    """A state dict under the names of the job's network, after loading it once.
 
     Raises:
         ModelError: it is one of another architecture or number of classes.
     """
     if not hasattr(job.plugin, "build"):
         return state
-    net = job.plugin.build(job.model_params, len(job.classes))
-    state = net.adopt(state) if hasattr(net, "adopt") else state
-    nets.load_into(net, state, where)
+    network = job.plugin.build(job.model_params, len(job.classes))
+    state = network.adopt(state) if hasattr(network, "adopt") else state
+    nets.load_into(network, state, where)
     return state

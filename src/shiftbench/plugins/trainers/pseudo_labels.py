@@ -1,7 +1,7 @@
 """Fine-tuning on pseudo-labels: unlabelled target images are learnt under the labels that a method gave them.
 
-    method: plain   the net's own predictions: self-training
-    method: other   the predictions under that method, which may know more than the net (a second model, few labels)
+    method: plain   the network's own predictions: self-training
+    method: other   the predictions under that method, which may know more than the network (a second model, few labels)
 
 The weights `start` (same dataset, model and seed) were asked about `target` (its `split`, under `shift` at `severity`)
 by `method`; the predictions are read from these records, and images whose confidence is below `confidence` are left
@@ -68,28 +68,28 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """The weights to begin with, their records on the target, its shards, those held out, and val."""
     split = params["split"]
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
-    found = [
+    references = [
         start,
         *_target(start, params, params["dataset"]),
         *(_kept_apart(start, name, split) for name in params["held_out"]),
         refs.shards(params["dataset"], "val"),
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(references))
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch; `kept`, `pseudo_loss` and `val_accuracy` are logged."""
     mode = finetune.mode(job.params["statistics"])
-    net = finetune.begin(job)
+    network = finetune.begin(job)
     if job.params["trained"] not in TRAINED:
         raise ParamsError(f"trained = {job.params['trained']!r}; {suggest(job.params['trained'], TRAINED)}")
-    for parameter in net.get_submodule("head").parameters():
+    for parameter in network.get_submodule("head").parameters():
         parameter.requires_grad = job.params["trained"] == "all"
     rows, labels = labelled(job)
     job.log(0, "kept", len(rows))
-    nets.place(net, nets.pick_device(job.device))
-    _fit(job, net, rows, labels, mode)
-    return dict(net.state_dict())
+    nets.place(network, nets.pick_device(job.device))
+    _fit(job, network, rows, labels, mode)
+    return dict(network.state_dict())
 
 
 def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
@@ -174,7 +174,7 @@ def rate(step: int, steps: int, floor: float) -> float:
 
 def _fit(
     job: TrainJob,
-    net: nn.Module,
+    network: nn.Module,
     rows: npt.NDArray[np.int64],
     labels: torch.Tensor,
     mode: Callable[[nn.Module], object],
@@ -185,16 +185,16 @@ def _fit(
     labels = torch.searchsorted(allowed, labels)
     held, truth = _loop.inputs(job, "val")
     steps = -(-len(rows) // params["batch_size"])
-    update = _loop.optimiser(job, net)
+    update = _loop.optimiser(job, network)
     slower = torch.optim.lr_scheduler.LambdaLR(
         update, lambda step: rate(step, steps * params["epochs"], params["floor"])
     )
     for epoch in range(params["epochs"]):
-        mode(net)
+        mode(network)
         words = RandomStream(job.seed, job.trainer, job.dataset, f"{epoch}/order")
         total = 0.0
         for some in np.array_split(rows[words.choice(len(rows))], steps):
-            logits = net(_loop.tensor(known.seen(some, words), net)) * params["factor"]
+            logits = network(_loop.tensor(known.seen(some, words), network)) * params["factor"]
             own = logits[:, allowed.to(logits.device)]
             loss = cross_entropy(own, labels[some].to(own.device))
             update.zero_grad()
@@ -203,4 +203,4 @@ def _fit(
             slower.step()
             total += loss.item() * len(some)
         job.log((epoch + 1) * steps, "pseudo_loss", total / len(rows))
-        job.log((epoch + 1) * steps, "val_accuracy", _loop.accuracy(net, held, truth))
+        job.log((epoch + 1) * steps, "val_accuracy", _loop.accuracy(network, held, truth))

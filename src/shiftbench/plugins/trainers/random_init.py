@@ -1,4 +1,4 @@
-"""No training: the weights that a net begins with, which is what any pre-training should beat.
+"""No training: the weights that a network begins with, which is what any pre-training should beat.
 
 Source: the control of transfer studies, e.g. Alain and Bengio 2016, arXiv:1610.01644, section 3.3 (probes of random
 layers). Statistics of normalisation layers are their initial ones.
@@ -23,5 +23,5 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """The state dict of a fresh net."""
+    """The state dict of a fresh network."""
     return dict(_loop.fresh_net(job).state_dict())

@@ -1,4 +1,4 @@
-"""No training: a released linear head on the frozen features of a pretrained net, as its authors fitted it.
+"""No training: a released linear head on the frozen features of a pretrained network, as its authors fitted it.
 
     trainers:
       released_probe: {use: released_head, path: released/{model}.ckpt, weight: fc.weight, bias: fc.bias}
@@ -33,27 +33,27 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights of the net."""
+    """The weights of the network."""
     return [linear_probe.start_of(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """The net's state dict under the released head."""
+    """The network's state dict under the released head."""
     file = Path(job.params["path"])
-    found = nets.read_state(file)
+    tensors = nets.read_state(file)
     names = [job.params["weight"], job.params["bias"]]
-    if set(found) != set(names):
+    if set(tensors) != set(names):
         raise ModelError(
-            f"{file} holds {', '.join(sorted(found)[:4])}; expected {' and '.join(names)}: name the head's tensors "
+            f"{file} holds {', '.join(sorted(tensors)[:4])}; expected {' and '.join(names)}: name the head's tensors "
             "(`weight`, `bias`)"
         )
-    weight, bias = (found[name] for name in names)
+    weight, bias = (tensors[name] for name in names)
     if len(weight) != len(job.classes):
         raise ModelError(
             f"{file} has {len(weight)} classes, and {job.dataset} has {len(job.classes)}; bring the head of this one"
         )
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     state = nets.with_head(job.plugin, nets.read_state(start), weight, bias)
-    net = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, state, file)
+    network = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(network, state, file)
     return state

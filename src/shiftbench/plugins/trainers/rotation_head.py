@@ -30,15 +30,15 @@ needs = finetune.needs
 
 
 class Turned(nn.Module):
-    """A net with a second head, for the number of quarter turns."""
+    """A network with a second head, for the number of quarter turns."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.net = net
-        self.turns = nn.Linear(net.get_submodule("head").in_features, TURNS)  # type: ignore[arg-type]
+        self.net = network
+        self.turns = nn.Linear(network.get_submodule("head").in_features, TURNS)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The net's logits."""
+        """The network's logits."""
         logits: torch.Tensor = self.net(x)
         return logits
 
@@ -54,17 +54,17 @@ def turned(images: torch.Tensor) -> torch.Tensor:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """The state dict of the net after the last epoch, without the second head."""
+    """The state dict of the network after the last epoch, without the second head."""
     start = finetune.begin(job)
     torch.manual_seed(rng.derive(job.seed, job.model, "turns"))
-    net = Turned(start)
+    network = Turned(start)
     weight: float = job.params["weight"]
 
     def loss(_: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        logits, turns = net.both(_loop.tensor(seen, net))
+        logits, turns = network.both(_loop.tensor(seen, network))
         truth = torch.arange(TURNS, device=turns.device).repeat_interleave(len(batch))
         return cross_entropy(logits, labels) + weight * cross_entropy(turns, truth)
 
-    _loop.fit(job, net, loss, finetune.mode(job.params["statistics"]))
-    return dict(net.net.state_dict())
+    _loop.fit(job, network, loss, finetune.mode(job.params["statistics"]))
+    return dict(network.net.state_dict())

@@ -79,17 +79,17 @@ def _detector(job: TrainJob) -> Any:
 
 
 def _samples(manifest: Path) -> list[Sample]:
-    found = list(shards.read(manifest.parent))
-    if not found:
+    samples = list(shards.read(manifest.parent))
+    if not samples:
         raise DataError(f"{manifest.parent} is empty; searched needs samples of ID val and of val_ood")
-    return found
+    return samples
 
 
 def _separation(job: TrainJob, detector: Any, weights: Path, inside: list[Sample], sets: list[list[Sample]]) -> float:
     """The mean over the OOD sets of the AUROC against ID val."""
-    net: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, nets.read_state(weights), weights)
-    predictor = nets.TorchPredictor(net, job.plugin, job.model_params, job.device)
+    network: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(network, nets.read_state(weights), weights)
+    predictor = nets.TorchPredictor(network, job.plugin, job.model_params, job.device)
 
     def scores(samples: list[Sample]) -> np.ndarray:
         size = job.params["batch_size"]

@@ -18,7 +18,7 @@ Self-Supervised-Learning-for-Medical-Image-Analysis, scripts/pretrain/medmnist),
 | `views` | all | one rule, or one for each view (`_two_views.py`) |
 | `learnt_from`, `start` | all | weights to begin with, but for their head, as in `new_head`; empty: fresh ones |
 
-The net's `head` stays as it was drawn: for a probe to replace. The log has as `val_accuracy` the share of val views
+The network's `head` stays as it was drawn: for a probe to replace. The log has as `val_accuracy` the share of val views
 whose projection finds that of the other view among all of a batch, and as `spread` the mean standard deviation over a
 batch of the projections' coordinates, of length 1 and times the root of their number: near 1 for points all over the
 sphere, 0 where all have collapsed to one.
@@ -77,11 +77,11 @@ PARAMS: dict[str, object] = {
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """The train and val shards, and the weights to begin with."""
-    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     learnt_from, start = params["learnt_from"], params["start"]
     if bool(learnt_from) != bool(start):
         raise ParamsError(f"self_supervised: learnt_from is {learnt_from!r} and start {start!r}; give both or none")
-    return [*found, refs.checkpoint(learnt_from, params["model"], start, 0)] if start else found
+    return [*shards, refs.checkpoint(learnt_from, params["model"], start, 0)] if start else shards
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -94,10 +94,12 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         images = _loop.tensor(batch, learner)
         return _two_views.view(images, rng, rules[0]), _two_views.view(images, rng, rules[1])
 
-    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(
+        network: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
         return learner.loss(*views(batch, rng))
 
-    def between(net: torch.nn.Module, rng: RandomStream) -> None:
+    def between(network: torch.nn.Module, rng: RandomStream) -> None:
         learner.held()
 
     held = _loop.inputs(job, "val")[0][: job.params["batch_size"]]
@@ -109,7 +111,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
             one, other = (F.normalize(learner.online(view), dim=1) for view in pair)
         return one, other
 
-    def twins(net: torch.nn.Module) -> float:
+    def twins(network: torch.nn.Module) -> float:
         one, other = places()
         own = torch.arange(len(one), device=one.device)
         return float((one @ other.T).argmax(1).eq(own).double().mean())
@@ -120,13 +122,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def begun(job: TrainJob) -> torch.nn.Module:
-    """The job's net, with the weights of `start`, but for their head, where it names some."""
-    net = _loop.fresh_net(job)
+    """The job's network, with the weights of `start`, but for their head, where it names some."""
+    network = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
         if ref.kind == "checkpoints":
-            own = {name: value for name, value in net.state_dict().items() if name.startswith("head.")}
-            nets.load_into(net, {**nets.read_state(path), **own}, path)
-    return net
+            own = {name: value for name, value in network.state_dict().items() if name.startswith("head.")}
+            nets.load_into(network, {**nets.read_state(path), **own}, path)
+    return network
 
 
 def spread(points: torch.Tensor) -> float:

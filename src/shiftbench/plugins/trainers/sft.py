@@ -41,8 +41,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     if not hasattr(job.plugin, "closing"):
         raise ModelError(f"sft trains models that write token by token; {job.model!r} is none")
     params, prompts = job.params, Prompts(job)
-    net: Any = _loop.fresh_net(job).to(nets.pick_device(job.device)).train()
-    update = _loop.optimiser(job, net)
+    network: Any = _loop.fresh_net(job).to(nets.pick_device(job.device)).train()
+    update = _loop.optimiser(job, network)
     rate = _loop.schedule(update, params["schedule"], params["steps"])
     losses = []
     for step in range(1, params["steps"] + 1):
@@ -52,7 +52,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         texts = [
             _of(sample)[int(pick % np.uint64(len(_of(sample))))] for sample, pick in zip(samples, picks, strict=True)
         ]
-        loss = _loss(job, net, samples, texts)
+        loss = _loss(job, network, samples, texts)
         update.zero_grad()
         loss.backward()
         update.step()
@@ -61,38 +61,38 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         if step % params["every"] == 0 or step == params["steps"]:
             job.log(step, "train_loss", float(np.mean(losses)))
             losses = []
-    job.log(params["steps"], "val_loss", _on_val(job, net.eval()))
-    return dict(net.state_dict())
+    job.log(params["steps"], "val_loss", _on_val(job, network.eval()))
+    return dict(network.state_dict())
 
 
 def _of(sample: Sample) -> list[str]:
-    found = sample.fields["meta"].get("completions")
-    if not found:
+    completions = sample.fields["meta"].get("completions")
+    if not completions:
         raise DataError(f"{sample.key}: meta has no completions, which sft learns from")
-    return list(found)
+    return list(completions)
 
 
-def _loss(job: TrainJob, net: Any, samples: list[Sample], texts: list[str]) -> torch.Tensor:
+def _loss(job: TrainJob, network: Any, samples: list[Sample], texts: list[str]) -> torch.Tensor:
     """The mean cross-entropy over the tokens of texts, their ends included."""
     model, options = job.plugin, job.model_params
-    device = next(net.parameters()).device
+    device = next(network.parameters()).device
     rows = [[*model.encoded(text, options), model.end(options)] for text in texts]
     length = max(map(len, rows))
     responses = torch.tensor([row + [model.end(options)] * (length - len(row)) for row in rows])
     inside = torch.arange(length) < torch.tensor([[len(row)] for row in rows])
     prompts = torch.from_numpy(model.prepare_batch(samples, options)).to(device)
-    logits = net.response_logits(prompts, responses.to(device))
+    logits = network.response_logits(prompts, responses.to(device))
     return F.cross_entropy(logits[inside.to(device)], responses[inside].to(device))
 
 
 @torch.no_grad()
-def _on_val(job: TrainJob, net: Any) -> float:
+def _on_val(job: TrainJob, network: Any) -> float:
     """The mean over all completions of val of their loss; NaN where there are none."""
     samples, total, count = job.samples("val"), 0.0, 0
     for places in job.plugin.of_one_length(samples, job.model_params):
         pairs = [(samples[at], text) for at in places for text in _of(samples[at])]
         for at in range(0, len(pairs), AT_ONCE):
             some = pairs[at : at + AT_ONCE]
-            loss = _loss(job, net, [sample for sample, _ in some], [text for _, text in some])
+            loss = _loss(job, network, [sample for sample, _ in some], [text for _, text in some])
             total, count = total + float(loss) * len(some), count + len(some)
     return total / count if count else float("nan")

@@ -36,25 +36,25 @@ PARAMS: dict[str, object] = {
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict after the last epoch, without the projection."""
-    net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
+    network = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
 
-    def both(net: nn.Module, batch: npt.NDArray[Any], rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor]:
-        pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        places = net(_views.augment(pairs, rng, job.params))
+    def both(network: nn.Module, batch: npt.NDArray[Any], rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor]:
+        pairs = _loop.tensor(np.concatenate([batch, batch]), network)
+        places = network(_views.augment(pairs, rng, job.params))
         return places[: len(batch)], places[len(batch) :]
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        one, other = both(net, batch, rng)
+    def loss(network: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        one, other = both(network, batch, rng)
         return nt_xent(one, other, job.params["temperature"])
 
     inputs, _ = _loop.data(job, "val")
     held = inputs[: job.params["batch_size"]]
 
-    def twins(net: nn.Module) -> float:
-        net.eval()
+    def twins(network: nn.Module) -> float:
+        network.eval()
         with torch.inference_mode():
-            one, other = both(net, held, RandomStream(job.seed, "simclr", job.dataset, "val"))
+            one, other = both(network, held, RandomStream(job.seed, "simclr", job.dataset, "val"))
         return float((one @ other.T).argmax(1).eq(torch.arange(len(one))).double().mean())
 
-    _loop.fit(job, net, loss, validate=twins)
-    return dict(net.inner.state_dict())
+    _loop.fit(job, network, loss, validate=twins)
+    return dict(network.inner.state_dict())

@@ -38,5 +38,5 @@ def _accuracy(job: TrainJob, idf: np.ndarray, weight: np.ndarray, bias: np.ndarr
     if not samples:
         return float("nan")
     counted = _tfidf.counts(tfidf.texts(samples), job.model_params["columns"], job.model_params["ngrams"])
-    found = (_tfidf.weigh(counted, idf) @ weight.T + bias).argmax(1)
-    return float((found == [int(sample.fields["label"]) for sample in samples]).mean())
+    predicted = (_tfidf.weigh(counted, idf) @ weight.T + bias).argmax(1)
+    return float((predicted == [int(sample.fields["label"]) for sample in samples]).mean())

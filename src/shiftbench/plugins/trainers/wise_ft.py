@@ -1,4 +1,4 @@
-"""WiSE-FT: no training, but the weights between a net and the one that was fine-tuned from it.
+"""WiSE-FT: no training, but the weights between a network and the one that was fine-tuned from it.
 
     theta_a = (1 - a) theta_0 + a theta_1,  a = 0.5 where nothing is known
 
@@ -30,8 +30,8 @@ PARAMS: dict[str, object] = {"start": "zero_shot", "tuned": "finetune", "a": 0.5
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """The weights at both ends."""
-    found = [_interpolation.named(params[end], params) for end in ("start", "tuned")]
-    return list(dict.fromkeys(found))
+    checkpoints = [_interpolation.named(params[end], params) for end in ("start", "tuned")]
+    return list(dict.fromkeys(checkpoints))
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -6,8 +6,9 @@
 prompts' directions.
 
 Source: Radford et al., ICML 2021 (CLIP), section 3.1; the prompt, without a full stop, as in COOkeD (2025,
-https://arxiv.org/abs/2507.22576). `scale: 0` is the one that the net learnt; COOkeD fixes it at 100 for CLIP. `names:
-curated` takes the names that the model's authors curated (ImageNet's classes, in which two names stand for two each).
+https://arxiv.org/abs/2507.22576). `scale: 0` is the one that the network learned; COOkeD fixes it at 100 for CLIP.
+`names: curated` takes the names that the model's authors curated (ImageNet's classes, in which two names stand for two
+each).
 
 Starts from weights that learnt elsewhere (`learnt_from`, `start`): of the same seed, or of seed 0 where they are
 public ones (`same_seed: false`). Labels are not looked at.
@@ -53,20 +54,20 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     if not hasattr(job.plugin, "texts"):
         raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    net: Any = job.plugin.build(job.model_params, len(nets.classes_of(start)))
-    nets.load_into(net, nets.read_state(start), start)
+    network: Any = job.plugin.build(job.model_params, len(nets.classes_of(start)))
+    nets.load_into(network, nets.read_state(start), start)
     classes = job.classes if job.params["names"] == "classes" else job.plugin.curated(job.classes)
     with torch.inference_mode():
-        told = _told(job, net.eval(), classes)
-    scale = job.params["scale"] or net.scale.item()
+        text_vectors = _told(job, network.eval(), classes)
+    scale = job.params["scale"] or network.scale.item()
     job.log(0, "scale", scale)
-    return _pairs.from_texts(nets.read_state(start), told, scale, unit=True)
+    return _pairs.from_texts(nets.read_state(start), text_vectors, scale, unit=True)
 
 
-def _told(job: TrainJob, net: Any, classes: Sequence[str]) -> torch.Tensor:
+def _told(job: TrainJob, network: Any, classes: Sequence[str]) -> torch.Tensor:
     """The text tower's vectors of the names, (classes, d): of one prompt, or means of directions of several."""
     each: list[torch.Tensor] = [
-        job.plugin.texts(net, _pairs.prompts(classes, template), job.model_params, job.inputs)
+        job.plugin.texts(network, _pairs.prompts(classes, template), job.model_params, job.inputs)
         for template in _templates.of(job.params["template"])
     ]
     if len(each) == 1:
