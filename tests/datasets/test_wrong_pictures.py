@@ -177,7 +177,7 @@ def test_what_cannot_be_learnt_from_is_told(tmp_path: Path) -> None:
     pins.pin(["photos"])
     small = planned_benchmark.PARAMS["benchmarks"]["small"] | {"dataset": "own", "shifts": []}
     jobs = (f"shift/own/{split}/identity" for split in ("train", "val", "test"))
-    with pytest.raises(DataError, match=r"own/val/identity/0 holds no sample; bring more, or ask for more"):
+    with pytest.raises(DataError, match=r"own/val/identity/0 has no samples; add samples, or select more"):
         planned_benchmark.run(
             tmp_path,
             *jobs,

@@ -189,8 +189,8 @@ def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
 def test_torch_is_refused_where_a_shift_has_no_torch_implementation(tmp_path):
     planned_benchmark.make(tmp_path)
     message = (
-        r"evaluate.shift_device = 'torch': there is no torch implementation of 'bright'; with `auto` or `cpu` it is "
-        r"applied on the CPU, with shifts.bright.materialise: true it is stored"
+        r"evaluate.shift_device = 'torch': there is no torch implementation of 'bright'; use `auto` or `cpu` to apply "
+        r"it on the CPU, or shifts.bright.materialise: true to store it"
     )
     with pytest.raises(ParamsError, match=message):
         planned_benchmark.plan(tmp_path, **WHILE_READING, evaluate__shift_device="torch")

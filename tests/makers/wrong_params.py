@@ -124,6 +124,8 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("  folders: []", "  folders: [1]", f"fetch.folders.0 = 1: {TEXT}"),
     ("  offline: true", "  ofline: true", "fetch.ofline: unknown key; did you mean offline?"),
     ("  offline: true", "  offline: never", f'fetch.offline = "never": {FLAG}'),
+    ("  gen: {gamma: 0.1}", "  gen: {gamma: 0.1, title: ' '}", 'detectors.gen.title = " ": expected a text'),
+    ("    dataset: fashion_mnist", "    title: 3\n    dataset: fashion_mnist", f"benchmarks.clothes.title = 3: {TEXT}"),
     ("shards:", "shard:", "shard: unknown key; did you mean shards?"),
     ("  max_mb: 256", "  max_mb: 0", "shards.max_mb = 0: expected a number above 0"),
     ("  max_mb: 256", "  max_mb: 256 MB", f'shards.max_mb = "256 MB": {WHOLE}'),

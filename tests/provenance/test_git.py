@@ -62,7 +62,7 @@ ASKED: dict[str, Callable[[], object]] = {
     "what is tracked": git_state.tracked,
     "a file of a commit": lambda: released.show(HERE, "HEAD", "one.txt"),
     "an object that is not here": lambda: released.show(HERE, OTHER, "one.txt"),
-    "a commit that is not here": lambda: released.knows(HERE, OTHER),
+    "a commit that is not here": lambda: git.is_known(OTHER),
     "what is before": lambda: git_state.is_ancestor(OTHER),
     "what is rewritten": git_state.rewritten,
 }
@@ -90,7 +90,7 @@ def test_what_differs_is_told_without_filters(hostile: Path) -> None:
 def test_a_revision_is_no_option(hostile: Path, word: str) -> None:
     before = sorted(hostile.rglob("*"))
     assert released.show(hostile, word, "one.txt") is None
-    assert not released.knows(hostile, word)
+    assert not git.is_known(word, hostile)
     assert not git_state.is_known(word)
     assert not git_state.is_ancestor(word)
     assert sorted(hostile.rglob("*")) == before

@@ -141,7 +141,7 @@ DOCSTRING = """A plugin: one line.
 )
 def test_the_meaning_of_an_option_is_read_from_the_docstring(option, meaning):
     module = types.ModuleType("plugin", DOCSTRING)
-    module.PARAMS = {option: 1}
+    module.PARAMS, module.__file__ = {option: 1}, "plugin.py"
     assert plugin_facts.option("streams", module, option, 1) == plugin_facts.Option(option, "1", "int", meaning)
 
 

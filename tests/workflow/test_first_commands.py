@@ -32,7 +32,7 @@ def pushed(author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_clone_on_this_machine_pulls_from_the_default_remote(pushed: Repository, tmp_path: Path) -> None:
     said = clone(pushed, tmp_path / "B").run(*MAKE, "pull").stdout
     assert re.search(r"remote local served [1-9]\d+ objects", said)
-    assert "1 shards (secret/test/identity/0): may not be passed on, so a run makes them" in said
+    assert "1 shards (secret/test/identity/0): may not be redistributed, so a run makes them" in said
     assert not (pushed.path / ".dvc-remote").exists()
 
 

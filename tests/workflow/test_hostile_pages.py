@@ -175,10 +175,12 @@ def test_a_leaderboard_shows_what_others_wrote(
     sent = [dict(zip(names, ["theirs", *row[1:]], strict=True)) for row in rows]
     about = dict.fromkeys(("root", "commit", "created"), f'"{nasty}') | {"rows": 1, "files": 1}
     there = Published(f"s{nasty}", tmp_path, about, {}, {})
-    monkeypatch.setattr(leaderboard.published, "scales", lambda _: [there.scale])
+    monkeypatch.setattr(leaderboard.published, "configurations", lambda _: [there.configuration])
     monkeypatch.setattr(leaderboard.published, "read", lambda *_: there)
     monkeypatch.setattr(
-        leaderboard.submission, "accepted", lambda _: [({"name": one, "scale": there.scale}, sent) for one in PAYLOADS]
+        leaderboard.submission,
+        "accepted_submissions",
+        lambda _: [({"name": one, "scale": there.configuration}, sent) for one in PAYLOADS],
     )
     verdict = Verdict(nasty, nasty, nasty, nasty, nasty, nasty, against=False, parts=())
     judged = leaderboard.Judged(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)

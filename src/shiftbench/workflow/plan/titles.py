@@ -43,7 +43,8 @@ def of_benchmarks(params: Params, benchmarks: list[str], datasets: set[str]) -> 
         for plugin_type, _, name in params_check.asked(params.benchmarks[benchmark]):
             names.setdefault(plugin_type, set()).add(name)
     names.pop("metrics", None)
-    names["trainers"] -= {name for name in BASELINES if not params.trainer(name).title}
+    untitled = {name for name in BASELINES if not params.trainer(name).title}
+    names["trainers"] = names.get("trainers", set()) - untitled
     titles = {
         plugin_type: {name: title(params, plugin_type, name) for name in sorted(own)}
         for plugin_type, own in sorted(names.items())
