@@ -65,7 +65,7 @@ def _level(number: int, scale: str | None) -> dict[str, Any]:
     started = time.perf_counter()
     planned, root = plans.load(scale)
     planning = time.perf_counter() - started
-    done = run.run(planned, root, run.Asked(number))
+    done = run.run(planned, root, run.AuditRequest(number))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     slowest = sorted(done.results, key=lambda result: -result.seconds)[:6]
     return {

@@ -32,7 +32,7 @@ from scipy import stats
 from skimage.metrics import structural_similarity
 
 from shiftbench.imagecorruptions import corrupt, get_corruption_names
-from shiftbench.workflow.stages.fetch import kept
+from shiftbench.data.source_files import original_folder
 
 BANDS = 8
 SHARE = 0.01  # of the power: a band below is not compared
@@ -64,7 +64,7 @@ def main() -> None:
 
 def photographs() -> list[np.ndarray]:
     """Return uint8 (224, 224, 3) photographs of ImageNet."""
-    files = sorted(kept("foolbox_images").glob("imagenet_*.jpg"))
+    files = sorted(original_folder("foolbox_images").glob("imagenet_*.jpg"))
     if not files:
         raise SystemExit("bring the photographs first: shiftbench fetch foolbox_images")
     return [np.asarray(Image.open(file).convert("RGB").resize((224, 224))) for file in files]

@@ -290,7 +290,7 @@ def test_a_revision_out_of_the_cache_and_the_remote(colleague: Repository) -> No
     shutil.rmtree(colleague.path / ".dvc/cache")
     colleague.run("dvc", "remote", "modify", "--local", "local", "url", "/nowhere")
     for revision, said in {
-        "HEAD": "not whole",
+        "HEAD": "not complete",
         "HEAD~1": "no dvc.lock",
         "nowhere": "neither a folder nor a revision",
     }.items():

@@ -93,7 +93,7 @@ def test_the_second_implementation_finds_it_alone(made, monkeypatch):
     """A mistake of the stage that it makes again is found by other code."""
     plan, ref = made.plan(), made.one("tables")
     forgeries.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
-    monkeypatch.setattr(aggregates, "_made_again", lambda *_: iter(()))
+    monkeypatch.setattr(aggregates, "_stage_again", lambda *_: iter(()))
     found = [one for one in made.findings("aggregates", plan=plan) if one.expected]
     assert [one.sample.split("/")[3] for one in found] == ["convnet-erm-s0"]
     finding = found[0]

@@ -64,7 +64,7 @@ def test_an_edited_verdict_is_not_what_its_replicates_give(tmp_path, seed):
 
 def test_the_check_names_what_differs_and_what_is_damaged(tmp_path, monkeypatch):
     there = draw(tmp_path, np.random.default_rng(1))
-    monkeypatch.setattr(published, "scales", lambda _: ["systems/drawn"])
+    monkeypatch.setattr(published, "configurations", lambda _: ["systems/drawn"])
     monkeypatch.setattr(published, "read", lambda *_: there)
     (note,) = figures._verdicts()
     assert "published verdicts judged again" in str(note)

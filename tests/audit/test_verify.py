@@ -282,7 +282,7 @@ def test_what_is_not_committed_or_not_made_is_not_published(published):
     (published.root / some.path).unlink()
     with pytest.raises(DataError, match="are missing"):
         releases.write(published.plan(), published.root, published.root, None, CREATED)
-    assert releases.scales(published.root) == []
+    assert releases.configurations(published.root) == []
     with pytest.raises(ParamsError, match="nothing is published of 'default'"):
         releases.read(published.root, None)
 

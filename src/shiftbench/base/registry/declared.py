@@ -69,7 +69,11 @@ def names(file: Path) -> tuple[str, ...]:
 
 @functools.cache
 def _names(file: Path, _mtime: int, _size: int) -> tuple[str, ...]:
-    return tuple(_DECORATED.findall(file.read_text(encoding="utf-8")))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except PermissionError:  # a worker of the audit may read its own plugins, and no neighbour of theirs
+        return ()
+    return tuple(_DECORATED.findall(text))
 
 
 def location(module: ModuleType) -> Location:
