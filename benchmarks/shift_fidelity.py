@@ -31,8 +31,8 @@ from PIL import Image
 from scipy import stats
 from skimage.metrics import structural_similarity
 
-from shiftbench.imagecorruptions import corrupt, get_corruption_names
 from shiftbench.data.source_files import original_folder
+from shiftbench.imagecorruptions import corrupt, get_corruption_names
 
 BANDS = 8
 SHARE = 0.01  # of the power: a band below is not compared
