@@ -109,7 +109,7 @@ class Trials:
             state = self._begun(where or dataset, f"{first}-{before}", own | told)
             inputs = {refs.checkpoint(where or dataset, first, before, 0): self._kept(state, before)}
         rule = options.get("optimizer")
-        optimizer = {"use": rule, "options": registry.find("optimizers", rule).PARAMS} if rule else {}
+        optimizer = {"use": rule, "options": registry.defaults(registry.find("optimizers", rule))} if rule else {}
         job = TrainJob(
             dataset=dataset,
             model=self._use("models", model),
@@ -144,7 +144,9 @@ class Trials:
         """Return a plugin and its options: its defaults under the card's under what a trial changes."""
         plugin = registry.find(family, self._use(family, name))
         own = self.card[family].get(name) or {}
-        return plugin, {key: changes.get(key, own.get(key, default)) for key, default in plugin.PARAMS.items()}
+        return plugin, {
+            key: changes.get(key, own.get(key, default)) for key, default in registry.defaults(plugin).items()
+        }
 
     def _classes(self, dataset: str) -> list[str]:
         return list(self._plugin("datasets", dataset, {})[0].CLASSES)
@@ -164,9 +166,9 @@ class Trials:
 def _value(name: str, rows: Rows) -> float:
     metric, weights = registry.find("metrics", name), np.ones((len(rows), 1), np.uint8)
     if metric.KIND == "resampled":
-        return float(metric.compute(rows, weights, **metric.PARAMS)[0])
-    (sums,) = weighted_sums([metric.reduce(rows, **metric.PARAMS)], weights)
-    return float(metric.finish(sums, **metric.PARAMS)[0])
+        return float(metric.compute(rows, weights, **registry.defaults(metric))[0])
+    (sums,) = weighted_sums([metric.reduce(rows, **registry.defaults(metric))], weights)
+    return float(metric.finish(sums, **registry.defaults(metric))[0])
 
 
 if __name__ == "__main__":

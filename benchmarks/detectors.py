@@ -115,8 +115,8 @@ def forward(threads: int) -> Seconds:
     """Return the seconds per image of a ResNet-18 for 32 px, from prepared batches of 128."""
     torch.set_num_threads(threads)
     model = registry.find("models", "resnet18_32x32")
-    net = model.build(model.PARAMS, CLASSES)
-    predictor = nets.TorchPredictor(net, model, model.PARAMS, "cpu")
+    net = model.build(registry.defaults(model), CLASSES)
+    predictor = nets.TorchPredictor(net, model, registry.defaults(model), "cpu")
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (128, 32, 32, 3), np.uint8)
     batch = predictor.prepare([Sample(str(n), {"image": one}) for n, one in enumerate(images)])
@@ -139,7 +139,7 @@ def ours(known: Known, test: Rows) -> dict[str, Seconds]:
 
 
 def _scores(detector: Any, known: Known, test: Rows, options: dict[str, Any]) -> NDArray[Any]:
-    options = {**detector.PARAMS, **options}
+    options = {**registry.defaults(detector), **options}
     scores: NDArray[Any] = detector.score(test, detector.fit(known, options), options)
     return scores
 
@@ -351,7 +351,7 @@ def measured(name: str, home: Path, threads: int) -> dict[str, float]:
     val, test = (rows(*synthesise(QUERIES * 5, head, 10**6 + seed), head, f"other{seed}") for seed in range(2))
     test = next(test.blocks(QUERIES))
     detector = registry.find("detectors", name)
-    options = {**detector.PARAMS, **LARGE[name]}
+    options = {**registry.defaults(detector), **LARGE[name]}
     torch.set_num_threads(threads)
     with threadpool_limits(threads), Anonymous() as memory:
         known = Known({"train": train, "val": val})

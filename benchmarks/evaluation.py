@@ -61,7 +61,7 @@ def measure(model_name: str, size: int, samples: int, batch: int, repeats: int) 
     """Time both sides in turn and return medians."""
     torch.set_num_threads(1)
     model = registry.find("models", model_name)
-    options = {**model.PARAMS, "size": size}
+    options = {**registry.defaults(model), "size": size}
     predictor = nets.TorchPredictor(model.build(options, len(CLASSES)), model, options, "cpu")
     with tempfile.TemporaryDirectory() as home:
         synthesise(Path(home), samples, size, grey=size == 28)

@@ -54,9 +54,9 @@ def measure(
     torch.set_num_threads(1)
     about = shards.manifest(clean)
     module, model = registry.find("shifts", shift_name), registry.find("models", model_name)
-    shifter = Shifter(module, shift_name, module.PARAMS, severity, 0, about["dataset"])
-    net = model.build(model.PARAMS, len(about["classes"]))
-    predictor = nets.TorchPredictor(net, model, model.PARAMS, device)
+    shifter = Shifter(module, shift_name, registry.defaults(module), severity, 0, about["dataset"])
+    net = model.build(registry.defaults(model), len(about["classes"]))
+    predictor = nets.TorchPredictor(net, model, registry.defaults(model), device)
     with tempfile.TemporaryDirectory() as home:
         stored, golden, took = store(shifter, clean, Path(home))
 

@@ -77,7 +77,7 @@ def classifier(root: Path) -> Callable[[list[Sample]], np.ndarray]:
     """Return samples -> predicted classes."""
     weights = root / "checkpoints/twelve_photo/efficientnet_lite0-linear_probe-s0.safetensors"
     model = registry.find("models", "efficientnet_lite0")
-    predict = nets.load_predictor(model, weights, model.PARAMS, nets.classes_of(weights), "auto")
+    predict = nets.load_predictor(model, weights, registry.defaults(model), nets.classes_of(weights), "auto")
     return lambda samples: predict(samples)["logits"].argmax(axis=1)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
@@ -99,7 +100,7 @@ def job(scores_of: Callable[[str, str, float], list[float]], **params: Any) -> A
 
     scores = {name: {"of": "logit", "model": f"d/{name}-erm"} for name in NAMES}
     context = {"dataset": "d", "split": "test", "scores": scores}
-    options = {**validity_filter.PARAMS, **context, **params}
+    options = {**defaults(validity_filter), **context, **params}
     return SimpleNamespace(params=options, samples=samples, predictor=predictor, seed=0)
 
 

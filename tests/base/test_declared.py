@@ -10,7 +10,7 @@ import pytest
 
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError, PluginError, RangeError
-from shiftbench.base.registry import declared
+from shiftbench.base.registry import declared, defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.provenance import code_digest
 
@@ -92,11 +92,11 @@ def test_each_function_is_a_plugin_and_the_file_is_none(file: Path) -> None:
     assert not {"themed", "_third", "double"} & set(names)
     plugin = registry.find("metrics", "first")
     assert (plugin.KIND, plugin.COLUMNS, plugin.HIGHER_IS_BETTER) == ("sample", ("correct",), True)
-    assert plugin.PARAMS == {"part": 0.5}
+    assert defaults(plugin) == {"part": 0.5}
     assert registry.about(plugin) == "The first. Source: ours."
     assert registry.called(plugin) == "first"
     assert registry.locate("metrics", "first") == registry.location(plugin) == (file, "first")
-    assert registry.find("metrics", "second").PARAMS == {"size": 3}
+    assert defaults(registry.find("metrics", "second")) == {"size": 3}
 
 
 def test_a_variant_may_use_a_function(file: Path) -> None:
@@ -104,8 +104,8 @@ def test_a_variant_may_use_a_function(file: Path) -> None:
         "big: {about: Big. Source ours., use: second, size: 9}\nhidden: {about: Hidden., use: _third, size: 4}\n"
         "wrong: {about: Wrong., use: secnd}\n"
     )
-    assert registry.find("metrics", "big").PARAMS == {"size": 9}
-    assert registry.find("metrics", "hidden").PARAMS == {"size": 4}
+    assert defaults(registry.find("metrics", "big")) == {"size": 9}
+    assert defaults(registry.find("metrics", "hidden")) == {"size": 4}
     assert registry.locate("metrics", "hidden") == (file, "_third")
     with pytest.raises(PluginError, match="secnd.*second"):
         registry.find("metrics", "wrong")
@@ -150,8 +150,8 @@ def test_a_shift_is_a_function_of_constants(shifts: Path) -> None:
     first, second = (registry.find("shifts", name) for name in ("first", "second"))
     assert (first.FIELD, first.RANGE, first.MOVES, first.TITLE) == ("image", (0.0, 5.0), True, "Move")
     assert first.LEVELS == {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0, 5: 5.0}
-    assert first.PARAMS == {"border": "wrap"}
-    assert (second.LEVELS, second.RANGE, second.PARAMS) == ({}, (0.0, 9.0), {"most": 256})
+    assert defaults(first) == {"border": "wrap"}
+    assert (second.LEVELS, second.RANGE, defaults(second)) == ({}, (0.0, 9.0), {"most": 256})
     assert not hasattr(second, "MOVES")
     image = np.arange(6)
     rng = RandomStream(0, "first", "d", "k")
@@ -202,7 +202,7 @@ def test_of_an_untrusted_file_options_are_read_and_nothing_runs(file: Path, monk
     file.write_text(METRICS.replace("SIZE = 3", "SIZE = 3\nraise SystemExit"))
     monkeypatch.setattr(registry.Folders, "only_read", True)
     plugin = registry.find("metrics", "first")
-    assert plugin.PARAMS == {"part": 0.5}
+    assert defaults(plugin) == {"part": 0.5}
     with pytest.raises(NotRunError, match="KIND of .*themed.py"):
         _ = plugin.KIND
 

@@ -12,6 +12,7 @@ from makers import planned_benchmark as benchmark
 from shiftbench import corrupt
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, PluginError
+from shiftbench.base.registry import defaults
 from shiftbench.workflow.plan import plan as plans
 
 FAMILIES = [name for name in registry.FAMILIES if (registry.PACKAGE / "plugins" / name / "entries.yaml").is_file()]
@@ -51,7 +52,7 @@ def test_each_of_ours_is_a_file_but_for_its_options(family: str, name: str) -> N
     assert name in registry.names(family)
     assert not where.file.with_stem(name).exists()
     options = {key: value for key, value in written.items() if key not in ("about", "use", "title")}
-    assert options.items() <= found.PARAMS.items()
+    assert options.items() <= defaults(found).items()
     assert (found.__doc__ or "").startswith(written["about"].strip())
     for option, value in options.items():  # else it says what the file says
         assert found.VARIANT.options[option] == value
@@ -63,7 +64,7 @@ def test_a_variant_of_a_shift_is_applied_and_named_like_a_shift(home: Path) -> N
     own = corrupt(image, "foggy", 2.5)
     assert np.array_equal(own, corrupt(image, "foggy", 2.5, profile="continuous"))
     assert not np.array_equal(own, corrupt(image, "fog", 2.5, profile="continuous"))  # other words
-    assert registry.find("shifts", "foggy+contrast").PARAMS == {"foggy": {}, "contrast": {}}
+    assert defaults(registry.find("shifts", "foggy+contrast")) == {"foggy": {}, "contrast": {}}
     with pytest.raises(PluginError, match=r"no shifts named 'fogy' \(did you mean .*foggy"):
         corrupt(image, "fogy")
 
@@ -71,7 +72,7 @@ def test_a_variant_of_a_shift_is_applied_and_named_like_a_shift(home: Path) -> N
 def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
     entry = {"about": "Half as bright.", "use": "bright"}
     write(home, "shifts", dim=entry)
-    (option,) = registry.find("shifts", "bright").PARAMS
+    (option,) = defaults(registry.find("shifts", "bright"))
     asked = {"benchmarks__small__shifts": ["dim"], "shifts": {}}
 
     def shifted(**over: Any) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
         )
         return artifact.recipe
 
-    value = registry.find("shifts", "bright").PARAMS[option]
+    value = defaults(registry.find("shifts", "bright"))[option]
     first = shifted()
     assert first["shift"] == {"name": "dim", "use": "dim", "options": {option: value}}
     assert any(name.endswith("shifts/bright.py") for name in first["code"])

@@ -17,6 +17,7 @@ import pytest
 from makers.miniature_originals import MAKERS
 from shiftbench.base import registry
 from shiftbench.base.errors import FetchError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
 from shiftbench.workflow.stages.fetch import fetch
@@ -70,7 +71,7 @@ def at_hand(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
         if ONLINE:
             raise
         pytest.skip(f"the originals of {name} are not in the cache: {error}".splitlines()[0])
-    options = {**registry.find("datasets", name).PARAMS, **given}
+    options = {**defaults(registry.find("datasets", name)), **given}
     fewer = {key: min(most, options[key]) for key, most in MADE.items() if options.get(key)}
     return sources, {**options, **fewer, "name": name}
 
@@ -167,7 +168,7 @@ def test_declaration(name: str) -> None:
     assert module.LICENCE.strip()
     assert module.CITATION.strip()
     assert isinstance(module.REDISTRIBUTE, bool)
-    assert isinstance(module.PARAMS, dict)
+    assert isinstance(defaults(module), dict)
     assert module.TASK in registry.names("tasks")
     assert [splits.native(split, module) for split in offered(module)]
     least = 2 if classified(module) else 0

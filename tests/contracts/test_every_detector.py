@@ -6,6 +6,7 @@ import pytest
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import formats
 from shiftbench.plugins.detectors._rows import Head, Known, Rows
@@ -46,8 +47,8 @@ def test_declarations(name: str) -> None:
     assert set(detector.NEEDS) <= {"logits", "features", "head", "net"}
     assert set(getattr(detector, "FIT", ())) <= {"train", "val"}
     grid = getattr(detector, "GRID", {})
-    assert set(grid) <= set(detector.PARAMS)
-    assert set(getattr(detector, "FIT_PARAMS", ())) <= set(detector.PARAMS)
+    assert set(grid) <= set(defaults(detector))
+    assert set(getattr(detector, "FIT_PARAMS", ())) <= set(defaults(detector))
     assert all(isinstance(values, list) and values for values in grid.values())
     assert len(list(detector_search.grid_points(grid))) <= 100
 
@@ -85,9 +86,9 @@ def test_what_is_far_scores_higher(name: str) -> None:
         "full",
     )
     outside = Rows(table, far, logits, HEAD, name="far")
-    state = detector.fit(KNOWN, dict(detector.PARAMS))
+    state = detector.fit(KNOWN, dict(defaults(detector)))
     inside, other = (
-        scored(detector, dict(detector.PARAMS), some, state)["score"].to_numpy() for some in (SOME, outside)
+        scored(detector, dict(defaults(detector)), some, state)["score"].to_numpy() for some in (SOME, outside)
     )
     medians = np.median(other), np.median(inside)
     assert medians[0] > medians[1] or (medians == (0, 0) and other.mean() > inside.mean())

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import convnet
@@ -30,13 +31,13 @@ def net() -> nets.TorchPredictor:
     """Return a torch net with normalisation, for methods that change one."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        options = {**convnet.PARAMS, "norm": "group", "width": 4}
+        options = {**defaults(convnet), "norm": "group", "width": 4}
         return nets.TorchPredictor(convnet.build(options, 3), convnet, options, "cpu")
 
 
 def answers(name: str, given: list[Sample]) -> dict[str, np.ndarray]:
     module: Any = registry.find("methods", name)
-    options = {**module.PARAMS, **({"rate": 0.1} if "rate" in module.PARAMS else {})}
+    options = {**defaults(module), **({"rate": 0.1} if "rate" in defaults(module) else {})}
     around = net() if "net" in getattr(module, "NEEDS", ()) else predictor
     found: dict[str, np.ndarray] = module.wrap(around, options, {})(given)
     return found
@@ -48,7 +49,7 @@ def test_declarations(name: str) -> None:
     assert module.SEES in ("sample", "batch", "stream")
     tasks = registry.names("tasks")
     assert set(getattr(module, "TASKS", tasks if name == "plain" else ())).intersection(tasks)
-    assert isinstance(module.PARAMS, dict)
+    assert isinstance(defaults(module), dict)
     assert module.__doc__
     assert "Source:" in module.__doc__
 

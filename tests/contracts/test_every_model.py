@@ -12,6 +12,7 @@ import torch
 from makers import fake_open_clip, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 
 NAMES = registry.names("models")
@@ -27,7 +28,7 @@ CONTEXT = {"dataset": "tiny", "model": "any", "seed": 0}
 
 def small(model: ModuleType) -> dict[str, Any]:
     """Return the model's options, on images as small as it allows."""
-    return model.PARAMS | ({"size": 64} if model.PARAMS.get("size", 0) > 64 else {})
+    return defaults(model) | ({"size": 64} if defaults(model).get("size", 0) > 64 else {})
 
 
 def built(name: str) -> tuple[ModuleType, torch.nn.Module, dict[str, Any]]:
@@ -52,10 +53,10 @@ def test_file_says_what_it_is(name: str) -> None:
     model = registry.find("models", name)
     assert model.__doc__
     assert "Source" in model.__doc__
-    assert isinstance(model.PARAMS, dict)
+    assert isinstance(defaults(model), dict)
     assert model.TASK in registry.names("tasks")
     assert hasattr(model, "build") != hasattr(model, "load")
-    needs = model.needs(model.PARAMS | CONTEXT) if hasattr(model, "needs") else []
+    needs = model.needs(defaults(model) | CONTEXT) if hasattr(model, "needs") else []
     assert all(isinstance(ref, Ref) for ref in needs)
 
 

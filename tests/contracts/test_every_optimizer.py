@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 
 NAMES = registry.names("optimizers")
 
@@ -21,7 +22,7 @@ def net() -> nn.Sequential:
 
 def made(name: str, of: nn.Module, lr: float = 0.01, decay: float = 0.0) -> torch.optim.Optimizer:
     module = registry.find("optimizers", name)
-    found: torch.optim.Optimizer = module.make(of, lr, decay, module.PARAMS)
+    found: torch.optim.Optimizer = module.make(of, lr, decay, defaults(module))
     return found
 
 
@@ -29,7 +30,7 @@ def made(name: str, of: nn.Module, lr: float = 0.01, decay: float = 0.0) -> torc
 def test_file_says_what_it_is(name: str) -> None:
     module = registry.find("optimizers", name)
     assert "Source" in (module.__doc__ or "")
-    assert isinstance(module.PARAMS, dict)
+    assert isinstance(defaults(module), dict)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +99,7 @@ def test_biases_and_norms_are_decayed_where_it_is_asked() -> None:
     for everything, kept in ((False, 1.0), (True, 0.99)):
         own = net()
         nn.init.ones_(own.body.bias)
-        update = module.make(own, 0.1, 0.1, {**module.PARAMS, "decay_all": everything})
+        update = module.make(own, 0.1, 0.1, {**defaults(module), "decay_all": everything})
         sum(p.sum() * 0 for p in own.parameters()).backward()
         update.step()
         # the first step of Nesterov's momentum is 1.9 times the gradient

@@ -22,6 +22,7 @@ from makers import shift_digests
 from makers.shift_digests import TEXT, masked, picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.corruption import corrupt
@@ -150,7 +151,7 @@ def rising(name: str, severities: list[float]) -> list[float]:
 def test_file_says_what_it_is(name: str) -> None:
     shift = registry.find("shifts", name)
     assert shift.__doc__
-    assert isinstance(shift.PARAMS, dict)
+    assert isinstance(defaults(shift), dict)
     if name in DOMAIN:
         assert set(shift.DOMAIN) == {"dataset", "clean", "split"}
         assert "https://" in shift.__doc__
@@ -167,7 +168,7 @@ def test_file_says_what_it_is(name: str) -> None:
 def test_domain_names_two_datasets(name: str) -> None:
     domain = registry.find("shifts", name).DOMAIN
     if not domain["dataset"]:
-        assert domain.items() <= registry.find("shifts", name).PARAMS.items()  # params name them
+        assert domain.items() <= defaults(registry.find("shifts", name)).items()  # params name them
         return
     assert domain["dataset"] != domain["clean"]
     assert {domain["dataset"], domain["clean"]} <= set(registry.names("datasets"))

@@ -3,6 +3,7 @@
 import pytest
 
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.streams._steps import Step
 from shiftbench.workflow.plan import params as parameters
 from shiftbench.workflow.plan.plan import Plan
@@ -11,8 +12,8 @@ from shiftbench.workflow.plan.plan import Plan
 @pytest.mark.parametrize("name", registry.names("streams"))
 def test_a_stream_is_planned_step_by_step(name):
     module = registry.find("streams", name)
-    steps = module.steps(module.PARAMS)
-    assert steps == module.steps(module.PARAMS)
+    steps = module.steps(defaults(module))
+    assert steps == module.steps(defaults(module))
     assert steps
     assert all(isinstance(step, Step) for step in steps)
     benchmark = {

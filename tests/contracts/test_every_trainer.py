@@ -10,6 +10,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.workflow.stages.train import train_weights
 
@@ -34,7 +35,7 @@ MODELS = {
 
 
 def job(name: str) -> Any:
-    options = registry.find("trainers", name).PARAMS
+    options = defaults(registry.find("trainers", name))
     short = {"epochs": 1} if "epochs" in options else {"steps": 3} if "steps" in options else {}
     return training_jobs.job(MODELS.get(name, "convnet"), name, **short)
 
@@ -44,10 +45,10 @@ def test_file_says_what_it_is(name: str) -> None:
     trainer = registry.find("trainers", name)
     assert trainer.__doc__
     assert "Source" in trainer.__doc__
-    assert isinstance(trainer.PARAMS, dict)
+    assert isinstance(defaults(trainer), dict)
     assert callable(trainer.train)
     context = CONTEXT | {"model": MODELS.get(name, CONTEXT["model"])}
-    needs = trainer.needs(trainer.PARAMS | context) if hasattr(trainer, "needs") else []
+    needs = trainer.needs(defaults(trainer) | context) if hasattr(trainer, "needs") else []
     reads = name in ALONE or any(ref.kind == "shards" for ref in needs)
     assert set(getattr(trainer, "TASKS", () if reads else TASKS)).intersection(TASKS), "of no task"
     assert all(isinstance(ref, Ref) for ref in needs)

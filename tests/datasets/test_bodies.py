@@ -10,6 +10,7 @@ import pytest
 from makers import miniature_scenes
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import poses
@@ -114,7 +115,7 @@ def test_angles_stay_within_the_limits_of_their_joints() -> None:
 )
 def test_wrong_options_are_refused(option: str, value: object, message: str) -> None:
     with pytest.raises(ParamsError, match=f"capsule_bodies: {message}"):
-        capsule_bodies.check({**capsule_bodies.PARAMS, option: value})
+        capsule_bodies.check({**defaults(capsule_bodies), option: value})
 
 
 # --- the user's own --------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def changed(tmp_path: Path, change: object) -> dict[str, object]:
     change(content)  # type: ignore[operator]
     file.write_text(json.dumps(content))
     module = registry.find("datasets", "coco_keypoints")
-    return {**module.PARAMS, **params, "name": "mine"}
+    return {**defaults(module), **params, "name": "mine"}
 
 
 def read(params: dict[str, object]) -> list[object]:

@@ -11,6 +11,7 @@ import torch
 from makers.miniature_originals import camelyon17 as miniature
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import camelyon17, colored_mnist
 
@@ -35,7 +36,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def made(mnist: dict[str, Path], split: str, name: str = "colored_mnist", **options: Any) -> list[Sample]:
     module = registry.find("datasets", name)
-    return list(module.samples(split, mnist, {**module.PARAMS, **options}))
+    return list(module.samples(split, mnist, {**defaults(module), **options}))
 
 
 def test_an_environment_is_the_released_one() -> None:
@@ -61,7 +62,7 @@ def test_an_environment_is_the_released_one() -> None:
 @pytest.mark.parametrize("name", ["colored_mnist", "inverse_colored_mnist"])
 def test_shares_of_wrong_labels_and_of_wrong_colours(mnist: dict[str, Path], name: str) -> None:
     module = registry.find("datasets", name)
-    shares = {colored_mnist.name_of(e): e for key in ("environments", "tests") for e in module.PARAMS[key]}
+    shares = {colored_mnist.name_of(e): e for key in ("environments", "tests") for e in defaults(module)[key]}
     digits = {
         prefix: np.frombuffer((mnist["mnist"] / f"{prefix}-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
         for prefix in ("train", "t10k")
@@ -77,7 +78,7 @@ def test_shares_of_wrong_labels_and_of_wrong_colours(mnist: dict[str, Path], nam
         assert (
             set(groups)
             == {
-                "train": {colored_mnist.name_of(e) for e in module.PARAMS["environments"]},
+                "train": {colored_mnist.name_of(e) for e in defaults(module)["environments"]},
                 "test": {"e10", "e50", "e90"},
                 "val": set(shares),
             }[split]
@@ -85,7 +86,7 @@ def test_shares_of_wrong_labels_and_of_wrong_colours(mnist: dict[str, Path], nam
         for group, rows in groups.items():
             noise, e = np.mean(rows, axis=0)
             assert len(rows) == {"train": 25_000, "test": 10_000, "val": 10_000}[split]
-            assert noise == pytest.approx(module.PARAMS["noise"], abs=0.01)
+            assert noise == pytest.approx(defaults(module)["noise"], abs=0.01)
             assert e == pytest.approx(shares[group], abs=0.01)
 
 
@@ -119,7 +120,7 @@ def test_environments_that_are_none(mnist: dict[str, Path]) -> None:
 
 
 def patches(split: str, tmp_path: Path, **options: Any) -> list[Sample | DataError]:
-    given = {**camelyon17.PARAMS, **miniature(tmp_path)[1], **options}
+    given = {**defaults(camelyon17), **miniature(tmp_path)[1], **options}
     return list(camelyon17.samples(split, {}, given))
 
 
@@ -139,15 +140,15 @@ def test_hospitals_of_the_official_split(tmp_path: Path) -> None:
 
 def test_tables_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="option path is missing"):
-        list(camelyon17.samples("test", {}, {**camelyon17.PARAMS}))
+        list(camelyon17.samples("test", {}, {**defaults(camelyon17)}))
     with pytest.raises(DataError, match="does not exist"):
-        list(camelyon17.samples("test", {}, {**camelyon17.PARAMS, "path": str(tmp_path / "none")}))
+        list(camelyon17.samples("test", {}, {**defaults(camelyon17), "path": str(tmp_path / "none")}))
     with pytest.raises(DataError, match="rows of test, not 5"):
         patches("test", tmp_path, counts={"test": 5})
     table = tmp_path / "camelyon17_v1.0" / "metadata.csv"
     whole = table.read_text().splitlines()
     at = next(n for n, line in enumerate(whole) if line.split(",")[7] == "2")
-    params = {**camelyon17.PARAMS, "path": str(table.parent)}
+    params = {**defaults(camelyon17), "path": str(table.parent)}
     for lines, error in (
         ([*whole, whole[at]], DuplicateKeyError),
         ([line.rpartition(",")[0] for line in whole], DataError),

@@ -7,6 +7,7 @@ import pytest
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 
@@ -24,7 +25,7 @@ def stored(folder: Path, name: str, classes: list[str], count: int = 6) -> Path:
 def test_transformed_pictures_are_turned_then_flipped_then_inverted(tmp_path: Path) -> None:
     inputs = {refs.shards("a", "test"): stored(tmp_path, "a", ["x", "y"])}
     module = registry.find("datasets", "transformed")
-    params = {**module.PARAMS, "of": "a", "turn": 1, "flip": "up_down", "invert": True}
+    params = {**defaults(module), "of": "a", "turn": 1, "flip": "up_down", "invert": True}
     params |= {"prefix": "turned ", "name": "b"}
     first, *_ = module.samples("test", {}, params, inputs)
     assert first.key == "b/a/test/0"
@@ -39,7 +40,7 @@ def test_united_datasets_lie_side_by_side(tmp_path: Path) -> None:
     files = {"a": stored(tmp_path, "a", ["x", "y"]), "b": stored(tmp_path, "b", ["z", "w", "v"])}
     inputs = {refs.shards(name, "test"): file for name, file in files.items()}
     module = registry.find("datasets", "united")
-    params = {**module.PARAMS, "of": ["b", "a"], "name": "both"}
+    params = {**defaults(module), "of": ["b", "a"], "name": "both"}
     assert module.classes(params, {}, inputs) == ("z", "w", "v", "x", "y")
     found = list(module.samples("test", {}, params, inputs))
     assert [s.fields["label"] for s in found] == [0, 1, 2, 0, 1, 2, 3, 4, 3, 4, 3, 4]

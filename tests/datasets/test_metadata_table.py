@@ -6,6 +6,7 @@ import pytest
 
 from makers.small_files import picture
 from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.datasets import metadata_table
 
 
@@ -19,7 +20,7 @@ def test_tables_in_the_layout_of_celeba_are_joined_and_filtered(tmp_path: Path) 
     (tmp_path / "attr.csv").write_text("\n".join(attributes))
     (tmp_path / "part.csv").write_text("\n".join(splits))
     options = {
-        **metadata_table.PARAMS, "root": str(tmp_path), "images": "img",
+        **defaults(metadata_table), "root": str(tmp_path), "images": "img",
         "tables": ["attr.csv", "part.csv"], "labels": {"-1": 0, "1": 1}, "groups": ["Blond_Hair", "Male"],
         "columns": {"image": "image_id", "label": "Blond_Hair", "split": "partition"},
         "classes": ["other", "blond"], "shorter": 16,

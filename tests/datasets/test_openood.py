@@ -14,6 +14,7 @@ from makers import small_files
 from shiftbench import cli
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import pins, shards
 from shiftbench.evaluation import nets
@@ -29,7 +30,7 @@ EACH = 6
 
 def read(name: str, native: str, sources: dict[str, Path] | None = None, **options: Any) -> list[Any]:
     module = registry.find("datasets", name)
-    return list(module.samples(native, sources or {}, {**module.PARAMS, "name": "mine", **options}))
+    return list(module.samples(native, sources or {}, {**defaults(module), "name": "mine", **options}))
 
 
 # --- the overlays, on a miniature -----------------------------------------------------------------
@@ -124,7 +125,7 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
         recipe.execute(tmp_path / jobs[0].recipe_path, train.run)
     Path("released").mkdir()
     model = registry.find("models", "resnet18_32x32")
-    state = model.build(model.PARAMS, 10).state_dict()
+    state = model.build(defaults(model), 10).state_dict()
     torch.save(
         {name.replace("head.", "fc."): tensor for name, tensor in state.items()}, "released/resnet18_32x32_s0.ckpt"
     )
@@ -143,7 +144,7 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
 
 def test_resnet18_has_openoods_tensors() -> None:
     model = registry.find("models", "resnet18_32x32")
-    state = model.build(model.PARAMS, 10).state_dict()
+    state = model.build(defaults(model), 10).state_dict()
     names = [f"layer{n}.{b}.{part}" for n in range(1, 5) for b in (0, 1) for part in ("conv1", "bn1", "conv2", "bn2")]
     names += [f"layer{n}.0.shortcut.{part}" for n in (2, 3, 4) for part in (0, 1)] + ["conv1", "bn1", "head"]
     assert {name.rpartition(".")[0] for name in state} == set(names)
@@ -231,16 +232,16 @@ def test_classes_are_the_folders_of_a_list_and_a_list_may_leave_others_out(tmp_p
     (tmp_path / "out.txt").write_text("DTD/a/a_2.png -1\nDTD/a/a_1.png -1\n")
     known = {"root": str(tmp_path), "lists": {"train": "train.txt"}, "classes": "folders"}
     module = registry.find("datasets", "image_list")
-    assert module.classes({**module.PARAMS, **known}, {}) == ("b", "a")
+    assert module.classes({**defaults(module), **known}, {}) == ("b", "a")
     assert [s.fields["label"] for s in read("image_list", "train", **known)] == [1, 0]
     unknown = {"root": str(tmp_path), "lists": {"test": "out.txt"}, "without": ["train.txt"]}
     found = read("image_list", "test", **unknown, counts={"test": 2})
     assert [sample.key for sample in found] == ["image_list/DTD/a/a_2"]
-    assert str(tmp_path / "train.txt") in module.wants("test", {**module.PARAMS, **unknown})
+    assert str(tmp_path / "train.txt") in module.wants("test", {**defaults(module), **unknown})
     for text in ("DTD/b/b_1.png 0\nDTD/a/a_1.png 0\n", "DTD/b/b_1.png 0\nDTD/a/a_1.png 2\n"):
         (tmp_path / "train.txt").write_text(text)
         with pytest.raises(DataError, match="expected labels from 0, each of the images of one"):
-            module.classes({**module.PARAMS, **known}, {})
+            module.classes({**defaults(module), **known}, {})
 
 
 def test_options_of_lists_are_told(tmp_path: Path) -> None:
@@ -289,7 +290,7 @@ def test_parts_of_a_split_are_fashion_mnist(split: int, fashion: dict[str, Path]
     seen = {}
     for part, count in (("in", 7), ("out", 3)):
         options = {"part": part, "split": split, "held_out": 3}
-        classes = module.classes(module.PARAMS | options, {})
+        classes = module.classes(defaults(module) | options, {})
         assert len(classes) == count
         for sample in read("fashion_mnist_classes", "test", fashion, **options):
             seen[sample.key] = classes[sample.fields["label"]]
@@ -298,13 +299,13 @@ def test_parts_of_a_split_are_fashion_mnist(split: int, fashion: dict[str, Path]
 
 def test_splits_of_classes_differ_and_the_first_is_fm8() -> None:
     module = registry.find("datasets", "fashion_mnist_classes")
-    out = [module.classes(module.PARAMS | {"part": "out", "split": split}, {}) for split in range(6)]
+    out = [module.classes(defaults(module) | {"part": "out", "split": split}, {}) for split in range(6)]
     assert out[0] == ("bag", "ankle_boot")
     assert out[1] == ("dress", "coat")
     assert len(set(out)) > 4
     for wrong, message in (({"part": "near"}, "part is 'near'"), ({"held_out": 9}, "held_out 9; expected")):
         with pytest.raises(ParamsError, match=message):
-            module.classes(module.PARAMS | wrong, {})
+            module.classes(defaults(module) | wrong, {})
 
 
 @pytest.mark.parametrize(

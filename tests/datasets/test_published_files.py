@@ -14,6 +14,7 @@ from makers import miniature_originals, small_files
 from makers.read_samples import good, read
 from shiftbench.base import registry
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.plugins.datasets import _arrays, _twelve, _vader
@@ -25,7 +26,7 @@ def test_imagenet_is_cut_as_imagenet_c_was_made(tmp_path: Path) -> None:
 
     module = registry.find("datasets", "imagenet")
     sources, options = miniature_originals.imagenet(tmp_path)
-    asked = {**module.PARAMS, **options, "shorter": 32, "side": 24}
+    asked = {**defaults(module), **options, "shorter": 32, "side": 24}
     cut = next(iter(module.samples("test", sources, asked)))
     file = next(iter(sorted((tmp_path / "imagenet/val/n01440764").iterdir())))
     with Image.open(file) as picture:

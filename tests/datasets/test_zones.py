@@ -10,6 +10,7 @@ import pytest
 from makers import miniature_scenes, shift_digests
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import boxes, shards, splits
 from shiftbench.plugins.datasets import pooled
@@ -43,7 +44,7 @@ def originals() -> dict[str, Path]:
 
 def scenes(split: str = "test", **options: Any) -> list[Sample]:
     small = {"train": 2, "test": 2, "side": 200, "objects": [12, 16], "name": "z"}
-    return list(zone_scenes.samples(split, originals(), {**zone_scenes.PARAMS, **small, **options}))
+    return list(zone_scenes.samples(split, originals(), {**defaults(zone_scenes), **small, **options}))
 
 
 # --- tiles ---------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def stored(tmp_path: Path, name: str, classes: list[str], count: int) -> tuple[r
 
 def test_pooled_domains_keep_clusters_and_can_be_as_many_as_one(tmp_path: Path) -> None:
     inputs = dict(stored(tmp_path, name, ["x", "y"], 6) for name in ("one", "two"))
-    params = {**pooled.PARAMS, "of": ["one", "two"], "name": "both"}
+    params = {**defaults(pooled), "of": ["one", "two"], "name": "both"}
     assert pooled.classes(params, {}, inputs) == ("x", "y")
     whole = list(pooled.samples("train", {}, params, inputs))
     assert [s.key for s in whole[:2]] == ["both/one/000", "both/one/001"]
@@ -209,7 +210,7 @@ def test_sources_of_any_size_give_as_many_as_the_smallest(tmp_path: Path) -> Non
     inputs = dict(stored(tmp_path, name, ["x", "y"], count) for name, count in sizes.items())
 
     def counted(*of: str) -> dict[str, int]:
-        params = {**pooled.PARAMS, "of": list(of), "as_many_as": list(sizes), "name": "p"}
+        params = {**defaults(pooled), "of": list(of), "as_many_as": list(sizes), "name": "p"}
         assert {ref.parts[0] for ref in pooled.needs(params)} == set(sizes)
         assert {ref.parts[0] for ref in pooled.needs({**params, "split": "test"})} == set(of)
         found = [sample.fields["meta"]["domain"] for sample in pooled.samples("train", {}, params, inputs)]
@@ -218,8 +219,8 @@ def test_sources_of_any_size_give_as_many_as_the_smallest(tmp_path: Path) -> Non
     assert [counted(name) for name in sizes] == [{name: 7} for name in sizes]
     assert counted("one", "three") == {"one": 3, "three": 3}  # 7 // 2 of each
     with pytest.raises(ParamsError, match="each and as_many_as say the same"):
-        pooled.needs({**pooled.PARAMS, "each": 1, "as_many_as": ["one"]})
-    few = {**pooled.PARAMS, "of": list(sizes), "as_many_as": ["four"], "name": "p"}
+        pooled.needs({**defaults(pooled), "each": 1, "as_many_as": ["one"]})
+    few = {**defaults(pooled), "of": list(sizes), "as_many_as": ["four"], "name": "p"}
     with pytest.raises(ParamsError, match="has 2 training samples, which 3 parts cannot share"):
         list(pooled.samples("train", {}, few, inputs | dict([stored(tmp_path, "four", ["x", "y"], 2)])))
 
@@ -261,7 +262,7 @@ def test_pd_and_h_of_nothing_are_null() -> None:
 
 
 def released(tmp_path: Path, split: str = "test", **options: Any) -> list[Sample]:
-    params = {**rwds.PARAMS, "root": str(tmp_path), "part": "CZ", "domain": "A", "name": "r"}
+    params = {**defaults(rwds), "root": str(tmp_path), "part": "CZ", "domain": "A", "name": "r"}
     found = list(rwds.samples(split, {}, {**params, **options}))
     assert all(isinstance(sample, Sample) for sample in found)
     return found  # type: ignore[return-value]
@@ -273,7 +274,7 @@ def test_the_released_names_of_files_are_read(tmp_path: Path) -> None:
     assert [sample.key for sample in found] == [f"r/test/{n:012d}" for n in range(3)]
     assert [rwds.group(sample) for sample in found] == ["rwds/CZ/20", "rwds/CZ/20", "rwds/CZ/21"]
     assert [len(sample.fields["boxes"]) for sample in found] == [1, 1, 1]
-    params = {**rwds.PARAMS, **options}
+    params = {**defaults(rwds), **options}
     assert rwds.classes(params, {}) == ("Small Car", "Truck Tractor w/ Box Trailer")
     assert len(rwds.wants("train", params)) == 2
 
@@ -302,10 +303,10 @@ def test_files_have_the_names_of_the_official_configurations(tmp_path: Path) -> 
             options = {"root": str(tmp_path), "part": part, "setting": setting, "domain": domain}
             if (part, setting) == ("FR", "unseen"):
                 with pytest.raises(ParamsError, match="FR has two domains"):
-                    rwds.wants("test", {**rwds.PARAMS, **options})
+                    rwds.wants("test", {**defaults(rwds), **options})
                 continue
             for split in rwds.NATIVE:
-                found |= set(rwds.wants(split, {**rwds.PARAMS, **options}))
+                found |= set(rwds.wants(split, {**defaults(rwds), **options}))
         assert found == {
             f"{tmp_path}/RWDS_{part}/{split}/{stem}_{split}_{end}"
             for stem in stems

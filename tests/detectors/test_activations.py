@@ -14,6 +14,7 @@ import torch
 from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.detectors import _activations, adascale, ash_b, ash_p, ash_s, dice, react, scale, vra
 from shiftbench.plugins.detectors._net import Net
 from shiftbench.plugins.detectors._rows import Head, Known, Rows
@@ -39,7 +40,7 @@ KNOWN = Known({"train": rows(TRAIN, name="toy/train"), "val": rows(VAL, name="to
 
 
 def scores(detector: ModuleType, some: Rows, **options: Any) -> np.ndarray:
-    params = {**detector.PARAMS, **options}
+    params = {**defaults(detector), **options}
     return np.asarray(detector.score(some, detector.fit(KNOWN, params), params))
 
 
@@ -155,7 +156,7 @@ def test_vra_of_one_feature_is_pytorch_oods_which_takes_each_by_itself() -> None
     weight, bias = torch.tensor(head.weight.T).float(), torch.tensor(head.bias).float()
     peer = peers.VRA(None, lambda z: z.flatten(1) @ weight + bias, 0.1, 0.9)
     peer.fit_feature_maps(maps(VAL[:, :1]), torch.zeros(len(VAL)))
-    params = {**vra.PARAMS, "low": "clip"}
+    params = {**defaults(vra), "low": "clip"}
     state = vra.fit(Known({"val": rows(VAL[:, :1], head)}), params)
     found = vra.score(rows(TEST[:, :1], head), state, params)
     assert np.allclose(found, peer.predict_feature_maps(maps(TEST[:, :1])), rtol=1e-5, atol=1e-5)
@@ -228,7 +229,7 @@ def literal_shift(net: Small, image: np.ndarray, k1: float, k2: float) -> float:
 @pytest.mark.parametrize("scaled", ["features", "logits"])
 def test_adascale_is_the_papers_equations(scaled: str) -> None:
     known, net = Images(40, 1), Images(20, 2)
-    params = {**adascale.PARAMS, "k2": 10.0, "percentiles": [60.0, 95.0], "scaled": scaled}
+    params = {**defaults(adascale), "k2": 10.0, "percentiles": [60.0, 95.0], "scaled": scaled}
     some = net.rows()
     found = adascale.score(some, adascale.fit(Known({"val": known.rows()}), params), params)
     below = [literal_shift(known.small, image, 5, 10) for image in known.images]
@@ -244,17 +245,17 @@ def test_adascale_is_the_papers_equations(scaled: str) -> None:
 
 def test_adascale_sends_samples_through_the_net_once_in_a_search() -> None:
     known, net = Images(10, 1), Images(5, 2)
-    state = adascale.fit(Known({"val": known.rows()}), adascale.PARAMS)
+    state = adascale.fit(Known({"val": known.rows()}), defaults(adascale))
     some = net.rows()
     for percentiles in ([60.0, 65.0], [60.0, 95.0], [90.0, 95.0]):
-        adascale.score(some, state, {**adascale.PARAMS, "percentiles": percentiles})
+        adascale.score(some, state, {**defaults(adascale), "percentiles": percentiles})
     assert net.passes == known.passes == 1
 
 
 def test_adascale_refuses_what_cannot_be() -> None:
     net = Images(5, 2)
     known = Known({"val": net.rows()})
-    state = adascale.fit(known, adascale.PARAMS)
+    state = adascale.fit(known, defaults(adascale))
     refused: list[tuple[dict[str, Any], str]] = [
         ({"percentiles": [85.0, 75.0]}, "percentiles: expected two, the lower first"),
         ({"percentiles": [85.0, 100.0]}, "percentiles: expected a percentage from 0 to less than 100"),
@@ -263,13 +264,13 @@ def test_adascale_refuses_what_cannot_be() -> None:
     ]
     for options, message in refused:
         with pytest.raises(ParamsError, match=message):
-            adascale.score(net.rows(), state, {**adascale.PARAMS, **options})
+            adascale.score(net.rows(), state, {**defaults(adascale), **options})
     with pytest.raises(ParamsError, match="k1: expected a percentage above 0, to 100, found 101"):
-        adascale.fit(known, {**adascale.PARAMS, "k1": 101.0})
+        adascale.fit(known, {**defaults(adascale), "k1": 101.0})
     with pytest.raises(ParamsError, match="share: 0.001 of 48 input elements is 0"):
-        adascale.fit(known, {**adascale.PARAMS, "share": 0.001})
+        adascale.fit(known, {**defaults(adascale), "share": 0.001})
     with pytest.raises(DataError, match="toy/test: no validation samples"):
-        adascale.fit(Known({"val": rows(np.zeros((0, D)))}), adascale.PARAMS)
+        adascale.fit(Known({"val": rows(np.zeros((0, D)))}), defaults(adascale))
 
 
 # ---------------------------------------------------------------------------- percentiles and the k largest
@@ -324,14 +325,14 @@ def test_features_that_are_not_finite_are_named(detector: ModuleType) -> None:
     broken = Known(dict.fromkeys(("train", "val"), rows(some, name="toy/other")))
     if hasattr(detector, "FIT"):
         with pytest.raises(DataError, match="toy/other: the features of sample 'toy/002'"):
-            detector.fit(broken, detector.PARAMS)
+            detector.fit(broken, defaults(detector))
 
 
 @pytest.mark.parametrize("detector", [react, vra, dice], ids=lambda module: module.__name__)
 def test_nothing_to_fit_on_is_refused(detector: ModuleType) -> None:
     empty = rows(np.zeros((0, D)), name="toy/empty")
     with pytest.raises(DataError, match="toy/empty: no"):
-        detector.fit(Known({"train": empty, "val": empty}), detector.PARAMS)
+        detector.fit(Known({"train": empty, "val": empty}), defaults(detector))
 
 
 @pytest.mark.parametrize("detector", ALL, ids=lambda module: module.__name__)

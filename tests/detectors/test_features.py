@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.data import splits
 from shiftbench.plugins.detectors import (
     _neighbours,
@@ -69,7 +70,7 @@ def logsumexp(logits: Any) -> Any:
 
 
 def scored(detector: ModuleType, params: dict[str, Any] | None = None, train: Rows = TRAIN, of: Rows = TEST) -> Any:
-    options = {**detector.PARAMS, **(params or {})}
+    options = {**defaults(detector), **(params or {})}
     return detector.score(of, detector.fit(Known({"train": train}), options), options)
 
 

@@ -15,6 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import weibull_min
 
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.detectors import (
     energy,
     entropy,
@@ -62,7 +63,7 @@ KNOWN = Known({"train": TRAIN, "val": VAL})
 
 
 def scores(detector: ModuleType, some: Rows = TEST, known: Known = KNOWN, **options: Any) -> Any:
-    params = {**detector.PARAMS, **options}
+    params = {**defaults(detector), **options}
     return detector.score(some, detector.fit(known, params), params)
 
 
@@ -182,7 +183,7 @@ def test_openmax_is_the_published_algorithm() -> None:
         # scipy minimises with a simplex, to four digits here.
         shape, _, scale = weibull_min.fit(excess, floc=0)
         fitted.append((mean, distances[0], shape, scale))
-    state = openmax.fit(KNOWN, openmax.PARAMS)
+    state = openmax.fit(KNOWN, defaults(openmax))
     assert np.allclose(state.shape, [shape for _, _, shape, _ in fitted], rtol=1e-3)
     assert np.allclose(np.exp(state.log_scale), [scale for *_, scale in fitted], rtol=1e-3)
 
@@ -348,7 +349,7 @@ def _sparse(hop: int) -> Known:
 
 def test_openmax_needs_a_tail_of_every_class() -> None:
     def fit(logits: Any, labels: Any) -> Any:
-        return openmax.fit(Known({"train": rows(logits, None, labels)}), openmax.PARAMS)
+        return openmax.fit(Known({"train": rows(logits, None, labels)}), defaults(openmax))
 
     with pytest.raises(DataError, match="toy/test: .* sample of every class, and class 1 has none"):
         fit([[1.0, 0.0], [1.5, 0.0]], [0, 1])
@@ -356,7 +357,7 @@ def test_openmax_needs_a_tail_of_every_class() -> None:
         fit([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 2.0]], [0, 0, 1, 1])
     # Fewer than the tail are enough; alpha is at most the number of classes.
     few = fit([[1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 5.0]], [0] * 3 + [1] * 3)
-    near, far = openmax.score(rows([[2.4, 0.0], [90.0, 80.0]]), few, openmax.PARAMS)
+    near, far = openmax.score(rows([[2.4, 0.0], [90.0, 80.0]]), few, defaults(openmax))
     assert near < far == pytest.approx(1)
 
 

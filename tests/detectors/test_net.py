@@ -13,6 +13,7 @@ import torch
 from makers.tiny_net import ALL, LAYERS, MEAN, MODEL, NET, SEEN, STD, inputs, pictures, rows, scores
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors import gram, iodin, mds_ensemble, odin, rankfeat
 from shiftbench.plugins.detectors._net import Net
@@ -22,7 +23,7 @@ from shiftbench.plugins.detectors._rows import Known, Rows
 @pytest.mark.parametrize("detector", ALL)
 @pytest.mark.parametrize("batch", [1, 2, 5, 64])
 def test_batches_change_no_score(folder: Path, known: Known, unseen: Rows, detector: ModuleType, batch: int) -> None:
-    params = detector.PARAMS
+    params = defaults(detector)
     state = detector.fit(known, params)
     other = rows(folder / "test", pictures(21, 3), batch)
     expected = detector.score(unseen, state, params)
@@ -34,7 +35,7 @@ def test_batches_change_no_score(folder: Path, known: Known, unseen: Rows, detec
 def test_layers_are_the_last_of_each_size() -> None:
     def names(model: str, size: int, **options: Any) -> list[str]:
         module = registry.find("models", model)
-        params = module.PARAMS | {"size": size} | options
+        params = defaults(module) | {"size": size} | options
         predictor = nets.TorchPredictor(module.build(params, 4), module, params, "cpu")
         net = Net(predictor, Path("nowhere"), 1, None)
         net.__dict__["_first"] = predictor.prepare(pictures(1, 0))
@@ -74,7 +75,7 @@ def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, unseen: Row
     )
     some = rows(folder / "test", pictures(21, 3), model=model, module=module)
     with pytest.raises(ParamsError, match=r"model floats: .* which is float32; let `prepare` give"):
-        odin.score(some, None, odin.PARAMS)
+        odin.score(some, None, defaults(odin))
     model.INPUT_RANGE = ((-MEAN / STD).tolist(), ((1 - MEAN) / STD).tolist())
     some = rows(folder / "test", pictures(21, 3), model=model, module=module)
     assert torch.allclose(some.net.unit[:, 0, 0], 1 / STD)
@@ -120,8 +121,8 @@ def test_what_is_not_finite_is_named(folder: Path, known: Known, unseen: Rows) -
 @pytest.mark.parametrize("detector", ALL)
 def test_black_boxes_are_refused(known: Known, unseen: Rows, detector: ModuleType) -> None:
     with pytest.raises(ModelError, match="needs the net's layers or gradients, and the model is a"):
-        detector.score(Rows(unseen.table), None, detector.PARAMS) if not hasattr(detector, "FIT") else detector.fit(
-            Known({"train": Rows(unseen.table), "val": unseen}), detector.PARAMS
+        detector.score(Rows(unseen.table), None, defaults(detector)) if not hasattr(detector, "FIT") else detector.fit(
+            Known({"train": Rows(unseen.table), "val": unseen}), defaults(detector)
         )
 
 

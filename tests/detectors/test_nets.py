@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from torch import nn
 
 from makers.tiny_net import LAYERS, NET, STD, gradient, inputs, logits, scores, sign
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.detectors import gram, iodin, mds_ensemble, msp, odin, rankfeat
 from shiftbench.plugins.detectors._rows import Known, Rows
 
@@ -164,7 +165,7 @@ def fgsm(x: torch.Tensor, size: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("noise", [0.0, 0.0014])
 def test_mds_ensemble(known: Known, unseen: Rows, noise: float) -> None:
-    params = mds_ensemble.PARAMS | {"noise": noise}
+    params = defaults(mds_ensemble) | {"noise": noise}
     literal = LiteralMahalanobis(known, noise)
     state = mds_ensemble.fit(known, params)
     assert list(state.layers) == LAYERS
@@ -191,7 +192,7 @@ def test_mds_ensemble_is_pytorch_oods(known: Known, unseen: Rows) -> None:
     peer = peers.MultiMahalanobis([NET.body[:2], NET.body[2:5]])
     peer.fit_structured(means(train), torch.from_numpy(known.train.labels.copy()))
     expected = peer.predict_structured(means(x)).numpy()
-    params = mds_ensemble.PARAMS | {"noise": 0.0}
+    params = defaults(mds_ensemble) | {"noise": 0.0}
     state = mds_ensemble.State(mds_ensemble.fit(known, params).layers, np.ones(2))
     found = mds_ensemble.score(unseen, state, params)
     assert np.allclose(found / len(train), expected, rtol=1e-3)

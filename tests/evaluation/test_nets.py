@@ -17,6 +17,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _images, _optional, _pretrained, squeezenet
@@ -38,7 +39,7 @@ def predictor(
     **options: Any,
 ) -> Any:
     module = registry.find("models", model)
-    return nets.load_predictor(module, weights, module.PARAMS | (params or {}), classes, "cpu", **options)
+    return nets.load_predictor(module, weights, defaults(module) | (params or {}), classes, "cpu", **options)
 
 
 # --- weights files -----------------------------------------------------------------------------
@@ -54,7 +55,7 @@ def test_weights_keep_their_bytes_classes_and_logits(tmp_path: Path) -> None:
     outputs = predictor("convnet", weights)(samples)
     assert {name: array.shape for name, array in outputs.items()} == {"logits": (8, 4), "features": (8, 96)}
     assert all(array.dtype == np.float32 for array in outputs.values())
-    net = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
+    net = registry.find("models", "convnet").build(defaults(registry.find("models", "convnet")), 4)
     nets.load_into(net, state, weights)
     images = torch.from_numpy(np.stack([sample.fields["image"] for sample in samples]))[:, None]
     assert np.allclose(outputs["logits"], net.eval()(images).detach().numpy(), atol=1e-5)
@@ -219,7 +220,7 @@ def test_black_boxes_answer_and_are_known_by_their_bytes(
     if model == "onnx":
         pytest.importorskip("onnxruntime")
     make(tmp_path / file)
-    trust = {"trust": True} if "trust" in registry.find("models", model).PARAMS else {}
+    trust = {"trust": True} if "trust" in defaults(registry.find("models", model)) else {}
     params = {"path": f"{tmp_path / file}{name}", **trust}
     state, _ = train_weights(training_jobs.job(model, "given", model_params=params))
     weights = training_jobs.write(tmp_path / "w.safetensors", state)
@@ -307,7 +308,7 @@ def test_a_resnet_for_32_pixels_is_torchvisions_with_another_stem(depth: int) ->
     theirs = get_model(f"resnet{depth}", num_classes=10)
     theirs.conv1, theirs.maxpool = (torch.nn.Conv2d(3, 64, 3, padding=1, bias=False), torch.nn.Identity())
     model = registry.find("models", f"resnet{depth}_32x32")
-    ours = model.build({**model.PARAMS, "mean": [0, 0, 0], "std": [1, 1, 1]}, 10)
+    ours = model.build({**defaults(model), "mean": [0, 0, 0], "std": [1, 1, 1]}, 10)
     state = {
         name.replace("downsample", "shortcut").replace("fc.", "head."): tensor
         for name, tensor in theirs.state_dict().items()
@@ -321,9 +322,9 @@ def test_a_resnet_for_32_pixels_is_torchvisions_with_another_stem(depth: int) ->
 def test_zoo_names_and_heads_are_checked() -> None:
     vision = registry.find("models", "torchvision")
     with pytest.raises(ModelError, match=r"no classifier 'resnet19'; did you mean resnet1"):
-        vision.build(vision.PARAMS | {"name": "resnet19"}, 4)
+        vision.build(defaults(vision) | {"name": "resnet19"}, 4)
     with pytest.raises(ModelError, match="expected a last linear layer with 4 outputs, found none"):
-        vision.build(vision.PARAMS | {"name": "squeezenet1_1"}, 4)
+        vision.build(defaults(vision) | {"name": "squeezenet1_1"}, 4)
     with pytest.raises(
         ModelError, match=r"needs nothing_at_all, which is not installed; run `pip install 'shiftbench\[onnx\]'"
     ):
@@ -365,7 +366,7 @@ def test_packaged_weights_know_twenty_imagenet_pictures(
 
 def imagenet_logits(model: str, params: dict[str, Any], inputs: dict[Ref, Path], samples: list[Sample]) -> np.ndarray:
     module = registry.find("models", model)
-    options = module.PARAMS | params
+    options = defaults(module) | params
     net = module.build(options, 1000)
     state = module.pretrained(options, inputs)
     nets.load_into(net, net.adopt(state) if hasattr(net, "adopt") else state, model)

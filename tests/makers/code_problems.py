@@ -7,6 +7,7 @@ import pytest
 
 from shiftbench.base import registry
 from shiftbench.base.errors import FetchError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _human_eval
@@ -35,7 +36,7 @@ def perturbed(name: str, problems: Problems, seed: int = 1, step: int = 1) -> tu
     """Return every `step`th problem, and its version under one seed of a perturbation."""
     whole, partial, sources = problems
     module = registry.find("shifts", name)
-    options: dict[str, Any] = dict(module.PARAMS)
+    options: dict[str, Any] = dict(defaults(module))
     if getattr(module, "SOURCES", ()):
         options["sources"] = sources
     before = (whole if name.startswith(("docstring_", "name_")) else partial)[::step]

@@ -11,6 +11,7 @@ import numpy as np
 
 from makers.small_files import Made
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 
 SETS = {
     "path": 9, "derma": 7, "oct": 4, "pneumonia": 2, "retina": 5, "breast": 2, "blood": 8, "tissue": 8,
@@ -52,4 +53,4 @@ def makers() -> dict[str, Callable[[Path], Made]]:
 
 def options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a set's dataset."""
-    return {**registry.find("datasets", f"{name}_mnist").PARAMS, **given}
+    return {**defaults(registry.find("datasets", f"{name}_mnist")), **given}

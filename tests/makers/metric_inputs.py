@@ -8,6 +8,7 @@ import pyarrow as pa
 from sklearn import metrics as peer
 
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics.contributions import weighted_sums
@@ -99,7 +100,7 @@ def persons(random: np.random.Generator, crowd: pa.Array) -> dict[str, pa.Array]
 
 def value(metric: ModuleType, table: pa.Table, weights: np.ndarray | None = None, **params: Any) -> np.ndarray:
     weights = np.ones((len(table), 1), dtype=np.uint8) if weights is None else weights
-    options = {**metric.PARAMS, **params}
+    options = {**defaults(metric), **params}
     (sums,) = weighted_sums([metric.reduce(Rows(table), **options)], weights)
     found: np.ndarray = metric.finish(sums, **options)
     return found
@@ -116,7 +117,7 @@ def scores() -> tuple[np.ndarray, np.ndarray]:
 
 def detect(metric: ModuleType, inside: np.ndarray, outside: np.ndarray, *weights: np.ndarray) -> np.ndarray:
     sides = weights or [np.ones((len(side), 1), dtype=np.uint8) for side in (inside, outside)]
-    found: np.ndarray = metric.compute(Sides.of_ood(inside, outside, *sides), **metric.PARAMS)
+    found: np.ndarray = metric.compute(Sides.of_ood(inside, outside, *sides), **defaults(metric))
     return found
 
 
@@ -129,7 +130,7 @@ def trusted() -> tuple[np.ndarray, np.ndarray]:
 def area(metric: str, values: np.ndarray, correct: np.ndarray, weights: Any = None) -> np.ndarray:
     module = registry.find("metrics", metric)
     weights = np.ones((len(values), 1), dtype=np.uint8) if weights is None else weights
-    found: np.ndarray = module.compute(values, correct, weights, **module.PARAMS)
+    found: np.ndarray = module.compute(values, correct, weights, **defaults(module))
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from shiftbench.base import refs, registry
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.datasets import fashion_pairs
@@ -36,22 +37,22 @@ def originals() -> Path:
 
 
 def tasks(count: int = 8, split: str = "test", **options: Any) -> list[Sample]:
-    given = {**fashion_pairs.PARAMS, "count": count, "shots": 2, "query": 3, **options}
+    given = {**defaults(fashion_pairs), "count": count, "shots": 2, "query": 3, **options}
     return list(fashion_pairs.samples(split, {"fashion_mnist": originals()}, given))
 
 
 def job(trainer: str, seed: int = 0, **options: Any) -> TrainJob:
-    params = {**registry.find("trainers", trainer).PARAMS, **SHORT, **options}
+    params = {**defaults(registry.find("trainers", trainer)), **SHORT, **options}
     source = {refs.sources("fashion_mnist"): originals() / "manifest.json"}
     return TrainJob(
-        "fashion_pairs", "maml_convnet", trainer, seed, params, maml_convnet.PARAMS, (), source,
+        "fashion_pairs", "maml_convnet", trainer, seed, params, defaults(maml_convnet), (), source,
         lambda split: tasks(8, split),
     )  # fmt: skip
 
 
 def net(seed: int = 0) -> maml_convnet.Net:
     torch.manual_seed(seed)
-    return maml_convnet.Net(maml_convnet.PARAMS)
+    return maml_convnet.Net(defaults(maml_convnet))
 
 
 def candidates(seed: int = 0, **options: Any) -> _candidates.Undeveloped:

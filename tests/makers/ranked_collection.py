@@ -10,6 +10,7 @@ import torch
 from makers import miniature_texts
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
@@ -52,7 +53,7 @@ def made(tmp: Path) -> tuple[dict[Ref, Path], dict[str, list[Sample]]]:
     inputs, queries = {}, {}
     for name, split in (("trec_documents", "test"), *(("trec", one) for one in ("train", "val", "test"))):
         module = registry.find("datasets", name)
-        samples = list(module.samples(split, {}, {**module.PARAMS, **given, "name": name}))
+        samples = list(module.samples(split, {}, {**defaults(module), **given, "name": name}))
         inputs[refs.shards(name, split)] = write(tmp / name / split, samples)
         queries[split] = samples
     inputs[refs.sources(_sentences.SOURCE)] = encoder(tmp / "encoder") / "manifest.json"
@@ -74,11 +75,11 @@ def trained(
     tmp: Path, inputs: dict[Ref, Path], queries: dict[str, list[Sample]], model: str, trainer: str, **options: Any
 ) -> tuple[Any, list[tuple[int, str, float]], Path]:
     """Return the predictor of a trained ranker, its log and the file of its weights."""
-    known = registry.find("models", model).PARAMS
+    known = defaults(registry.find("models", model))
     of = {**known, **(COLLECTIONS if "collections" in known else {}), **options.pop("built", {})}
     job = TrainJob(
         dataset="trec", model=model, trainer=trainer, seed=3, model_params=of, classes=(), inputs=inputs,
-        params={**registry.find("trainers", trainer).PARAMS, **options}, samples=lambda split: queries[split],
+        params={**defaults(registry.find("trainers", trainer)), **options}, samples=lambda split: queries[split],
     )  # fmt: skip
     state, log = train_weights(job)
     tmp.mkdir(exist_ok=True)

@@ -4,12 +4,13 @@ from types import ModuleType
 from typing import Any
 
 from makers import small_files
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 
 
 def read(module: ModuleType, split: str, made: small_files.Made) -> list[Any]:
     sources, params = made
-    return list(module.samples(split, sources, {**module.PARAMS, "name": "mine", **params}))
+    return list(module.samples(split, sources, {**defaults(module), "name": "mine", **params}))
 
 
 def good(samples: list[Any]) -> list[Sample]:

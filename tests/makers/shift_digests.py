@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from shiftbench.base import registry, rng
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs
 from shiftbench.evaluation.apply_shift import shift_sample
@@ -129,7 +130,7 @@ def values(module: ModuleType) -> tuple[Any, ...]:
 def sinusoids() -> tuple[Sample, ...]:
     """Return a dozen regression tasks."""
     dataset = registry.find("datasets", "sinusoid_tasks")
-    return tuple(dataset.samples("test", {}, {**dataset.PARAMS, "count": 12, "query": 40}))
+    return tuple(dataset.samples("test", {}, {**defaults(dataset), "count": 12, "query": 40}))
 
 
 def translated() -> tuple[Sample, ...]:
@@ -156,7 +157,7 @@ def chains() -> tuple[Sample, ...]:
     """Return questions of which each carries a program of twelve steps."""
     dataset = registry.find("datasets", "chain_mod")
     options = {"name": "chain_mod", "most": 12, "lengths": [12], "test_count": 6}
-    return tuple(dataset.samples("test", {}, {**dataset.PARAMS, **options}))
+    return tuple(dataset.samples("test", {}, {**defaults(dataset), **options}))
 
 
 @cache
@@ -180,7 +181,7 @@ def claims() -> tuple[Sample, ...]:
 def apply(module: ModuleType, value: Any, severity: float, stream_rng: rng.RandomStream, **options: object) -> Any:
     """Apply a shift to a value, with miniatures of the originals that it reads."""
     files = {"sources": originals()} if getattr(module, "SOURCES", ()) else {}
-    given = {**module.PARAMS, **options, **files}
+    given = {**defaults(module), **options, **files}
     if isinstance(value, Sample):
         return shift_sample(value, module, severity, given, stream_rng)
     return module.apply(value, severity, stream_rng, **given)
@@ -242,7 +243,7 @@ def _save(file: Path, image: Image.Image) -> None:
 
 def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
     """Return (name, severity, options) of what is digested of a shift."""
-    if getattr(module, "INPUTS", False) or "path" in module.PARAMS:
+    if getattr(module, "INPUTS", False) or "path" in defaults(module):
         return [("0", 0.0, {})]  # its bytes are those of a model, or of the user's files
     if not module.LEVELS:
         top = module.RANGE[1]

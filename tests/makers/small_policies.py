@@ -8,13 +8,14 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import decoder
 
 WORDS = ["pick", "now", "left", "right", "hmm", "</think>"]
 OPTIONS: dict[str, Any] = {
-    **decoder.PARAMS,
+    **defaults(decoder),
     "vocabulary": WORDS,
     "closing": "</think>",
     "width": 16,
@@ -51,8 +52,8 @@ def job(
     **params: Any,
 ) -> TrainJob:
     """Return a job of `trainer` on prompts."""
-    options = {**registry.find("trainers", trainer).PARAMS, **params}
-    adam = {"use": "adamw", "options": dict(registry.find("optimizers", "adamw").PARAMS)}
+    options = {**defaults(registry.find("trainers", trainer)), **params}
+    adam = {"use": "adamw", "options": dict(defaults(registry.find("optimizers", "adamw")))}
     given = samples or prompts()
     return TrainJob(
         "toy", "decoder", trainer, seed, options, OPTIONS, (), inputs or {}, lambda _: given, adam

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.systems.repanda.datasets import _pools
@@ -92,6 +93,6 @@ def _page(title: str, text: str) -> str:
 def claims(name: str, sources: dict[str, Path], split: str = "test", **options: Any) -> list[Sample]:
     """Return the claims of a split of one of RePanda's datasets."""
     module = registry.find("datasets", name)
-    params = {**module.PARAMS, "name": name, **options}
+    params = {**defaults(module), "name": name, **options}
     native = module.samples(splits.native(split, module), sources, params)
     return [one for one in splits.select_split(native, split, module) if isinstance(one, Sample)]

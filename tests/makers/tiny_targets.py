@@ -5,6 +5,7 @@ from pathlib import Path
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -12,7 +13,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import convnet
 from shiftbench.workflow.stages.train import train_weights
 
-NET = {**convnet.PARAMS, "width": 4, "features": 16}
+NET = {**defaults(convnet), "width": 4, "features": 16}
 WEIGHTS = refs.checkpoint("tiny", "convnet", "erm", 0)
 TRAIN = refs.shards("tiny", "train")
 NOISE = refs.shards("tiny", "test", "noise", 3)

@@ -8,6 +8,7 @@ import numpy as np
 
 from shiftbench.base import registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -45,15 +46,15 @@ def job(
     **params: Any,
 ) -> TrainJob:
     """Return a job on tiny data, with the plugins' defaults under the given options."""
-    own = registry.find("models", model).PARAMS | (model_params or {})
-    options = registry.find("trainers", trainer).PARAMS | params
+    own = defaults(registry.find("models", model)) | (model_params or {})
+    options = defaults(registry.find("trainers", trainer)) | params
     splits = {"train": train or pictures(64), "val": pictures(16, seed=1)}
     if trainer in ("tfidf_logreg", "tfidf_logreg_part"):
         splits = {"train": texts(32), "val": texts(8)}
     seed, optimizer = options.pop("seed", 0), {}
     if "optimizer" in options:
         found = registry.find("optimizers", options["optimizer"])
-        optimizer = {"use": options["optimizer"], "options": dict(found.PARAMS)}
+        optimizer = {"use": options["optimizer"], "options": dict(defaults(found))}
     return TrainJob(
         "tiny", model, trainer, seed, options, own, CLASSES, inputs or {}, splits.__getitem__, optimizer
     )  # fmt: skip

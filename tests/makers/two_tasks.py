@@ -11,6 +11,7 @@ from torch import nn
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation.nets import State
@@ -42,7 +43,7 @@ def two_tasks(count: int, split: str = "train") -> list[Sample]:
 
 def job(trainer: str, inputs: dict[Ref, Path] | None = None, depth: int = 2, **params: Any) -> TrainJob:
     module = registry.find("trainers", trainer)
-    options = {**module.PARAMS, **params}
+    options = {**defaults(module), **params}
     if "candidates" in options:
         options |= {"start": "start", "candidates": params.get("candidates", CANDIDATES)}
     made = training_jobs.job("vit", "erm", model_params={**VIT, "depth": depth})
@@ -66,7 +67,7 @@ def tuned(depth: int = 2) -> tuple[State, dict[str, State]]:
 def small_vit(depth: int) -> nn.Module:
     torch.manual_seed(0)
     net: nn.Module = registry.find("models", "vit").build(
-        {**registry.find("models", "vit").PARAMS, **VIT, "depth": depth}, 8
+        {**defaults(registry.find("models", "vit")), **VIT, "depth": depth}, 8
     )
     return net
 

@@ -11,6 +11,7 @@ from makers.tiny_targets import HELD, NOISE, WRONG, net, seen
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.data import shards
 from shiftbench.plugins.losses.classification import generalised_cross_entropy
 from shiftbench.plugins.methods import _targets, bn_adapt
@@ -53,7 +54,7 @@ def test_batch_statistics_are_the_target_s_with_the_prior_s_share(places: dict[R
 
 def test_robust_pseudo_labels_move_scales_and_offsets_alone(places: dict[Ref, Path]) -> None:
     method = registry.find("methods", "robust_pseudo_labels")
-    found = method.wrap(net(places), {**method.PARAMS, "lr": 0.1, "target": "tiny"}, {})
+    found = method.wrap(net(places), {**defaults(method), "lr": 0.1, "target": "tiny"}, {})
     before = {name: value.clone() for name, value in found.net.named_parameters()}
     found.at(seen(places, NOISE))
     after = dict(found.net.named_parameters())

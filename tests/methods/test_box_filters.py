@@ -10,6 +10,7 @@ import pytest
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.plugins.detectors._rows import Known, Rows
@@ -41,7 +42,7 @@ def rows(features: np.ndarray, predictions: np.ndarray) -> Rows:
 def monitored() -> tuple[Rows, Any, dict[str, Any]]:
     draw = np.random.default_rng(0)
     known = rows(draw.normal(size=(330, 4)), np.repeat([0, 1, 2], [200, 100, 30]))
-    params = dict(bam.PARAMS)
+    params = dict(defaults(bam))
     return known, bam.fit(Known({"train": known}), params), params
 
 
@@ -136,7 +137,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
 
 
 def options(**more: Any) -> dict[str, Any]:
-    return {**box_filters.PARAMS, "fit_on": "known", "calibration": "held", **more}
+    return {**defaults(box_filters), "fit_on": "known", "calibration": "held", **more}
 
 
 TESTED = [boxed(f"test/test/{n:03d}", n, n % 2) for n in range(40)]
@@ -147,7 +148,7 @@ def records(method: Any) -> pa.Table:
 
 
 def value(metric: Any, table: pa.Table, **more: Any) -> float:
-    params = {**metric.PARAMS, **more}
+    params = {**defaults(metric), **more}
     ones = np.ones((len(table), 1), dtype=np.uint8)
     (sums,) = weighted_sums([metric.reduce(Columns(table), **params)], ones)
     return float(metric.finish(sums, **params)[0])
@@ -201,7 +202,7 @@ def test_metrics_are_those_of_a_loop(inputs: dict[Any, Path]) -> None:
 def test_what_is_wrong_with_filters_is_said(inputs: dict[Any, Path]) -> None:
     context = {"dataset": "known"}
     with pytest.raises(ParamsError, match="fit_on is missing"):
-        box_filters.needs({**box_filters.PARAMS, **context})
+        box_filters.needs({**defaults(box_filters), **context})
     for same in ("known", "other"):
         with pytest.raises(ParamsError, match="also learnt from or tested"):
             box_filters.needs({**options(fit_on="other"), "calibration": same, "dataset": "known"})

@@ -15,6 +15,7 @@ from sklearn.frozen import FrozenEstimator
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.detectors._rows import Rows
@@ -50,7 +51,7 @@ def made(tmp_path: Path, name: str, val: pa.Table = VAL, test: pa.Table = TEST) 
         inputs[ref] = tmp_path / ref.path
         inputs[ref].parent.mkdir(parents=True, exist_ok=True)
         schema.write(table, inputs[ref], "of nothing")
-    wrapped = module.wrap(None, dict(module.PARAMS), inputs)
+    wrapped = module.wrap(None, dict(defaults(module)), inputs)
     wrapped.at(inputs)
     return wrapped
 
@@ -157,7 +158,7 @@ def test_the_val_split_is_recalibrated_by_itself(tmp_path: Path, name: str) -> N
     (only,) = module.needs({**PARAMS, "stream": "toy/val/identity", "step": "0"})
     file = tmp_path / "val.parquet"
     schema.write(VAL, file, "of nothing")
-    wrapped = module.wrap(None, dict(module.PARAMS), {only: file})
+    wrapped = module.wrap(None, dict(defaults(module)), {only: file})
     wrapped.at({only: file})
     assert answers(wrapped, VAL).shape == (600, 4)
 

@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, detection
 from shiftbench.statistics.rows import Rows
@@ -95,7 +96,7 @@ def reference(images: list[Image], store: Any = COCO, evaluation: Any = COCOeval
 def value(name: str, table: pa.Table, weights: np.ndarray | None = None, **options: Any) -> np.ndarray:
     metric = registry.find("metrics", name)
     weights = np.ones((len(table), 1), dtype=np.uint8) if weights is None else weights
-    found: np.ndarray = metric.compute(Rows(table), weights, **{**metric.PARAMS, **options})
+    found: np.ndarray = metric.compute(Rows(table), weights, **{**defaults(metric), **options})
     return found
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.metrics import effective_robustness as metric
 from shiftbench.statistics.rows import Row
 
@@ -22,7 +23,7 @@ def both(weights: str, clean: float, shifted: float) -> list[Row]:
 
 
 def found(rows: list[Row], **options: object) -> dict[tuple[str, str | None, float | None], Row]:
-    made = metric.compute(rows, **{**metric.PARAMS, "of": "map", **options})  # type: ignore[arg-type]
+    made = metric.compute(rows, **{**defaults(metric), "of": "map", **options})  # type: ignore[arg-type]
     return {(one.model, one.shift, one.severity): one for one in made}
 
 

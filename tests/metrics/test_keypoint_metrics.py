@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import skeletons
 from shiftbench.data.skeletons import BLAZEPOSE_33, COCO_17
@@ -91,7 +92,7 @@ def reference(images: list[Image]) -> dict[str, float]:
 
 def value(name: str, table: pa.Table, **options: Any) -> float:
     metric = registry.find("metrics", name)
-    weights, given = np.ones((len(table), 1), dtype=np.uint8), {**metric.PARAMS, **options}
+    weights, given = np.ones((len(table), 1), dtype=np.uint8), {**defaults(metric), **options}
     if metric.KIND == "resampled":
         return float(metric.compute(Rows(table), weights, **given)[0])
     (sums,) = weighted_sums([metric.reduce(Rows(table), **given)], weights)

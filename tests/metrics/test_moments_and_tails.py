@@ -9,6 +9,7 @@ from scipy import stats
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.data.formats import E9, NLL_LIMIT
 from shiftbench.statistics.rows import Rows
 
@@ -27,7 +28,7 @@ def table(n: int = 300, *, gaps: bool = False) -> pa.Table:
 def value(name: str, rows: pa.Table, weights: Numbers | None = None, **options: Any) -> Numbers:
     metric = registry.find("metrics", name)
     weights = np.ones((len(rows), 1), np.uint8) if weights is None else weights
-    found: Numbers = metric.compute(Rows(rows), weights, **{**metric.PARAMS, **options})
+    found: Numbers = metric.compute(Rows(rows), weights, **{**defaults(metric), **options})
     return found
 
 

@@ -11,6 +11,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -28,9 +29,9 @@ def words(key: str = "k") -> RandomStream:
 
 def test_loss_is_its_sum_written_out() -> None:
     torch.manual_seed(0)
-    net = NET.build({**NET.PARAMS, "width": 2}, 4)
+    net = NET.build({**defaults(NET), "width": 2}, 4)
     samples = training_jobs.pictures(3)
-    batch = NET.prepare_batch(samples, NET.PARAMS)
+    batch = NET.prepare_batch(samples, defaults(NET))
     labels = torch.tensor([0, 1, 2])
     value = autoencoding.loss(net, batch, labels, words())
     x = torch.from_numpy(batch).float()
@@ -54,14 +55,14 @@ def test_it_learns_images_and_is_found_by_its_tensors(tmp_path: Path) -> None:
     losses = [value for _, name, value in rows if name == "train_loss"]
     assert losses[-1] < losses[0]
     net = NET.of(state, "here")
-    x = torch.from_numpy(NET.prepare_batch(training_jobs.pictures(2), NET.PARAMS))
+    x = torch.from_numpy(NET.prepare_batch(training_jobs.pictures(2), defaults(NET)))
     codes, rests = net.apart(x)
     assert torch.allclose(net.decode(codes) + rests, x.float(), atol=1e-3)
     convnet = registry.find("models", "convnet")
     with pytest.raises(ModelError, match="does not fit"):
-        NET.of(convnet.build(convnet.PARAMS, 4).state_dict(), "there")
+        NET.of(convnet.build(defaults(convnet), 4).state_dict(), "there")
     with pytest.raises(ModelError, match="no images of its code"):
-        train_weights(replace(job, model="convnet", model_params=convnet.PARAMS))
+        train_weights(replace(job, model="convnet", model_params=defaults(convnet)))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
     """Return weights, and shards of partners."""
     home = tmp_path_factory.mktemp("morph")
     torch.manual_seed(0)
-    weights = training_jobs.write(home / "w.safetensors", NET.build(NET.PARAMS, 4).state_dict())
+    weights = training_jobs.write(home / "w.safetensors", NET.build(defaults(NET), 4).state_dict())
     folder = home / "val"
     folder.mkdir()
     about = {"dataset": "tiny", "split": "val", "shift": "identity", "severity": 0.0}

@@ -10,6 +10,7 @@ import torch
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.data.source_files import original_folder
@@ -131,7 +132,7 @@ def test_blazepose_finds_a_body_in_the_picture_and_in_space(tmp_path: Path) -> N
     one = _bodies.Body(_bodies.REST)
     made = _bodies.render(one, _bodies.fitted(one, 256, 192, 0.8), np.full((256, 192, 3), 170, np.uint8))
     sample = Sample("a/test/0", {"image": made.image, "poses": [made.pose]})
-    found = model.load(weights, model.PARAMS, COCO_17, "cpu", inputs)([sample])
+    found = model.load(weights, defaults(model), COCO_17, "cpu", inputs)([sample])
     true = np.array(made.pose["joints"])[5:, :2]
     apart = np.hypot(*(found["joints"][0][0, 5:, :2] - true).T)
     torso = np.hypot(*(true[0] - true[7]))
@@ -140,4 +141,4 @@ def test_blazepose_finds_a_body_in_the_picture_and_in_space(tmp_path: Path) -> N
     assert abs(space[11:13].mean(axis=0)).max() < 0.05  # in metres, from the middle of the hips
     assert 0.3 < np.linalg.norm(space[5] - space[11]) < 0.8
     with pytest.raises(ModelError, match="BlazePose has no joint 'tail'; it has nose"):
-        model.load(weights, model.PARAMS, ("nose", "tail"), "cpu", inputs)
+        model.load(weights, defaults(model), ("nose", "tail"), "cpu", inputs)

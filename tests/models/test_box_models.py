@@ -12,6 +12,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import FetchError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _coco, _graphs
@@ -32,7 +33,7 @@ def pictures() -> list[Sample]:
 @pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"])
 def test_torchvision_learns_from_boxes_and_from_none(name: str) -> None:
     model = registry.find("models", "torchvision_detection")
-    params = {**model.PARAMS, "name": name, "size": 64}
+    params = {**defaults(model), "name": name, "size": 64}
     torch.manual_seed(0)
     net: Any = model.build(params, 3)
     images = torch.from_numpy(model.prepare_batch(pictures(), params))
@@ -55,18 +56,18 @@ def test_torchvision_learns_from_boxes_and_from_none(name: str) -> None:
 
 def test_torchvision_knows_the_categories_of_coco() -> None:
     model = registry.find("models", "torchvision_detection")
-    params = {**model.PARAMS, "weights": "COCO_V1", "name": "ssdlite320_mobilenet_v3_large"}
+    params = {**defaults(model), "weights": "COCO_V1", "name": "ssdlite320_mobilenet_v3_large"}
     names = model._categories(params)
     numbers = [at for at, name in enumerate(names) if name not in model.BACKGROUND]
     assert tuple(names[at] for at in numbers) == _coco.CLASSES
     with pytest.raises(ModelError, match="80 categories of COCO; the dataset has 3 classes"):
         model.build(params, 3)
     with pytest.raises(ModelError, match="no detector 'ssdlite'"):
-        model.build({**model.PARAMS, "name": "ssdlite"}, 3)
+        model.build({**defaults(model), "name": "ssdlite"}, 3)
     with pytest.raises(ModelError, match="no weights 'COCO_V9' of ssdlite320"):
         model.build({**params, "weights": "COCO_V9"}, 80)
     with pytest.raises(ModelError, match="name `weights`"):
-        model.pretrained(model.PARAMS, {})
+        model.pretrained(defaults(model), {})
 
 
 def onnx_detector(file: Path, **outputs: np.ndarray) -> None:
@@ -91,7 +92,7 @@ def test_an_onnx_graph_finds_boxes(tmp_path: Path) -> None:
     places = np.array([[[50, 50, 20, 40], [10, 10, 20, 20], [0, 0, 5, 5]]], np.float32)
     scores, labels = np.array([[0.9, 0.5, 0.001]], np.float32), np.array([[1, 9, 1]], np.int64)
     onnx_detector(file, boxes=places, scores=scores, classes=labels)
-    params = {**model.PARAMS, "path": str(file), "size": 100, "labels": "classes", "form": "cxcywh", "first": 1}
+    params = {**defaults(model), "path": str(file), "size": 100, "labels": "classes", "form": "cxcywh", "first": 1}
     from shiftbench.plugins.models import _given
 
     weights = training_jobs.write(tmp_path / "w.safetensors", _given.state(str(file)))
@@ -146,8 +147,8 @@ def test_pretrained_graphs_find_what_is_in_real_photos(name: str, tmp_path: Path
     inputs[refs.sources("human_models")] = tmp_path / "human_models/manifest.json"
     dataset, model = registry.find("datasets", "photo_boxes"), registry.find("models", name)
     samples = [s for s in dataset.samples("test", sources, {}) if s.key.endswith(("astronaut", "coffee"))]
-    weights = training_jobs.write(tmp_path / "w.safetensors", model.pretrained(model.PARAMS, inputs))
-    outputs = model.load(weights, model.PARAMS, dataset.CLASSES, "cpu", inputs)(samples)
+    weights = training_jobs.write(tmp_path / "w.safetensors", model.pretrained(defaults(model), inputs))
+    outputs = model.load(weights, defaults(model), dataset.CLASSES, "cpu", inputs)(samples)
     for at, (sample, wanted) in enumerate(zip(samples, ("person", "cup"), strict=True)):
         best = outputs["classes"][at] == dataset.CLASSES.index(wanted)
         x, y, w, h = outputs["boxes"][at][best][0]
@@ -156,5 +157,5 @@ def test_pretrained_graphs_find_what_is_in_real_photos(name: str, tmp_path: Path
         assert common / (w * h + tw * th - common) > 0.6
         assert outputs["scores"][at][best][0] > 0.4
     with pytest.raises(ModelError, match="none of coat, shoe is one"):
-        model.load(weights, model.PARAMS, ("coat", "shoe"), "cpu", inputs)
+        model.load(weights, defaults(model), ("coat", "shoe"), "cpu", inputs)
     assert nets.read_state(weights).keys() == {"given.sha256"}

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import box_predictions
@@ -24,7 +25,7 @@ def sample(key: str) -> Sample:
 
 def loaded(folder: Path, **options: Any) -> nets.Predictor:
     """Return the predictor, after the weights that the trainer `given` would write."""
-    params = {**box_predictions.PARAMS, "path": str(folder), **options}
+    params = {**defaults(box_predictions), "path": str(folder), **options}
     file = folder.with_suffix(".safetensors")
     file.write_bytes(nets.state_bytes(box_predictions.pretrained(params, {}), {}))
     return box_predictions.load(file, params, CLASSES, "cpu", {})
@@ -91,12 +92,12 @@ def test_what_is_wrong_with_results_is_told(tmp_path: Path) -> None:
             loaded(results(folder, wrong))(one)
     weights = folder.with_suffix(".safetensors")
     results(folder, entry(2))
-    params = {**box_predictions.PARAMS, "path": str(folder)}
+    params = {**defaults(box_predictions), "path": str(folder)}
     with pytest.raises(ModelError, match="is not the file that"):
         box_predictions.load(weights, params, CLASSES, "cpu", {})
     with pytest.raises(ModelError, match="is no folder with files"):
         loaded(tmp_path / "nowhere")
     with pytest.raises(ParamsError, match="path is missing"):
-        box_predictions.pretrained(box_predictions.PARAMS, {})
+        box_predictions.pretrained(defaults(box_predictions), {})
     with pytest.raises(ParamsError, match="categories has 1 numbers; expected 2"):
         loaded(folder, categories=[1])

@@ -11,6 +11,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import boxes, shards
 from shiftbench.evaluation import nets
@@ -76,7 +77,7 @@ def test_what_cells_should_say_is_found_again(head: str) -> None:
 def test_nets_learn_from_boxes_and_from_none(neck: str, head: str) -> None:
     model = registry.find("models", "centre_points")
     torch.manual_seed(0)
-    net: Any = model.build({**model.PARAMS, **SMALL, "neck": neck, "head": head}, 4)
+    net: Any = model.build({**defaults(model), **SMALL, "neck": neck, "head": head}, 4)
     images = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
     for truths in (TRUTHS, [TRUTHS[1]] * 2):  # images without a box teach, too
         value = net.loss(images, truths)
@@ -94,7 +95,7 @@ def test_training_finds_squares_and_is_repeatable() -> None:
     assert nets.state_bytes(short) == nets.state_bytes(again)
     assert [name for _, name, _ in rows] == ["train_loss"] * 4 + ["val_loss"]
     model = registry.find("models", "centre_points")
-    params = {**model.PARAMS, **SMALL}
+    params = {**defaults(model), **SMALL}
     net = model.build(params, 4)
     net.load_state_dict(first)
     predictor = model.predictor(net, model, params, "cpu", "float32")
@@ -162,14 +163,14 @@ def test_images_read_one_by_one_give_the_same_weights(tmp_path: Path) -> None:
 def test_bad_options_of_detectors_are_told() -> None:
     model, trainer = registry.find("models", "centre_points"), registry.find("trainers", "boxes")
     with pytest.raises(ParamsError, match="neck is 'topdown' .did you mean top_down"):
-        model.build({**model.PARAMS, "neck": "topdown"}, 4)
+        model.build({**defaults(model), "neck": "topdown"}, 4)
     with pytest.raises(ParamsError, match="size 100, width 16 and depth 2; expected a size of 32 or more that 16"):
-        model.build({**model.PARAMS, "size": 100}, 4)
+        model.build({**defaults(model), "size": 100}, 4)
     with pytest.raises(ParamsError, match="augmentation is 'jiter' .did you mean jitter"):
         train_weights(job(augmentation="jiter"))
     with pytest.raises(ModelError, match="'convnet' has no loss of boxes"):
         train_weights(job("convnet"))
-    context = {**trainer.PARAMS, "dataset": "d", "model": "m", "seed": 2}
+    context = {**defaults(trainer), "dataset": "d", "model": "m", "seed": 2}
     starts = {"plain": "d/m-plain-s2", "n-plain": "d/n-plain-s2", "e/n-plain": "e/n-plain-s2"}
     for start, name in starts.items():
         assert trainer.needs({**context, "start": start})[-1].name == name
@@ -200,7 +201,7 @@ def test_boxes_follow_their_pixels() -> None:
 )
 def test_scenes_that_cannot_be_are_told(option: str, value: object, message: str) -> None:
     dataset = registry.find("datasets", "photo_scenes")
-    params = {**dataset.PARAMS, "name": "photo_scenes", option: value}
+    params = {**defaults(dataset), "name": "photo_scenes", option: value}
     asked = dataset.classes if option == "names" else lambda params, _: dataset.look("test", params)
     with pytest.raises(ParamsError, match=message):
         asked(params, {})
@@ -214,7 +215,7 @@ def test_shifts_move_boxes_with_their_pixels(name: str) -> None:
     """A white square on black: wherever it goes, its box is around what is white."""
     module = registry.find("shifts", name)
     severity = 4.0 if module.RANGE[1] == 5 else 40.0
-    border = {"border": "constant"} if "border" in module.PARAMS else {}
+    border = {"border": "constant"} if "border" in defaults(module) else {}
     image = np.zeros((96, 120, 3), np.uint8)
     image[20:50, 36:76] = 255
     inside = [{"box": [36.0, 20.0, 40.0, 30.0], "label": 1}]

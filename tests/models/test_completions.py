@@ -8,6 +8,7 @@ import pytest
 
 from makers import training_jobs
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.datasets import questions
@@ -27,13 +28,13 @@ def lines(file: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def asked(folder: Path, **options: Any) -> list[Sample]:
-    return list(questions.samples("test", {}, {**questions.PARAMS, "path": str(folder), **options}))
+    return list(questions.samples("test", {}, {**defaults(questions), "path": str(folder), **options}))
 
 
 def predictor(folder: Path, rows: list[dict[str, Any]]) -> nets.Predictor:
     file = lines(folder / "theirs.jsonl", rows)
     weights = training_jobs.write(folder / "w.safetensors", _given.state(str(file)), ())
-    return completions.load(weights, {**completions.PARAMS, "path": str(file)}, [], "cpu", {})
+    return completions.load(weights, {**defaults(completions), "path": str(file)}, [], "cpu", {})
 
 
 def test_questions_as_gsm8k_has_them(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_questions_as_gsm8k_has_them(tmp_path: Path) -> None:
     assert [one.fields["meta"]["answer"] for one in found] == ["7", "1,200"]
     for sample in found:
         free_text.check(sample, [])
-    assert list(questions.wants("train", {**questions.PARAMS, "path": "a"})) == ["a/train.jsonl"]
+    assert list(questions.wants("train", {**defaults(questions), "path": "a"})) == ["a/train.jsonl"]
 
 
 def test_questions_under_other_names(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_questions_with_choices(tmp_path: Path) -> None:
 
 def test_what_is_no_question_is_told(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="option path is missing"):
-        list(questions.samples("test", {}, dict(questions.PARAMS)))
+        list(questions.samples("test", {}, dict(defaults(questions))))
     with pytest.raises(DataError, match=r"test\.jsonl does not exist"):
         asked(tmp_path)
     lines(tmp_path / "test.jsonl", [*GSM8K, {"question": 3, "answer": "4"}])

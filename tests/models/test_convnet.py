@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.models import convnet
 
 
@@ -13,7 +14,7 @@ from shiftbench.plugins.models import convnet
 def test_the_same_numbers_and_gradients(norm: str, seed: int) -> None:
     """Black corners, where whole windows are equal, and the layout of training."""
     torch.manual_seed(seed)
-    net = convnet.build({**convnet.PARAMS, "norm": norm}, 10).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = convnet.build({**defaults(convnet), "norm": norm}, 10).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randint(0, 256, (8, 1, 28, 28)) * (torch.rand(8, 1, 28, 28) < 0.3)
     images[:, :, :10] = 0
     other = copy.deepcopy(net)
@@ -30,7 +31,7 @@ def test_the_same_numbers_and_gradients(norm: str, seed: int) -> None:
 
 
 def test_a_layer_is_heard_where_its_name_stands() -> None:
-    net, heard = convnet.build(convnet.PARAMS, 10).eval(), []
+    net, heard = convnet.build(defaults(convnet), 10).eval(), []
     net.body[2].register_forward_hook(lambda *given: heard.append(given[2].shape))
     net(torch.zeros(1, 1, 28, 28))
     assert heard == [(1, 12, 28, 28)]

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from shiftbench.base.errors import ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17, SIGMAS
 from shiftbench.plugins.models import _heatmaps
@@ -139,7 +140,7 @@ class Blobs(nn.Module):
 
 def predictor(**params: Any) -> _heatmaps.PosePredictor:
     named = SimpleNamespace(names=lambda _: ("nose", "left_eye", "right_eye"))
-    return _heatmaps.PosePredictor(Blobs(), named, {**_heatmaps.PARAMS, **params}, "cpu")  # type: ignore[arg-type]
+    return _heatmaps.PosePredictor(Blobs(), named, {**defaults(_heatmaps), **params}, "cpu")  # type: ignore[arg-type]
 
 
 def symmetric() -> np.ndarray:

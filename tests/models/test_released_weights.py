@@ -11,6 +11,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.workflow.stages.train import train_weights
@@ -111,7 +112,7 @@ def test_a_headless_vision_transformer_is_pooled_as_asked(pool: str, of: str, tm
     found = loaded(tmp_path, {"model": state}, "timm", options)  # nested as MAE's file is
     assert not found["head.weight"].any()
     model = registry.find("models", "timm")
-    params = {**model.PARAMS, **options}
+    params = {**defaults(model), **options}
     net: Any = model.build(params, 4)
     nets.load_into(net, found, "here")
     batch = torch.from_numpy(nets.prepare(model, training_jobs.pictures(2, size=40, colour=True), params))
@@ -139,7 +140,7 @@ def test_what_a_net_lacks_or_does_not_know_is_told(tmp_path: Path) -> None:
         ({"name": "resnet18", "pool": "mean"}, "timm: resnet18 has no pool 'mean'"),
     ):
         with pytest.raises(ModelError, match=message):
-            timm.build({**timm.PARAMS, **wrong}, 4)
+            timm.build({**defaults(timm), **wrong}, 4)
 
 
 # --- heads that were released alone --------------------------------------------------------------
@@ -149,7 +150,7 @@ def test_what_a_net_lacks_or_does_not_know_is_told(tmp_path: Path) -> None:
 def start(tmp_path: Path) -> tuple[nets.State, dict[Any, Path]]:
     state, _ = train_weights(training_jobs.job("convnet", "random_init"))
     needed = registry.find("trainers", "released_head").needs(
-        {**registry.find("trainers", "released_head").PARAMS, "dataset": "tiny", "model": "convnet", "seed": 0}
+        {**defaults(registry.find("trainers", "released_head")), "dataset": "tiny", "model": "convnet", "seed": 0}
     )
     return state, {needed[0]: training_jobs.write(tmp_path / "start.safetensors", state)}
 

@@ -8,6 +8,7 @@ import pytest
 from makers import miniature_texts, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.systems.llm_tta.datasets import _spam
@@ -38,7 +39,7 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path: Path) -> None:
 
     folder = checkpoint(tmp_path / "bert")
     module = registry.find("models", "text_checkpoint")
-    options = {**module.PARAMS, "path": str(folder)}
+    options = {**defaults(module), "path": str(folder)}
     weights = tmp_path / "given.safetensors"
     weights.write_bytes(nets.state_bytes(module.pretrained(options, {})))
     predictor = module.load(weights, options, ["bad", "good"], "cpu", {})
@@ -58,7 +59,7 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path: Path) -> None:
 def test_texts_of_tables(tmp_path: Path) -> None:
     _, options = miniature_texts.text_table(tmp_path)
     module = registry.find("datasets", "text_table")
-    whole = {**module.PARAMS, **options}
+    whole = {**defaults(module), **options}
     found = list(module.samples("test", {}, whole))
     assert len(found) == 13
     assert (found[2].key, found[2].fields) == (

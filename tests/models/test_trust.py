@@ -16,6 +16,7 @@ from torch import nn
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _given
 
@@ -70,13 +71,13 @@ def test_these_files_do_run_code_where_nobody_is_careful() -> None:
 def test_no_model_that_needs_no_trust_runs_what_is_in_a_file(here: Path, name: str) -> None:
     """Every model with a `path`, under every suffix that one of them reads."""
     module = registry.find("models", name)
-    if "path" not in module.PARAMS or hasattr(module, "RUNS_CODE"):
+    if "path" not in defaults(module) or hasattr(module, "RUNS_CODE"):
         return
     for number, data in enumerate(evil()):
         for suffix in ("pt", "safetensors", "onnx", "csv", "parquet", "json", "bin"):
             file = here / f"{number}.{suffix}"
             file.write_bytes(data)
-            params = {**module.PARAMS, "path": str(file)}
+            params = {**defaults(module), "path": str(file)}
             weights = training_jobs.write(here / "w.safetensors", _given.state(str(file)))
             for run in (
                 lambda m=module, p=params: m.pretrained(p, {}),
@@ -118,7 +119,7 @@ def repacked(source: Path, target: Path, **members: bytes) -> None:
 
 def opened(file: Path, **options: Any) -> Any:
     module = registry.find("models", "torch_export")
-    params = {**module.PARAMS, "path": str(file), "trust": True, "size": 2, "crop": 1.0, **options}
+    params = {**defaults(module), "path": str(file), "trust": True, "size": 2, "crop": 1.0, **options}
     weights = training_jobs.write(file.with_name("w.safetensors"), _given.state(str(file)))
     return module.load(weights, params, ("a", "b"), "cpu", {})
 
@@ -166,5 +167,5 @@ def test_what_can_run_code_is_not_opened_without_trust(here: Path, name: str) ->
         ),
     ):
         with pytest.raises(ModelError, match=r"is refused: .*`trust: true` at the model"):
-            run({**module.PARAMS, "path": path})
+            run({**defaults(module), "path": path})
     assert not RAN.exists()

@@ -15,6 +15,7 @@ from makers import shift_digests
 from makers.shift_digests import originals, picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize, resize_array
@@ -351,9 +352,9 @@ def test_missing_originals_are_told(tmp_path: Path) -> None:
 
 def test_photos_are_needed_only_for_their_texture() -> None:
     shift = registry.find("shifts", "background_complexity")
-    assert [ref.name for ref in shift.needs(shift.PARAMS)] == ["background_photos"]
-    assert shift.needs({**shift.PARAMS, "way": "down"}) == []
-    assert shift.needs({**shift.PARAMS, "texture": "own"}) == []
+    assert [ref.name for ref in shift.needs(defaults(shift))] == ["background_photos"]
+    assert shift.needs({**defaults(shift), "way": "down"}) == []
+    assert shift.needs({**defaults(shift), "texture": "own"}) == []
     assert edited("background_complexity", SCENE, 2.0, way="down").key == SCENE.key
 
 

@@ -9,6 +9,7 @@ from makers import code_problems, shift_digests
 from makers.code_problems import perturbed
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.sandbox import pool
@@ -227,12 +228,12 @@ def test_other_severities_and_samples_are_refused():
     module = registry.find("shifts", "docstring_case")
     rng = RandomStream(0, "a", "d", "k")
     with pytest.raises(RangeError, match="'docstring_case': severity 1.5 is no seed"):
-        module.apply(shift_digests.prompt(0), 1.5, rng, **module.PARAMS)
+        module.apply(shift_digests.prompt(0), 1.5, rng, **defaults(module))
     with pytest.raises(DataError, match="no 'canonical_solution': this is no sample of the task"):
-        module.apply(Sample("k", {"text": "a"}), 1.0, rng, **module.PARAMS)
+        module.apply(Sample("k", {"text": "a"}), 1.0, rng, **defaults(module))
     broken = shift_digests.prompt(0).with_field("text", "def add_large(:\n")
     with pytest.raises(DataError, match="are no Python"):
-        module.apply(broken, 1.0, rng, **module.PARAMS)
+        module.apply(broken, 1.0, rng, **defaults(module))
     nameless = shift_digests.prompt(0).with_field("text", "def other():\n")
     with pytest.raises(DataError, match="defines no function 'add_large'"):
-        module.apply(nameless, 1.0, rng, **module.PARAMS)
+        module.apply(nameless, 1.0, rng, **defaults(module))

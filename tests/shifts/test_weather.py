@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from makers.shift_digests import picture
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.plugins.shifts import _edges, _noise_fields, fog, frost, snow, spatter
@@ -200,8 +201,8 @@ def test_frost_without_pictures_is_procedural_and_says_so(pictures: dict[str, Pa
 
 
 def test_frost_needs_its_pictures_in_a_benchmark() -> None:
-    assert frost.needs(frost.PARAMS) == [refs.sources("frost_textures")]
-    assert frost.needs({**frost.PARAMS, "texture": "procedural"}) == []
+    assert frost.needs(defaults(frost)) == [refs.sources("frost_textures")]
+    assert frost.needs({**defaults(frost), "texture": "procedural"}) == []
 
 
 def test_frost_names_a_picture_that_cannot_be_read(pictures: dict[str, Path]) -> None:

@@ -12,6 +12,7 @@ from scipy.stats import entropy
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError, PluginError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -90,7 +91,7 @@ def test_unknown_optimizer_is_answered_with_the_near_one() -> None:
 def test_the_head_has_its_own_rate_under_every_schedule(name: str) -> None:
     net = nets_of_two()
     update = registry.find("optimizers", "sgd").make(
-        net, 0.1, 0.01, {**registry.find("optimizers", "sgd").PARAMS, "head": 0.05}
+        net, 0.1, 0.01, {**defaults(registry.find("optimizers", "sgd")), "head": 0.05}
     )
     rates = []
     follow = _loop.schedule(update, name, 10)
@@ -166,7 +167,7 @@ def test_operations_equal_pillow(name: str, level: float) -> None:
 
 
 def test_mixing_is_keyed_bounded_and_starts_at_the_image() -> None:
-    params = augmix.PARAMS
+    params = defaults(augmix)
     once, again = (augmix.mix(IMAGES, random_words(), params) for _ in range(2))
     assert np.array_equal(once, again)
     assert not np.array_equal(once, augmix.mix(IMAGES, random_words("other"), params))
@@ -237,7 +238,7 @@ def test_probe_and_fine_tuning_start_from_model_and_keep_the_body(tmp_path: Path
 
 
 def test_freezing_goes_by_share_and_never_takes_the_head() -> None:
-    net = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
+    net = registry.find("models", "convnet").build(defaults(registry.find("models", "convnet")), 4)
     finetune.freeze(net, 0.0)
     learns = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
     assert learns == ["head.weight", "head.bias"]
@@ -260,11 +261,11 @@ def test_text_model_learns_and_answers(tmp_path: Path) -> None:
     assert rows == [(0, "val_accuracy", 1.0)]
     weights = training_jobs.write(tmp_path / "text.safetensors", state)
     model = registry.find("models", "tfidf")
-    predictor = nets.load_predictor(model, weights, model.PARAMS, training_jobs.CLASSES)
+    predictor = nets.load_predictor(model, weights, defaults(model), training_jobs.CLASSES)
     found = predictor(training_jobs.texts(8))["logits"]
     assert found.argmax(1).tolist() == [0, 1, 2, 3] * 2
     with pytest.raises(ModelError, match=r"head.weight is \(4, 65536\), expected \(5, 65536\)"):
-        nets.load_predictor(model, weights, model.PARAMS, "abcde")
+        nets.load_predictor(model, weights, defaults(model), "abcde")
 
 
 # --- refusals ----------------------------------------------------------------------------------

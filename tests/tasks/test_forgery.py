@@ -10,6 +10,7 @@ from sklearn import metrics as peer
 from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, forgery
 from shiftbench.statistics.rows import Rows
@@ -54,7 +55,7 @@ def measured(name: str, table: pa.Table, **options: Any) -> float:
     metric = registry.find("metrics", name)
     if metric.KIND == "resampled":
         weights = np.ones((len(table), 1), np.uint8)
-        return float(metric.compute(Rows(table), weights, **metric.PARAMS)[0])
+        return float(metric.compute(Rows(table), weights, **defaults(metric))[0])
     return float(value(metric, table, **options)[0])
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
 from shiftbench.evaluation.llm.token_statistics import TokenStatistics
@@ -64,8 +65,8 @@ def test_a_row_has_verdicts_and_tokens_by_phase() -> None:
 def value(name: str, rows: pa.Table, copies: list[int] | None = None) -> float:
     metric = registry.find("metrics", name)
     weights = np.array([copies or [1] * len(rows)], np.uint8).T
-    (sums,) = weighted_sums([metric.reduce(Rows(rows), **metric.PARAMS)], weights)
-    return float(metric.finish(sums, **metric.PARAMS)[0])
+    (sums,) = weighted_sums([metric.reduce(Rows(rows), **defaults(metric))], weights)
+    return float(metric.finish(sums, **defaults(metric))[0])
 
 
 def test_metrics_by_hand() -> None:

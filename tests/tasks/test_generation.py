@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError, SandboxError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.evaluation.sandbox import pool
@@ -175,7 +176,7 @@ def path_of(clean, *seeds):
 
 def value(name, path, **options):
     metric = registry.find("metrics", name)
-    chosen = {**metric.PARAMS, **options}
+    chosen = {**defaults(metric), **options}
     rows = path.rows[0]
     ones = np.ones((len(rows), 1), dtype=np.uint8)
     if metric.KIND == "sample":

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, poses, skeletons
 from shiftbench.data.skeletons import BLAZEPOSE_33, COCO_17, SMPL_24
@@ -86,7 +87,7 @@ def test_skeletons() -> None:
 def test_joints_lie_where_their_pixels_went(name: str, severity: float) -> None:
     """Blobs of light at joints of a black picture, moved as pixels: their middles are where the joints are."""
     module, random = registry.find("shifts", name), np.random.default_rng(int(severity))
-    border = {"border": "constant"} if "border" in getattr(module, "PARAMS", {}) else {}
+    border = {"border": "constant"} if "border" in defaults(module) else {}
     seen = 0
     for number in range(6):
         height, width = (int(side) for side in random.integers(60, 140, 2))

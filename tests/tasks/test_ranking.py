@@ -12,6 +12,7 @@ from makers import miniature_texts, ranked_collection
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.models import _rankers
 from shiftbench.plugins.tasks import LabelSpace, _ranked
@@ -114,7 +115,7 @@ def test_samples_are_checked_and_shown() -> None:
 
 def read(folder: Path, name: str = "trec", **options: Any) -> list[Sample]:
     module = registry.find("datasets", name)
-    return list(module.samples("test", {}, {**module.PARAMS, "path": str(folder), **options}))
+    return list(module.samples("test", {}, {**defaults(module), "path": str(folder), **options}))
 
 
 def test_a_folder_in_trecs_layout(made: Made) -> None:
@@ -188,7 +189,7 @@ def test_semanlink_has_its_counts() -> None:
     module = registry.find("datasets", "semanlink")
 
     def count(split: str, **options: Any) -> list[Sample]:
-        return list(module.samples(split, sources, {**module.PARAMS, "name": "semanlink", **options}))
+        return list(module.samples(split, sources, {**defaults(module), "name": "semanlink", **options}))
 
     whole = count("test", whole=True)
     assert len(whole) == 734
@@ -197,4 +198,4 @@ def test_semanlink_has_its_counts() -> None:
     first = [_ranked.ndcg(one.fields["candidates"], one.fields["judged"]) for one in whole]
     assert np.mean(first) == pytest.approx(0.457, abs=0.005)
     documents = registry.find("datasets", "semanlink_documents")
-    assert len(list(documents.samples("test", sources, documents.PARAMS))) == 6022
+    assert len(list(documents.samples("test", sources, defaults(documents)))) == 6022

@@ -15,6 +15,7 @@ from makers import planned_benchmark
 from makers.command_line import ends, run, said
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation.apply_shift import Shifter
@@ -271,7 +272,7 @@ ASK = "calibrate bright --model shapes/perceptron-mixup-s0 --split test".split()
 def test_words_are_those_of_the_shift_stage(trained: Path) -> None:
     folder = trained / "data/shards/shapes/test"
     bright = registry.find("shifts", "bright")
-    shifter = Shifter(bright, "bright", bright.PARAMS, 2.5, 0, "shapes")
+    shifter = Shifter(bright, "bright", defaults(bright), 2.5, 0, "shapes")
 
     def dark(samples: list[Sample]) -> dict[str, np.ndarray]:
         means = [sample.fields["image"].mean() for sample in samples]

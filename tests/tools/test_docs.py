@@ -3,26 +3,18 @@
 import functools
 import json
 import re
-import types
+from typing import Any, Literal
 
 import pytest
 import yaml
+from pydantic import Field
 
 import isolation
 import shiftbench
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.cli.documents import (
-    common_options,
-    measured,
-    pages,
-    params_page,
-    plugin_facts,
-    plugin_pages,
-    shift_pages,
-    system_pages,
-)
+from shiftbench.cli.documents import measured, pages, params_page, plugin_facts, shift_pages, system_pages
 from shiftbench.data import claim_formats, schema
 from shiftbench.provenance import recipe
 from shiftbench.workflow.plan import cards, configurations, loading, plan
@@ -113,48 +105,40 @@ def test_a_plugin_without_options_has_no_table():
     assert "| `smoothing` | `0.0` | number |" in page
 
 
-DOCSTRING = """A plugin: one line.
-
-`rate`: how fast it goes. With `steps` above 1, more often; `twice` is for others. It ends. `size` and `depth` of a net.
-
-    `code` is left out
-
-- `keep` has the last ones.
-
-| option | of | is |
-| --- | --- | --- |
-| `queue` | some | points that are kept |
-"""
-
-
 @pytest.mark.parametrize(
-    ("option", "meaning"),
+    ("field", "words"),
     [
-        ("rate", "how fast it goes"),
-        ("steps", "With `steps` above 1, more often"),
-        ("twice", "`twice` is for others"),
-        ("depth", "`size` and `depth` of a net"),
-        ("keep", "`keep` has the last ones"),
-        ("queue", "some: points that are kept"),
-        ("code", ""),
+        (Field(3, ge=1), "int ≥ 1"),
+        (Field(3, ge=0, le=255), "int from 0 to 255"),
+        (Field(0.5, gt=0, lt=1), "number > 0 < 1"),
+        (Field(None, gt=0), "number or null > 0"),
+        (Field("a"), "`a` or `b`"),
+        (Field([1]), "list of int or text"),
+        (Field([]), "list"),
+        (Field({}), "mapping"),
+        (Field(True), "true or false"),
     ],
 )
-def test_the_meaning_of_an_option_is_read_from_the_docstring(option, meaning):
-    module = types.ModuleType("plugin", DOCSTRING)
-    module.PARAMS, module.__file__ = {option: 1}, "plugin.py"
-    assert plugin_facts.option("streams", module, option, 1) == plugin_facts.Option(option, "1", "int", meaning)
+def test_the_type_and_the_bounds_of_an_option_are_shown(field, words):
+    types = {
+        "number or null > 0": float | None,
+        "`a` or `b`": Literal["a", "b"],
+        "list of int or text": list[int | str],
+        "list": list[Any],
+        "mapping": dict[str, int],
+    }
+    field.annotation = types.get(words, type(field.default))
+    field.description = "what it is"
+    shown = plugin_facts.option("size", field, field.default)
+    assert shown == plugin_facts.Option("size", json.dumps(field.default), words, "what it is")
 
 
-def test_common_options_exist_and_yield_to_the_plugin():
-    for plugin_type, meanings in common_options.MEANINGS.items():
-        facts = plugin_pages._facts(plugin_type)
-        used = {option.name for plugin in facts for option in plugin.options if option.is_common}
-        assert used == meanings.keys()
+def test_common_options_are_those_of_the_shared_fields():
     erm = {option.name: option for option in plugin_facts.of("trainers", "erm").options}
     assert erm["lr"].is_common
-    assert erm["shift"].meaning.startswith("largest shift in pixels")
-    labels = {option.name: option for option in plugin_facts.of("trainers", "pseudo_labels").options}
-    assert not labels["shift"].is_common
+    assert erm["lr"].meaning == "learning rate; with a schedule, the highest one"
+    pgd = {option.name: option for option in plugin_facts.of("trainers", "pgd").options}
+    assert not pgd["eps"].is_common
 
 
 # --- the documentation site -----------------------------------------------------------------------

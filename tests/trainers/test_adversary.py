@@ -13,6 +13,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
 from shiftbench.plugins.analyses import adversarial_accuracy
@@ -22,7 +23,7 @@ from shiftbench.plugins.trainers._adversary import Adversary
 from shiftbench.workflow.stages.train import train_weights
 
 CONVNET = registry.find("models", "convnet")
-OPTIONS = registry.find("trainers", "adversarial").PARAMS
+OPTIONS = defaults(registry.find("trainers", "adversarial"))
 
 
 def words() -> RandomStream:
@@ -32,7 +33,7 @@ def words() -> RandomStream:
 def batch() -> tuple[np.ndarray, torch.Tensor]:
     samples = training_jobs.pictures(8)
     labels = torch.tensor([sample.fields["label"] for sample in samples])
-    return CONVNET.prepare_batch(samples, CONVNET.PARAMS), labels
+    return CONVNET.prepare_batch(samples, defaults(CONVNET)), labels
 
 
 def net() -> torch.nn.Module:
@@ -120,14 +121,14 @@ def test_accuracy_at_the_worst_point_is_of_each_net(tmp_path: Path) -> None:
 
     def accuracies(**options: Any) -> dict[str, float]:
         params = {
-            **adversarial_accuracy.PARAMS,
+            **defaults(adversarial_accuracy),
             "dataset": "tiny",
             "split": "test",
             "checkpoints": list(names.values()),
             **options,
         }
         assert set(adversarial_accuracy.needs(params)) == set(inputs)
-        models = {name: {"use": "convnet", "options": CONVNET.PARAMS} for name in names.values()}
+        models = {name: {"use": "convnet", "options": defaults(CONVNET)} for name in names.values()}
         rows = list(adversarial_accuracy.measure(Measurement(params, inputs, 0, models)))
         assert {row.group for row in rows} == {f"pgd_linf_{params['eps']:g}"}
         found = {name: [row.value for row in rows if row.model == name] for name in names.values()}

@@ -9,6 +9,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _attack, _loop, noise_augmentation
 from shiftbench.workflow.stages.train import train_weights
@@ -23,7 +24,9 @@ def words() -> RandomStream:
 
 def batch() -> tuple[np.ndarray, torch.Tensor]:
     samples = training_jobs.pictures(8)
-    return CONVNET.prepare_batch(samples, CONVNET.PARAMS), torch.tensor([sample.fields["label"] for sample in samples])
+    return CONVNET.prepare_batch(samples, defaults(CONVNET)), torch.tensor(
+        [sample.fields["label"] for sample in samples]
+    )
 
 
 def net() -> torch.nn.Module:

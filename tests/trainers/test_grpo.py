@@ -11,6 +11,7 @@ from makers import small_policies
 from makers.small_policies import job, start
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _decoding, decoder
@@ -234,7 +235,7 @@ def test_the_binary_reward() -> None:
 
 
 def test_what_it_begins_with() -> None:
-    asked = {**grpo.PARAMS, "dataset": "toy", "model": "decoder", "seed": 3}
+    asked = {**defaults(grpo), "dataset": "toy", "model": "decoder", "seed": 3}
     assert _grpo.needs(asked)[0] == refs.checkpoint("toy", "decoder", "sft", 3)
     assert _grpo.needs({**asked, "start_seed": 0})[0] == refs.checkpoint("toy", "decoder", "sft", 0)
 

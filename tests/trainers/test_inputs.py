@@ -14,6 +14,7 @@ from torchvision.transforms import functional
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ChecksumError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -167,12 +168,12 @@ def test_a_net_is_trained_on_crops_and_validated_on_what_it_prepares() -> None:
 def test_a_new_head_is_on_the_pretrained_body(tmp_path: Path) -> None:
     model = registry.find("models", "convnet")
     torch.manual_seed(1)
-    before = model.build(model.PARAMS, 7).state_dict()
+    before = model.build(defaults(model), 7).state_dict()
     file = training_jobs.write(tmp_path / "w.safetensors", before, tuple("abcdefg"))
     start = refs.checkpoint("imagenet", "convnet", "pretrained", 0)
     trainer = registry.find("trainers", "new_head")
     context = {"dataset": "tiny", "model": "convnet", "seed": 3}
-    assert trainer.needs({**trainer.PARAMS, **context}) == [start]
+    assert trainer.needs({**defaults(trainer), **context}) == [start]
     states = [
         train_weights(training_jobs.job("convnet", "new_head", inputs={start: file}, seed=seed))[0]
         for seed in (0, 0, 1)

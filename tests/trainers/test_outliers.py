@@ -10,6 +10,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -113,7 +114,7 @@ def test_energy_hinges_are_what_the_paper_writes_one_by_one() -> None:
 
 def logits(state: nets.State, inputs: Any) -> torch.Tensor:
     model = registry.find("models", "convnet")
-    net = model.build(model.PARAMS, 4)
+    net = model.build(defaults(model), 4)
     net.load_state_dict(state)
     with torch.inference_mode():
         return net.eval()(torch.from_numpy(inputs))

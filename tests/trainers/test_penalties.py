@@ -10,7 +10,7 @@ from torch import nn
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.plugins.trainers import _penalties
-from shiftbench.plugins.trainers._penalties import Environment, Options
+from shiftbench.plugins.trainers._penalties import Environment, Settings
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 NAMES = [name for name in _penalties.PENALTIES if name != "none"]
@@ -49,7 +49,7 @@ def said(head: nn.Module, pairs: list[Pair]) -> list[Environment]:
 def ours(name: str, head: nn.Module, pairs: list[Pair], kernel: float = 0.4) -> torch.Tensor:
     envs = said(head, pairs)
     risks = torch.stack([env.risk() for env in envs])
-    options = Options(head, list(head.parameters()), kernel)
+    options = Settings(head, list(head.parameters()), kernel)
     return _penalties.find(name)(envs, risks, options)
 
 
@@ -92,16 +92,16 @@ def test_by_hand_on_two_environments(name: str) -> None:
             F.binary_cross_entropy_with_logits(torch.tensor(z).double() + weight[:2] + weight[2], labels.double())
             for z in ((2.0, 0.0), (0.0, 2.0))
         ])  # fmt: skip
-        found = _penalties.iga(envs, risks, Options(linear, [weight]))
+        found = _penalties.iga(envs, risks, Settings(linear, [weight]))
     else:
-        found = _penalties.find(name)(envs, risks, Options(linear, list(linear.parameters())))
+        found = _penalties.find(name)(envs, risks, Settings(linear, list(linear.parameters())))
     assert found.item() == pytest.approx(BY_HAND[name])
 
 
 # --- the released rules, literally, on one logit z of shape (n, 1) and labels of 0. and 1. ----------------------------
 
 
-def released_irm(z: list[torch.Tensor], y: list[torch.Tensor], _: Options) -> torch.Tensor:
+def released_irm(z: list[torch.Tensor], y: list[torch.Tensor], _: Settings) -> torch.Tensor:
     scale = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     total = torch.zeros((), dtype=torch.float64)
     for logits, labels in zip(z, y, strict=True):
@@ -110,7 +110,7 @@ def released_irm(z: list[torch.Tensor], y: list[torch.Tensor], _: Options) -> to
     return total / len(z)
 
 
-def released_iga(z: list[torch.Tensor], y: list[torch.Tensor], options: Options) -> torch.Tensor:
+def released_iga(z: list[torch.Tensor], y: list[torch.Tensor], options: Settings) -> torch.Tensor:
     grads = []
     for logits, labels in zip(z, y, strict=True):
         loss = F.binary_cross_entropy_with_logits(logits, labels)
@@ -120,7 +120,7 @@ def released_iga(z: list[torch.Tensor], y: list[torch.Tensor], options: Options)
     return sum(((grad - mean) ** 2).sum() for grad in grads)
 
 
-def released_fishr(z: list[torch.Tensor], y: list[torch.Tensor], options: Options) -> torch.Tensor:
+def released_fishr(z: list[torch.Tensor], y: list[torch.Tensor], options: Settings) -> torch.Tensor:
     moments = []
     for logits, labels in zip(z, y, strict=True):
         each = []
@@ -133,7 +133,7 @@ def released_fishr(z: list[torch.Tensor], y: list[torch.Tensor], options: Option
     return sum((moment - mean).pow(2).sum() for moment in moments)
 
 
-def released_clove(z: list[torch.Tensor], y: list[torch.Tensor], options: Options) -> torch.Tensor:
+def released_clove(z: list[torch.Tensor], y: list[torch.Tensor], options: Settings) -> torch.Tensor:
     total = torch.zeros((), dtype=torch.float64)
     for logits, labels in zip(z, y, strict=True):
         right = (~((logits.flatten() > 0) ^ (labels.flatten() > 0.5))).double()
@@ -147,7 +147,7 @@ def released_clove(z: list[torch.Tensor], y: list[torch.Tensor], options: Option
     return total
 
 
-RELEASED: dict[str, Callable[[list[torch.Tensor], list[torch.Tensor], Options], torch.Tensor]] = {
+RELEASED: dict[str, Callable[[list[torch.Tensor], list[torch.Tensor], Settings], torch.Tensor]] = {
     "irmv1": released_irm,
     "vrex": lambda z, y, _: torch.stack(
         [F.binary_cross_entropy_with_logits(a, b) for a, b in zip(z, y, strict=True)]
@@ -168,7 +168,7 @@ def test_values_and_gradients_are_those_of_the_released_rule(name: str) -> None:
     bias = own.bias.detach()[1:].clone().requires_grad_()
     logits = [features @ weight.T + bias for features, _ in pairs]
     labels = [one.double()[:, None] for _, one in pairs]
-    wanted = RELEASED[name](logits, labels, Options(own, [weight, bias]))
+    wanted = RELEASED[name](logits, labels, Settings(own, [weight, bias]))
     wanted.backward()
     assert found.item() == pytest.approx(wanted.item(), rel=1e-10)
     assert torch.allclose(own.weight.grad[1:], weight.grad, atol=1e-12)
@@ -184,7 +184,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
     def value(weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         envs = [Environment(F.linear(f, weight, bias), y, f) for f, y in pairs]
         risks = torch.stack([env.risk() for env in envs])
-        return _penalties.find(name)(envs, risks, Options(linear, [weight, bias]))
+        return _penalties.find(name)(envs, risks, Settings(linear, [weight, bias]))
 
     assert torch.autograd.gradcheck(value, (linear.weight, linear.bias))
 
@@ -226,7 +226,7 @@ def test_halves_multiply_the_gradients_of_even_and_of_odd_samples() -> None:
         scale = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
         risk = F.cross_entropy(env.logits[part] * scale, env.labels[part])
         wanted.append(torch.autograd.grad(risk, scale)[0])
-    found = _penalties.irmv1([env], torch.zeros(1), Options(head(), [], halves=True))
+    found = _penalties.irmv1([env], torch.zeros(1), Settings(head(), [], halves=True))
     assert found.item() == pytest.approx((wanted[0] * wanted[1]).item())
 
 

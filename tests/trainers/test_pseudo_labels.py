@@ -12,6 +12,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema, shards
 from shiftbench.evaluation import nets
@@ -81,7 +82,7 @@ def target(seed: int = 7) -> list[Sample]:
 
 
 def right(state: nets.State, told: np.ndarray) -> float:
-    net = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
+    net = registry.find("models", "convnet").build(defaults(registry.find("models", "convnet")), 4)
     net.load_state_dict(state)
     images = np.stack([one.fields["image"] for one in target(seed=9)])[:, None]
     with torch.no_grad():
@@ -148,7 +149,7 @@ def test_records_of_other_samples_and_other_words_are_refused(tmp_path: Path, be
 def test_it_needs_what_a_method_said_of_the_target() -> None:
     context = {"dataset": "d", "model": "m", "seed": 3}
     options = {"target": "t", "split": "test", "shift": "fog", "severity": 2.5, "method": "tent"}
-    found = pseudo_labels.needs({**pseudo_labels.PARAMS, **options, **context, "held_out": ["h"]})
+    found = pseudo_labels.needs({**defaults(pseudo_labels), **options, **context, "held_out": ["h"]})
     assert [f"{ref.kind}:{ref.name}" for ref in found] == [
         "checkpoints:d/m-erm-s3",
         "records:d/m-erm-s3/tent/t/test/fog/2.5",

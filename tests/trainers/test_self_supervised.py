@@ -16,6 +16,7 @@ from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import checkpoint
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.self_supervised import (
@@ -177,7 +178,7 @@ def test_the_teachers_temperature_is_the_released_schedule() -> None:
 def learner(method: str, **options: Any) -> Learner:
     torch.manual_seed(0)
     net = registry.find("models", "convnet").build({"width": 4, "norm": "batch", "features": 8}, 4)
-    return Learner(net, self_supervised.PARAMS | SMALL | {"method": method} | options, 100, 10)
+    return Learner(net, defaults(self_supervised) | SMALL | {"method": method} | options, 100, 10)
 
 
 def test_heads_are_the_released_ones() -> None:
@@ -348,7 +349,7 @@ def test_blur_is_a_gaussian_and_solarisation_pillows() -> None:
 
 def test_each_view_has_its_rule_and_shares_are_kept() -> None:
     assert _two_views.rules([{"noise": 1.0}]) == (_two_views.DEFAULT | {"noise": 1.0},) * 2
-    one, other = _two_views.rules(self_supervised.PARAMS["views"])  # type: ignore[arg-type]
+    one, other = _two_views.rules(defaults(self_supervised)["views"])  # type: ignore[arg-type]
     assert (one["blur_share"], other["blur_share"]) == (1.0, 0.1)
     assert (one["solarise_share"], other["solarise_share"]) == (0.0, 0.2)
     flat = torch.full((400, 1, 8, 8), 200, dtype=torch.uint8)
@@ -372,7 +373,7 @@ def test_pretraining_begins_with_model_but_for_their_head(tmp_path: Any) -> None
     before, _ = train_weights(training_jobs.job("convnet", "erm", epochs=1, model_params=small))
     file = training_jobs.write(tmp_path / "w.safetensors", before)
     named = {"learnt_from": "imagenet", "start": "pretrained", "dataset": "d", "model": "convnet"}
-    needed = self_supervised.needs(self_supervised.PARAMS | named | {"seed": 3})
+    needed = self_supervised.needs(defaults(self_supervised) | named | {"seed": 3})
     assert checkpoint("imagenet", "convnet", "pretrained", 0) in needed
     job = training_jobs.job(
         "convnet", "self_supervised", inputs={needed[-1]: file}, model_params=small, epochs=0, **SMALL
@@ -381,7 +382,7 @@ def test_pretraining_begins_with_model_but_for_their_head(tmp_path: Any) -> None
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert {name for name in before if not name.startswith("head.")} == same
     with pytest.raises(ParamsError, match="give both or none"):
-        self_supervised.needs(self_supervised.PARAMS | named | {"start": "", "seed": 0})
+        self_supervised.needs(defaults(self_supervised) | named | {"start": "", "seed": 0})
 
 
 def test_entries_have_the_options_of_the_medmnist_configs() -> None:
@@ -397,11 +398,11 @@ def test_entries_have_the_options_of_the_medmnist_configs() -> None:
     }
     common = {"epochs": 400, "batch_size": 256, "lr": 3e-4, "weight_decay": 0.05}
     for name, options in wanted.items():
-        found = registry.find("trainers", name).PARAMS
+        found = defaults(registry.find("trainers", name))
         assert {key: found[key] for key in (*options, *common)} == options | common, name
         assert found["method"] == name
-    simclr = self_supervised.PARAMS
+    simclr = defaults(self_supervised)
     assert (simclr["hidden"], simclr["projection"], simclr["temperature"]) == (4096, 512, 0.2)
-    assert registry.find("trainers", "dino").PARAMS["teacher_t"] == [0.04, 0.07, 50]
-    strong, weak = registry.find("trainers", "ressl").PARAMS["views"]
+    assert defaults(registry.find("trainers", "dino"))["teacher_t"] == [0.04, 0.07, 50]
+    strong, weak = defaults(registry.find("trainers", "ressl"))["views"]
     assert (strong["blur_share"], weak.get("blur_share", 0.0), weak["jitter_share"]) == (0.5, 0, 0)

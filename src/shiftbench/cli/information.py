@@ -11,7 +11,7 @@ import typer
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import writable
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import entries, options
 from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
 from shiftbench.plugins.streams import _steps
 from shiftbench.workflow.plan import configurations
@@ -82,15 +82,16 @@ def describe(
     params = plans.load(config)[0].params if config else None
     file = params.use(plugin_type, name) if params else name
     module = registry.find(plugin_type, file)
-    options = params.options(plugin_type, name) if params else getattr(module, "PARAMS", {})
+    values = params.options(plugin_type, name) if params else registry.defaults(module)
+    fields = options.fields(module)
     out.print(escaped(_reflowed(inspect.getdoc(module) or "")))
-    for option in (plugin_facts.option(plugin_type, module, key, value) for key, value in options.items()):
+    for option in (plugin_facts.option(key, fields[key], value) for key, value in values.items()):
         line = f"{option.name} = {option.default} ({option.type})" + (f": {option.meaning}" if option.meaning else "")
         out.print(Hanging(escaped(line), indent=2))
     for label, text in plugin_facts.declared(plugin_type, module).items():
         out.print(Hanging(escaped(f"{label}: {text.replace('`', '')}")))
     if plugin_type == "streams":
-        for line in _steps.told(module.steps(options)):
+        for line in _steps.told(module.steps(values)):
             out.print(escaped(line), soft_wrap=True)
     variant = entries.of(module)
     if variant is not None:

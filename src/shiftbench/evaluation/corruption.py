@@ -148,10 +148,12 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
             f"shift {name!r} is a domain shift: other data ({shift.DOMAIN['dataset']}), "
             "which cannot be applied to an image"
         )
-    unknown = params.keys() - shift.PARAMS.keys()
+    unknown = params.keys() - registry.defaults(shift).keys()
     if unknown:
-        raise ParamsError(f"shift {name!r} has no option {min(unknown)!r} ({suggest(min(unknown), shift.PARAMS)})")
-    return shift, {**shift.PARAMS, **params, **originals(shift)}
+        raise ParamsError(
+            f"shift {name!r} has no option {min(unknown)!r} ({suggest(min(unknown), registry.defaults(shift))})"
+        )
+    return shift, {**registry.defaults(shift), **params, **originals(shift)}
 
 
 def originals(shift: ModuleType) -> dict[str, object]:

@@ -8,6 +8,11 @@ the decorator are the constants that a file would define.
     @declare.detection_metric(higher_is_better=True)
     def auroc(sides): ...
 
+A plugin that is a file of its own states its options as a class:
+
+    class Options(declare.Options):
+        k: int = Field(50, ge=1, description="rank of the neighbour")
+
 Metrics have the attributes `KIND`, `COLUMNS`, `UNIT`, `RANGE`, `HIGHER_IS_BETTER`; see `plugins/metrics/__init__.py`.
 Shifts have `FIELD`, `LEVELS`, `RANGE`, `MOVES` and `apply`; see docs/extending.md.
 """
@@ -16,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shiftbench.base.registry.declared import Plugin
+from shiftbench.base.registry.options import Options as Options
 
 if TYPE_CHECKING:
     from shiftbench.plugins.shifts._levels import Direct, Linear

@@ -26,7 +26,7 @@ def _plugin(name: str) -> dict[str, Any]:
         "higher_is_better": module.HIGHER_IS_BETTER,
         "kind": interval_kind(module),
         "meaning": registry.about(module),
-        "options": {key: value for key, value in module.PARAMS.items() if value is not None},
+        "options": {key: value for key, value in registry.defaults(module).items() if value is not None},
         "title": registry.title(module) or "",
     }
 

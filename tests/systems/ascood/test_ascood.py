@@ -15,6 +15,7 @@ from makers import training_jobs
 from makers.small_nets import batch, small_net
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -96,7 +97,7 @@ def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
     file = training_jobs.write(tmp_path / "w.safetensors", state)
     start = refs.checkpoint("tiny", "standardised", "erm", 0)
     context = {"dataset": "tiny", "model": "standardised", "seed": 0}
-    assert start in ascood.needs({**ascood.PARAMS, "start": "erm", **context})
+    assert start in ascood.needs({**defaults(ascood), "start": "erm", **context})
     job = training_jobs.job("standardised", "ascood", inputs={start: file}, epochs=1, lr=0.0)
     found, _ = train_weights(job)
     assert torch.equal(found["head.weight"], state["head.weight"])
@@ -107,7 +108,7 @@ def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
 
 def a_net(space: str) -> nn.Module:
     torch.manual_seed(3)
-    made_: nn.Module = standardised.build({**standardised.PARAMS, "space": space}, 4)
+    made_: nn.Module = standardised.build({**defaults(standardised), "space": space}, 4)
     return made_.eval()
 
 
@@ -132,19 +133,19 @@ def test_standardising_is_per_sample_with_the_unbiased_deviation() -> None:
 def test_a_pretrained_nets_tensors_are_adopted() -> None:
     net: Any = a_net("zscore")
     inner = registry.find("models", "convnet")
-    state = inner.build(inner.PARAMS, 4).state_dict()
+    state = inner.build(defaults(inner), 4).state_dict()
     nets.load_into(net, net.adopt(state), "the inner net's")
     assert net.adopt(net.state_dict()).keys() == net.state_dict().keys()
     with pytest.raises(ParamsError, match="zscor"):
-        standardised.build({**standardised.PARAMS, "space": "zscor"}, 4)
+        standardised.build({**defaults(standardised), "space": "zscor"}, 4)
 
 
 def test_released_checkpoints_load_with_their_sigma() -> None:
     """The layout of the authors' `ASCOODNet`: `backbone.` with its `fc`, and the buffer `sigma`."""
     options = {"net": "resnet18_32x32", "options": {"depths": [1, 1, 1, 1]}, "space": "zscore"}
-    net: Any = standardised.build({**standardised.PARAMS, **options}, 4)
+    net: Any = standardised.build({**defaults(standardised), **options}, 4)
     inner = registry.find("models", "resnet18_32x32")
-    own = inner.build({**inner.PARAMS, **options["options"]}, 4).state_dict()  # type: ignore[dict-item]
+    own = inner.build({**defaults(inner), **options["options"]}, 4).state_dict()  # type: ignore[dict-item]
     released = {f"backbone.{name.replace('head.', 'fc.')}": tensor for name, tensor in own.items()} | {
         "sigma": torch.tensor(0.5)
     }
@@ -171,7 +172,7 @@ def test_released_numbers_become_rows_beside_those_computed_here(tmp_path: Path)
     file.write_text(RELEASED, encoding="utf-8")
     context = {"benchmark": "c", "dataset": "d", "split": "test", "checkpoints": ["d/m-t-s0", "d/m-t-s1"]}
     options = {"path": str(file), "detector": "scale_mixed", "names": {"nearood": "near", "tin": "tin"}}
-    job = Measurement({**released_scores.PARAMS, **options, **context}, {}, 0, {})
+    job = Measurement({**defaults(released_scores), **options, **context}, {}, 0, {})
     rows = list(released_scores.measure(job))
     assert len(rows) == 2 * 3 * 2
     near = {row.metric: row.value for row in rows if row.dataset == "near"}
@@ -204,7 +205,7 @@ def rows_of(predictor: Any, samples: list[Sample], head: Head | None) -> Rows:
 def test_detectors_see_the_features_that_the_method_names() -> None:
     net: Any = a_net("zscore")
     samples = training_jobs.pictures(12)
-    predictor = nets.TorchPredictor(net, standardised, standardised.PARAMS, "cpu")
+    predictor = nets.TorchPredictor(net, standardised, defaults(standardised), "cpu")
     head = Head(net.head.weight.detach().double().numpy(), net.head.bias.detach().double().numpy())
     plain = rows_of(predictor, samples, head)
     raw = rows_of(raw_features.wrap(predictor, {}, {}), samples, head)

@@ -13,6 +13,7 @@ from torch import nn
 from makers import training_jobs
 from makers.small_nets import batch, small_net
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.outliers import uniform
@@ -160,9 +161,9 @@ def test_clean_damaged_and_masks_make_a_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", _attribution.TYPES)
 def test_eight_samples_are_pictured_as_a_net_would_damage_them(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(3)
-    net: Any = standardised.build(standardised.PARAMS, 4).eval()
-    predictor = nets.TorchPredictor(net, standardised, standardised.PARAMS, "cpu")
-    options = {**ascood.PARAMS, "type": kind, "alpha_max": 100.0}
+    net: Any = standardised.build(defaults(standardised), 4).eval()
+    predictor = nets.TorchPredictor(net, standardised, defaults(standardised), "cpu")
+    options = {**defaults(ascood), "type": kind, "alpha_max": 100.0}
     sheet = _attribution.damage_picture(predictor, training_jobs.pictures(8), options, words())
     Image.fromarray(sheet).save(tmp_path / f"{kind}.png")
     assert np.asarray(Image.open(tmp_path / f"{kind}.png")).shape == (3 * 30, 8 * 30)

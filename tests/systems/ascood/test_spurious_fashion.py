@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.systems.ascood.datasets import spurious_fashion
 
 
@@ -33,7 +34,7 @@ def test_textures_go_with_classes_as_often_as_said_and_the_rest_stays(tmp_path: 
     sources = originals(tmp_path)
     own: dict[float, dict[str, bool]] = {}
     for correlation in (0.5, 0.7, 0.9):
-        options = {**spurious_fashion.PARAMS, "correlation": correlation}
+        options = {**defaults(spurious_fashion), "correlation": correlation}
         found = list(spurious_fashion.samples("train", sources, options))
         where = ("pullover on brick", "bag on grass")
         own[correlation] = {s.key: s.fields["meta"]["group"] in where for s in found}
@@ -44,7 +45,7 @@ def test_textures_go_with_classes_as_often_as_said_and_the_rest_stays(tmp_path: 
     for low, high in pairwise((0.5, 0.7, 0.9)):  # who stands on the own texture stays there
         assert all(own[high][key] for key, here in own[low].items() if here)
     for part, count in (("digits", 900), ("garment", 90), ("texture", 900), ("near", 90)):
-        options = {**spurious_fashion.PARAMS, "part": part}
+        options = {**defaults(spurious_fashion), "part": part}
         found = list(spurious_fashion.samples("test", sources, options))
         assert len(found) == count
         assert not {sample.key for sample in found} & {*tested}
@@ -68,4 +69,4 @@ def test_a_garment_hides_its_texture_and_test_crops_are_of_other_rows() -> None:
     assert np.array_equal(crops[1], photos[0, 26:54, 57:85])
     for name, value in (("part", "out"), ("other", "bag"), ("correlation", 1.5)):
         with pytest.raises(ParamsError, match="spurious_fashion"):
-            next(spurious_fashion.samples("train", {}, {**spurious_fashion.PARAMS, name: value}))
+            next(spurious_fashion.samples("train", {}, {**defaults(spurious_fashion), name: value}))

@@ -9,12 +9,13 @@ import pytest
 
 from makers import miniature_originals
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.systems.cns_bench.analyses import labelled_filter
 from shiftbench.systems.cns_bench.datasets import cns_labelled
 
 RANDOM = np.random.default_rng(0)
-THRESHOLDS = [float(labelled_filter.PARAMS[name]) for name in cns_labelled.SCORES]  # type: ignore[arg-type]
+THRESHOLDS = [float(defaults(labelled_filter)[name]) for name in cns_labelled.SCORES]  # type: ignore[arg-type]
 SCORES = np.array(THRESHOLDS) * RANDOM.uniform(0.8, 1.2, (300, 4))
 OUT = RANDOM.random(300) < 0.3
 
@@ -25,7 +26,7 @@ def measured(scores: np.ndarray, out: np.ndarray) -> list[Any]:
         Sample(f"d/test/{at:03d}", {"label": 0, "meta": dict(zip(names, [*row, int(flag)], strict=True))})
         for at, (row, flag) in enumerate(zip(scores.tolist(), out, strict=True))
     ]
-    params = {**labelled_filter.PARAMS, "dataset": "d", "split": "test"}
+    params = {**defaults(labelled_filter), "dataset": "d", "split": "test"}
     job: Any = SimpleNamespace(params=params, samples=lambda _: samples)
     return list(labelled_filter.measure(job))
 
@@ -60,7 +61,7 @@ def test_rates_are_those_of_the_released_rule() -> None:
 
 def test_the_table_is_read_beside_its_images(tmp_path: Path) -> None:
     _, options = miniature_originals.cns_labelled(tmp_path)
-    params = {**cns_labelled.PARAMS, **options}
+    params = {**defaults(cns_labelled), **options}
     found = list(cns_labelled.samples("test", {}, params))
     assert [sample.fields["meta"]["out_of_class"] for sample in found if isinstance(sample, Sample)] == [0, 0, 1, 1]
     table = Path(options["path"]) / "labels.csv"
@@ -78,4 +79,4 @@ def test_the_table_is_read_beside_its_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lacks the column 'DINO_ref_no_head'"):
         list(cns_labelled.samples("test", {}, params))
     with pytest.raises(ParamsError, match="option path is missing"):
-        list(cns_labelled.samples("test", {}, cns_labelled.PARAMS))
+        list(cns_labelled.samples("test", {}, defaults(cns_labelled)))

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
@@ -61,7 +62,7 @@ def test_a_path_has_six_scales_and_the_file_as_many_images_as_published(release:
     assert len(found) - len(errors) == 5
     assert "lists 71 images, expected 72" in errors[0]
     assert "002_0002: the path has no image at scale 1.5" in errors[1]
-    assert cns_bench.PARAMS["images"] == 192_168
+    assert defaults(cns_bench)["images"] == 192_168
 
 
 def test_licence_classes_and_doubles_are_checked(release: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from makers.repositories import HOME
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards, splits
 from shiftbench.workflow.plan import cards, plan
@@ -33,7 +34,7 @@ def miniature(root: Path) -> Path:
 
 def read(params: dict[str, Any], split: str = "test") -> list[Sample | DataError]:
     module = registry.find("datasets", "coco_json")
-    options = {**module.PARAMS, "name": "mine", **params}
+    options = {**defaults(module), "name": "mine", **params}
     return list(module.samples(split, {}, options))
 
 
@@ -62,7 +63,7 @@ def test_numbers_that_repeat_from_domain_to_domain_do_not_meet(tmp_path: Path) -
 def test_names_take_some_of_the_categories(tmp_path: Path) -> None:
     sources, params = miniature_scenes.coco_json(tmp_path)
     module = registry.find("datasets", "coco_json")
-    assert module.classes({**module.PARAMS, **params}, sources) == ("person", "car", "cat")
+    assert module.classes({**defaults(module), **params}, sources) == ("person", "car", "cat")
     chosen = read({**params, "names": ["cat", "car"], "limit": 4})
     assert len(chosen) == 4
     labels = {box["label"] for one in chosen if isinstance(one, Sample) for box in one.fields["boxes"]}
@@ -70,7 +71,7 @@ def test_names_take_some_of_the_categories(tmp_path: Path) -> None:
     crowds = [box.get("crowd", False) for one in read(params) if isinstance(one, Sample) for box in one.fields["boxes"]]
     assert any(crowds)
     with pytest.raises(ParamsError, match="no category 'dog'"):
-        module.classes({**module.PARAMS, **params, "names": ["dog"]}, sources)
+        module.classes({**defaults(module), **params, "names": ["dog"]}, sources)
 
 
 def without(part: str) -> Callable[[dict[str, Any]], None]:

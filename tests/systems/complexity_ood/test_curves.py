@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
@@ -37,7 +38,7 @@ def grouped(group: str, values: Any, n: int = 1000, **changes: Any) -> Row:
 
 def computed(name: str, rows: list[Row], **options: Any) -> list[Row]:
     module = registry.find("metrics", name)
-    given = {**module.PARAMS, **options}
+    given = {**defaults(module), **options}
     assert module.sources(given) == (given["of"],)
     found: list[Row] = module.compute(rows, **given)
     return found

@@ -12,6 +12,7 @@ import yaml
 from makers import miniature_texts
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -36,7 +37,7 @@ SMALL = {"count": 400, "test_count": 60}
 
 def made(name: str, split: str, **options: Any) -> list[Sample]:
     module = registry.find("datasets", name)
-    return list(module.samples(split, {}, {**module.PARAMS, "name": name, **SMALL, **options}))
+    return list(module.samples(split, {}, {**defaults(module), "name": name, **SMALL, **options}))
 
 
 def at(sample: Sample, steps: int) -> Sample:
@@ -253,7 +254,7 @@ def test_sums_of_digits(tmp_path: Path) -> None:
     assert canvas[14, 14] == 129
     assert canvas.sum() == 129
     with pytest.raises(ParamsError, match="expected 1 <= threshold <= most <= 9"):
-        next(digit_sum.samples("test", {}, {**digit_sum.PARAMS, "most": 10}))
+        next(digit_sum.samples("test", {}, {**defaults(digit_sum), "most": 10}))
 
 
 # ------------------------------------------------------------------ problems in words
@@ -278,7 +279,7 @@ def test_operations_are_counted_in_annotations() -> None:
 def test_files_as_they_are_published_are_read(name: str, tmp_path: Path) -> None:
     _, options = getattr(miniature_texts, name)(tmp_path)
     module = registry.find("datasets", name)
-    samples = list(module.samples("test", {}, {**module.PARAMS, "name": name, **options}))
+    samples = list(module.samples("test", {}, {**defaults(module), "name": name, **options}))
     groups = [sample.fields["meta"]["group"] for sample in samples]
     wanted = {"gsm8k": ["1", "2", "unknown"], "aime": ["1", "3", "1"], "omni_math": ["1", "3", "1"]}
     assert groups[:3] == wanted[name]
@@ -289,16 +290,16 @@ def test_files_as_they_are_published_are_read(name: str, tmp_path: Path) -> None
         for told in (rf"</think> \boxed{{{answer}}}", rf"\boxed{{{answer}}}"):
             assert graders.correct(told, sample.fields["meta"]), "with thinking or without"
     with pytest.raises(ParamsError, match=f"{name}: option path is missing"):
-        next(module.samples("test", {}, {**module.PARAMS, "name": name}))
+        next(module.samples("test", {}, {**defaults(module), "name": name}))
     with pytest.raises(DataError, match="does not exist; expected a problem a row"):
-        next(module.samples("test", {}, {**module.PARAMS, "name": name, "path": str(tmp_path / "x")}))
+        next(module.samples("test", {}, {**defaults(module), "name": name, "path": str(tmp_path / "x")}))
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "aime", "omni_math"])
 def test_models_that_think_aloud_and_others_answer_the_same_problems(name: str, tmp_path: Path) -> None:
     _, options = getattr(miniature_texts, name)(tmp_path)
     module = registry.find("datasets", name)
-    samples = list(module.samples("test", {}, {**module.PARAMS, "name": name, **options}))
+    samples = list(module.samples("test", {}, {**defaults(module), "name": name, **options}))
 
     def share(said: str, **own: Any) -> float:
         """Return the accuracy at full scale of a model that writes so; {} is the answer."""
@@ -306,7 +307,7 @@ def test_models_that_think_aloud_and_others_answer_the_same_problems(name: str, 
         file = completions_of(samples, [said.replace("{}", answer) for answer in answers], tmp_path)
         weights = file.with_suffix(".safetensors")
         weights.write_bytes(nets.state_bytes(_given.state(str(file)), {"classes": "[]"}))
-        params = {**completions.PARAMS, "path": str(file), **own}
+        params = {**defaults(completions), "path": str(file), **own}
         outputs = completions.load(weights, params, (), "cpu", {})(samples)
         rows = free_text.rows(samples, outputs, LabelSpace((), ()), "full")
         return float(np.mean(rows["correct"].to_pylist()))
@@ -331,7 +332,7 @@ def test_rows_of_another_form_are_told(tmp_path: Path) -> None:
     module = registry.find("datasets", "gsm8k")
     (tmp_path / "test.jsonl").write_text('{"question": "?"}\n')
     with pytest.raises(DataError, match="row 0: no text 'answer'; it has question"):
-        next(module.samples("test", {}, {**module.PARAMS, "name": "gsm8k", "path": str(tmp_path)}))
+        next(module.samples("test", {}, {**defaults(module), "name": "gsm8k", "path": str(tmp_path)}))
     (tmp_path / "test.jsonl").write_text("[]\n")
     with pytest.raises(DataError, match=r"row 0: expected a JSON object; got '\[\]"):
-        next(module.samples("test", {}, {**module.PARAMS, "name": "gsm8k", "path": str(tmp_path)}))
+        next(module.samples("test", {}, {**defaults(module), "name": "gsm8k", "path": str(tmp_path)}))

@@ -8,6 +8,7 @@ import torch
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -19,7 +20,7 @@ from shiftbench.systems.complexity_ood.trainers import _supervised
 from shiftbench.workflow.stages.train import train_weights
 
 OPTIONS: dict[str, Any] = {
-    **looped_decoder.PARAMS,
+    **defaults(looped_decoder),
     "vocabulary": list(_chain_mod.VOCABULARY),
     "counted": [*_chain_mod.SUMS, *_chain_mod.PRODUCTS],
     "width": 16,
@@ -105,7 +106,7 @@ def nlls(predict: Any, samples: list[Sample]) -> np.ndarray:
 
 def test_what_has_no_depth_is_refused() -> None:
     with pytest.raises(ModelError, match="loops stands around looped_decoder alone"):
-        loops.wrap(object(), loops.PARAMS, {})
+        loops.wrap(object(), defaults(loops), {})
     found = looped_decoder.predictor(net(), looped_decoder, OPTIONS, "cpu", "float32")
     with pytest.raises(ParamsError, match="depth is 0; expected 1 at least"):
         loops.wrap(found, {"depth": 0}, {})
@@ -120,16 +121,16 @@ def test_what_has_no_depth_is_refused() -> None:
 
 def job(trainer: str, model: str = "decoder", **params: Any) -> TrainJob:
     module, dataset = registry.find("trainers", trainer), registry.find("datasets", "chain_mod")
-    options = {**dataset.PARAMS, "name": "chain_mod", "count": 200}
-    adam = {"use": "adamw", "options": dict(registry.find("optimizers", "adamw").PARAMS)}
+    options = {**defaults(dataset), "name": "chain_mod", "count": 200}
+    adam = {"use": "adamw", "options": dict(defaults(registry.find("optimizers", "adamw")))}
     given = {
-        **registry.find("models", model).PARAMS,
+        **defaults(registry.find("models", model)),
         **{k: OPTIONS[k] for k in ("vocabulary", "width", "heads", "length")},
     }
     if model == "looped_decoder":
         given["counted"] = OPTIONS["counted"]
     return TrainJob(
-        "chain_mod", model, trainer, 0, {**module.PARAMS, "steps": 3, "batch_size": 8, **params}, given, (), {},
+        "chain_mod", model, trainer, 0, {**defaults(module), "steps": 3, "batch_size": 8, **params}, given, (), {},
         lambda split: list(dataset.samples(split, {}, options)), adam,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, splits
 from shiftbench.evaluation import nets
@@ -160,9 +161,9 @@ def test_a_dual_encoder_becomes_a_classifier_of_names_and_one_of_labels(contrast
     probed, _ = train_weights(training_jobs.job("dual_encoder", "linear_probe", **given, start="contrastive", c=[0.01]))
     shown = {}
     for name, weights in (("start", state), ("named", named), ("probed", probed)):
-        net = model.build(model.PARAMS, 4)
+        net = model.build(defaults(model), 4)
         nets.load_into(net, weights, name)
-        shown[name] = nets.TorchPredictor(net, model, model.PARAMS, "cpu")(samples)
+        shown[name] = nets.TorchPredictor(net, model, defaults(model), "cpu")(samples)
     raw = shown["start"]["features"]
     u = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     prompts = _pairs.prompts(training_jobs.CLASSES, "a photo of a {}")
@@ -190,14 +191,14 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
     fake_open_clip.install()
     model = registry.find("models", "open_clip")
     torch.manual_seed(0)
-    net: Any = model.build(model.PARAMS, 3)
+    net: Any = model.build(defaults(model), 3)
     own = {name.removeprefix("clip."): t for name, t in net.state_dict().items() if "clip." in name}
     adopted = net.adopt(own)
     nets.load_into(net, adopted, "adopted")
-    batch = nets.prepare(model, training_jobs.pictures(2, size=40, colour=True), model.PARAMS)
+    batch = nets.prepare(model, training_jobs.pictures(2, size=40, colour=True), defaults(model))
     with torch.inference_mode():
         v = net.eval().image(torch.from_numpy(batch))
-        told = model.texts(net, ["a photo of a cat", "a photo of a dog"], model.PARAMS, {})
+        told = model.texts(net, ["a photo of a cat", "a photo of a dog"], defaults(model), {})
     assert v.shape == (2, told.shape[1])
     assert not torch.allclose(v.norm(dim=1), torch.ones(2), atol=1e-3)
     start = refs.checkpoint("imagenet", "open_clip", "pretrained")
@@ -212,7 +213,7 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
         train_weights(replace(job, params={**job.params, "names": "curated"}))
     thousand = tuple(f"class {number}" for number in range(1000))
     assert model.curated(thousand) == list(sys.modules["open_clip"].IMAGENET_CLASSNAMES)
-    classifier: Any = model.build(model.PARAMS, 4)
+    classifier: Any = model.build(defaults(model), 4)
     nets.load_into(classifier, state, "zero-shot")
     with torch.inference_mode():
         u = classifier.eval().features(torch.from_numpy(batch))

@@ -9,6 +9,7 @@ import pytest
 from makers import shift_digests
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.systems.detree.methods.plain_characters import plain
 from shiftbench.systems.detree.shifts import _edits
@@ -50,9 +51,9 @@ def test_an_attack_is_decided_by_seed_and_key_and_grows_with_severity(name: str,
     shift = registry.find("shifts", name)
     own = {"sources": lists} if shift.SOURCES else {}
     stream = RandomStream(0, name, "d", "k")
-    assert shift.apply(text, 1.0, stream, **shift.PARAMS, **own) == attacked(name, lists, text)
+    assert shift.apply(text, 1.0, stream, **defaults(shift), **own) == attacked(name, lists, text)
     with pytest.raises(RangeError, match=f"'{name}': severity 1.5 lies outside 0 to 1"):
-        shift.apply(text, 1.5, stream, **shift.PARAMS, **own)
+        shift.apply(text, 1.5, stream, **defaults(shift), **own)
 
 
 def test_numbers_stay_as_long_and_none_stays_itself(lists: dict[str, Path]) -> None:

@@ -14,6 +14,7 @@ from scipy.special import softmax
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -138,7 +139,7 @@ def embedded(samples: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def options(**given: object) -> dict[str, Any]:
-    return {**few_shot_database.PARAMS, "support": "toy", "shots": 3, **given}
+    return {**defaults(few_shot_database), "support": "toy", "shots": 3, **given}
 
 
 def test_target_texts_join_or_take_the_place_of_the_database(tmp_path: Path) -> None:
@@ -167,13 +168,13 @@ def test_at_full_scale_the_file_of_target_texts_is_the_database(name: str, tmp_p
         {"text": "x" * at, "label": str(at % 2), "src": "human" if at % 2 else "gpt2_xl", "id": at} for at in range(14)
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
-    params = {**realbench.PARAMS, "root": str(tmp_path), "files": dataset["files"]}
+    params = {**defaults(realbench), "root": str(tmp_path), "files": dataset["files"]}
     texts = [one for one in realbench.samples("train", {}, params) if isinstance(one, Sample)]
     (tmp_path / "s").mkdir()
     classes = {"classes": list(realbench.CLASSES)}
     shards.write(texts, tmp_path / "s", text_classification.FIELDS, classes, 10**9)
     assert own.pop("use") == "few_shot_database"
-    given = {**few_shot_database.PARAMS, **own, "support": "target"}
+    given = {**defaults(few_shot_database), **own, "support": "target"}
     inputs = {
         refs.checkpoint("mage", "detree_mage", "given", 0): tmp_path / "w",
         refs.shards("target", "train"): tmp_path / "s/manifest.json",
@@ -307,7 +308,7 @@ def test_checkpoint_and_published_database_score_texts(tmp_path: Path) -> None:
     rows = {layer: torch.from_numpy(units(20, seed=layer)).bfloat16() for layer in (1, 2)}
     published(tmp_path / "embbedings/mage_center10k.pt", embeddings=rows)
     model = registry.find("models", "detree_checkpoint")
-    params = {**model.PARAMS, "path": str(tmp_path), "layer": 1}
+    params = {**defaults(model), "path": str(tmp_path), "layer": 1}
     weights = tmp_path.with_name("w.safetensors")
     save_file(model.pretrained(params, {}), weights)
     texts = [Sample(str(at), {"text": text}) for at, text in enumerate(["a text", "a text by people", "people"])]

@@ -9,6 +9,7 @@ import pytest
 from makers import brown_miniature, miniature_texts, shift_digests
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
@@ -27,7 +28,7 @@ def read(part: str, split: str, sources: dict[str, Path]) -> list[Sample]:
     name = {"prose": "brown_collaborative", "fiction": "brown_fiction"}[part]
     module = registry.find("datasets", name)
     small = {"words": 30, "human": 4, "edited": 2}
-    return list(module.samples(split, sources, {**module.PARAMS, **small, "name": name}))
+    return list(module.samples(split, sources, {**defaults(module), **small, "name": name}))
 
 
 def stream(key: str = "k") -> RandomStream:
@@ -191,7 +192,7 @@ def test_features_see_what_attacks_do() -> None:
 
 
 def test_realbench_in_its_official_layout(tmp_path: Path) -> None:
-    params = {**realbench.PARAMS, **miniature_texts.realbench(tmp_path)[1]}
+    params = {**defaults(realbench), **miniature_texts.realbench(tmp_path)[1]}
     train = list(realbench.samples("train", {}, params))
     assert [one.key for one in train if isinstance(one, Sample)] == [
         "realbench/train/Deepfake/no_attack/train/00000001",
@@ -215,7 +216,7 @@ def test_realbench_in_its_official_layout(tmp_path: Path) -> None:
 
 
 def test_realbench_says_what_is_wrong(tmp_path: Path) -> None:
-    params = {**realbench.PARAMS, **miniature_texts.realbench(tmp_path)[1]}
+    params = {**defaults(realbench), **miniature_texts.realbench(tmp_path)[1]}
     file = tmp_path / "OUTFOX/no_attack/test.jsonl"
     file.write_text('{"text": "a", "label": "0"}\n{"text": "a", "label": "2", "src": "x", "id": 1}\nno\n')
     found = [str(one) for one in realbench.samples("test", {}, params)]
@@ -227,7 +228,7 @@ def test_realbench_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="have 3 lines, expected 9"):
         list(realbench.samples("test", {}, {**params, "counts": {"test": 9}}))
     with pytest.raises(ParamsError, match="name `root`"):
-        list(realbench.samples("test", {}, dict(realbench.PARAMS)))
+        list(realbench.samples("test", {}, dict(defaults(realbench))))
     with pytest.raises(DataError, match="no file .*gone"):
         list(realbench.samples("test", {}, {**params, "files": {"test": ["gone/*.jsonl"]}}))
 

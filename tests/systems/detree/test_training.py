@@ -12,6 +12,7 @@ from makers import brown_miniature, shift_digests, training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, TrainJob
@@ -35,20 +36,24 @@ class Place:
         self.sources = {_brown.SOURCE: corpus, "wordnet": wordnet}
         self.inputs = {refs.sources(_brown.SOURCE): corpus / "m.json", refs.sources("codespell"): lists / "m.json"}
         module, self.home = registry.find("datasets", "brown_collaborative"), home
-        small = {**module.PARAMS, "words": 30, "human": 3, "edited": 1}
+        small = {**defaults(module), "words": 30, "human": 3, "edited": 1}
         self.texts = {split: list(module.samples(split, self.sources, small)) for split in ("train", "val", "test")}
         self.weights: dict[str, dict[str, torch.Tensor]] = {}
 
     def job(self, trainer: str, **given: Any) -> TrainJob:
         module, model = registry.find("trainers", trainer), registry.find("models", "stylometric_mlp")
-        options = {**module.PARAMS, **{name: value for name, value in SHORT.items() if name in module.PARAMS}, **given}
+        options = {
+            **defaults(module),
+            **{name: value for name, value in SHORT.items() if name in defaults(module)},
+            **given,
+        }
         inputs = dict(self.inputs)
         if trainer == "tree_contrastive":
             flat = refs.checkpoint("brown_collaborative", "stylometric_mlp", "supcon", 0)
             inputs[flat] = self.file("supcon")
-        adamw = {"use": "adamw", "options": registry.find("optimizers", "adamw").PARAMS}
+        adamw = {"use": "adamw", "options": defaults(registry.find("optimizers", "adamw"))}
         return TrainJob(
-            "brown_collaborative", "stylometric_mlp", trainer, 0, options, model.PARAMS, CLASSES, inputs,
+            "brown_collaborative", "stylometric_mlp", trainer, 0, options, defaults(model), CLASSES, inputs,
             lambda split: self.texts[split], adamw,
         )  # fmt: skip
 
@@ -62,7 +67,7 @@ class Place:
 
     def predictor(self, trainer: str) -> Any:
         model = registry.find("models", "stylometric_mlp")
-        return model.load(self.file(trainer), model.PARAMS, CLASSES, "cpu", self.inputs)
+        return model.load(self.file(trainer), defaults(model), CLASSES, "cpu", self.inputs)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +153,7 @@ def test_what_does_not_fit_is_told(place: Place, tmp_path: Path) -> None:
     model = registry.find("models", "stylometric_mlp")
     file = training_jobs.write(tmp_path / "w.safetensors", {"other": torch.zeros(1)})
     with pytest.raises(ModelError, match="holds no database"):
-        model.load(file, model.PARAMS, CLASSES, "cpu", place.inputs)
+        model.load(file, defaults(model), CLASSES, "cpu", place.inputs)
 
 
 # --- how classes lie to each other --------------------------------------------------------------------
@@ -192,7 +197,7 @@ def test_hybrids_are_measured_against_both_sides() -> None:
 def test_the_analysis_looks_at_each_weights_on_its_own_tree(place: Place, tmp_path: Path) -> None:
     names = [f"brown_collaborative/stylometric_mlp-{trainer}-s0" for trainer in ("supcon", "tree_contrastive")]
     context = {"dataset": "brown_collaborative", "split": "test", "checkpoints": names}
-    params = {**class_relations.PARAMS, **context}
+    params = {**defaults(class_relations), **context}
     needed = class_relations.needs(params)
     assert needed == [refs.shards("brown_collaborative", "test"), *(Ref("checkpoints", name) for name in names)]
     folder = tmp_path / "texts"
@@ -202,7 +207,7 @@ def test_the_analysis_looks_at_each_weights_on_its_own_tree(place: Place, tmp_pa
     inputs = {**place.inputs, needed[0]: folder / "manifest.json"}
     inputs |= {ref: place.file(ref.name.rpartition("-")[0].rpartition("-")[2]) for ref in needed[1:]}
     model = registry.find("models", "stylometric_mlp")
-    used = {name: {"use": "stylometric_mlp", "options": model.PARAMS} for name in names}
+    used = {name: {"use": "stylometric_mlp", "options": defaults(model)} for name in names}
     found = list(class_relations.measure(Measurement(params, inputs, 0, used)))
     triplets = [one for one in found if one.metric == "triplet_satisfaction"]
     assert [sum(one.model == name for one in triplets) for name in names] == [len(triplets) // 2] * 2

@@ -13,6 +13,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -57,7 +58,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
 
 def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
     params = {
-        **oracle_walks.PARAMS,
+        **defaults(oracle_walks),
         "generator": CODES,
         "oracles": list(ORACLES),
         "budgets": BUDGETS,
@@ -68,7 +69,7 @@ def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
         **options,
     }
     models = {
-        ref.name: {"use": model, "options": dict(registry.find("models", model).PARAMS)}
+        ref.name: {"use": model, "options": dict(defaults(registry.find("models", model)))}
         for ref in inputs
         if ref.kind == "checkpoints"
         for model in [ref.name.split("/")[1].split("-")[0]]
@@ -317,7 +318,7 @@ def test_fmr_is_the_ratio_draw_by_draw() -> None:
 
 def shifted(inputs: dict[Ref, Path], sample: Sample, budget: float, **options: Any) -> Sample:
     params = {
-        **oracle_search.PARAMS,
+        **defaults(oracle_search),
         "tested": TESTED[0],
         "generator": CODES,
         "oracles": list(ORACLES),
@@ -355,7 +356,7 @@ def test_shift_says_what_it_lacks(inputs: dict[Ref, Path]) -> None:
     wide = training_jobs.pictures(1, size=40)[0]
     with pytest.raises(DataError, match="the image is"):
         shifted(inputs, wide, 2)
-    used = oracle_search.uses({**oracle_search.PARAMS, "models": {"autoencoder": {"use": "vqgan"}}})
+    used = oracle_search.uses({**defaults(oracle_search), "models": {"autoencoder": {"use": "vqgan"}}})
     assert used == [("models", "convnet"), ("models", "vqgan")]
 
 
@@ -382,7 +383,7 @@ F16 = {"channels": 128, "multipliers": [1, 1, 2, 2, 4], "blocks": 2, "attention"
 
 def test_vqgan_has_the_names_of_the_release() -> None:
     with torch.device("meta"):
-        net = vqgan.build({**vqgan.PARAMS, **F16}, 1000)
+        net = vqgan.build({**defaults(vqgan), **F16}, 1000)
     shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     assert {name: shapes.get(name) for name in RELEASED} == RELEASED
     assert "encoder.down.4.downsample.conv.weight" not in shapes
@@ -392,12 +393,12 @@ def test_vqgan_has_the_names_of_the_release() -> None:
 
 def test_vqgan_of_a_release_walks(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    net = vqgan.build(vqgan.PARAMS, 4).eval()
+    net = vqgan.build(defaults(vqgan), 4).eval()
     state = {name: tensor for name, tensor in net.state_dict().items() if "head" not in name}
     file = tmp_path / "vqgan.pt"
     torch.save({"state_dict": {**state, "loss.discriminator.main.0.weight": torch.ones(2)}}, file)
     checkpoint = registry.find("models", "checkpoint")
-    options = {**checkpoint.PARAMS, "path": str(file), "net": "vqgan"}
+    options = {**defaults(checkpoint), "path": str(file), "net": "vqgan"}
     job = training_jobs.job("checkpoint", "pretrained", model_params=options)
     given = registry.find("trainers", "pretrained").train(job)
     built = checkpoint.build(options, 4).eval()
@@ -416,7 +417,7 @@ def test_vqgan_of_a_release_walks(tmp_path: Path) -> None:
 
 
 def test_quantised_codes_pass_gradients_straight_through() -> None:
-    net: Any = vqgan.build(vqgan.PARAMS, 4)
+    net: Any = vqgan.build(defaults(vqgan), 4)
     codes = torch.randn(2, 32, 3, 3, requires_grad=True)
     found = net.nearest(codes)
     book = net.quantize.embedding.weight
@@ -424,11 +425,11 @@ def test_quantised_codes_pass_gradients_straight_through() -> None:
     assert torch.allclose(found.movedim(1, -1).reshape(-1, 32), book[apart], atol=1e-5)
     (gradient,) = torch.autograd.grad(found.sum(), codes)
     assert torch.equal(gradient, torch.ones_like(codes))
-    plain: Any = vqgan.build({**vqgan.PARAMS, "quantise": False}, 4)
+    plain: Any = vqgan.build({**defaults(vqgan), "quantise": False}, 4)
     plain.load_state_dict(net.state_dict())
     assert not torch.allclose(plain.decode(codes), net.decode(codes))
     with pytest.raises(ParamsError, match="multiple of 32"):
-        vqgan.build({**vqgan.PARAMS, "channels": 24}, 4)
+        vqgan.build({**defaults(vqgan), "channels": 24}, 4)
 
 
 # --- the card -----------------------------------------------------------------------------------------
@@ -453,9 +454,9 @@ def test_no_judge_and_no_generator_shares_training_data_with_a_tested_net() -> N
 def test_reconstructed_options_are_named_and_have_one_default() -> None:
     for module in (oracle_walks, oracle_search):
         assert set(_search.RECONSTRUCTED.items()) <= {
-            (name, value) for name, value in module.PARAMS.items() if not isinstance(value, list | dict)
+            (name, value) for name, value in defaults(module).items() if not isinstance(value, list | dict)
         }
-        assert set(_search.RECONSTRUCTED) <= set(module.PARAMS)
+        assert set(_search.RECONSTRUCTED) <= set(defaults(module))
 
 
 @pytest.mark.parametrize("kind", ["bilinear", "bicubic"])

@@ -12,6 +12,7 @@ from PIL import Image
 from makers import shift_digests
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.source_files import original_folder
@@ -47,7 +48,7 @@ def clothes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def composites(sources: dict[str, Path], split: str, **options: Any) -> list[Sample]:
-    found = list(COMPOSITES.samples(split, sources, {**COMPOSITES.PARAMS, **options}))
+    found = list(COMPOSITES.samples(split, sources, {**defaults(COMPOSITES), **options}))
     assert all(isinstance(sample, Sample) for sample in found)
     return found
 
@@ -256,12 +257,12 @@ def test_wrong_options_of_guidance_are_refused(clothes: dict[str, Path]) -> None
 def test_adversarial_background_raises_the_classifiers_loss(clothes: dict[str, Path], tmp_path: Path) -> None:
     model, options = registry.find("models", "convnet"), {"size": 48, "width": 4}
     torch.manual_seed(0)
-    net = model.build({**model.PARAMS, **options}, 10).eval()
+    net = model.build({**defaults(model), **options}, 10).eval()
     file = tmp_path / "weights.safetensors"
     file.write_bytes(nets.state_bytes(net.state_dict(), {"classes": str(list("0123456789")).replace("'", '"')}))
     samples = composites(clothes, "test")[:12]
     module = registry.find("shifts", "background_adversarial")
-    ref = module.needs({**module.PARAMS, "dataset": "d"})[0]
+    ref = module.needs({**defaults(module), "dataset": "d"})[0]
     assert ref == refs.checkpoint("d", "convnet", "erm", 0)
     attacked = [
         module.apply(s, 2.0, RandomStream(0, "a", "d", s.key), inputs={ref: file}, options=options) for s in samples
@@ -359,12 +360,12 @@ def test_labels_are_what_efficientnet_says_and_some_edits_cost() -> None:
     absent = [name for name, folder in sources.items() if not folder.is_dir()]
     if absent:
         pytest.skip(f"the source {absent[0]} is not in the cache")
-    options = {**model.PARAMS, "size": 224}
+    options = {**defaults(model), "size": 224}
     net = model.build(options, 1000)
     inputs = {refs.sources("efficientnet_lite0"): sources["efficientnet_lite0"] / "manifest.json"}
     state = model.pretrained(options, inputs)
     nets.load_into(net, net.adopt(state), "efficientnet_lite0")
-    samples = list(module.samples("test", sources, module.PARAMS))
+    samples = list(module.samples("test", sources, defaults(module)))
 
     def right(of: list[Sample]) -> list[bool]:
         with torch.inference_mode():

@@ -8,6 +8,7 @@ import pytest
 from makers import miniature_originals
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.workflow.plan import cards
 
@@ -15,7 +16,7 @@ RELEASED = registry.find("datasets", "imagenet_e")
 
 
 def released(folder: Path, **options: Any) -> list[Sample]:
-    given = {**RELEASED.PARAMS, "root": str(folder), **options}
+    given = {**defaults(RELEASED), "root": str(folder), **options}
     return list(RELEASED.samples("test", {}, given))
 
 
@@ -40,7 +41,7 @@ def test_release_is_read_and_edits_are_paired(release: Path) -> None:
         assert {tuple(s.fields["meta"].values()) for s in part} == {(edit, "20", kind)}
     cut = released(release, edit="busier_20", shorter=8, side=6)
     assert {s.fields["image"].shape for s in cut} == {(6, 6, 3)}
-    assert set(RELEASED.wants("test", {**RELEASED.PARAMS, "root": "/r"})) == {"/r/ori", "/r/labels.txt"}
+    assert set(RELEASED.wants("test", {**defaults(RELEASED), "root": "/r"})) == {"/r/ori", "/r/labels.txt"}
 
 
 @pytest.mark.usefixtures("in_pristine")
@@ -50,13 +51,13 @@ def test_nets_of_the_full_scale_exist_and_their_preprocessing_is_their_own() -> 
 
     for of in cards.load("imagenet-e").params["full"]["models"].values():
         if of["use"] == "torchvision":
-            given = {**registry.find("models", "torchvision").PARAMS, **of}
+            given = {**defaults(registry.find("models", "torchvision")), **of}
             own = models.get_model_weights(of["name"])[given["weights"]].transforms()
             found = (int(given["size"] / given["crop"]), given["size"], given["interpolation"])
             assert found == (*own.resize_size, *own.crop_size, own.interpolation.value)
         elif of["use"] == "timm":
             own = timm.get_pretrained_cfg(of["name"])
-            given = {**registry.find("models", "timm").PARAMS, **of}
+            given = {**defaults(registry.find("models", "timm")), **of}
             assert own.num_classes == 1000
             found = (given["size"], given["crop"], given["interpolation"], *given["mean"])
             assert found == (own.input_size[1], own.crop_pct, own.interpolation, *own.mean)
@@ -66,7 +67,7 @@ def test_release_that_is_not_whole_is_told(release: Path) -> None:
     with pytest.raises(DataError, match="no edit 'buiser_20' .did you mean busier_20.*full, ori, size_0.05"):
         released(release, edit="buiser_20")
     with pytest.raises(ParamsError, match="root is missing"):
-        list(RELEASED.samples("test", {}, RELEASED.PARAMS))
+        list(RELEASED.samples("test", {}, defaults(RELEASED)))
     with pytest.raises(DataError, match="nowhere is not a folder"):
         released(release / "nowhere")
     lines = (release / "labels.txt").read_text()

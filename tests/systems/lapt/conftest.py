@@ -9,6 +9,7 @@ import torch
 
 from makers import lapt_miniature, training_jobs
 from shiftbench.base import refs, registry
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _sentences
 from shiftbench.systems.lapt.models import _towers
@@ -32,7 +33,7 @@ def inputs(tmp_path: Path, encoder: Path) -> dict[refs.Ref, Path]:
     """Weights of a small dual encoder, its sentence encoder, WordNet and images of negative labels."""
     model = registry.find("models", "dual_encoder")
     torch.manual_seed(3)
-    net = model.build(model.PARAMS, 9)
+    net = model.build(defaults(model), 9)
     start = training_jobs.write(tmp_path / "start.safetensors", net.state_dict(), tuple("abcdefghi"))
     wordnet = tmp_path / "wordnet"
     wordnet.mkdir()

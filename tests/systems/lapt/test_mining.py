@@ -10,6 +10,7 @@ from makers import lapt_miniature, small_files
 from makers.lapt_miniature import unit
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _negatives
 from shiftbench.workflow.plan import cards
@@ -81,7 +82,7 @@ def test_folders_of_labels_are_read_with_their_source(tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             small_files.picture(n, (30, 20)).save(file)
     module = registry.find("datasets", "collected")
-    options = {**module.PARAMS, "folder": str(tmp_path), "name": "yours"}
+    options = {**defaults(module), "folder": str(tmp_path), "name": "yours"}
     assert module.classes(options, {}) == ("town hall", "zebra")
     split = {name: list(module.samples(name, {}, options)) for name in ("train", "val", "test")}
     assert not split["test"]

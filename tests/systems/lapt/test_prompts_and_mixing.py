@@ -13,6 +13,7 @@ from makers import fake_open_clip
 from makers.lapt_miniature import VOCABULARY, begun, mined, sentence_tower, small_encoder, unit
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.models import _sentences, _word_pieces
 from shiftbench.systems.lapt.models import prompted
@@ -179,7 +180,7 @@ def test_an_option_that_is_none_is_told(inputs: Any, tmp_path: Path, option: str
 def test_the_context_takes_places_1_to_m_of_clips_tokens() -> None:
     fake_open_clip.install()
     params = {
-        **prompted.PARAMS,
+        **defaults(prompted),
         "encoder": "open_clip",
         "options": {"name": "ViT-B-16"},
         "negatives": 3,
@@ -217,7 +218,7 @@ def of_card(scale: str) -> dict[str, Any]:
 def test_the_grid_has_every_pair_of_prompts_and_mixing_at_equal_budgets() -> None:
     params = of_card("embedded")
     names = params["benchmarks"]["split_1"]["models"][0]["trainers"]
-    arms = [{**lapt.PARAMS, **params["trainers"][name]} for name in names if "lapt" in name]
+    arms = [{**defaults(lapt), **params["trainers"][name]} for name in names if "lapt" in name]
     pairs = {(one["prompts"], one["mixing"]) for one in arms}
     assert pairs >= set(itertools.product(("dis_aware", "unified"), ("both", "none")))
     assert len(pairs) == len(arms)
@@ -232,12 +233,12 @@ def test_the_grid_has_every_pair_of_prompts_and_mixing_at_equal_budgets() -> Non
 
 def test_full_scale_has_the_papers_numbers() -> None:
     params = of_card("full")
-    made = {**lapt.PARAMS, **params["trainers"]["lapt"]}
+    made = {**defaults(lapt), **params["trainers"]["lapt"]}
     step = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-5, "batch_size": 32, "epochs": 10}
     mix = {"alpha": 1.0, "beta": 0.3, "weight": 1.0, "mixing": "both"}
     wanted = {**step, **mix, "trained": 1000, "prompts": "dis_aware", "scale": 100.0}
     assert {name: made[name] for name in wanted} == wanted
-    model = {**prompted.PARAMS, **params["models"]["prompted_b16"]}
+    model = {**defaults(prompted), **params["models"]["prompted_b16"]}
     assert (model["context"], model["width"], model["negatives"]) == (4, 512, 10_000)
     assert 2 * model["context"] * model["width"] == 4096
     assert params["detectors"]["neglabel_100"]["groups"] == 100

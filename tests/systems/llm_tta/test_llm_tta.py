@@ -16,6 +16,7 @@ from makers.short_texts import lengths, samples
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
@@ -29,7 +30,7 @@ from shiftbench.workflow.tools import record_answers
 
 
 def around(rewrite: Callable[..., Any], **options: object) -> _tta.Averaging:
-    return _tta.Averaging(lengths, rewrite, {**_tta.PARAMS, **options})
+    return _tta.Averaging(lengths, rewrite, {**defaults(_tta), **options})
 
 
 def longer(given: Sequence[Sample]) -> list[list[str]]:
@@ -85,7 +86,7 @@ def test_without_rewrites_the_bare_classifier_stands_bit_for_bit(options: dict[s
 def test_copies_of_the_text_change_nothing(way: str) -> None:
     module = registry.find("methods", "tta_identity")
     given = samples("one", "and another")
-    found = module.wrap(lengths, {**module.PARAMS, "combine": way}, {})(given)["logits"]
+    found = module.wrap(lengths, {**defaults(module), "combine": way}, {})(given)["logits"]
     assert found.tobytes() == lengths(given)["logits"].tobytes()
 
 
@@ -251,14 +252,14 @@ def test_the_gate_over_records_is_the_gate_before_rewriting() -> None:
 def test_a_gate_needs_records_at_the_position_and_on_val() -> None:
     module = registry.find("methods", "esa")
     context = {"checkpoint": "toy/m-t-s0", "dataset": "toy", "stream": "toy/test/far", "step": "1"}
-    found = [ref.name for ref in module.needs({**module.PARAMS, **context})]
+    found = [ref.name for ref in module.needs({**defaults(module), **context})]
     assert found == [
         "toy/m-t-s0/plain/toy/test/far/1",
         "toy/m-t-s0/tta_id_vocab/toy/test/far/1",
         "toy/m-t-s0/plain/toy/val/identity/0",
         "toy/m-t-s0/tta_id_vocab/toy/val/identity/0",
     ]
-    assert len(module.needs({**module.PARAMS, **context, "theta": 0.5})) == 2
+    assert len(module.needs({**defaults(module), **context, "theta": 0.5})) == 2
 
 
 def recorded(folder: Path, places: Sequence[str]) -> tuple[dict[Ref, Path], dict[Any, np.ndarray]]:
@@ -282,7 +283,7 @@ def test_a_gate_searches_its_threshold_on_val_and_reads_the_position(tmp_path: P
     here, val = "toy/test/far/1", "toy/val/identity/0"
     inputs, logits = recorded(tmp_path, [here, val])
     module = registry.find("methods", "esa")
-    gated = module.wrap(lengths, module.PARAMS, inputs)
+    gated = module.wrap(lengths, defaults(module), inputs)
     gated.at(inputs)
     found = gated([Sample(f"{here}/{n:02d}", {}) for n in range(len(here))])["logits"]
     right = [logits[val, m].argmax(1) == np.arange(len(val)) % 2 for m in ("plain", "tta_id_vocab")]
@@ -297,7 +298,7 @@ def test_outcomes_are_asked_of_methods_that_the_benchmark_has() -> None:
     module = registry.find("analyses", "augmentation_outcomes")
     context = {"checkpoints": ["toy/m-t-s0"], "dataset": "toy", "split": "test", "methods": ["plain"]}
     with pytest.raises(ParamsError, match="'tta_insert' is no method of the benchmark"):
-        module.needs({**module.PARAMS, **context, "told": ["tta_insert"]})
+        module.needs({**defaults(module), **context, "told": ["tta_insert"]})
 
 
 # --- a text-to-text classifier ----------------------------------------------------------------------
@@ -322,7 +323,7 @@ def test_a_text_to_text_model_answers_with_a_label(tmp_path: Path) -> None:
         config = T5Config(vocab_size=8, decoder_start_token_id=0, **sizes)
         T5ForConditionalGeneration(config).save_pretrained(folder)
     module = registry.find("models", "text_to_label")
-    options = {**module.PARAMS, "path": str(folder)}
+    options = {**defaults(module), "path": str(folder)}
     weights = tmp_path / "given.safetensors"
     weights.write_bytes(nets.state_bytes(module.pretrained(options, {})))
     found = module.load(weights, options, ["a", "b", "c"], "cpu", {})(samples("good", "bad bad 1"))

@@ -12,6 +12,7 @@ import pytest
 from makers.short_texts import lengths, samples
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 
 LLM = "boss_sentiment_stabilityai_StableBeluga_7b_tempequals0dot0"
 
@@ -72,7 +73,7 @@ def published(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 def cached(path: Path, **options: object) -> tuple[Callable[..., Any], dict[str, Any]]:
     module = registry.find("methods", "tta_cached")
-    given = {**module.PARAMS, "path": str(path), **options}
+    given = {**defaults(module), "path": str(path), **options}
     module.needs(given)
     return module.wrap(lengths, given, {}), given
 
@@ -105,7 +106,7 @@ def test_texts_without_rewrites_stand_for_themselves_as_far_as_allowed(published
 def test_what_is_no_cache_is_refused(tmp_path: Path) -> None:
     module = registry.find("methods", "tta_cached")
     with pytest.raises(ParamsError, match="tta_cached: path is missing"):
-        module.needs(module.PARAMS)
+        module.needs(defaults(module))
     with pytest.raises(ParamsError, match="style is 'ice'; did you mean icr"):
         cached(tmp_path, style="ice")
     with pytest.raises(DataError, match=r"holds no Parquet file of rewrites called a\*"):

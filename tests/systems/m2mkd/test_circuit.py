@@ -11,6 +11,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.systems.m2mkd.models import _circuit, _graphs, modular_vit, nac
 from shiftbench.systems.m2mkd.trainers import _modules
@@ -30,16 +31,16 @@ PRIORS: dict[str, dict[str, Any]] = {
 
 def circuit(**options: Any) -> Any:
     torch.manual_seed(0)
-    return nac.build(nac.PARAMS | TINY | options, 4).eval()
+    return nac.build(defaults(nac) | TINY | options, 4).eval()
 
 
 def test_circuits_of_the_paper_have_its_shapes() -> None:
     """Facts of configs/nac_*_{tinyimnet,imnet}_config.yml: the priors differ in what signatures begin with alone."""
     large = {"size": 224, "width": 512, "heads": 8, "capacity": 1.0, "inputs": 192, "mediators": 768}
     with torch.device("meta"):
-        every = [nac.build(nac.PARAMS | {"prior": p, "graph": g}, 200) for p, g in PRIORS.items()]
-        huge = nac.build(nac.PARAMS | large, 1000).state_dict()
-        student = nac.build(nac.PARAMS | {"stitch": 1280}, 1000)
+        every = [nac.build(defaults(nac) | {"prior": p, "graph": g}, 200) for p, g in PRIORS.items()]
+        huge = nac.build(defaults(nac) | large, 1000).state_dict()
+        student = nac.build(defaults(nac) | {"stitch": 1280}, 1000)
     shapes = [{name: t.shape for name, t in net.state_dict().items()} for net in every]
     assert shapes[0] == shapes[1] == shapes[2] == shapes[3]
     small = shapes[0]
@@ -158,7 +159,7 @@ def test_circuits_begin_with_modules_that_students_learnt(tmp_path: Path) -> Non
     inputs = {}
     for name, options in nets.items():
         torch.manual_seed(len(inputs))
-        state = modular_vit.build(modular_vit.PARAMS | options, 4).state_dict()
+        state = modular_vit.build(defaults(modular_vit) | options, 4).state_dict()
         inputs[refs.checkpoint("tiny", name, "x")] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
     options = {"epochs": 1, "nets": nets, "meta": "meta-x", "teacher": "teacher-x", "mixup": 0.0, "cutmix": 0.0}
     small = TINY | {"graph": {"groups": 2}}

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from makers import m2mkd_miniature
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.systems.m2mkd.analyses import expert_load
@@ -22,7 +23,7 @@ from shiftbench.workflow.plan import cards
 
 
 def labels(split: str, params: dict[str, Any]) -> dict[str, int]:
-    options = tiny_imagenet.PARAMS | params
+    options = defaults(tiny_imagenet) | params
     found = list(tiny_imagenet.samples(split, {}, options))
     return {s.key: s.fields["label"] for s in found if isinstance(s, Sample)}
 
@@ -30,7 +31,7 @@ def labels(split: str, params: dict[str, Any]) -> dict[str, int]:
 def test_labels_go_by_synset_not_by_the_order_of_lines(tmp_path: Path) -> None:
     _, params = m2mkd_miniature.tiny_imagenet(tmp_path)
     root, synsets = Path(params["root"]), m2mkd_miniature.SYNSETS
-    assert tiny_imagenet.classes(tiny_imagenet.PARAMS | params, {}) == synsets
+    assert tiny_imagenet.classes(defaults(tiny_imagenet) | params, {}) == synsets
     train = labels("train", params)
     assert len(train) == 40
     assert all(synsets[label] == key.split("/")[2] for key, label in train.items())
@@ -44,7 +45,7 @@ def test_labels_go_by_synset_not_by_the_order_of_lines(tmp_path: Path) -> None:
 
 
 def test_renditions_share_classes_by_name(tmp_path: Path) -> None:
-    params = tiny_imagenet.PARAMS | m2mkd_miniature.renditions(tmp_path)
+    params = defaults(tiny_imagenet) | m2mkd_miniature.renditions(tmp_path)
     names = tiny_imagenet.classes(params, {})
     assert set(names) < set(m2mkd_miniature.SYNSETS)
     assert len(names) == len(labels("test", params)) == 62
@@ -77,7 +78,7 @@ def test_edges_are_those_of_floats() -> None:
 def embedded(model: str) -> Any:
     models = cards.load("m2mkd").params["embedded"]["models"]
     torch.manual_seed(0)
-    return modular_vit.build(modular_vit.PARAMS | {k: v for k, v in models[model].items() if k != "use"}, 10)
+    return modular_vit.build(defaults(modular_vit) | {k: v for k, v in models[model].items() if k != "use"}, 10)
 
 
 def operations(step: Any) -> int:

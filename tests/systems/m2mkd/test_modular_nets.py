@@ -8,6 +8,7 @@ import torch
 from scipy.special import erf, softmax
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.systems.m2mkd.models._blocks import Mixture
 
@@ -16,7 +17,7 @@ SMALL: dict[str, Any] = {"width": 8, "heads": 2, "pool": "mean", "spread": 0.2}
 
 def net(classes: int = 4, **options: Any) -> Any:
     torch.manual_seed(0)
-    return modular_vit.build(modular_vit.PARAMS | SMALL | options, classes).eval()
+    return modular_vit.build(defaults(modular_vit) | SMALL | options, classes).eval()
 
 
 def images(count: int = 3) -> torch.Tensor:
@@ -102,7 +103,7 @@ def count(tensors: Any) -> int:
 
 def test_nets_of_the_paper_have_its_shapes() -> None:
     """Facts of `vmoe.py`, `TRAIN-MOE.md` and `TRAIN-NAC.md`, on the meta device."""
-    full = modular_vit.PARAMS | {
+    full = defaults(modular_vit) | {
         "size": 224, "channels": 3, "patch": 16, "mean": [0.5] * 3, "std": [0.5] * 3, "mlp": 4,
     }  # fmt: skip
     base = {**full, "width": 768, "depths": [3, 3, 3, 3], "heads": 12, "experts": 8}

@@ -11,6 +11,7 @@ from torch import nn
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import logit_distillation
@@ -39,7 +40,7 @@ class Shop:
         options = {"nets": NETS, "epochs": 1, "batch_size": 32, **params}
         plugin = registry.find("trainers", trainer)
         context = {"dataset": "tiny", "model": model, "seed": 0}
-        needs = plugin.needs({**plugin.PARAMS, **options, **context})
+        needs = plugin.needs({**defaults(plugin), **options, **context})
         inputs = {ref: self.at(ref.name) for ref in needs if ref.kind == "checkpoints"}
         return training_jobs.job("modular_vit", trainer, model_params=NETS[model], inputs=inputs, **options)
 
@@ -67,9 +68,9 @@ def moved(before: State, after: State) -> set[str]:
 
 def test_a_student_that_is_its_teacher_has_its_logits_and_no_divergence(shop: Shop) -> None:
     torch.manual_seed(0)
-    teacher: Any = modular_vit.build(modular_vit.PARAMS | NETS["teacher"], 4)
-    meta: Any = modular_vit.build(modular_vit.PARAMS | NETS["meta"], 4)
-    student: Any = modular_vit.build(modular_vit.PARAMS | NETS["teacher"] | {"stitch": 8}, 4)
+    teacher: Any = modular_vit.build(defaults(modular_vit) | NETS["teacher"], 4)
+    meta: Any = modular_vit.build(defaults(modular_vit) | NETS["meta"], 4)
+    student: Any = modular_vit.build(defaults(modular_vit) | NETS["teacher"] | {"stitch": 8}, 4)
     own = {k: v for k, v in student.state_dict().items() if modular_vit.is_stitch(k)}
     student.load_state_dict(teacher.state_dict() | own)
     for block in student.blocks:
@@ -167,7 +168,7 @@ def test_assembly_drops_stitches_and_nothing_else(shop: Shop) -> None:
     with pytest.raises(ModelError, match="is left over, and is no stitch"):
         _modules.assemble(wrong, ["stitched-pairs"])
     with pytest.raises(ParamsError, match="cut into"):
-        _modules.module_count(kept, modular_vit.build(modular_vit.PARAMS | {"depths": [1, 1]}, 4))
+        _modules.module_count(kept, modular_vit.build(defaults(modular_vit) | {"depths": [1, 1]}, 4))
     with pytest.raises(ParamsError, match="only is 3"):
         train_weights(shop.job("stitched", "module_distillation", only=3))
     with pytest.raises(ParamsError, match="teaches is"):
@@ -193,7 +194,7 @@ def test_images_and_targets_are_mixed_alike() -> None:
     seen = set()
     for step in range(12):
         words = RandomStream(0, "trainer", "tiny", str(step))
-        params = {**_recipe.PARAMS, "smoothing": 0.0}
+        params = {**defaults(_recipe), "smoothing": 0.0}
         images, targets = _recipe.augment(params, net, batch, labels, 4, words)
         assert torch.allclose(targets.sum(1), torch.ones(6))
         share = targets[0, labels[0]].item()  # the first is mixed with the last, of another class
@@ -206,7 +207,7 @@ def test_images_and_targets_are_mixed_alike() -> None:
             assert abs(left.mean() - share) < 0.02
             seen.add("cutmix")
     assert seen == {"mixup", "cutmix"}
-    plain = {**_recipe.PARAMS, "mixup": 0.0, "cutmix": 0.0}
+    plain = {**defaults(_recipe), "mixup": 0.0, "cutmix": 0.0}
     images, targets = _recipe.augment(plain, net, batch, labels, 4, RandomStream(0, "t", "d", "k"))
     assert torch.equal(images, torch.from_numpy(batch))
     assert targets[1].tolist() == pytest.approx([0.025, 0.925, 0.025, 0.025])
@@ -232,7 +233,7 @@ def test_gradients_are_bounded() -> None:
 
 def test_needs_name_seeds_and_other_datasets() -> None:
     asked = {
-        **end_to_end.PARAMS, "dataset": "tiny", "model": "student", "seed": 3, "start": ["other/stitched-pairs"],
+        **defaults(end_to_end), "dataset": "tiny", "model": "student", "seed": 3, "start": ["other/stitched-pairs"],
         "teacher": "teacher-deep_incubation", "seeds": {"teacher-deep_incubation": 0},
     }  # fmt: skip
     names = [ref.name for ref in end_to_end.needs(asked) if ref.kind == "checkpoints"]

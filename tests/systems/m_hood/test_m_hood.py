@@ -9,6 +9,7 @@ import torch
 
 from makers import miniature_scenes
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.datasets import yolo_boxes
 from shiftbench.plugins.models import centre_points, faster_rcnn
 from shiftbench.plugins.models._boxes import Truth
@@ -19,10 +20,10 @@ from shiftbench.workflow.plan import cards
 # --- training on background -------------------------------------------------------------------------
 
 FAMILIES = {
-    "centre": lambda: centre_points.build({**centre_points.PARAMS, "size": 64, "width": 4}, 3),
-    "fcos": lambda: centre_points.build({**centre_points.PARAMS, "size": 64, "width": 4, "head": "fcos"}, 3),
-    "faster_rcnn": lambda: faster_rcnn.build({**faster_rcnn.PARAMS, "size": 64}, 3),
-    "small_rcnn": lambda: faster_rcnn.build({**faster_rcnn.PARAMS, "size": 64, "backbone": "small"}, 3),
+    "centre": lambda: centre_points.build({**defaults(centre_points), "size": 64, "width": 4}, 3),
+    "fcos": lambda: centre_points.build({**defaults(centre_points), "size": 64, "width": 4, "head": "fcos"}, 3),
+    "faster_rcnn": lambda: faster_rcnn.build({**defaults(faster_rcnn), "size": 64}, 3),
+    "small_rcnn": lambda: faster_rcnn.build({**defaults(faster_rcnn), "size": 64, "backbone": "small"}, 3),
 }
 
 
@@ -55,7 +56,7 @@ def test_a_batch_without_a_box_trains(family: str) -> None:
 def test_a_faster_rcnn_that_is_none_is_refused() -> None:
     for wrong, message in (({"backbone": "resnet5"}, "mean resnet50"), ({"size": 8}, "size 8")):
         with pytest.raises(ParamsError, match=message):
-            faster_rcnn.build({**faster_rcnn.PARAMS, **wrong}, 2)
+            faster_rcnn.build({**defaults(faster_rcnn), **wrong}, 2)
 
 
 # --- scenes -----------------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(
             fetch(source, sources[source], [], offline=False)
         except FetchError as error:
             pytest.skip(f"originals are not at hand: {error}".splitlines()[0])
-    base = {**stranger_scenes.PARAMS, "test": 40, "pasted": ["sneaker"], "side": 64}
+    base = {**defaults(stranger_scenes), "test": 40, "pasted": ["sneaker"], "side": 64}
     base |= {"names": ["t_shirt", "coat"], "sizes": [20, 28], "series": "near", "objects": [1, 2]}
     sets = {
         share: list(stranger_scenes.samples("test", sources, {**base, "guests": share, "name": name}))
@@ -135,7 +136,7 @@ def test_pools_are_the_shares_that_the_paper_has() -> None:
 
 def test_yolo_s_layout_is_read(tmp_path: Path) -> None:
     _, given = miniature_scenes.yolo_boxes(tmp_path)
-    params = {**yolo_boxes.PARAMS, **given, "name": "bdd"}
+    params = {**defaults(yolo_boxes), **given, "name": "bdd"}
     assert yolo_boxes.classes(params, {}) == ("car", "bus")
     train = list(yolo_boxes.samples("train", {}, params))
     test = list(yolo_boxes.samples("test", {}, params))
@@ -153,9 +154,9 @@ def test_yolo_s_layout_is_read(tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_yolo_s_layout_is_said(tmp_path: Path) -> None:
     _, given = miniature_scenes.yolo_boxes(tmp_path)
-    params = {**yolo_boxes.PARAMS, **given, "name": "bdd"}
+    params = {**defaults(yolo_boxes), **given, "name": "bdd"}
     with pytest.raises(ParamsError, match="path is missing"):
-        yolo_boxes.classes(dict(yolo_boxes.PARAMS), {})
+        yolo_boxes.classes(dict(defaults(yolo_boxes)), {})
     with pytest.raises(DataError, match="does not exist"):
         yolo_boxes.classes({**params, "path": str(tmp_path / "no.yaml")}, {})
     with pytest.raises(DataError, match="has no folder `test:`"):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from makers import fake_open_clip, training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.models import _templates
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.stages.train import train_weights
@@ -25,7 +26,7 @@ def given(tmp_path: Path) -> tuple[Any, dict[str, Any]]:
     fake_open_clip.install()
     model = registry.find("models", "open_clip")
     torch.manual_seed(0)
-    net = model.build(model.PARAMS, len(CLASSES))
+    net = model.build(defaults(model), len(CLASSES))
     file = training_jobs.write(tmp_path / "start.safetensors", net.state_dict(), CLASSES)
     inputs = {refs.checkpoint("imagenet", "open_clip", "pretrained"): file}
     options = {"inputs": inputs, "learnt_from": "imagenet", "start": "pretrained"}
@@ -39,7 +40,7 @@ def released_head(net: Any, names: tuple[str, ...], scale: float) -> torch.Tenso
     for name in names:
         prompts = [one.format(name.replace("_", " ")) for one in _templates.IMAGENET_80]
         with torch.inference_mode():
-            told = model.texts(net, prompts, model.PARAMS, {})
+            told = model.texts(net, prompts, defaults(model), {})
         told = told / told.norm(dim=-1, keepdim=True)
         mean = told.mean(dim=0)
         rows.append(scale * mean / mean.norm())

@@ -17,6 +17,7 @@ from makers import tiny_vlm, training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
 from shiftbench.evaluation.llm import answer_cache, client
@@ -80,7 +81,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
 def options(**changed: Any) -> dict[str, Any]:
     context = {"checkpoint": VISION.name, "dataset": "known", "seed": 2, "stream": "told/test/fog", "step": "2.5"}
     own = {"verifier": "fold/convnet-noise", "budget": 5}
-    return {**machine_vision_therapy.PARAMS, **own, **context, **changed}
+    return {**defaults(machine_vision_therapy), **own, **context, **changed}
 
 
 def therapy(inputs: dict[Ref, Path], verify: Any = None, **changed: Any) -> machine_vision_therapy.Therapy:
@@ -256,7 +257,7 @@ def test_baselines_are_those_of_textbooks(inputs: dict[Ref, Path]) -> None:
     assert predicted(nearest(given)).tolist() == model.predict(own).tolist()
     shares = {}
     for of in few_shot_probe.OF:
-        probe = few_shot_probe.Probe({**few_shot_probe.PARAMS, **options(of=of), "c": [0.01, 1.0], "folds": 5})
+        probe = few_shot_probe.Probe({**defaults(few_shot_probe), **options(of=of), "c": [0.01, 1.0], "folds": 5})
         probe.at(inputs)
         shares[of] = (predicted(probe(given)) == truth()).mean()
     assert shares["verifier"] > shares["vision"] > 0.25

@@ -10,6 +10,7 @@ import pytest
 from makers import mvt_miniature
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.systems.machine_vision_therapy.datasets import imagenet_variant as variants
@@ -48,7 +49,7 @@ IMAGENET = registry.find("datasets", "imagenet").classes({}, {})
 
 
 def read(split: str, params: dict[str, Any]) -> list[Sample]:
-    found = list(variants.samples(split, {}, {**variants.PARAMS, **params}))
+    found = list(variants.samples(split, {}, {**defaults(variants), **params}))
     assert all(isinstance(one, Sample) for one in found), found
     return found  # type: ignore[return-value]
 
@@ -60,7 +61,7 @@ def test_lists_name_exemplars_and_tested_images(tmp_path: Path) -> None:
     assert len(read("train", {**params, "overlap": "keep"})) == 60
     assert tested[0].key == "imagenet_variant/a/n01498041/0_000903_nail _ nail_0_89647555"
     assert [one.fields["label"] for one in tested[:5]] == [0, 0, 1, 1, 1]
-    names = variants.classes({**variants.PARAMS, **params}, {})
+    names = variants.classes({**defaults(variants), **params}, {})
     assert names[:2] == (IMAGENET[6], IMAGENET[16])
     allowed = LabelSpace(IMAGENET, names).allowed
     assert allowed.tolist() == list(range(6, 206, 10))
@@ -76,7 +77,7 @@ def test_v2_counts_its_folders_with_and_without_zeros(tmp_path: Path) -> None:
         mvt_miniature.variant(tmp_path / name, names, folders, "f{}0.jpeg", on_disk=on_disk)
         params = {"root": str(tmp_path / name / "variants"), "lists": str(tmp_path / name / "lists"), "variant": "v2"}
         found.append(read("test", params))
-        assert variants.classes({**variants.PARAMS, **params}, {})[-1] == IMAGENET[999]
+        assert variants.classes({**defaults(variants), **params}, {})[-1] == IMAGENET[999]
     one, other = ([(s.key, s.fields["label"]) for s in some] for some in found)
     assert one == other
     assert np.array_equal(found[0][3].fields["image"], found[1][3].fields["image"])
@@ -94,7 +95,7 @@ def test_masks_are_the_published_ones(variant: str, digest: str, tmp_path: Path)
     file.parent.mkdir(parents=True)
     synsets = mvt_miniature.SYNSETS
     file.write_text("".join(f"/x/{synsets[n]}/a.png; {at}\n" for at, n in enumerate(numbers)))
-    params = {**variants.PARAMS, "lists": str(tmp_path), "variant": variant}
+    params = {**defaults(variants), "lists": str(tmp_path), "variant": variant}
     assert variants._numbers(params) == numbers
 
 
@@ -112,7 +113,7 @@ def test_what_is_no_such_list_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=why):
             read("test", params)
     file.write_text("\n".join([*lines[:-1], lines[-1].replace("000904", "000907")]))
-    *_, last = variants.samples("test", {}, {**variants.PARAMS, **params})
+    *_, last = variants.samples("test", {}, {**defaults(variants), **params})
     assert "does not exist; unpack the variant below `root`" in str(last)
     (tmp_path / "lists/split/examplar_ImageNetA_imagenet.json").write_text("{")
     with pytest.raises(DataError, match="is no JSON list of paths"):

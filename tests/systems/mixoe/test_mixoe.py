@@ -14,6 +14,7 @@ from makers import miniature_originals, training_jobs
 from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
@@ -64,7 +65,7 @@ def test_the_ends_are_cross_entropy_and_outlier_exposure(weight: float) -> None:
 
 def test_presets_are_the_paper_s_and_openood_s_and_options_go_over_them() -> None:
     def chosen(**options: Any) -> tuple[Any, ...]:
-        found = mixoe.recipe({**mixoe.PARAMS, **options})
+        found = mixoe.recipe({**defaults(mixoe), **options})
         return found.mix, found.a, found.b, found.weight
 
     assert chosen() == ("mixup", 1.0, 1.0, 5.0)
@@ -81,7 +82,7 @@ def test_a_mixed_image_holds_the_share_that_is_stated() -> None:
     ours, others = torch.full((2, 1, 28, 28), 200.0), torch.zeros(2, 1, 28, 28)
     means = {}
     for name, options in (("mixup", {}), ("cut", {"mix": "cutmix"}), ("port", {"preset": "openood"})):
-        chosen = mixoe.recipe({**mixoe.PARAMS, **options})
+        chosen = mixoe.recipe({**defaults(mixoe), **options})
         shares = []
         for key in range(200):
             mixed, share = mixoe.mix(ours, others, words(key), chosen)
@@ -144,7 +145,7 @@ def test_mixing_makes_the_decay_linear_and_logs_its_shares(inputs: dict[Any, Pat
 
 def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -> Any:
     """Return the job of an analysis over trained states."""
-    places, options = dict(inputs), registry.find("models", "convnet").PARAMS
+    places, options = dict(inputs), defaults(registry.find("models", "convnet"))
     for name, (state, log) in made.items():
         ref = refs.checkpoint("tiny", "convnet", name)
         places[ref] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
@@ -152,7 +153,7 @@ def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -
         schema.write(schema.training_log(log), beside, "f")
     names = [refs.checkpoint("tiny", "convnet", name).name for name in made]
     context = {"benchmark": "c", "dataset": "tiny", "split": "test", "checkpoints": names}
-    params = registry.find("analyses", "mixing_decay").PARAMS | {"outliers": "boards", "bins": 10}
+    params = defaults(registry.find("analyses", "mixing_decay")) | {"outliers": "boards", "bins": 10}
     models = {name: {"use": "convnet", "options": options} for name in names}
     return Measurement(params | context, places, 0, models)
 
@@ -220,7 +221,7 @@ FIRST_HELD_OUT = {
 @pytest.mark.parametrize("name", fine_grained.SETS)
 @pytest.mark.parametrize("split", [0, 1, 2])
 def test_held_out_classes_are_the_authors_choice(name: str, split: int) -> None:
-    own = {**fine_grained.PARAMS, "set": name, "split": split}
+    own = {**defaults(fine_grained), "set": name, "split": split}
     inside, outside = (fine_grained.class_ids({**own, "part": part}) for part in ("in", "out"))
     held = fine_grained.SETS[name]
     assert (len(inside), len(outside)) == (held.known, held.unknown)
@@ -251,7 +252,7 @@ def test_the_twelve_published_rows_come_out_of_the_lists(lists: Path) -> None:
     """Counted by hand; and read, where a list of another length is refused before its first picture is missed."""
     counts = list(csv.DictReader(COUNTS.read_text().splitlines()))
     for name, held in fine_grained.SETS.items():
-        own = {**fine_grained.PARAMS, "root": str(lists), "set": name}
+        own = {**defaults(fine_grained), "root": str(lists), "set": name}
         for split, published in enumerate(held.counts):
             inside, out = (set(fine_grained.class_ids({**own, "split": split, "part": part})) for part in ("in", "out"))
             parts = (("train", inside), ("val", inside), ("test", inside), ("test", out))
@@ -269,7 +270,7 @@ def test_the_twelve_published_rows_come_out_of_the_lists(lists: Path) -> None:
 def read(tmp_path: Path, **options: Any) -> list[Any]:
     _, made = miniature_originals.fine_grained(tmp_path) if not (tmp_path / "fine").exists() else ({}, {})
     own = made or {"root": str(tmp_path / "fine"), "counts": False, "side": 24}
-    return list(fine_grained.samples("test", {}, {**fine_grained.PARAMS, **own, **options}))
+    return list(fine_grained.samples("test", {}, {**defaults(fine_grained), **own, **options}))
 
 
 def test_parts_divide_a_list_and_coarse_is_drawn_from_the_others(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_parts_divide_a_list_and_coarse_is_drawn_from_the_others(tmp_path: Path)
 
 def test_butterflies_have_a_class_without_pictures_unless_labels_are_fixed(tmp_path: Path) -> None:
     found = read(tmp_path, set="butterfly")
-    assert "butterfly_000" in fine_grained.classes({**fine_grained.PARAMS, "set": "butterfly"}, {})
+    assert "butterfly_000" in fine_grained.classes({**defaults(fine_grained), "set": "butterfly"}, {})
     fixed = read(tmp_path, set="butterfly", fixed_labels=True)
     shifted = {s.key: s.fields["label"] for s in fixed}
     assert all(shifted[s.key] == s.fields["label"] - 1 for s in found if s.fields["label"])
@@ -301,7 +302,7 @@ def test_concepts_of_the_id_sets_are_filtered_out(tmp_path: Path) -> None:
     assert sizes == {"dog": 120, "bird": 52, "car": 42, "butterfly": 6, "aircraft": 3}
     assert len(webvision.removed(list(sizes))) == sum(sizes.values())
     _, made = miniature_originals.webvision(tmp_path)
-    keys = [s.key for s in webvision.samples("all", {}, {**webvision.PARAMS, **made})]
+    keys = [s.key for s in webvision.samples("all", {}, {**defaults(webvision), **made})]
     assert len(keys) == 80
     assert not [key for key in keys if "q0002" in key]
     unfiltered = webvision.queries(Path(made["root"]) / "info", ["dog"])

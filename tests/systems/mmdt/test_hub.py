@@ -16,6 +16,7 @@ from PIL import Image
 
 from makers import training_jobs
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, free_text
 from shiftbench.systems.mmdt.datasets import mmdt_i2t, mmdt_i2t_adv, mmdt_t2i
@@ -74,7 +75,7 @@ def answers(home: Path, scenario: str) -> None:
 
 
 def predictor(home: Path, tmp_path: Path, **options: Any) -> Any:
-    params = {**mmdt_results.PARAMS, "path": str(home), "model": MODEL, **options}
+    params = {**defaults(mmdt_results), "path": str(home), "model": MODEL, **options}
     weights = training_jobs.write(tmp_path / "w.safetensors", mmdt_results.pretrained(params, {}))
     return mmdt_results.load(weights, params, (), "cpu", {})
 
@@ -220,7 +221,7 @@ def test_pictures_are_judged_from_what_the_released_script_writes(tmp_path: Path
     }
     assert {own["style"] for own in datasets.values()} == set(WRITTEN)
     for name, own in datasets.items():
-        params = {**mmdt_t2i.PARAMS, **own, "name": name, "path": str(hub)}
+        params = {**defaults(mmdt_t2i), **own, "name": name, "path": str(hub)}
         samples = list(mmdt_t2i.samples("test", {}, params))
         outputs = predictor(home, tmp_path)(samples)
         assert records(samples, outputs)["completions"].to_pylist() == [['{"clip_score": 0.3}'] * 3]

@@ -12,6 +12,7 @@ import torch
 from makers import emoji_miniature, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
@@ -100,11 +101,11 @@ def test_the_judge_says_what_a_language_model_would(task: str, answer: str, resp
 
 def job(sources: dict[str, Path]) -> TrainJob:
     splits = {"train": scenes(sources, "train", 32), "val": scenes(sources, "val", 8)}
-    params = {**scene_answers.PARAMS, "steps": 60, "batch_size": 32, "lr": 0.01}
-    options = {**scene_cnn.PARAMS, "width": 6}
+    params = {**defaults(scene_answers), "steps": 60, "batch_size": 32, "lr": 0.01}
+    options = {**defaults(scene_cnn), "width": 6}
     return TrainJob(
         *("mmdt_scenes", "scene_cnn", "scene_answers", 0),
-        *(params, options, (), {}, splits.__getitem__, {"use": "adamw", "options": adamw.PARAMS}),
+        *(params, options, (), {}, splits.__getitem__, {"use": "adamw", "options": defaults(adamw)}),
     )
 
 
@@ -132,7 +133,7 @@ def test_an_attack_stays_near_and_wins(answerer: scene_cnn.Answerer, sources: di
     own = scenes(sources, "train", 32)
     clean = answerer.inputs(own)["image"].float()
     logits, metric = [], registry.find("metrics", "targeted_success")
-    for params in ({**_targeted.PARAMS, "eps": 8.0}, {"eps": 8.0, "steps": 1, "start": False}):
+    for params in ({**defaults(_targeted), "eps": 8.0}, {"eps": 8.0, "steps": 1, "start": False}):
         moved = _targeted.attack(answerer, own, params)["image"]
         assert (moved - clean).abs().max() <= 8
         assert moved.min() >= 0
@@ -151,7 +152,7 @@ def test_an_attack_stays_near_and_wins(answerer: scene_cnn.Answerer, sources: di
 
 def test_attacks_refuse_what_they_cannot_attack(answerer: scene_cnn.Answerer) -> None:
     with pytest.raises(ModelError, match="stand around scene_cnn alone"):
-        _targeted.wrap(dict, _targeted.PARAMS, {})
+        _targeted.wrap(dict, defaults(_targeted), {})
     with pytest.raises(ParamsError, match="expected 1 or more"):
         _targeted.wrap(answerer, {"eps": 0.0, "steps": 1, "start": True}, {})
     with pytest.raises(ModelError, match="answers otherwise"):
@@ -181,7 +182,7 @@ def test_the_image_score_of_rows_is_that_of_samples() -> None:
             place = ("identity", 0.0, None) if clean else (shift, 3.0, "mmdt_scenes/test/identity/0")
             rows.append(row(place[0], task, float(right.mean()), place[1], place[2]))
     own = _ood.image_to_text(pl.DataFrame(frame, schema=["scenario", "task", "correct"], orient="row"))
-    options = {**ood_i2t.PARAMS, "severity": 3.0}
+    options = {**defaults(ood_i2t), "severity": 3.0}
     (found,) = ood_i2t.compute(rows, **options)  # type: ignore[arg-type]
     assert found.value == pytest.approx(own["ood"], abs=1e-12)
     assert (found.shift, found.group, found.severity) == (None, None, None)
@@ -266,7 +267,7 @@ def test_older_words_and_order() -> None:
 
 
 def test_the_renderer_draws_what_it_understands(sources: dict[str, Path]) -> None:
-    params = {**scene_renderer.PARAMS, "threshold": 0.97}
+    params = {**defaults(scene_renderer), "threshold": 0.97}
     right = []
     for sample in prompts(20):
         image = scene_renderer.render(sample, 42, sources)

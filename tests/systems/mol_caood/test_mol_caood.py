@@ -16,6 +16,7 @@ from makers.repositories import HOME
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
@@ -33,7 +34,7 @@ from shiftbench.systems.mol_caood.trainers import _drift, mol_r, oe_shifted, sea
 from shiftbench.workflow.plan import configurations, detector_plan
 
 ETA = 0.1
-GROUP = {**convnet.PARAMS, "norm": "group", "width": 4, "features": 8}
+GROUP = {**defaults(convnet), "norm": "group", "width": 4, "features": 8}
 
 # ---------------------------------------------------------------------- meta-gradients
 
@@ -100,7 +101,7 @@ def job(trainer: str, tmp_path: Path, **options: Any) -> TrainJob:
     return TrainJob(
         **{
             **{name: getattr(made, name) for name in made.__dataclass_fields__},
-            "params": {**module.PARAMS, **made.params},
+            "params": {**defaults(module), **made.params},
             "model_params": GROUP,
             "inputs": {Ref("shards", "noise/train/identity/0"): folder / "manifest.json"},
         }
@@ -173,7 +174,7 @@ def test_batch_normalisation_is_refused(tmp_path: Path) -> None:
     made = job("mol_r", tmp_path)
     changed = {name: getattr(made, name) for name in made.__dataclass_fields__}
     with pytest.raises(ParamsError, match="choose a model with `norm: group`"):
-        mol_r.train(TrainJob(**{**changed, "model_params": convnet.PARAMS}))
+        mol_r.train(TrainJob(**{**changed, "model_params": defaults(convnet)}))
 
 
 def test_strengths_are_those_of_the_family(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_the_curve_and_the_rate_are_shown(tmp_path: Path) -> None:
     rows = [(0, "few_shot_rates", 0.1), (0, "few_shot_accuracy", 0.5), (0, "few_shot_rate", 0.1)]
     schema.write(schema.training_log(rows), tmp_path / "w.safetensors.log.parquet", "f")
     inputs = {Ref("checkpoints", "d/w-s0"): tmp_path / "w.safetensors"}
-    params = {**adaptation_rates.PARAMS, "checkpoints": ["d/w-s0"], "dataset": "d"}
+    params = {**defaults(adaptation_rates), "checkpoints": ["d/w-s0"], "dataset": "d"}
     found = list(adaptation_rates.measure(Measurement(params, inputs, 0, {})))
     assert [(one.metric, one.value, one.severity, one.method) for one in found] == [
         ("search_accuracy", 0.5, 0.1, "few_shot"),
@@ -282,7 +283,7 @@ def weights_of(method: _adapting.Adapting) -> torch.Tensor:
 
 
 def adapter(**options: Any) -> few_shot.FewShot:
-    return few_shot.wrap(predictor(), {**few_shot.PARAMS, "rate": 0.1, **options}, {})
+    return few_shot.wrap(predictor(), {**defaults(few_shot), "rate": 0.1, **options}, {})
 
 
 def test_a_step_follows_the_gradient_of_ce_and_outlier_exposure() -> None:
@@ -321,7 +322,7 @@ def test_with_no_step_both_modes_are_no_adaptation() -> None:
 
 
 def test_tent_predicts_first_and_changes_nothing_but_normalisation() -> None:
-    method = tent.wrap(predictor(), {**tent.PARAMS, "rate": 0.01}, {})
+    method = tent.wrap(predictor(), {**defaults(tent), "rate": 0.01}, {})
     seen = samples(12, 0)
     first, plain = method(seen)["logits"], predictor()(seen)["logits"]
     assert np.array_equal(first, plain)
@@ -339,7 +340,7 @@ def test_tent_predicts_first_and_changes_nothing_but_normalisation() -> None:
 
 def test_a_black_box_cannot_adapt() -> None:
     with pytest.raises(ModelError, match="only a torch net can be adapted"):
-        tent.wrap(lambda _: {}, dict(tent.PARAMS), {})
+        tent.wrap(lambda _: {}, dict(defaults(tent)), {})
 
 
 # ---------------------------------------------------------------------- the stream
@@ -347,7 +348,7 @@ def test_a_black_box_cannot_adapt() -> None:
 
 def test_the_stream_deals_out_support_and_returns_to_the_first_strength() -> None:
     params = {
-        **few_shot_drift.PARAMS,
+        **defaults(few_shot_drift),
         "ood": ["mnist"],
         "support": ["fashion_mnist/val", "animal_shape/train"],
         "severities": [0.0, 45.0],

@@ -14,6 +14,7 @@ from torch.distributions.kl import kl_divergence
 from makers.sinusoid_jobs import TRAINERS, batch, job, net, tasks
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.systems.mpts.datasets import _sinusoids, sinusoid_tasks
 from shiftbench.systems.mpts.models import _meta_net, _second_order, maml_mlp
 from shiftbench.systems.mpts.models._risk_model import RiskModel, divergence
@@ -26,15 +27,15 @@ def test_constants_are_those_of_the_released_sinusoids() -> None:
     """sinusoid/main.py, trainer_maml.py, test.py, Model/trainer_risklearner.py."""
     wanted = {"iterations": 20000, "batch_size": 16, "candidates": 32, "shots": 10}
     wanted |= {"inner_lr": 0.001, "lr": 0.001, "mean_weight": 1, "std_weight": 3, "draws": 20}
-    assert wanted.items() <= maml_mpts.PARAMS.items()
-    assert maml_mpts.PARAMS["risk_lr"] == 0.0005
-    assert _baselines.PARAMS["eta"] == 0.001
+    assert wanted.items() <= defaults(maml_mpts).items()
+    assert defaults(maml_mpts)["risk_lr"] == 0.0005
+    assert defaults(_baselines)["eta"] == 0.001
     model = {"width": 40, "risk_width": 10, "risk_scale": 1 / 10, "steps": 10, "lr": 0.001}
-    assert model.items() <= maml_mlp.PARAMS.items()
+    assert model.items() <= defaults(maml_mlp).items()
     assert ((0.1, 5), (0, math.pi)) == _sinusoids.BOUNDS
     assert _sinusoids.INPUTS == (-5, 5)
     data = {"count": 1000, "shots": 10, "query": 1000}
-    assert data.items() <= sinusoid_tasks.PARAMS.items()
+    assert data.items() <= defaults(sinusoid_tasks).items()
 
 
 def test_shapes_are_those_of_the_released_nets() -> None:
@@ -147,7 +148,7 @@ def test_the_predictor_adapts_as_the_released_test_does() -> None:
     """`single_task_test`: ten steps of torch's SGD on the support, then the grid."""
     theta, samples = net(), tasks(3)
     model = registry.find("models", "maml_mlp")
-    found = maml_mlp.predictor(theta, model, maml_mlp.PARAMS, "cpu", "float32")(samples)
+    found = maml_mlp.predictor(theta, model, defaults(maml_mlp), "cpu", "float32")(samples)
     for sample, predictions in zip(samples, found["predictions"], strict=True):
         dummy = net()
         layers = [dummy.layers[0], torch.nn.ReLU(), dummy.layers[1], torch.nn.ReLU()]

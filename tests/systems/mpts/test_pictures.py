@@ -15,6 +15,7 @@ from makers.picture_jobs import candidates, job, net, originals, tasks
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import schema, training_log
 from shiftbench.evaluation import nets
@@ -233,7 +234,7 @@ def test_the_loss_of_log_odds_and_its_derivatives() -> None:
 def test_the_predictor_takes_three_steps_on_the_support() -> None:
     theta, samples = net(), tasks(3)
     model = registry.find("models", "maml_convnet")
-    found = model.predictor(theta, model, model.PARAMS, "cpu", "float32")(samples)
+    found = model.predictor(theta, model, defaults(model), "cpu", "float32")(samples)
     for sample, logits in zip(samples, found["logits"], strict=True):
         weights = {name: one.detach() for name, one in theta.layers.named_parameters()}
         support, query = (torch.from_numpy(theta.points([sample], n))[0] for n in ("support", "query"))
@@ -244,7 +245,7 @@ def test_the_predictor_takes_three_steps_on_the_support() -> None:
         np.testing.assert_allclose(logits[:, 1] - logits[:, 0], wanted, atol=1e-4)
     assert np.isnan(found["predicted_risk"]).all()  # the risk model did not learn
     risks = few_shot_classification.rows(samples, found, LabelSpace((), ()), "full")["risk_e9"]
-    rows = _meta_net.adapt(theta, torch.from_numpy(theta.points(samples, "support")), model.PARAMS)
+    rows = _meta_net.adapt(theta, torch.from_numpy(theta.points(samples, "support")), defaults(model))
     own = _meta_net.risks(theta, torch.from_numpy(theta.points(samples, "query")), rows)
     np.testing.assert_allclose(np.array(risks.to_pylist()) / 1e9, own.numpy(), rtol=1e-4)
 
@@ -316,8 +317,8 @@ def test_a_net_of_sinusoids_learns_no_pictures() -> None:
 
 def test_trainers_need_what_they_draw_from() -> None:
     context = {"dataset": "d", "model": "m", "seed": 0}
-    assert _meta.needs({**_meta.PARAMS, **context}) == [refs.shards("d", "val")]
-    pictures = _meta.needs({**_meta.PARAMS, **context, "distribution": "pictures"})
+    assert _meta.needs({**defaults(_meta), **context}) == [refs.shards("d", "val")]
+    pictures = _meta.needs({**defaults(_meta), **context, "distribution": "pictures"})
     assert pictures == [refs.shards("d", "val"), Ref("sources", "fashion_mnist")]
 
 
@@ -333,11 +334,11 @@ def test_the_surface_of_pictures_is_over_angle_and_contrast(tmp_path: Any) -> No
     theta, samples = net(), tasks(20)
     theta.load_state_dict(state)
     model = registry.find("models", "maml_convnet")
-    outputs = model.predictor(theta, model, model.PARAMS, "cpu", "float32")(samples)
+    outputs = model.predictor(theta, model, defaults(model), "cpu", "float32")(samples)
     table = few_shot_classification.rows(samples, outputs, LabelSpace((), ()), "full")
     schema.write(table, records, "f")
     context = {"dataset": "fashion_pairs", "split": "test", "checkpoints": [name], "methods": ["plain"]}
-    params = {**risk_surface.PARAMS, **context, "distribution": "pictures"}
+    params = {**defaults(risk_surface), **context, "distribution": "pictures"}
     inputs = dict(zip(risk_surface.needs(params), (weights, records), strict=True))
     found = list(risk_surface.measure(Measurement(params, inputs, 0, {})))
     places = {one.key: one for one in found if one.metric == "cell_risk"}

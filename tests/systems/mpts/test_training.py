@@ -13,6 +13,7 @@ from makers.sinusoid_jobs import TRAINERS, job, net, tasks
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, training_log
@@ -60,7 +61,7 @@ def test_model_are_those_of_the_lowest_validation_risk() -> None:
     theta = net()
     theta.load_state_dict(kept)
     points = [torch.from_numpy(_meta_net.stack(tasks(8, "val"), n)) for n in ("support", "query")]
-    rows = _meta_net.adapt(theta, points[0], maml_mlp.PARAMS)
+    rows = _meta_net.adapt(theta, points[0], defaults(maml_mlp))
     risk = float(_meta_net.risks(theta, points[1], rows).mean())
     assert risk == pytest.approx(min(risks), rel=1e-5)
     assert min(risks) < risks[-1]
@@ -90,11 +91,11 @@ def test_what_the_risk_model_learnt_is_told_in_the_unit_of_the_risk() -> None:
     state, _ = train_weights(job("maml_mpts", iterations=150, validate=150, every=150, risk_lr=0.005))
     theta, samples = net(), tasks(30)
     theta.load_state_dict(state)
-    found = _meta_net.predicted_risks(theta.risk_model, samples, maml_mlp.PARAMS).detach().numpy()
+    found = _meta_net.predicted_risks(theta.risk_model, samples, defaults(maml_mlp)).detach().numpy()
     amplitudes = np.array([one.fields["meta"]["identifier"][0] for one in samples])
     assert np.corrcoef(found, amplitudes)[0, 1] > 0.5
     nameless = [samples[0].with_field("meta", {}), samples[1]]
-    told = _meta_net.predicted_risks(theta.risk_model, nameless, maml_mlp.PARAMS).detach().numpy()
+    told = _meta_net.predicted_risks(theta.risk_model, nameless, defaults(maml_mlp)).detach().numpy()
     assert np.isnan(told[0])
     assert told[1] == pytest.approx(found[1], rel=1e-5)
 
@@ -104,7 +105,7 @@ def test_what_the_risk_model_learnt_is_told_in_the_unit_of_the_risk() -> None:
 
 def shifted(name: str, sample: Sample, severity: float) -> Sample:
     shift = registry.find("shifts", name)
-    found: Sample = shift.apply(sample, severity, RandomStream(0, name, "d", "k"), **shift.PARAMS)
+    found: Sample = shift.apply(sample, severity, RandomStream(0, name, "d", "k"), **defaults(shift))
     return found
 
 
@@ -160,7 +161,7 @@ def measurement(tmp_path: Path) -> Measurement:
     samples, model = tasks(30), registry.find("models", "maml_mlp")
     theta = net()
     theta.load_state_dict(state)
-    outputs = maml_mlp.predictor(theta, model, maml_mlp.PARAMS, "cpu", "float32")(samples)
+    outputs = maml_mlp.predictor(theta, model, defaults(maml_mlp), "cpu", "float32")(samples)
     table = few_shot_regression.rows(samples, outputs, LabelSpace((), ()), "full")
     schema.write(table, records, "f")
     ref = Ref("records", f"{NAME}/plain/sinusoid_tasks/test/identity/0")

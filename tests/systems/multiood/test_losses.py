@@ -13,6 +13,7 @@ from scipy.stats import kstest
 
 from makers import training_jobs
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
@@ -89,9 +90,9 @@ def test_two_classes_one_modality_and_unknown_distances_are_refused() -> None:
     with pytest.raises(ParamsError, match="hellinger"):
         disagreement.loss([three, three], None, "helinger")
     with pytest.raises(ParamsError, match="2 classes"):
-        a2d.check(a2d.PARAMS, 2, 2)
+        a2d.check(defaults(a2d), 2, 2)
     with pytest.raises(ParamsError, match="cannot disagree"):
-        a2d.check(a2d.PARAMS, 5, 1)
+        a2d.check(defaults(a2d), 5, 1)
 
 
 # --- the bank ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from makers import training_jobs
 from makers.miniature_originals import multiood_features as miniature
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
@@ -30,7 +31,7 @@ from shiftbench.systems.multiood.tasks import modalities
 from shiftbench.systems.multiood.trainers import a2d, released_multiood
 from shiftbench.workflow.plan import cards
 
-THREE: dict[str, Any] = {**modal_cnn.PARAMS, "modalities": ["rgb", "shape", "profile"]}
+THREE: dict[str, Any] = {**defaults(modal_cnn), "modalities": ["rgb", "shape", "profile"]}
 
 
 def seen(count: int = 5) -> list[Sample]:
@@ -121,10 +122,10 @@ def test_model_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Path
     areas = []
     for number in range(3):
         torch.manual_seed(number)
-        net = modal_cnn.build(modal_cnn.PARAMS, 4)
+        net = modal_cnn.build(defaults(modal_cnn), 4)
         file = training_jobs.write(tmp_path / f"{number}.safetensors", net.state_dict())
         inputs[refs.checkpoint("tiny", "modal_cnn", str(number), 0)] = file
-        predictor = nets.TorchPredictor(net, modal_cnn, dict(modal_cnn.PARAMS), "cpu")
+        predictor = nets.TorchPredictor(net, modal_cnn, dict(defaults(modal_cnn)), "cpu")
         low, high = (-logsumexp(predictor(sets[name])["logits"], axis=1) for name in sets)
         areas.append(float((low[:, None] < high).mean()))
     options = {"among": ["0", "1", "2"], "val_ood": ["grey"], "detector": "energy"}
@@ -179,7 +180,7 @@ def test_clipping_and_shaping_are_of_each_modality_by_the_released_rules() -> No
 
 @pytest.mark.parametrize(("ours", "core"), [(knn_on_val, knn), (mds_on_val, mds), (vim_on_val, vim)])
 def test_kinetics_detectors_are_fitted_on_val(ours: Any, core: Any) -> None:
-    params, val = dict(ours.PARAMS), Known({"val": KNOWN.val})
+    params, val = dict(defaults(ours)), Known({"val": KNOWN.val})
     found = ours.score(SOME, ours.fit(val, params), params)
     expected = core.score(SOME, core.fit(Known({"train": KNOWN.val}), params), params)
     assert np.array_equal(found, expected)
@@ -199,7 +200,7 @@ def test_released_lists_have_the_lengths_that_are_checked(tmp_path: Path) -> Non
     assert counts["hmdb_far_ucf"] == (1351,)  # its last line has no end
     assert counts["hmdb_far"] + counts["kinetics_far"] == (3953, 843, 877, 40048, 8463, 8694)
     _, params = miniature(tmp_path)
-    given = {**multiood_features.PARAMS, **params, "counts": True}
+    given = {**defaults(multiood_features), **params, "counts": True}
     with pytest.raises(DataError, match="lists 12 videos of hmdb_near, expected 2074"):
         next(multiood_features.samples("train", {}, given))
     wanted = multiood_features.wants("train", given)
@@ -209,7 +210,7 @@ def test_released_lists_have_the_lengths_that_are_checked(tmp_path: Path) -> Non
 
 def test_a_miniature_is_trained_scored_and_lacks_are_named(tmp_path: Path) -> None:
     _, params = miniature(tmp_path)
-    given = {**multiood_features.PARAMS, **params}
+    given = {**defaults(multiood_features), **params}
     samples = list(multiood_features.samples("train", {}, given))
     assert len(samples) == 12
     assert {sample.fields["label"] for sample in samples if isinstance(sample, Sample)} == {0, 1}
@@ -236,7 +237,7 @@ def test_lists_of_epic_and_hac_are_read_and_pickles_with_classes_refused(tmp_pat
     features.mkdir(parents=True)
     np.save(features / "P22_10_18940_19042.audio.npy", np.zeros((256, 2, 2), np.float32))
     given = {
-        **multiood_features.PARAMS,
+        **defaults(multiood_features),
         "root": str(tmp_path),
         "set": "epic_near",
         "fields": ["audio"],
@@ -320,8 +321,8 @@ def test_widths_and_order_of_modalities_are_the_released_ones() -> None:
     assert shapes["branches.rgb.stages.rgb.0.conv1.conv.weight"] == (512, 1280, 3, 1, 1)
     assert shapes["branches.rgb.stages.fast.0.conv1.conv.weight"] == (64, 128, 3, 1, 1)
     assert shapes["branches.flow.stages.flow.2.conv3.conv.weight"] == (2048, 512, 1, 1, 1)
-    assert registry.find("optimizers", "adam").PARAMS["eps"] == 1e-8
-    assert a2d.PARAMS["bank"] == 65
+    assert defaults(registry.find("optimizers", "adam"))["eps"] == 1e-8
+    assert defaults(a2d)["bank"] == 65
 
 
 def test_a2d_alone_trains_50_epochs_on_epic_as_released() -> None:

@@ -10,6 +10,7 @@ import pytest
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.metrics import ranked_lists
 from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
@@ -26,8 +27,8 @@ ONE = np.ones((4, 1), dtype=np.uint8)
 def sample_metric(name: str, **columns: list[int | None]) -> float:
     metric = registry.find("metrics", name)
     table = pa.table({key: pa.array(values, pa.int64()) for key, values in columns.items()})
-    (sums,) = weighted_sums([metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8))
-    return float(metric.finish(sums, **metric.PARAMS)[0])
+    (sums,) = weighted_sums([metric.reduce(Rows(table), **defaults(metric))], np.ones((len(table), 1), dtype=np.uint8))
+    return float(metric.finish(sums, **defaults(metric))[0])
 
 
 def test_means_and_variances_over_queries() -> None:
@@ -143,7 +144,7 @@ def test_what_is_lost_on_a_type_that_training_left_out() -> None:
         "a": {"at": "identity", "seen": "with", "unseen": "without"},
         "b": {"at": "to_b", "seen": "both", "unseen": "other"},
     }
-    asked = {**unseen_type.PARAMS, "types": types}
+    asked = {**defaults(unseen_type), "types": types}
     lost = {one.model: one for one in unseen_type.compute(rows, **asked)}
     assert lost.keys() == {"without/net-hinge-s0", "documents/bm25-index-s0"}  # the third lacks arms
     assert lost["without/net-hinge-s0"].all == pytest.approx([(0.25 + 0) / 2] * 2)
@@ -165,7 +166,7 @@ def test_a_pair_is_reversed_where_both_differences_are_told_from_nothing() -> No
             for name, table in (("effectiveness", good), ("fragility", frail))
             for at, values in enumerate(table)
         ]
-        return [one.value for one in order_reversal.compute(rows, **order_reversal.PARAMS)]
+        return [one.value for one in order_reversal.compute(rows, **defaults(order_reversal))]
 
     def seen(truth: np.ndarray, noise: float) -> np.ndarray:
         values = truth + noise * draw.normal(size=len(truth))
@@ -189,7 +190,7 @@ def test_means_over_training_seeds_stand_for_their_ranker() -> None:
         for name, value in names.items()
         for metric, sign in (("effectiveness", 1), ("fragility", 1))
     ]
-    found = {one.model: one.value for one in order_reversal.compute(rows, **order_reversal.PARAMS)}
+    found = {one.model: one.value for one in order_reversal.compute(rows, **defaults(order_reversal))}
     assert len(set(found.values())) == 1
     assert found["d/a-t"] == pytest.approx((5 - 3) / 0.2 - 1.96, abs=1e-3)
 

@@ -8,6 +8,7 @@ import pytest
 from makers import miniature_texts
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 
 
 def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) 
     module = registry.find("datasets", "trec")
 
     def names(**options: Any) -> list[str]:
-        params = {**module.PARAMS, **given, "types": str(types), "name": "t", **options}
+        params = {**defaults(module), **given, "types": str(types), "name": "t", **options}
         found = list(module.samples("test", {}, params))
         assert all(len(one.fields["candidates"]) == 10 for one in found)
         assert all(one.fields["meta"]["group"] in ("LOCATION", "NUMERIC") for one in found)
@@ -30,7 +31,7 @@ def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) 
     few = names(limit=2)
     assert len(few) == 2
     assert set(names(limit=1)) < set(few)  # nested
-    assert str(types) in module.wants("test", {**module.PARAMS, **given, "types": str(types)})
+    assert str(types) in module.wants("test", {**defaults(module), **given, "types": str(types)})
     with pytest.raises(DataError, match="no query is of the type 'PERSON'"):
         names(kind="PERSON")
     with pytest.raises(ParamsError, match="kind and without need `types`"):
@@ -44,4 +45,4 @@ def test_where_semanlink_is_cut() -> None:
     module = registry.find("datasets", "semanlink")
     for cuts in ([0.5, 0.4], [0, 0.5], [0.5, 1]):
         with pytest.raises(ParamsError, match="expected two rising shares"):
-            list(module.samples("test", {}, {**module.PARAMS, "name": "s", "cuts": cuts}))
+            list(module.samples("test", {}, {**defaults(module), "name": "s", "cuts": cuts}))

@@ -13,6 +13,7 @@ from makers import ranked_collection
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words, trec
@@ -135,7 +136,7 @@ def test_stuffing_raises_a_document(made: Made) -> None:
 
 def test_features_of_a_text_are_those_of_the_document(made: Made) -> None:
     inputs, _, _ = made
-    collection = _rankers.Collections(inputs, {**_rankers.PARAMS, **ranked_collection.COLLECTIONS})["trec_documents"]
+    collection = _rankers.Collections(inputs, {**defaults(_rankers), **ranked_collection.COLLECTIONS})["trec_documents"]
     features = _features.Features(collection)
     for query in ("wooden boats", "absent", "", "number3 birds birds"):
         indexed = features.of(query, np.arange(10))
@@ -221,7 +222,7 @@ def test_a_cross_encoder_can_begin_as_minilm(monkeypatch: pytest.MonkeyPatch, tm
     for name, shape in names.items():
         state |= {f"{name}.weight": tensor(*shape), f"{name}.bias": tensor(shape[0])}
     (folder / "model.safetensors").write_bytes(nets.state_bytes(state, {}))
-    params = {**cross_encoder.PARAMS, "pretrained": True, "width": size, "heads": 12, "layers": 1}
+    params = {**defaults(cross_encoder), "pretrained": True, "width": size, "heads": 12, "layers": 1}
     inputs = {refs.sources(_sentences.SOURCE): folder / "manifest.json"}
     net = cross_encoder.build_ranker(inputs, params).eval()
     seen: list[torch.Tensor] = []
@@ -252,7 +253,7 @@ def test_a_query_is_scored_once_however_its_documents_are_attacked(made: Made) -
         def changed(self, _: str, __: Any, documents: Any) -> Any:
             return np.full(len(documents), 99.0)
 
-    params = {**_rankers.PARAMS, **ranked_collection.COLLECTIONS}
+    params = {**defaults(_rankers), **ranked_collection.COLLECTIONS}
     predict = _rankers.predictor(Counting(), inputs, params)
     first = queries["test"][0]
     plain = predict([first])["documents"][0]
@@ -285,7 +286,7 @@ def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ModelError, match="has not the vectors of trec_documents; train with `index`"):
         registry.find("models", "sentence_encoder").load(
             none,
-            {**registry.find("models", "sentence_encoder").PARAMS, **ranked_collection.COLLECTIONS},
+            {**defaults(registry.find("models", "sentence_encoder")), **ranked_collection.COLLECTIONS},
             [],
             "cpu",
             inputs,
@@ -295,7 +296,7 @@ def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> N
 def test_wrong_model_and_models_are_told(made: Made) -> None:
     inputs, queries, tmp = made
     _, _, file = ranked_collection.trained(tmp, inputs, queries, "bm25", "index")
-    params = {**_interactions.PARAMS, **ranked_collection.COLLECTIONS, "filters": 4}
+    params = {**defaults(_interactions), **ranked_collection.COLLECTIONS, "filters": 4}
     for model, message in (
         ("linear_ranker", "is no linear ranker"),
         ("tree_ranker", "has no trees"),

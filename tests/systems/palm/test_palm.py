@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors import ssd_plus
 from shiftbench.plugins.detectors._rows import Known, Rows
@@ -21,7 +22,7 @@ from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.workflow.stages.train import train_weights
 
 CLASSES, EACH, WIDTH, COUNT = 3, 4, 8, 30
-OPTIONS = {**palm.PARAMS, "kept": 2, "momentum": 0.9}
+OPTIONS = {**defaults(palm), "kept": 2, "momentum": 0.9}
 
 
 def points_of(count: int, seed: int) -> torch.Tensor:
@@ -274,7 +275,7 @@ def literal_cider(
 def test_a_step_of_cider_is_the_released_one_and_so_is_its_gradient(
     weight: float, momentum: float, base: float
 ) -> None:
-    state, options = mixture(each=1), dict(cider.PARAMS)
+    state, options = mixture(each=1), dict(defaults(cider))
     options |= {"compactness": weight, "momentum": momentum, "base_temperature": base}
     ours, theirs = Z.clone().requires_grad_(), Z.clone().requires_grad_()
     expected, moved = literal_cider(theirs, LABELS, state.points.clone(), weight, momentum, base)
@@ -324,7 +325,7 @@ def three_steps(state: Prototypes, step: Any, options: dict[str, Any]) -> list[t
 def test_three_steps_of_cider_give_the_released_numbers() -> None:
     for (weight, momentum), expected in RELEASED_CIDER.items():
         options = {"compactness": weight, "momentum": momentum, "base_temperature": 0.07}
-        found = three_steps(mixture(each=1), cider.step, {**cider.PARAMS, **options})
+        found = three_steps(mixture(each=1), cider.step, {**defaults(cider), **options})
         assert np.allclose(found, expected, rtol=2e-5)
 
 
@@ -341,7 +342,7 @@ def encoder() -> tuple[Any, dict[str, torch.Tensor]]:
     """Return a small net, and its state as PALM's `PALMResNet` and CIDER's net have it: encoder and projection."""
     model = registry.find("models", "resnet18_32x32")
     torch.manual_seed(4)
-    net = model.build({**model.PARAMS, "depths": [1, 1, 1, 1]}, 4)
+    net = model.build({**defaults(model), "depths": [1, 1, 1, 1]}, 4)
     body = {name: t for name, t in net.state_dict().items() if not name.startswith("head.")}
     projection = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
     released = {f"encoder.{name}": t for name, t in body.items()}
@@ -367,7 +368,7 @@ def test_released_weights_load_and_are_scored_by_the_released_rule(tmp_path: Pat
     train, tested = features[:40, :12] ** 2, features[40:, :12]  # fewer features than samples
     rows = [Rows(pa.table({"key": [str(n) for n in range(len(part))]}), part) for part in (train, tested)]
     for quirk in (True, False):
-        params = {**ssd_plus.PARAMS, "quirk": quirk}
+        params = {**defaults(ssd_plus), "quirk": quirk}
         scores = ssd_plus.score(rows[1], ssd_plus.fit(Known({"train": rows[0]}), params), params)
         assert np.allclose(scores, -released_ssd(train, tested, quirk), rtol=1e-4)
 

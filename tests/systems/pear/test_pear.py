@@ -15,6 +15,7 @@ from makers import small_policies
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -50,7 +51,7 @@ def test_math500_is_graded_by_equivalence(tmp_path: Path) -> None:
     card = yaml.safe_load((Path(pear.__file__).parents[1] / "card.yaml").read_text())
     options = {**card["params"]["full"]["datasets"]["math500"], "path": str(tmp_path)}
     module = registry.find("datasets", options.pop("use"))
-    samples = list(module.samples("test", {}, {**module.PARAMS, "name": "math500", **options}))
+    samples = list(module.samples("test", {}, {**defaults(module), "name": "math500", **options}))
     for one, own in zip(samples, written.values(), strict=True):
         free_text.check(one, [])
         for said in own:
@@ -65,7 +66,7 @@ def test_math500_is_graded_by_equivalence(tmp_path: Path) -> None:
 def rewarded(entropies: list[float], closing: int | None, *, right: bool = True, **options: Any) -> float:
     statistics = TokenStatistics(np.array(entropies), np.zeros(len(entropies)), closing, truncated=False)
     rollout = Rollout([Sample("a", {})], ["text"], [statistics])
-    found = pear.parts(rollout, np.array([right]), {**pear.PARAMS, **options})
+    found = pear.parts(rollout, np.array([right]), {**defaults(pear), **options})
     return float(found["reward"][0])
 
 
@@ -98,7 +99,7 @@ def test_what_is_told_of_rewards() -> None:
         for values, closing in (([1.6, 9.0, 0.2], 1), ([0.5], None))
     ]
     rollout = Rollout([Sample("a", {})] * 2, ["", ""], statistics)
-    found = pear.parts(rollout, np.array([True, False]), pear.PARAMS)
+    found = pear.parts(rollout, np.array([True, False]), defaults(pear))
     assert found["negative"].tolist() == [1.0]
     assert found["closed"].tolist() == [1, 0]
     assert found["penalty"].tolist() == pytest.approx([1.4, 0.5])
@@ -125,7 +126,7 @@ def test_rewards_of_a_controlled_length_by_hand(
 ) -> None:
     statistics = [TokenStatistics(np.ones(length), np.zeros(length), None, truncated=False)]
     rollout = Rollout([Sample("a", {})], ["text"], statistics)
-    found = lcpo.parts(rollout, np.array([right]), {**lcpo.PARAMS, **options})
+    found = lcpo.parts(rollout, np.array([right]), {**defaults(lcpo), **options})
     assert found["reward"].tolist() == pytest.approx([reward])
 
 
@@ -176,7 +177,7 @@ def test_completions_stand_behind_its_numbers(tmp_path: Path, monkeypatch: pytes
 
 
 def problems(split: str = "test", **options: Any) -> list[Sample]:
-    given = {**chain_arithmetic.PARAMS, "count": 30, "traces": 8, **options}
+    given = {**defaults(chain_arithmetic), "count": 30, "traces": 8, **options}
     return list(chain_arithmetic.samples(split, {}, given))
 
 
@@ -233,7 +234,7 @@ def test_more_prompts_contain_fewer() -> None:
 
 def test_the_decoder_knows_all_words() -> None:
     words = {"vocabulary": chain_arithmetic.vocabulary(), "closing": chain_arithmetic.CLOSING}
-    options = {**decoder.PARAMS, **words}
+    options = {**defaults(decoder), **words}
     assert decoder.size(options) == 29
     for sample in problems("train", count=5):
         decoder.encoded(sample.fields["text"], options)

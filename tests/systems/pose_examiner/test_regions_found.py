@@ -14,6 +14,7 @@ import yaml
 from makers import shift_digests
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement
 from shiftbench.systems.pose_examiner.analyses import region_summary, released_searches
@@ -49,7 +50,7 @@ def found(tmp_path: Path) -> dict[Any, Path]:
 
 
 def regions(found: dict[Any, Path], split: str = "test", **options: Any) -> list[Any]:
-    params = {**failure_regions.PARAMS, "name": "regions", "trainer": "examiner", "test": 6, "train": 6}
+    params = {**defaults(failure_regions), "name": "regions", "trainer": "examiner", "test": 6, "train": 6}
     params |= {"searchers": [0, 1], "height": 64, "width": 48, **options}
     return list(failure_regions.samples(split, shift_digests.originals(), params, found))
 
@@ -98,7 +99,7 @@ def test_the_worst_pose_of_each_searcher_is_that_of_the_largest_error(found: dic
 
 
 def test_without_a_trainer_poses_are_of_the_prior(found: dict[Any, Path]) -> None:
-    assert failure_regions.needs({**failure_regions.PARAMS}) == []
+    assert failure_regions.needs({**defaults(failure_regions)}) == []
     samples = regions({}, trainer="", plain=True)
     assert np.abs(angles(samples) - CENTRE).max() > 0.3
     with pytest.raises(KeyError):
@@ -106,7 +107,7 @@ def test_without_a_trainer_poses_are_of_the_prior(found: dict[Any, Path]) -> Non
 
 
 def summary(found: dict[Any, Path], **options: Any) -> dict[tuple[str, int, str | None], list[float]]:
-    params = {**region_summary.PARAMS, "searches": {"heatmap_net": ["examiner"]}, "searchers": 2}
+    params = {**defaults(region_summary), "searches": {"heatmap_net": ["examiner"]}, "searchers": 2}
     job = Measurement({**params, "dataset": "capsule_bodies", **options}, found, 0, {})
     rows: dict[tuple[str, int, str | None], list[float]] = {}
     for one in region_summary.measure(job):
@@ -137,7 +138,7 @@ def test_an_error_at_the_threshold_is_no_easy_one(found: dict[Any, Path]) -> Non
 
 
 def test_a_success_is_as_wide_a_box_as_in_the_paper() -> None:
-    assert region_summary.PARAMS["size"] == pytest.approx(0.6 / np.sqrt(63) * np.sqrt(16))
+    assert defaults(region_summary)["size"] == pytest.approx(0.6 / np.sqrt(63) * np.sqrt(16))
 
 
 EVALUATION = (
@@ -195,7 +196,7 @@ def released(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, **params: Any) -> dict[tuple[str, str, str | None], float]:
-    given = {**released_searches.PARAMS, "path": str(folder), "runs": ["run_0", "run_1"], **params}
+    given = {**defaults(released_searches), "path": str(folder), "runs": ["run_0", "run_1"], **params}
     job = Measurement(given, {}, 0, {})
     return {(o.metric, o.model, o.group): o.value for o in released_searches.measure(job)}
 

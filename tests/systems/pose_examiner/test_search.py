@@ -12,6 +12,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
@@ -101,7 +102,7 @@ def test_all_searchers_may_look_equally_often_and_look_elsewhere(known: list[Kno
 
 
 def test_reinforce_alone_stops_when_ten_errors_are_large_enough() -> None:
-    params = {**registry.find("trainers", "examiner").PARAMS}
+    params = {**defaults(registry.find("trainers", "examiner"))}
     large, small = [0.2] * 30, [0.2] * 25 + [0.105] + [0.2] * 4
     assert _pose_search.enough(large, params)
     assert not _pose_search.enough(large[:20], params)
@@ -125,7 +126,7 @@ def test_the_log_has_every_error_of_the_first_phase_and_every_iteration(known: l
 
 def test_constants_are_those_of_the_release() -> None:
     """utils_PoseExaminer and tools/train_advTesting.py of qihao067/PoseExaminer; lengths in mm of 90 are 0.1 torsos."""
-    params = registry.find("trainers", "examiner").PARAMS
+    params = defaults(registry.find("trainers", "examiner"))
     same = {"points": 300, "iterations": 300, "redraw": 3, "faces": 5, "poses": 10, "half": 0.03}
     assert {name: params[name] for name in same} == same
     assert params["samples"] == 200
@@ -141,7 +142,7 @@ def test_constants_are_those_of_the_release() -> None:
 def test_the_tested_model_is_asked_as_the_benchmark_asks_it(tmp_path: Path) -> None:
     """Errors are those of the records, of a net that knows nothing: far, and one torso at most."""
     torch.manual_seed(0)
-    net = heatmap_net.build({**heatmap_net.PARAMS, "width": 4}, 17)
+    net = heatmap_net.build({**defaults(heatmap_net), "width": 4}, 17)
     weights = training_jobs.write(tmp_path / "w.safetensors", net.state_dict(), COCO_17)
     made = training_jobs.job(
         "heatmap_net",
@@ -160,17 +161,17 @@ def test_the_tested_model_is_asked_as_the_benchmark_asks_it(tmp_path: Path) -> N
 
 
 def test_a_model_without_a_trainer_that_is_tested_is_refused() -> None:
-    params = {**registry.find("trainers", "examiner").PARAMS, "dataset": "tiny", "model": "hmr"}
+    params = {**defaults(registry.find("trainers", "examiner")), "dataset": "tiny", "model": "hmr"}
     with pytest.raises(ParamsError, match="tested names no trainer of 'hmr'; it has heatmap_net"):
         _pose_search.needs(params)
 
 
 def test_the_net_says_what_sizes_it_takes() -> None:
-    net = heatmap_net.build({**heatmap_net.PARAMS, "width": 4, "height_px": 64, "width_px": 48}, 17)
+    net = heatmap_net.build({**defaults(heatmap_net), "width": 4, "height_px": 64, "width_px": 48}, 17)
     maps = net.heatmaps(torch.zeros(2, 3, 64, 48, dtype=torch.uint8))
     assert tuple(maps.shape) == (2, 17, *net.heat) == (2, 17, 16, 12)
     with pytest.raises(ParamsError, match="expected multiples of 16"):
-        heatmap_net.build({**heatmap_net.PARAMS, "width_px": 72}, 17)
+        heatmap_net.build({**defaults(heatmap_net), "width_px": 72}, 17)
 
 
 def test_the_prior_is_that_of_plausible_poses() -> None:

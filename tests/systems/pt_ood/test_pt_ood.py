@@ -13,6 +13,7 @@ from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
 from shiftbench.evaluation import nets
@@ -52,7 +53,7 @@ def test_simclr_looks_at_no_label_and_finds_twins() -> None:
         losses = [value for _, name, value in rows if name == "train_loss"]
         assert losses[-1] < losses[0] < np.log(31) + 0.5
     assert made[0] == made[1]
-    fresh = registry.find("models", "convnet").build({**registry.find("models", "convnet").PARAMS, "width": 4}, 4)
+    fresh = registry.find("models", "convnet").build({**defaults(registry.find("models", "convnet")), "width": 4}, 4)
     assert set(state) == set(fresh.state_dict())  # no projection
 
 
@@ -148,10 +149,10 @@ def test_a_probe_starts_where_its_options_say() -> None:
     trainer = registry.find("trainers", "linear_probe")
     context = {"dataset": "known_2", "model": "convnet", "seed": 3}
     own = {"learnt_from": "pretraining_{dataset}", "start": "erm", "same_seed": True}
-    assert trainer.needs({**trainer.PARAMS, **own, **context})[0] == refs.checkpoint(
+    assert trainer.needs({**defaults(trainer), **own, **context})[0] == refs.checkpoint(
         "pretraining_known_2", "convnet", "erm", 3
     )
-    public = trainer.needs({**trainer.PARAMS, **context})[0]
+    public = trainer.needs({**defaults(trainer), **context})[0]
     assert public == refs.checkpoint("imagenet", "convnet", "pretrained", 0)
 
 
@@ -184,9 +185,9 @@ def test_separability_and_margin_of_features_that_are_known(projection: Path) ->
     state, _ = train_weights(training_jobs.job("convnet", "erm", epochs=2))
     name = "id/convnet-erm-s0"
     inputs[Ref("checkpoints", name)] = training_jobs.write(projection / "w.safetensors", state)
-    model = {"use": "convnet", "options": registry.find("models", "convnet").PARAMS}
+    model = {"use": "convnet", "options": defaults(registry.find("models", "convnet"))}
     params = {
-        **analysis.PARAMS, "ood": "ood", "named": "pt", "dataset": "id", "split": "test", "checkpoints": [name],
+        **defaults(analysis), "ood": "ood", "named": "pt", "dataset": "id", "split": "test", "checkpoints": [name],
     }  # fmt: skip
     assert set(analysis.needs(params)) == set(inputs)
     found = list(analysis.measure(Measurement(params, inputs, 0, {name: model})))
@@ -276,9 +277,9 @@ def test_a_class_with_too_few_images_is_told(tmp_path: Path) -> None:
     _, options = miniature_originals.imagenet_concepts(tmp_path)
     module = registry.find("datasets", "imagenet_concepts")
     with pytest.raises(DataError, match="holds 3 images, expected 50 or more"):
-        list(module.samples("test", {}, {**module.PARAMS, **options, "per_class": 50}))
+        list(module.samples("test", {}, {**defaults(module), **options, "per_class": 50}))
     with pytest.raises(ParamsError, match="part is 'familar'; did you mean familiar"):
-        module.classes({**module.PARAMS, "part": "familar"}, {})
+        module.classes({**defaults(module), "part": "familar"}, {})
 
 
 # --- the card -------------------------------------------------------------------------------------

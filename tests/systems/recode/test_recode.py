@@ -9,6 +9,7 @@ import pytest
 from makers import claimed_rows, shift_digests, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -46,7 +47,7 @@ def weights(tmp_path):
 
 def predictor(name, weights, **options):
     model = registry.find("models", name)
-    return model.load(weights, {**model.PARAMS, **options}, [], "cpu", {})
+    return model.load(weights, {**defaults(model), **options}, [], "cpu", {})
 
 
 def first(predict, sample):
@@ -131,7 +132,7 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
     with pytest.raises(DataError, match=r"holds no scores of a prompt that begins 'def add.*`generate`"):
         first(predictor("smollm2_choice", weights), sample)
     bodies = smollm2_choice.choices(sample, _bodies.unpacked(weights))
-    key = smollm2_choice._key(smollm2_choice.PARAMS, ADD, bodies)
+    key = smollm2_choice._key(defaults(smollm2_choice), ADD, bodies)
     scores = [-1.0] * len(bodies)
     scores[1] = -0.5
     answer_cache.Answers(tmp_path).put(key, json.dumps(scores))
@@ -143,16 +144,16 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
 
 def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(code_llm, "ANSWERS", tmp_path)
-    options = {**code_llm.PARAMS, "samples": 2, "temperature": 0.2}
+    options = {**defaults(code_llm), "samples": 2, "temperature": 0.2}
     sample = problem(ADD)
     requests = code_llm.asks([sample], options, {})
     assert [request.seed for request in requests] == [0, 1]
     assert [request.raw for request in requests] == [ADD, ADD]  # verbatim, to the last newline
-    (chat,) = code_llm.asks([sample], {**code_llm.PARAMS, "ask": "chat"}, {})
+    (chat,) = code_llm.asks([sample], {**defaults(code_llm), "ask": "chat"}, {})
     assert (chat.raw, chat.messages[-1][1]) == (None, f"```python\n{ADD}")
     assert chat.template != requests[0].template
     with pytest.raises(ParamsError, match=r"ask is 'chta' \(did you mean chat\?\)"):
-        code_llm.asks([sample], {**code_llm.PARAMS, "ask": "chta"}, {})
+        code_llm.asks([sample], {**defaults(code_llm), "ask": "chta"}, {})
     kept = answer_cache.Answers(tmp_path)
     texts = ("    return a + b\n\nprint(add(1, 2))\n", "    return a - b\n```\nSo it is")
     for request, text in zip(requests, texts, strict=True):
@@ -162,7 +163,7 @@ def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp
     with pytest.raises(DataError, match="holds no answer of smollm2_135m"):
         predictor("code_llm", weights)([sample])
     with pytest.raises(ParamsError, match="samples is 3 at temperature 0"):
-        code_llm.asks([sample], {**code_llm.PARAMS, "samples": 3}, {})
+        code_llm.asks([sample], {**defaults(code_llm), "samples": 3}, {})
 
 
 # ------------------------------------------------------------------ the released files

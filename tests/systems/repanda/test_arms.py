@@ -9,6 +9,7 @@ import pytest
 from makers.small_table_sources import ISLANDS, claims
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import tables
@@ -92,7 +93,7 @@ def test_more_rounds_execute_more_and_change_no_verdict(sources: dict[str, Path]
 
 def outputs(name: str, some: list[Sample], **options: Any) -> nets.Outputs:
     model = registry.find("models", name)
-    predict = model.load(Path("none"), {**model.PARAMS, **options}, (), "cpu", {})
+    predict = model.load(Path("none"), {**defaults(model), **options}, (), "cpu", {})
     found: nets.Outputs = predict(some)
     return found
 
@@ -110,7 +111,7 @@ def test_a_claim_that_is_not_understood_is_no_answer() -> None:
 
 
 def direct_job(samples: list[Sample], **params: Any) -> TrainJob:
-    options = {**table_direct.PARAMS, "columns": 256, **params}
+    options = {**defaults(table_direct), "columns": 256, **params}
     own = {"c": 1.0}, options, (), {}, lambda _: samples, {}
     return TrainJob("table_claims", "table_direct", "table_logreg", 0, *own)
 
@@ -123,7 +124,7 @@ def test_the_direct_model_learns_what_a_wording_tells(tmp_path: Path) -> None:
     assert log == [(0, "val_accuracy", 1.0)]
     file = tmp_path / "weights.safetensors"
     file.write_bytes(nets.state_bytes(state))
-    predict = table_direct.load(file, {**table_direct.PARAMS, "columns": 256}, (), "cpu", {})
+    predict = table_direct.load(file, {**defaults(table_direct), "columns": 256}, (), "cpu", {})
     assert list(predict(some)["answers"]) == [n % 2 == 0 for n in range(20)]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from makers.small_table_sources import ISLANDS
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets, sandbox
 from shiftbench.evaluation.llm import answer_cache, client
@@ -30,7 +31,7 @@ def claim(answer: Any = True) -> Sample:
 
 
 def options(**changed: Any) -> dict[str, Any]:
-    return {**table_llm.PARAMS, "llm": LLM, **changed}
+    return {**defaults(table_llm), "llm": LLM, **changed}
 
 
 def asked(sample: Sample, **changed: Any) -> list[Request]:

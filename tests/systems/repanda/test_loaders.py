@@ -11,6 +11,7 @@ from makers import training_jobs
 from makers.small_table_sources import ISLANDS
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets, sandbox
 from shiftbench.plugins.models import _given
@@ -120,7 +121,7 @@ def test_pantabfact_as_its_card_describes_it(tmp_path: Path) -> None:
     }
     file = written(tmp_path / "a.json", json.dumps([row, {**row, "label": 0}]))
     module = registry.find("datasets", "pantabfact")
-    found = list(module.samples("all", {}, {**module.PARAMS, "path": str(file), "name": "pantabfact"}))
+    found = list(module.samples("all", {}, {**defaults(module), "path": str(file), "name": "pantabfact"}))
     assert [one.fields["meta"]["answer"] for one in found] == [True, False]
     assert [one.key for one in found] == ["pantabfact/all/000000", "pantabfact/all/000001"]
     assert found[0].fields["meta"]["query"] == row["pandas_code"]
@@ -128,14 +129,14 @@ def test_pantabfact_as_its_card_describes_it(tmp_path: Path) -> None:
     assert module.group(found[0]) == module.group(found[1])
     written(file, json.dumps([{"statement": "a"}]))
     with pytest.raises(DataError, match="row 0: no table_text; expected table_text, table_caption"):
-        list(module.samples("all", {}, {**module.PARAMS, "path": str(file), "name": "pantabfact"}))
+        list(module.samples("all", {}, {**defaults(module), "path": str(file), "name": "pantabfact"}))
 
 
 def test_wikifact_has_that_form_without_queries(tmp_path: Path) -> None:
     row = {"table_text": "name#area\nada#3", "table_caption": "", "statement": "so", "label": 0}
     file = written(tmp_path / "a.json", json.dumps([row]))
     module = registry.find("datasets", "wikifact")
-    (found,) = module.samples("test", {}, {**module.PARAMS, "path": str(file), "name": "wf"})
+    (found,) = module.samples("test", {}, {**defaults(module), "path": str(file), "name": "wf"})
     table_question.check(found, [])
     assert module.NATIVE == ("test",)
     assert found.key == "wf/test/000000"
@@ -157,7 +158,7 @@ def test_released_tables_that_are_none_are_refused(lines: list[list[str]], why: 
 def recorded(folder: Path, rows: list[Any], **options: Any) -> nets.Predictor:
     file = written(folder / "q.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     weights = training_jobs.write(folder / "w.safetensors", _given.state(str(file)), ())
-    params = {**table_queries.PARAMS, "path": str(file), **options}
+    params = {**defaults(table_queries), "path": str(file), **options}
     return table_queries.load(weights, params, (), "cpu", {})
 
 

@@ -8,6 +8,7 @@ import pytest
 from makers import shift_digests
 from makers.small_table_sources import ISLANDS, claims
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import tables
@@ -27,7 +28,7 @@ def shifted(name: str, sample: Sample, severity: float = 5.0, **options: Any) ->
     module = registry.find("shifts", f"table_{name}")
     files = {"sources": shift_digests.originals()} if hasattr(module, "SOURCES") else {}
     rng = RandomStream(0, name, "toy", sample.key)
-    return shift_sample(sample, module, severity, {**module.PARAMS, **options, **files}, rng)
+    return shift_sample(sample, module, severity, {**defaults(module), **options, **files}, rng)
 
 
 def about(header: list[str], rows: list[list[str | None]]) -> Sample:

@@ -10,6 +10,7 @@ from makers import training_jobs
 from makers.miniature_originals import camelyon17 as miniature
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.datasets import camelyon17
@@ -27,7 +28,7 @@ ARMS = (
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
     """Return the state of each arm, trained in the card's order on a miniature of the official layout."""
     folder = tmp_path_factory.mktemp("camelyon")
-    params = {**camelyon17.PARAMS, **miniature(folder)[1]}
+    params = {**defaults(camelyon17), **miniature(folder)[1]}
     splits = {split: list(camelyon17.samples(split, {}, params)) for split in ("train", "val")}
     options = cards.load("rfc-bonsai").params["full"]["trainers"]
     found: dict[str, dict[str, torch.Tensor]] = {}
@@ -44,14 +45,14 @@ def small(name: str, own: dict[str, Any], inputs: dict[Ref, Path], splits: dict[
     """Return the job of an arm with six steps and batches of four."""
     use = own.pop("use")
     plugin = registry.find("trainers", use)
-    asked = {**plugin.PARAMS, **own, "steps": 6, "batch_size": 4}
+    asked = {**defaults(plugin), **own, "steps": 6, "batch_size": 4}
     asked |= {"every": 2} if asked.get("every") else {}
     context = {"dataset": "camelyon17", "model": NET, "seed": 0}
     needed = [ref for ref in plugin.needs({**asked, **context}) if ref.kind == "checkpoints"]
     sgd = {"use": "sgd", "options": {"momentum": 0.9, "nesterov": False, "head": 1.0, "decay_all": True}}
     model = registry.find("models", NET)
     return TrainJob(
-        "camelyon17", NET, use, 0, asked, {**model.PARAMS, "width": 4}, camelyon17.CLASSES,
+        "camelyon17", NET, use, 0, asked, {**defaults(model), "width": 4}, camelyon17.CLASSES,
         {ref: inputs[ref] for ref in needed}, splits.__getitem__, sgd,
     )  # fmt: skip
 
@@ -61,7 +62,7 @@ def test_the_chain_ends_in_weights_that_differ(weights: dict[str, dict[str, torc
     assert len(heads) == len(ARMS)
     model = registry.find("models", NET)
     for name, state in weights.items():
-        nets.load_into(model.build({**model.PARAMS, "width": 4}, 2), state, name)
+        nets.load_into(model.build({**defaults(model), "width": 4}, 2), state, name)
 
 
 def test_what_is_frozen_keeps_its_running_statistics(weights: dict[str, dict[str, torch.Tensor]]) -> None:
@@ -89,7 +90,7 @@ def test_constants_of_the_released_scripts() -> None:
     assert (steps["inverse_0"], steps["inverse_1"], steps["inverse_rich"]) == (151, 401, 501)
     assert (steps["vrex_cf"], steps["irmv1_cf"], steps["irmv1_rfc"]) == (1001, 3001, 3001)
     assert (steps["inverse_vrex_cf"], steps["inverse_irmv1_cf"]) == (2001, 10001)
-    merged = {**registry.find("trainers", "vrex").PARAMS, **own["vrex_cf"]}
+    merged = {**defaults(registry.find("trainers", "vrex")), **own["vrex_cf"]}
     assert (merged["lr"], merged["l2"], own["inverse_0"]["l2"]) == (0.0005, 0.0011, 0.0001)
     assert merged["weight"] in (1e3, 5e3, 1e4, 5e4, 1e5)
 

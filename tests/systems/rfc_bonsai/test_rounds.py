@@ -14,6 +14,7 @@ from makers import training_jobs
 from shiftbench.base import refs, rng
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -264,7 +265,7 @@ def test_camelyon_weights_of_the_released_run_load() -> None:
     from shiftbench.base import registry
 
     model = registry.find("models", "torchvision")
-    params = {**model.PARAMS, "name": "densenet121", "size": 96, "crop": 1.0}
+    params = {**defaults(model), "name": "densenet121", "size": 96, "crop": 1.0}
     net = model.build(params, 2)
     official = torchvision.models.densenet121(num_classes=2).state_dict()
     nets.load_into(net, net.adopt(official), "official")

@@ -15,6 +15,7 @@ from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import pins, schema, shards
 from shiftbench.plugins.contracts import TrainJob
@@ -31,7 +32,7 @@ SHORT = {"length": 16, "batch_size": 4, "at_once": 3, "buffer": 32, "every": 5, 
 
 def net(**options: Any) -> Any:
     torch.manual_seed(0)
-    return llama.build({**llama.PARAMS, **SMALL, **options}, 0)
+    return llama.build({**defaults(llama), **SMALL, **options}, 0)
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_files_are_read_row_group_by_row_group_and_the_last_is_held_out(tmp_path
 def test_the_net_has_the_shapes_of_the_script() -> None:
     """At the full size, without memory: 2048x3072 (joined query, key, value), 2048x2048, 2048x8192, one embedding."""
     with torch.device("meta"):
-        whole = llama.build({**llama.PARAMS, "path": "tokenizer.json"}, 0)
+        whole = llama.build({**defaults(llama), "path": "tokenizer.json"}, 0)
     named = dict(whole.named_parameters())
     assert {tuple(p.shape) for n, p in named.items() if _orthogonal.is_hidden(n, p)} == {
         (3072, 2048), (2048, 2048), (8192, 2048), (2048, 8192),
@@ -135,7 +136,7 @@ def test_logits_are_those_of_the_equations() -> None:
 
 def test_texts_are_foretold_one_by_one() -> None:
     model = registry.find("models", "llama")
-    params = {**model.PARAMS, **SMALL}
+    params = {**defaults(model), **SMALL}
     predict = model.predictor(net(), model, params, "cpu", "float32")
     samples = [Sample(f"t/{n}", {"text": text}) for n, text in enumerate(("abc", "é" * 40))]
     found = predict(samples)
@@ -155,7 +156,7 @@ def test_a_tokenizer_of_the_tokenizers_library_is_read(tmp_path: Path) -> None:
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     made.save(str(tmp_path / "tokenizer.json"))
-    params = {**llama.PARAMS, "path": str(tmp_path / "tokenizer.json"), "begin": 3, "vocabulary": 4}
+    params = {**defaults(llama), "path": str(tmp_path / "tokenizer.json"), "begin": 3, "vocabulary": 4}
     assert llama.encoded("net a", params) == [3, 1, 0]
     assert llama.size(params) == 4
     with pytest.raises(ModelError, match="does not exist; give Llama 3's tokenizer.json"):

@@ -10,6 +10,7 @@ from torch import nn
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.plugins.optimizers._newton_schulz import CLASSIC, MUON
@@ -91,7 +92,7 @@ def step(name, theta, gradient, lr=0.1, decay=0.5, **options):
     with torch.no_grad():
         net.body.weight.copy_(torch.tensor(theta))
     module = registry.find("optimizers", name)
-    update = module.make(net, lr, decay, {**module.PARAMS, **options})
+    update = module.make(net, lr, decay, {**defaults(module), **options})
     net.body.weight.grad = torch.tensor(gradient)
     update.step()
     return net.body.weight.detach().numpy()
@@ -150,7 +151,7 @@ def test_steps_are_those_of_the_released_rule(shape):
     with torch.no_grad():
         net.body.weight.copy_(torch.from_numpy(theta))
     module = registry.find("optimizers", "root")
-    update = module.make(net, 0.03, 0.1, module.PARAMS)
+    update = module.make(net, 0.03, 0.1, defaults(module))
     for gradient in gradients:
         net.body.weight.grad = torch.from_numpy(gradient.copy())
         update.step()
@@ -192,7 +193,7 @@ def test_muon_agrees_with_torch():
     with torch.no_grad():
         net.body.weight.copy_(torch.from_numpy(theta))
     module = registry.find("optimizers", "muon")
-    ours = module.make(net, 0.02, 0.1, {**module.PARAMS, "scale": "muon"})
+    ours = module.make(net, 0.02, 0.1, {**defaults(module), "scale": "muon"})
     theirs = torch.optim.Muon([other], lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
     for gradient in gradients:
         net.body.weight.grad, other.grad = (torch.from_numpy(gradient.copy()) for _ in range(2))
@@ -205,7 +206,7 @@ def test_muon_agrees_with_torch():
 
 def test_parameters_are_routed_by_name_and_dimension():
     model = registry.find("models", "vit")
-    net = model.build(model.PARAMS, 10)
+    net = model.build(defaults(model), 10)
     hidden = {name for name, p in net.named_parameters() if _orthogonal.is_hidden(name, p)}
     assert {name.rpartition(".")[0].partition(".")[2][2:] for name in hidden} == {
         "qkv", "out", "mlp.0", "mlp.2",
@@ -215,18 +216,18 @@ def test_parameters_are_routed_by_name_and_dimension():
 
 def test_gradients_are_corrupted_as_said():
     before = torch.from_numpy(RANDOM.normal(size=(100, 200)).astype(np.float32))
-    params = {**noisy_gradients.PARAMS, "kappa": 30.0, "fraction": 0.01}
+    params = {**defaults(noisy_gradients), "kappa": 30.0, "fraction": 0.01}
     rms = float(before.square().mean().sqrt())
     gradient = noisy_gradients.corrupted(before, RandomStream(0, "a", "b", "c"), params)
     changed = gradient != before
     assert changed.double().mean() == pytest.approx(0.01, abs=0.003)
     np.testing.assert_allclose(gradient[changed].abs().numpy(), 30 * rms, rtol=1e-5)
-    noise = {**noisy_gradients.PARAMS, "noise": 0.5}
+    noise = {**defaults(noisy_gradients), "noise": 0.5}
     heavy = noisy_gradients.corrupted(before, RandomStream(0, "a", "b", "d"), noise)
     added = ((heavy - before) / (0.5 * rms)).numpy()
     assert np.median(np.abs(added)) == pytest.approx(0.765, abs=0.03)  # of Student's t, 3 degrees of freedom
     with pytest.raises(ParamsError, match="kappa = -1"):
-        noisy_gradients.checked({**noisy_gradients.PARAMS, "kappa": -1})
+        noisy_gradients.checked({**defaults(noisy_gradients), "kappa": -1})
 
 
 def test_corruption_is_drawn_by_seed_and_logged():

@@ -12,6 +12,7 @@ from isolation import ROOT
 from makers import miniature_scenes
 from shiftbench.base import registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.data import pins, schema
 from shiftbench.systems.rwds.datasets import _tiles
 from shiftbench.workflow.plan import cards, plan
@@ -24,7 +25,7 @@ ZONES = ("zone_a", "zone_b", "zone_c")
 
 def options(name: str) -> dict[str, Any]:
     entry = PARAMS["datasets"][name]
-    return {**registry.find("datasets", entry["use"]).PARAMS, **entry}
+    return {**defaults(registry.find("datasets", entry["use"])), **entry}
 
 
 def tiles(name: str) -> int:

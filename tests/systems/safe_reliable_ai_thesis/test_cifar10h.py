@@ -9,6 +9,7 @@ import pytest
 from makers import miniature_originals, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import cifar10h
@@ -20,7 +21,7 @@ def read(split: str, tmp_path: Path, said: np.ndarray | None = None) -> list[Sam
     sources, params = miniature_originals.cifar10h(tmp_path)
     if said is not None:
         np.save(params["path"], said)
-    return list(cifar10h.samples(split, sources, {**cifar10h.PARAMS, **params}))
+    return list(cifar10h.samples(split, sources, {**defaults(cifar10h), **params}))
 
 
 def test_each_image_has_the_row_of_its_place_in_the_test_batch(tmp_path: Path) -> None:
@@ -35,14 +36,14 @@ def test_each_image_has_the_row_of_its_place_in_the_test_batch(tmp_path: Path) -
         assert one.fields["label"] == other.fields["label"]
         assert (one.fields["image"] == other.fields["image"]).all()
     assert splits.native("val", cifar10h) == "train"
-    assert cifar10h.PARAMS["first"] == 8000
+    assert defaults(cifar10h)["first"] == 8000
 
 
 def test_people_are_believed_before_raters(tmp_path: Path) -> None:
     """And no rater is asked for where the data say what people said."""
     train = read("train", tmp_path)
     params = {"raters": [], "dataset": "cifar10h", "model": "convnet", "seed": 0}
-    assert not _confidences.needs({**_confidences.PARAMS, **params}, {"human"})
+    assert not _confidences.needs({**defaults(_confidences), **params}, {"human"})
     job = replace(training_jobs.job("convnet", "hcls_curriculum"), classes=cifar10h.CLASSES)
     found = _confidences.shares(job, train, "human")
     assert found.tolist() == np.load(tmp_path / "cifar10h-probs.npy")[:14].tolist()

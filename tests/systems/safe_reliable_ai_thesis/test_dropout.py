@@ -9,13 +9,14 @@ import torch.nn.functional as F
 
 from makers import training_jobs
 from shiftbench.base.errors import ModelError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout, mc_dropout_variance
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mc_dropout
 from shiftbench.systems.safe_reliable_ai_thesis.models import convnet_dropout
 
-OPTIONS = {**convnet_dropout.PARAMS, "width": 4, "size": 14, "features": 12}
+OPTIONS = {**defaults(convnet_dropout), "width": 4, "size": 14, "features": 12}
 
 
 def net(rate: float = 0.5) -> nets.TorchPredictor:
@@ -39,14 +40,14 @@ def test_passes_are_those_of_torch_with_the_same_masks() -> None:
 def test_the_method_is_the_mean_and_without_dropout_the_net_itself() -> None:
     samples = training_jobs.pictures(5)
     predictor = net()
-    found = mc_dropout.wrap(predictor, mc_dropout.PARAMS, {})(samples)["logits"]
+    found = mc_dropout.wrap(predictor, defaults(mc_dropout), {})(samples)["logits"]
     shares = np.exp(found)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     plain = mc_dropout.wrap(predictor, {"rate": 0.0, "passes": 3}, {})(samples)["logits"]
     assert np.allclose(np.exp(plain), F.softmax(torch.from_numpy(predictor(samples)["logits"]), 1), atol=1e-6)
     assert not np.allclose(plain, found)
     with pytest.raises(ModelError, match="black box"):
-        mc_dropout.wrap(lambda _: None, mc_dropout.PARAMS, {})
+        mc_dropout.wrap(lambda _: None, defaults(mc_dropout), {})
 
 
 def test_training_drops_and_evaluation_does_not() -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.methods import temperature_scaling
@@ -122,4 +123,4 @@ def test_levels_and_factor_may_be_of_different_samples() -> None:
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
-        mcs.wrap(lambda _: None, {**mcs.PARAMS, **options}, {})
+        mcs.wrap(lambda _: None, {**defaults(mcs), **options}, {})

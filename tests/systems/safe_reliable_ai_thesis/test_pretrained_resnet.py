@@ -7,6 +7,7 @@ import torch
 
 from makers import training_jobs
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.safe_reliable_ai_thesis.models import resnet34_imagenet
 from shiftbench.workflow.plan import cards
@@ -43,7 +44,7 @@ def test_training_starts_from_the_released_model_but_for_stem_and_head(released:
 def test_the_net_is_the_released_one_with_its_pooling(released: Any) -> None:
     """`main.py`: conv1 is 3x3 with stride 1, fc has as many outputs as classes, all else is torchvision's."""
     torch.manual_seed(3)
-    net = resnet34_imagenet.build(resnet34_imagenet.PARAMS, 10).eval()
+    net = resnet34_imagenet.build(defaults(resnet34_imagenet), 10).eval()
     own = resnet34_imagenet._torchvision(None)
     own.conv1 = torch.nn.Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
     own.fc = torch.nn.Linear(512, 10)
@@ -101,7 +102,7 @@ def test_every_net_of_the_full_scale_is_the_released_one() -> None:
         for name in weights["architectures"]
     }
     assert models == {NAME}
-    assert registry.find("models", NAME).PARAMS["weights"] == "IMAGENET1K_V1"
+    assert defaults(registry.find("models", NAME))["weights"] == "IMAGENET1K_V1"
 
 
 def test_both_scales_judge_the_released_mcs_temperature_scaling() -> None:

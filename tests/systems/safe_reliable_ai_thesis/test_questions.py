@@ -9,6 +9,7 @@ import torch
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -97,9 +98,9 @@ def test_scenes_hold_what_they_say() -> None:
 
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(ParamsError, match="templates is 'unsen'.*unseen"):
-        vqa_lite._check({**vqa_lite.PARAMS, "templates": "unsen"})
+        vqa_lite._check({**defaults(vqa_lite), "templates": "unsen"})
     with pytest.raises(ParamsError, match="questions is 5; expected 1 to 4"):
-        vqa_lite._check({**vqa_lite.PARAMS, "questions": 5})
+        vqa_lite._check({**defaults(vqa_lite), "questions": 5})
 
 
 def sample(text: str = "how many bags are there") -> Sample:
@@ -109,11 +110,11 @@ def sample(text: str = "how many bags are there") -> Sample:
 
 def test_a_way_to_join_that_is_none_is_refused() -> None:
     with pytest.raises(ParamsError, match="vqa_cnn_gru: join is 'added'"):
-        vqa_cnn_gru.build({**vqa_cnn_gru.PARAMS, "join": "added"}, 12)
+        vqa_cnn_gru.build({**defaults(vqa_cnn_gru), "join": "added"}, 12)
 
 
 def test_a_net_is_given_a_picture_and_the_words_of_its_question() -> None:
-    batch = vqa_cnn_gru.prepare_batch([sample(), sample("")], vqa_cnn_gru.PARAMS)
+    batch = vqa_cnn_gru.prepare_batch([sample(), sample("")], defaults(vqa_cnn_gru))
     assert batch["image"].shape == (2, 3, 32, 32)
     words = vqa_cnn_gru.numbered("how many bags are there")
     assert batch["words"].tolist() == [words + [0] * (14 - len(words)), [0] * 14]
@@ -125,7 +126,7 @@ def test_a_net_is_given_a_picture_and_the_words_of_its_question() -> None:
 @pytest.mark.parametrize("join", vqa_cnn_gru.JOINS)
 def test_a_net_reads_picture_and_question_and_no_padding(join: str) -> None:
     torch.manual_seed(0)
-    params = {**vqa_cnn_gru.PARAMS, "join": join}
+    params = {**defaults(vqa_cnn_gru), "join": join}
     net = vqa_cnn_gru.build(params, 12)
     predict = nets.TorchPredictor(net, vqa_cnn_gru, params, "cpu")
     clean = predict([sample()])["logits"]

@@ -9,6 +9,7 @@ import pytest
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.data.formats import E9
 from shiftbench.statistics.rows import Rows
 from shiftbench.systems.safe_reliable_ai_thesis.metrics.risk_coverage_tail import e_auoptrc_tail
@@ -33,7 +34,7 @@ def table(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> 
 def measured(name: str, rows: pa.Table, weights: np.ndarray | None = None) -> np.ndarray:
     metric = registry.find("metrics", name)
     weights = np.ones((len(rows), 1), np.uint8) if weights is None else weights
-    found: np.ndarray = metric.compute(Rows(rows), weights, **metric.PARAMS)
+    found: np.ndarray = metric.compute(Rows(rows), weights, **defaults(metric))
     return found
 
 
@@ -149,7 +150,7 @@ def test_what_levels_do_not_give_is_refused() -> None:
 def failure(name: str, scores: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     metric = registry.find("metrics", name)
     weights = np.ones((len(scores), 1), np.uint8) if weights is None else weights
-    found: np.ndarray = metric.compute(scores, correct, weights, **metric.PARAMS)
+    found: np.ndarray = metric.compute(scores, correct, weights, **defaults(metric))
     return found
 
 

@@ -11,6 +11,7 @@ import torch
 from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import convnet
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences, confidence_curriculum, watched_erm
@@ -28,13 +29,13 @@ def job(tmp_path: Path, trainer: str, raters: int = 2, **options: Any) -> TrainJ
     inputs = {}
     for name, seed in names:
         torch.manual_seed(seed + len(name))
-        net = convnet.build({**convnet.PARAMS, **SMALL}, 4)
+        net = convnet.build({**defaults(convnet), **SMALL}, 4)
         head: Any = net.get_submodule("head")
         head.weight.data *= 20  # sure of itself
         file = training_jobs.write(tmp_path / f"{name}{seed}.safetensors", net.state_dict())
         inputs[refs.checkpoint("tiny", "convnet", name, seed)] = file
     module = registry.find("trainers", trainer)
-    known = {key: value for key, value in given.items() if key in module.PARAMS}
+    known = {key: value for key, value in given.items() if key in defaults(module)}
     made = training_jobs.job("convnet", trainer, inputs=inputs, model_params=SMALL, **known)
     return replace(made, seed=12345)  # derived from the training seed, and not the one in names
 
@@ -179,13 +180,13 @@ def test_what_is_needed_follows_from_what_is_asked() -> None:
     names = {}
     for arm in ARMS:
         module = registry.find("trainers", arm)
-        needs = module.needs({**module.PARAMS, **context})
+        needs = module.needs({**defaults(module), **context})
         names[arm] = [ref.name for ref in needs if ref.kind == "checkpoints"]
     assert names["label_smoothing"] == []
     assert names["mcls_curriculum"] == ["others/convnet-erm-s3"]
     assert names["hcls_curriculum"] == [f"others/convnet-erm-s{seed}" for seed in range(5)]
     module = registry.find("trainers", "hcls_curriculum")
-    both = {**module.PARAMS, **context, "rank_by": "model"}
+    both = {**defaults(module), **context, "rank_by": "model"}
     with pytest.raises(ParamsError, match="judge and raters are both convnet-erm"):
         module.needs(both)
     assert len(module.needs({**both, "rater": "other"})) == 2 + 6

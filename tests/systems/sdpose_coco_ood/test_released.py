@@ -12,6 +12,7 @@ import torch
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
@@ -126,7 +127,11 @@ def test_the_heads_of_both_checkpoints_load() -> None:
 
 def test_facts_of_the_released_code() -> None:
     """The size of the input, VAE's factor, the step and the task vectors are those of the official repository."""
-    assert (sdpose.PARAMS["width_px"], sdpose.PARAMS["height_px"], sdpose.PARAMS["timestep"]) == (768, 1024, 999)
+    assert (defaults(sdpose)["width_px"], defaults(sdpose)["height_px"], defaults(sdpose)["timestep"]) == (
+        768,
+        1024,
+        999,
+    )
     assert sdpose.SCALE == 0.18215
     assert pose_unet.POSE == (1.0, 0.0)
-    assert registry.find("models", "pose_unet").PARAMS["timestep"] == 999
+    assert defaults(registry.find("models", "pose_unet"))["timestep"] == 999

@@ -9,6 +9,7 @@ import yaml
 
 from makers import training_jobs
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
@@ -40,7 +41,7 @@ def _val(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def net(**params: Any) -> pose_unet.PoseUNet:
     torch.manual_seed(0)
-    return pose_unet.build({**pose_unet.PARAMS, "width": 8, **params}, 17)
+    return pose_unet.build({**defaults(pose_unet), "width": 8, **params}, 17)
 
 
 def job(trainer: str, **params: Any) -> Any:

@@ -14,6 +14,7 @@ from scipy import ndimage
 from makers import shift_digests
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -49,7 +50,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def made(sources: dict[str, Path], split: str = "test", **options: Any) -> list[Sample]:
-    return list(CUES.samples(split, sources, {**CUES.PARAMS, **options}))
+    return list(CUES.samples(split, sources, {**defaults(CUES), **options}))
 
 
 def test_a_conflict_has_the_shape_of_its_label_and_five_other_textures_in_turn(sources: dict[str, Path]) -> None:
@@ -225,7 +226,7 @@ def test_sixteen_categories_by_the_mean_of_their_classes() -> None:
 
 
 def small(name: str, classes: int, *, robust: bool) -> tuple[Any, dict[str, Any]]:
-    params = {**PAIR.PARAMS, "name": name, "robust": robust, "size": 64}
+    params = {**defaults(PAIR), "name": name, "robust": robust, "size": 64}
     torch.manual_seed(0)
     return PAIR.build(params, classes).eval(), params
 
@@ -288,4 +289,4 @@ def test_only_the_standard_googlenet_normalises_twice() -> None:
     with pytest.raises(ModelError, match="name is 'vgg16'"):
         small("vgg16", 1000, robust=False)
     with pytest.raises(ModelError, match="give the robust alexnet"):
-        PAIR.pretrained({**PAIR.PARAMS, "name": "alexnet", "robust": True}, {})
+        PAIR.pretrained({**defaults(PAIR), "name": "alexnet", "robust": True}, {})

@@ -11,6 +11,7 @@ from makers.stimuli_miniature import CONFLICTS, answers, texture_vs_shape
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema
 from shiftbench.plugins.contracts import Measurement, Observation
@@ -37,7 +38,7 @@ def table() -> pa.Table:
 
 def metric(name: str, rows: pa.Table, **params: Any) -> tuple[float, int]:
     module = registry.find("metrics", name)
-    options = {**module.PARAMS, **params}
+    options = {**defaults(module), **params}
     weights = np.ones((len(rows), 1), np.uint8)
     (sums,) = weighted_sums([module.reduce(Rows(rows), **options)], weights)
     return float(module.finish(sums, **options)[0]), int(sums.count[0])
@@ -75,7 +76,7 @@ def test_answers_to_nothing_or_without_a_number_are_said() -> None:
 
 def stimuli(tmp_path: Path, **options: Any) -> list[Any]:
     _, given = texture_vs_shape(tmp_path)
-    return list(STIMULI.samples("test", {}, {**STIMULI.PARAMS, **given, "name": "cues", **options}))
+    return list(STIMULI.samples("test", {}, {**defaults(STIMULI), **given, "name": "cues", **options}))
 
 
 def test_stimuli_are_read_by_their_names(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_stimuli_of_another_form_are_refused(tmp_path: Path) -> None:
         (folder / "cat7-elephant3.png").rename(folder / f"{wrong}.png")
         errors = [one for one in stimuli(tmp_path / wrong) if isinstance(one, DataError)]
         assert errors == []
-        own = {**STIMULI.PARAMS, "path": str(tmp_path / "clone"), "complete": False}
+        own = {**defaults(STIMULI), "path": str(tmp_path / "clone"), "complete": False}
         (error,) = [e for e in STIMULI.samples("test", {}, own) if isinstance(e, DataError)]
         assert wrong in str(error)
         (folder / f"{wrong}.png").rename(folder / "cat7-elephant3.png")
@@ -114,7 +115,7 @@ def test_released_answers_are_replayed(tmp_path: Path) -> None:
     home, name = tmp_path / "raw-data", "style-transfer-512-nomask-experiment"
     answers(home / name, f"{name}_alexnet_session_1.csv", given)
     answers(home / f"{name}-trained-CNNs", f"{name}_alexnet_session-1.csv", {"cat1-oven2": "cat"})
-    params = {**released_decisions.PARAMS, "path": str(tmp_path), "dataset": "cues", "split": "test"}
+    params = {**defaults(released_decisions), "path": str(tmp_path), "dataset": "cues", "split": "test"}
     rows = list(released_decisions.measure(Measurement(params, {}, 0, {})))
     assert [(row.model.split("/")[1], row.key, row.value) for row in rows] == [
         ("alexnet-released-s0", "airplane1-bicycle2", 1.0),
@@ -147,7 +148,7 @@ def records(tmp_path: Path, name: str, keys: list[str], correct: list[bool]) -> 
 def pair(tmp_path: Path, **options: Any) -> list[Observation]:
     """Return what is observed of a pair on four pictures of ImageNet under a scramble."""
     params = {
-        **common_correct.PARAMS,
+        **defaults(common_correct),
         "standard": "net-erm",
         "robust": "net-adversarial",
         "shifts": ["patch_scramble/1"],

@@ -13,6 +13,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.plugins.contracts import Measurement, Observation
@@ -67,7 +68,7 @@ def _with(noise: ModuleType, sample: Sample, severity: float) -> Sample:
 
 def job(module: ModuleType, inputs: dict[Ref, Path], **options: Any) -> Measurement:
     params = {
-        **module.PARAMS,
+        **defaults(module),
         "layers": LAYERS,
         "samples": 30,
         "dataset": "tiny",
@@ -76,7 +77,7 @@ def job(module: ModuleType, inputs: dict[Ref, Path], **options: Any) -> Measurem
         **options,
     }
     assert set(module.needs(params)) <= set(inputs)
-    models = {name: {"use": "convnet", "options": CONVNET.PARAMS} for name in NAMES}
+    models = {name: {"use": "convnet", "options": defaults(CONVNET)} for name in NAMES}
     return Measurement(params, inputs, 0, models)
 
 
@@ -287,7 +288,7 @@ def test_layers_arms_and_shifts_that_are_not_there_are_said(inputs: dict[Ref, Pa
         measured(unit_inputs, job(unit_inputs, inputs, layers={"conv1": "body.99"}))
     with pytest.raises(ParamsError, match="no shift with its severity"):
         unit_simplicity.needs(
-            {**unit_simplicity.PARAMS, "noisy": "noise", "dataset": "d", "split": "test", "checkpoints": []}
+            {**defaults(unit_simplicity), "noisy": "noise", "dataset": "d", "split": "test", "checkpoints": []}
         )
     with pytest.raises(ParamsError, match="no convolution"):
         _units.first_convolution(torch.nn.Linear(2, 2))

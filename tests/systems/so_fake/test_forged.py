@@ -14,6 +14,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
 from shiftbench.evaluation import nets
@@ -65,7 +66,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
 
 
 def forged(inputs: dict[Ref, Path], split: str = "test", name: str = "forged", **options: Any) -> list[Sample]:
-    params = {**forged_fashion_mnist.PARAMS, "of": "items", "learnt_from": "learnt", **options}
+    params = {**defaults(forged_fashion_mnist), "of": "items", "learnt_from": "learnt", **options}
     return list(forged_fashion_mnist.samples(split, {}, {**params, "name": name}, inputs))
 
 
@@ -167,7 +168,7 @@ def test_generators_that_are_none(inputs: dict[Ref, Path]) -> None:
         ("ae_x", "expected a number behind ae_"),
     ):
         with pytest.raises(ParamsError, match=message):
-            forged_fashion_mnist.needs({**forged_fashion_mnist.PARAMS, "generators": [name], "split": "test"})
+            forged_fashion_mnist.needs({**defaults(forged_fashion_mnist), "generators": [name], "split": "test"})
     with pytest.raises(ParamsError, match="expected one generator at least"):
         forged(inputs, generators=[])
     with pytest.raises(DataError, match="checkpoints learnt/autoencoder-autoencoding-s7 are needed"):
@@ -175,7 +176,7 @@ def test_generators_that_are_none(inputs: dict[Ref, Path]) -> None:
 
 
 def test_needs_are_named_once() -> None:
-    options = {**forged_fashion_mnist.PARAMS, "of": "items", "learnt_from": "learnt", "split": "val"}
+    options = {**defaults(forged_fashion_mnist), "of": "items", "learnt_from": "learnt", "split": "val"}
     found = forged_fashion_mnist.needs({**options, "generators": [*NETS, *PCA, "quilt_top"]})
     assert [ref.name for ref in found] == [
         "items/val/identity/0",
@@ -266,7 +267,7 @@ def test_the_baseline_is_measured_on_the_files_as_stored(inputs: dict[Ref, Path]
         own = forged(inputs, split, generators=NETS)
         shards.write(own, folder, fields, {"classes": list(_forging.CLASSES)}, 10**9)
         found[refs.shards("forged", split)] = folder / "manifest.json"
-    params = {**header_baseline.PARAMS, "dataset": "forged", "split": "test"}
+    params = {**defaults(header_baseline), "dataset": "forged", "split": "test"}
     assert set(header_baseline.needs(params)) == set(found)
     rows = list(header_baseline.measure(Measurement(params, found, 0, {})))
     values = {name: [row.value for row in rows if row.metric == name] for name in ("header_auroc", "size_auroc")}

@@ -14,6 +14,7 @@ from makers.hub_miniature import SECOND_ORDER, SO_FAKE, so_fake_files, so_fake_r
 from makers.small_files import encoded
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, forgery
 from shiftbench.systems.so_fake.datasets import _hub, so_fake_ood, so_fake_set
@@ -26,7 +27,7 @@ SPACE = LabelSpace(CLASSES, CLASSES)
 
 def ood(root: Path, **options: Any) -> list[Any]:
     own = {"path": str(root), "revision": SO_FAKE, "side": 32, "name": "so_fake_ood", **options}
-    return list(so_fake_ood.samples("test", {}, {**so_fake_ood.PARAMS, **own}))
+    return list(so_fake_ood.samples("test", {}, {**defaults(so_fake_ood), **own}))
 
 
 @pytest.mark.parametrize("names", [SECOND_ORDER, FIRST_ORDER, None])
@@ -46,7 +47,7 @@ def test_labels_mean_what_the_files_say(tmp_path: Path, names: tuple[str, ...] |
 
 def test_both_sets_read_their_splits(tmp_path: Path) -> None:
     _, options = hub_miniature.so_fake_set(tmp_path)
-    params = {**so_fake_set.PARAMS, **options, "name": "so_fake_set"}
+    params = {**defaults(so_fake_set), **options, "name": "so_fake_set"}
     counts = {split: len(list(so_fake_set.samples(split, {}, params))) for split in so_fake_set.NATIVE}
     assert counts == {"train": 60, "test": 24}
     assert set(so_fake_set.wants("test", params)) == {str(tmp_path)}
@@ -211,7 +212,7 @@ def test_rows_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     real = _hub._decoded
     monkeypatch.setattr(_hub, "_decoded", lambda *given: decoded.append(1) or real(*given))
     own = {"path": str(tmp_path), "revision": SO_FAKE, "side": 32, "name": "so_fake_ood"}
-    stream = so_fake_ood.samples("test", {}, {**so_fake_ood.PARAMS, **own})
+    stream = so_fake_ood.samples("test", {}, {**defaults(so_fake_ood), **own})
     next(stream)
     assert len(decoded) <= _hub.CHECKED + 1
 
@@ -226,7 +227,7 @@ def published(folder: Path, table: dict[str, list[Any]], dataset: str = "so_fake
     job = training_jobs.job("forgery_predictions", "given", model_params={"path": str(folder)})
     file = training_jobs.write(folder.parent / "weights.safetensors", train_weights(job)[0])
     model = registry.find("models", "forgery_predictions")
-    return model.load(file, {**model.PARAMS, "path": str(folder)}, CLASSES, "cpu", {})
+    return model.load(file, {**defaults(model), "path": str(folder)}, CLASSES, "cpu", {})
 
 
 @pytest.fixture

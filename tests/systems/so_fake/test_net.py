@@ -12,6 +12,7 @@ import yaml
 from isolation import ROOT
 from makers import training_jobs
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.tasks import LabelSpace
@@ -49,7 +50,7 @@ def job(train: list[Sample], **options: Any) -> Any:
 
 
 def test_layers_are_those_of_the_specification() -> None:
-    net = forgery_net.build(forgery_net.PARAMS, 3)
+    net = forgery_net.build(defaults(forgery_net), 3)
     kernels = [
         (one.in_channels, one.out_channels, one.stride[0]) for one in net.modules() if isinstance(one, torch.nn.Conv2d)
     ]
@@ -61,7 +62,7 @@ def test_layers_are_those_of_the_specification() -> None:
 
 def test_features_are_mean_and_maximum_over_places() -> None:
     torch.manual_seed(0)
-    net = forgery_net.build(forgery_net.PARAMS, 3).eval()
+    net = forgery_net.build(defaults(forgery_net), 3).eval()
     images = torch.randint(0, 256, (3, 1, 28, 28), dtype=torch.uint8)
     with torch.no_grad():
         seen = net.body(images.float() / 127.5 - 1)
@@ -88,9 +89,9 @@ def test_it_learns_classes_and_masks() -> None:
     told = {name: value for _, name, value in one.rows}
     assert told["val_accuracy"] > 0.9
     assert told["val_iou"] > 0.6
-    net = forgery_net.build(forgery_net.PARAMS, 3)
+    net = forgery_net.build(defaults(forgery_net), 3)
     net.load_state_dict(state)
-    predict = forgery_net.predictor(net, forgery_net, forgery_net.PARAMS, "cpu", "float32")
+    predict = forgery_net.predictor(net, forgery_net, defaults(forgery_net), "cpu", "float32")
     held = made(30, seed=9)
     table = task.rows(held, predict(held), LabelSpace(CLASSES, CLASSES), "full")
     right = np.mean(table["correct"].to_pylist())
@@ -101,22 +102,22 @@ def test_it_learns_classes_and_masks() -> None:
 
 
 def test_masks_come_in_the_size_of_the_image() -> None:
-    net = forgery_net.build(forgery_net.PARAMS, 3)
-    predict = forgery_net.predictor(net, forgery_net, forgery_net.PARAMS, "cpu", "float32")
+    net = forgery_net.build(defaults(forgery_net), 3)
+    predict = forgery_net.predictor(net, forgery_net, defaults(forgery_net), "cpu", "float32")
     found = predict([*made(1, size=28), *made(1, size=40)])
     assert [mask.shape for mask in found["masks"]] == [(28, 28), (40, 40)]
 
 
 def test_the_baseline_learns_classes_and_marks_nothing() -> None:
     one = job(made(120), steps=80, batch_size=30, lr=0.05)
-    one = dataclasses.replace(one, model="residual_statistics", model_params=residual_statistics.PARAMS)
+    one = dataclasses.replace(one, model="residual_statistics", model_params=defaults(residual_statistics))
     state, _ = train_weights(one)
     told = {name: value for _, name, value in one.rows}
     assert told["val_accuracy"] > 0.6
     assert "val_iou" not in told
-    net = residual_statistics.build(residual_statistics.PARAMS, 3)
+    net = residual_statistics.build(defaults(residual_statistics), 3)
     net.load_state_dict(state)
-    predict = nets.TorchPredictor(net, residual_statistics, residual_statistics.PARAMS, "cpu")
+    predict = nets.TorchPredictor(net, residual_statistics, defaults(residual_statistics), "cpu")
     table = task.rows(made(6), predict(made(6)), LabelSpace(CLASSES, CLASSES), "full")
     assert table["mask_hit"].null_count == 6
 
@@ -138,7 +139,7 @@ def test_labels_are_not_in_the_input() -> None:
     """The picture alone is prepared: a sample without its mask and label gives the same input."""
     with_all = made(3)
     bare = [Sample(one.key, {"image": one.fields["image"]}) for one in with_all]
-    prepared = (forgery_net.prepare_batch(some, forgery_net.PARAMS) for some in (with_all, bare))
+    prepared = (forgery_net.prepare_batch(some, defaults(forgery_net)) for some in (with_all, bare))
     assert np.array_equal(*prepared)
 
 
@@ -172,5 +173,5 @@ def test_nets_of_the_card_are_trained_alike() -> None:
     assert arms[0] == arms[1] == arms[2]
     assert arms[3] == {**arms[0], "architectures": ["residual_statistics"], "trainers": ["forgery_baseline"]}
     assert len(arms[0]["seeds"]) >= 3
-    options = registry.find("trainers", "forgery").PARAMS
+    options = defaults(registry.find("trainers", "forgery"))
     assert options["steps"] * options["batch_size"] == pytest.approx(4 * 9000, rel=0.01)  # four epochs

@@ -14,6 +14,7 @@ from makers import spatial_miniature
 from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -146,13 +147,13 @@ class Stub:
 
 def items(root: Path, count: int = 2) -> list[Sample]:
     _, given = spatial_miniature.cv_bench(root)
-    options = {**cv_bench.PARAMS, **given, "name": "cv_bench_distance", "task": "Distance"}
+    options = {**defaults(cv_bench), **given, "name": "cv_bench_distance", "task": "Distance"}
     return list(cv_bench.samples("test", {}, options))[:count]
 
 
 def test_a_dry_run_of_both_calls_on_a_stub(tmp_path: Path) -> None:
     samples, stub, file = items(tmp_path), Stub(), tmp_path / "stub.jsonl"
-    options = {**two_call.PARAMS, "form": "paper"}
+    options = {**defaults(two_call), "form": "paper"}
     asking = two_call.wrap(vlm_replies.recording(file, stub), options, {})
     found = asking(samples)["completions"]
     assert [graders.correct(own[0], one.fields["meta"]) for own, one in zip(found, samples, strict=True)] == [
@@ -196,7 +197,7 @@ def replies(file: Path) -> nets.Predictor:
 def asked_by(method: Any, form: str, samples: list[Sample], stub: Stub) -> list[str]:
     """Return the prompts of a method, first calls first."""
     stub.asked.clear()
-    options = {**method.PARAMS, "form": form}
+    options = {**defaults(method), "form": form}
     method.wrap(lambda own: _texts([list(stub(one)) for one in own]), options, {})(samples)
     return [one.fields["text"] for one in stub.asked]
 
@@ -281,7 +282,7 @@ def test_a_turned_question_is_turned_in_the_released_prompt(tmp_path: Path) -> N
 @pytest.mark.parametrize("options", ["words", "letters"])
 def test_sat_is_answered_as_it_is_asked(tmp_path: Path, options: str) -> None:
     _, given = spatial_miniature.sat(tmp_path)
-    params = {**sat.PARAMS, **given, "name": "sat", "options": options}
+    params = {**defaults(sat), **given, "name": "sat", "options": options}
     for one in sat.samples("val", {}, params):
         meta = one.fields["meta"]
         assert graders.correct(meta["answer"], meta)
@@ -304,7 +305,7 @@ def test_replies_of_another_form(tmp_path: Path) -> None:
 
 def test_the_description_control(tmp_path: Path) -> None:
     samples, stub = items(tmp_path), Stub()
-    options = {**two_call.PARAMS, "form": "paper", "describe": True}
+    options = {**defaults(two_call), "form": "paper", "describe": True}
     two_call.wrap(lambda own: _texts([list(stub(one)) for one in own]), options, {})(samples)
     assert all("Describe the objects in this image: their color" in one.fields["text"] for one in stub.asked[:2])
     assert all("generate a scene graph in JSON" not in one.fields["text"] for one in stub.asked[:2])
@@ -315,7 +316,7 @@ def test_the_description_control(tmp_path: Path) -> None:
 
 def small() -> nets.Predictor:
     torch.manual_seed(0)
-    options = {**patch_decoder.PARAMS, "width": 16, "heads": 2, "max_new_tokens": 7}
+    options = {**defaults(patch_decoder), "width": 16, "heads": 2, "max_new_tokens": 7}
     return patch_decoder.predictor(patch_decoder.build(options, 0), patch_decoder, options, "cpu", "float32")
 
 
@@ -346,7 +347,7 @@ def test_the_decoder_answers_and_writes() -> None:
     assert all(len(own) == 1 for own in written[1:])
     assert max(len(own[0].split()) for own in written[1:]) > 1
     for module in (two_call, SINGLE_CALL):
-        answers = module.wrap(predict, module.PARAMS, {})(samples)["completions"]
+        answers = module.wrap(predict, defaults(module), {})(samples)["completions"]
         assert [len(own) for own in answers] == [1] * 4
 
 
@@ -390,7 +391,7 @@ def test_metrics_of_nothing() -> None:
 @pytest.mark.parametrize("said", ["({})", "{}", "{}.", "The answer is {}.", "{} it is\n({})"])
 def test_close_calls_whatever_the_form_of_the_letter(said: str, tmp_path: Path) -> None:
     _, given = spatial_miniature.cv_bench(tmp_path)
-    options = {**cv_bench.PARAMS, **given, "name": "c", "task": "Count"}
+    options = {**defaults(cv_bench), **given, "name": "c", "task": "Count"}
     one = next(iter(cv_bench.samples("test", {}, options)))
     meta = one.fields["meta"]
     # 4, 3, 0, 7, of which B, 3, is right and A off by one.

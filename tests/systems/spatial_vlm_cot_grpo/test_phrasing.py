@@ -11,6 +11,7 @@ import pytest
 from makers import spatial_miniature
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, FetchError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.llm import graders
@@ -34,12 +35,12 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def some(sources: dict[str, Path], split: str = "test", **options: Any) -> list[Sample]:
-    given = {**spatial_scenes.PARAMS, "name": "spatial_scenes", split: 80, **options}
+    given = {**defaults(spatial_scenes), "name": "spatial_scenes", split: 80, **options}
     return list(spatial_scenes.samples(split, sources, given))
 
 
 def turned(sample: Sample, severity: float, **options: Any) -> Sample:
-    return question_phrasing.apply(sample, severity, RNG, **{**question_phrasing.PARAMS, **options})
+    return question_phrasing.apply(sample, severity, RNG, **{**defaults(question_phrasing), **options})
 
 
 # ------------------------------------------------------------------ scenes
@@ -219,7 +220,7 @@ def test_fine_tuning_sees_no_phrase_of_the_shift(sources: dict[str, Path]) -> No
 def read(name: str, root: Path, split: str = "test", **options: Any) -> list[Sample]:
     module = registry.find("datasets", name)
     _, given = getattr(spatial_miniature, name)(root)
-    return list(module.samples(split, {}, {**module.PARAMS, **given, "name": name, **options}))
+    return list(module.samples(split, {}, {**defaults(module), **given, "name": name, **options}))
 
 
 @pytest.mark.parametrize("task", cv_bench.TASKS)
@@ -269,10 +270,10 @@ def test_rows_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="task is 'depth'"):
         read("cv_bench", tmp_path, task="depth")
     with pytest.raises(ParamsError, match="path is missing"):
-        list(cv_bench.samples("test", {}, {**cv_bench.PARAMS, "name": "cv_bench"}))
+        list(cv_bench.samples("test", {}, {**defaults(cv_bench), "name": "cv_bench"}))
     with pytest.raises(DataError, match="has no file"):
-        list(sat.samples("val", {}, {**sat.PARAMS, "name": "sat", "path": str(tmp_path / "none")}))
+        list(sat.samples("val", {}, {**defaults(sat), "name": "sat", "path": str(tmp_path / "none")}))
     wrong = {**spatial_miniature.row("Depth", 0), "answer": "(E)"}
     spatial_miniature.parquet(tmp_path / "bad" / "test.parquet", [wrong])
     with pytest.raises(DataError, match="a letter in brackets of 2 options"):
-        list(cv_bench.samples("test", {}, {**cv_bench.PARAMS, "name": "c", "path": str(tmp_path / "bad")}))
+        list(cv_bench.samples("test", {}, {**defaults(cv_bench), "name": "c", "path": str(tmp_path / "bad")}))

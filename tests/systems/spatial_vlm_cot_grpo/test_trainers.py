@@ -14,6 +14,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -24,7 +25,7 @@ from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked, spatial_bas
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.workflow.stages.train import train_weights
 
-SMALL: dict[str, Any] = {**patch_decoder.PARAMS, "width": 16, "heads": 2}
+SMALL: dict[str, Any] = {**defaults(patch_decoder), "width": 16, "heads": 2}
 START = "spatial_scenes/patch_decoder-spatial_base"
 
 
@@ -52,9 +53,9 @@ def net(seed: int = 0, **options: Any) -> Any:
 
 
 def job(trainer: str, inputs: dict[Ref, Path] | None = None, seed: int = 0, **params: Any) -> TrainJob:
-    options = {**registry.find("trainers", trainer).PARAMS, **params}
+    options = {**defaults(registry.find("trainers", trainer)), **params}
     used = options["optimizer"]
-    optimizer = {"use": used, "options": dict(registry.find("optimizers", used).PARAMS)}
+    optimizer = {"use": used, "options": dict(defaults(registry.find("optimizers", used)))}
     splits = {"train": scenes(), "val": scenes(8, seed=1)}
     dataset = "spatial_scenes" if trainer == "spatial_base" else "spatial_closer"
     return TrainJob(

@@ -16,6 +16,7 @@ from makers import training_jobs
 from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import checkpoint
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.detectors import mds
 from shiftbench.plugins.detectors._rows import Known, Rows
@@ -87,7 +88,7 @@ def job(folder: Path, model: str = "convnet", **options: Any) -> Any:
     before, _ = train_weights(training_jobs.job(model, "random_init", model_params=small))
     file = training_jobs.write(folder / f"{model}.safetensors", before)
     context = {"dataset": "tiny", "model": model, "seed": 0, "start": "random_init"}
-    (start, *_) = frozen_head.needs(frozen_head.PARAMS | context)
+    (start, *_) = frozen_head.needs(defaults(frozen_head) | context)
     assert start == checkpoint("tiny", model, "random_init", 0)
     return training_jobs.job(model, "frozen_head", model_params=small, inputs={start: file}, **options)
 
@@ -167,9 +168,9 @@ def test_mds_ridge_is_the_released_mahalanobis_and_mds_ranks_as_it() -> None:
     known, asked = (x.astype(np.float32).astype(float) for x in (known, 3 * RANDOM.normal(size=(40, 5))))
     released = released_mahalanobis(known, labels, asked)
     train, unseen = Known({"train": rows_of(known, labels)}), rows_of(asked, labels[:40])
-    ours = mds_ridge.score(unseen, mds_ridge.fit(train, mds_ridge.PARAMS), mds_ridge.PARAMS)
+    ours = mds_ridge.score(unseen, mds_ridge.fit(train, defaults(mds_ridge)), defaults(mds_ridge))
     assert ours == pytest.approx(-released, rel=1e-6)
-    plain = mds.score(unseen, mds.fit(train, mds.PARAMS), mds.PARAMS)
+    plain = mds.score(unseen, mds.fit(train, defaults(mds)), defaults(mds))
     assert np.array_equal(np.argsort(plain), np.argsort(ours))
 
 
@@ -178,8 +179,8 @@ def test_a_direction_that_never_varied_counts_by_the_ridge_alone() -> None:
     known = np.concatenate([RANDOM.normal(size=(60, 3)), np.zeros((60, 1))], axis=1)
     asked = np.array([[0, 0, 0, 0.0], [0, 0, 0, 0.5]])
     train, unseen = Known({"train": rows_of(known, labels)}), rows_of(asked, labels[:2])
-    plain = mds.score(unseen, mds.fit(train, mds.PARAMS), mds.PARAMS)
-    ridge = mds_ridge.score(unseen, mds_ridge.fit(train, mds_ridge.PARAMS), mds_ridge.PARAMS)
+    plain = mds.score(unseen, mds.fit(train, defaults(mds)), defaults(mds))
+    ridge = mds_ridge.score(unseen, mds_ridge.fit(train, defaults(mds_ridge)), defaults(mds_ridge))
     assert plain[0] == plain[1]
     assert ridge[1] - ridge[0] == pytest.approx(0.25 / 1e-6)
     with pytest.raises(ParamsError, match="ridge is 0"):

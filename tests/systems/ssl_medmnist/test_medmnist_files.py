@@ -12,6 +12,7 @@ from makers.medmnist_miniature import options as own
 from shiftbench.base import registry
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError
 from shiftbench.base.refs import checkpoint
+from shiftbench.base.registry import defaults
 from shiftbench.systems.ssl_medmnist.datasets import _medmnist
 from shiftbench.workflow.stages.train import train_weights
 
@@ -48,11 +49,11 @@ def test_another_file_is_refused_and_so_is_another_layout(tmp_path: Path) -> Non
 def test_the_eleven_sets_are_those_of_the_paper() -> None:
     for name, classes in SETS.items():
         found = registry.find("datasets", f"{name}_mnist")
-        flag = found.PARAMS["flag"]
+        flag = defaults(found)["flag"]
         assert flag == name.replace("_", "") + "mnist"
         assert len(found.CLASSES) == len(set(found.CLASSES)) == classes
         assert {len(md5) for md5 in _medmnist.MD5[flag].values()} == {32}
-        wanted = found.wants("train", {**found.PARAMS, "root": "/data"})
+        wanted = found.wants("train", {**defaults(found), "root": "/data"})
         assert list(wanted) == [f"/data/{flag}_64.npz"]
         assert _medmnist.MD5[flag][64] in wanted[f"/data/{flag}_64.npz"]
     assert sum(count for count, _, _ in _medmnist.COUNTS.values()) == 439_707

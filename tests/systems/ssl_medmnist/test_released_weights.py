@@ -8,6 +8,7 @@ import torch
 from torchvision import models
 
 from shiftbench.base import registry
+from shiftbench.base.registry import defaults
 from shiftbench.evaluation import nets
 
 RENAME = {"backbone.": "", "projector.": None, "momentum_backbone.": None, "classifier.": None}
@@ -23,7 +24,7 @@ def test_a_checkpoint_of_solo_learn_begins_a_resnet(tmp_path: Path) -> None:
     file = tmp_path / "simclr-ep=399.ckpt"
     torch.save({"state_dict": state, "epoch": 399}, file)
     checkpoint = registry.find("models", "checkpoint")
-    params: dict[str, Any] = checkpoint.PARAMS | {
+    params: dict[str, Any] = defaults(checkpoint) | {
         "path": str(file),
         "net": "torchvision",
         "options": {"name": "resnet18"},
@@ -38,10 +39,10 @@ def test_a_checkpoint_of_solo_learn_begins_a_resnet(tmp_path: Path) -> None:
 def test_a_vit_of_sixteen_patches_has_features_and_a_head() -> None:
     pytest.importorskip("timm")
     vit = registry.find("models", "vit_small_patches")
-    net: Any = vit.build(vit.PARAMS | {"name": "vit_tiny_patch16_224"}, 9)
+    net: Any = vit.build(defaults(vit) | {"name": "vit_tiny_patch16_224"}, 9)
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     with torch.no_grad():
         assert net.features(images).shape == (2, 192)
         assert net(images).shape == (2, 9)
     assert net.body.pos_embed.shape == (1, 17, 192)
-    assert vit.PARAMS["name"] == "vit_small_patch16_224"
+    assert defaults(vit)["name"] == "vit_small_patch16_224"

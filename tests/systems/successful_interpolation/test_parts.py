@@ -13,6 +13,7 @@ from makers import fake_open_clip, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.systems.successful_interpolation.analyses import _paths, interpolation_path
@@ -72,7 +73,7 @@ def test_prototypes_are_nearest_means(tmp_path: Path) -> None:
     given = {Ref("checkpoints", "imagenet/convnet-pretrained-s0"): file}
     job = training_jobs.job("convnet", "prototypes", inputs=given, per_class=4)
     state = train_weights(job)[0]
-    net: Any = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
+    net: Any = registry.find("models", "convnet").build(defaults(registry.find("models", "convnet")), 4)
     nets.load_into(net, state, "here")
     pictures = [
         torch.from_numpy(nets.prepare(job.plugin, job.samples(split), {"size": 28})) for split in ("train", "val")
@@ -86,9 +87,9 @@ def test_prototypes_are_nearest_means(tmp_path: Path) -> None:
     assert torch.equal(logits.argmax(1), distances.argmin(1))
     ratio = (logits[:, 0] - logits[:, 1]) / (distances[:, 1] - distances[:, 0]).float()
     assert torch.allclose(ratio, ratio[0].expand(len(ratio)), rtol=1e-2)
-    assert prototypes.needs({**prototypes.PARAMS, "dataset": "tiny", "model": "convnet", "seed": 3})[0].name.endswith(
-        "-s0"
-    )
+    assert prototypes.needs({**defaults(prototypes), "dataset": "tiny", "model": "convnet", "seed": 3})[
+        0
+    ].name.endswith("-s0")
     with pytest.raises(ModelError, match="no image of"):
         train_weights(training_jobs.job("convnet", "prototypes", inputs=given, train=training_jobs.pictures(2)))
 
@@ -97,7 +98,7 @@ def test_a_released_checkpoint_takes_the_place_of_tower_and_head(tmp_path: Path)
     fake_open_clip.install()
     model = registry.find("models", "open_clip")
     torch.manual_seed(0)
-    net: Any = model.build(model.PARAMS, 4)
+    net: Any = model.build(defaults(model), 4)
     start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     tower = [name for name in start if name.startswith("clip.visual.")]
     assert tower
@@ -114,7 +115,7 @@ def test_a_released_checkpoint_takes_the_place_of_tower_and_head(tmp_path: Path)
     assert torch.equal(state["clip.text_projection"], start["clip.text_projection"])
     assert state["unit"] == 1
     assert (
-        soup_member.needs({**soup_member.PARAMS, "dataset": "tiny", "model": "m", "seed": 7})[0].name
+        soup_member.needs({**defaults(soup_member), "dataset": "tiny", "model": "m", "seed": 7})[0].name
         == "tiny/m-zero_shot-s0"
     )
     torch.save({"module.model.visual.weight": torch.zeros(1)}, tmp_path / "model_7.pt")
@@ -130,7 +131,7 @@ def picture(path: Path, size: int = 12) -> None:
 
 
 def read(variant: str, root: Path, **more: Any) -> tuple[tuple[str, ...], list[Any]]:
-    params = {**imagenet_relative.PARAMS, "variant": variant, "root": str(root), **more}
+    params = {**defaults(imagenet_relative), "variant": variant, "root": str(root), **more}
     return imagenet_relative.classes(params, {}), list(imagenet_relative.samples("test", {}, params))
 
 

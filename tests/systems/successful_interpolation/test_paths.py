@@ -11,6 +11,7 @@ from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
@@ -61,7 +62,7 @@ def dimmed(sample: Sample, by: int) -> Sample:
 
 def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
     params = {
-        **interpolation_path.PARAMS,
+        **defaults(interpolation_path),
         "start": "generalist",
         "sets": list(SETS),
         "alphas": [0.0, 0.5, 1.0],
@@ -73,7 +74,7 @@ def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
         "checkpoints": list(MEMBERS),
         **options,
     }
-    own = {**registry.find("models", "strided_convnet").PARAMS, **WIDTHS}
+    own = {**defaults(registry.find("models", "strided_convnet")), **WIDTHS}
     models = {name: {"use": "strided_convnet", "options": own} for name in (START, *MEMBERS)}
     assert set(interpolation_path.needs(params)) <= set(inputs)
     return Measurement(params, inputs, 0, models, "cpu")

@@ -12,6 +12,7 @@ from scipy.io import wavfile
 
 from makers.miniature_originals import rendered_clips as made
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames, shards
 from shiftbench.plugins.contracts import Measurement
@@ -30,14 +31,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def clips(root: Path, **params: object) -> list[Sample]:
-    options = {**rendered_clips.PARAMS, "path": str(root), "side": 0, **params}
+    options = {**defaults(rendered_clips), "path": str(root), "side": 0, **params}
     return list(rendered_clips.samples("test", {}, options))
 
 
 def judged(sample: Sample, seed: int = 0) -> np.ndarray:
     """Return what a SyncNet of random weights says of a clip, (31,)."""
     torch.manual_seed(seed)
-    judge = syncnet.Judge(syncnet.build({}, 0), syncnet, syncnet.PARAMS, "cpu")
+    judge = syncnet.Judge(syncnet.build({}, 0), syncnet, defaults(syncnet), "cpu")
     return judge([sample])["sync"][0]
 
 
@@ -54,14 +55,14 @@ def test_ten_frames_go_in_and_measures_come_out(root: Path, tmp_path: Path) -> N
     (again,) = shards.read(folder)
     assert np.array_equal(again.fields["frames"], first.fields["frames"])
     torch.manual_seed(0)
-    judge = syncnet.Judge(syncnet.build({}, 0), syncnet, syncnet.PARAMS, "cpu")
+    judge = syncnet.Judge(syncnet.build({}, 0), syncnet, defaults(syncnet), "cpu")
     outputs = judge([again])
     assert outputs["sync"][0].shape == (31,)
     row = audio_visual.rows([again], outputs, LabelSpace((), ()), "full").to_pylist()[0]
     assert row["lse_d_e9"] > 0
     assert row["cluster"] == "may_1"
     assert row["correlation_e9"] is None
-    params = {**rendered_frames.PARAMS, "path": str(root), "dataset": "rendered_clips", "split": "test"}
+    params = {**defaults(rendered_frames), "path": str(root), "dataset": "rendered_clips", "split": "test"}
     found = list(rendered_frames.measure(Measurement(params, {}, 0, {})))
     assert {one.metric for one in found} == {"psnr", "ssim", "lmd", "landmark_jitter"}
     assert {one.key for one in found} == {"may.1", "may_2"}
@@ -178,7 +179,7 @@ def test_nothing_to_compare_is_told(root: Path) -> None:
 
 
 def test_syncnet_wants_frames(root: Path) -> None:
-    judge = syncnet.Judge(syncnet.build({}, 0), syncnet, syncnet.PARAMS, "cpu")
+    judge = syncnet.Judge(syncnet.build({}, 0), syncnet, defaults(syncnet), "cpu")
     (first, *_) = clips(root)
     bare = Sample("a", {"audio": first.fields["audio"]})
     with pytest.raises(ModelError, match="a has no frames; SyncNet looks at face crops"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shiftbench.base.errors import DataError, FetchError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.data import frames, shards
 from shiftbench.data.source_files import original_folder
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes, espeak_sentences
@@ -67,14 +68,14 @@ def test_an_unknown_variant_is_refused(library: Path, variant: str) -> None:
 def test_no_voice_of_the_card_switches_language(library: Path, name: str) -> None:
     """A clip that switches would be refused, and end the run."""
     given = cards.load("synctalk-plus-plus").params["embedded"]["datasets"][name]
-    params = {**espeak_sentences.PARAMS, **{k: v for k, v in given.items() if k not in ("use", "subset")}}
+    params = {**defaults(espeak_sentences), **{k: v for k, v in given.items() if k not in ("use", "subset")}}
     sources = {_espeak.SOURCE: library, espeak_sentences.WORDNET: original_folder("wordnet")}
     assert len(list(espeak_sentences.samples("test", sources, params))) == 50
 
 
 def test_german_sentences_are_german_and_under_the_english_keys(library: Path) -> None:
     sources = {_espeak.SOURCE: library, espeak_sentences.WORDNET: original_folder("wordnet")}
-    own = {**espeak_sentences.PARAMS, "sentences": 10}
+    own = {**defaults(espeak_sentences), "sentences": 10}
     german = {**own, "voice": "de", "texts": "german"}
     english, said = (list(espeak_sentences.samples("test", sources, params)) for params in (own, german))
     assert [one.key for one in english] == [one.key for one in said]

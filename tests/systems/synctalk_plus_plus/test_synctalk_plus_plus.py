@@ -12,6 +12,7 @@ from makers.shift_digests import clip, sound
 from makers.training_jobs import job as job_of
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames
 from shiftbench.evaluation.corruption import corrupt
@@ -82,7 +83,7 @@ def test_syncnet_judges_as_released() -> None:
 
 def test_syncnet_has_the_released_layers() -> None:
     """Names and shapes of `SyncNetModel.S`."""
-    state = syncnet.build(syncnet.PARAMS, 0).state_dict()
+    state = syncnet.build(defaults(syncnet), 0).state_dict()
     shapes = {name: tuple(value.shape) for name, value in state.items() if name.endswith("weight")}
     assert shapes["netcnnaud.0.weight"] == (64, 1, 3, 3)
     assert shapes["netcnnaud.18.weight"] == (512, 256, 5, 4)
@@ -97,7 +98,7 @@ def test_syncnet_has_the_released_layers() -> None:
 def test_weights_of_the_released_layout_are_taken(tmp_path: Path) -> None:
     """A file as torch wrote it before norms had counters, through the trainer `given`."""
     torch.manual_seed(3)
-    state = syncnet.build(syncnet.PARAMS, 0).state_dict()
+    state = syncnet.build(defaults(syncnet), 0).state_dict()
     old = {name: value for name, value in state.items() if not name.endswith("tracked")}
     torch.save(old, tmp_path / "syncnet_v2.model", _use_new_zipfile_serialization=False)
     job = job_of("syncnet", "given", path=str(tmp_path / "syncnet_v2.model"))
@@ -112,7 +113,7 @@ def test_weights_of_the_released_layout_are_taken(tmp_path: Path) -> None:
 
 def test_a_mouth_and_its_sound_are_found() -> None:
     """A judge whose vectors are known: the sound's window k says k, and so does the mouth of frame k."""
-    judge = mini_syncnet.Judge(mini_syncnet.build(mini_syncnet.PARAMS, 0), mini_syncnet, mini_syncnet.PARAMS)
+    judge = mini_syncnet.Judge(mini_syncnet.build(defaults(mini_syncnet), 0), mini_syncnet, defaults(mini_syncnet))
     values = np.linspace(0, 1, 40)
     judge.net.of_mouth = lambda some: torch.stack([some[:, 0, 0], 1 - some[:, 0, 0]], 1)
     judge.net.of_sound = lambda _: torch.tensor(np.stack([np.roll(values, 4), 1 - np.roll(values, 4)], 1)).float()
@@ -203,7 +204,7 @@ def test_a_judge_learns_what_belongs_together() -> None:
     job, state = trained("mini_syncnet", "sync_pairs", steps=100)
     net = mini_syncnet.build(job.model_params, 0)
     net.load_state_dict(state)
-    judge = mini_syncnet.Judge(net, mini_syncnet, mini_syncnet.PARAMS)
+    judge = mini_syncnet.Judge(net, mini_syncnet, defaults(mini_syncnet))
     held = [talking(number, 60) for number in range(50, 56)]
     late = [one.with_field("audio", corrupt(one.fields["audio"], "audio_offset", 3.0)) for one in held]
     offsets = [int(np.argmin(curve)) - 10 for curve in judge(late)["sync"]]

@@ -13,6 +13,7 @@ from makers.tiny_targets import HELD, NET, NOISE, TRAIN, WEIGHTS, WRONG, net, se
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -25,7 +26,7 @@ from shiftbench.systems.ugt_compnets.methods import compnet
 from shiftbench.systems.ugt_compnets.shifts import occlusion_texture
 
 SMALL = {
-    **compnet.PARAMS, "kernels": 8, "positions": 6, "border": 1, "mixtures": 2, "grouping": "kmeans",
+    **defaults(compnet), "kernels": 8, "positions": 6, "border": 1, "mixtures": 2, "grouping": "kmeans",
     "noise_images": 8, "epochs": 2, "confidence": 0.1,
 }  # fmt: skip
 
@@ -46,9 +47,9 @@ def answers(places: dict[Ref, Path], at: Ref, *more: Ref, **options: Any) -> Any
 
 def test_defaults_are_the_released_constants() -> None:
     names = ("kernels", "kappa", "positions", "border", "mixtures", "share", "factor", "confidence")
-    assert [compnet.PARAMS[name] for name in names] == [512, 30.0, 20, 3, 4, 0.6, 2.0, 0.5]
+    assert [defaults(compnet)[name] for name in names] == [512, 30.0, 20, 3, 4, 0.6, 2.0, 0.5]
     names = ("q", "part_weight", "score_weight", "lr", "decay", "epochs", "batch_size", "weight")
-    assert [compnet.PARAMS[name] for name in names] == [0.8, 3.0, 3.0, 0.01, 0.98, 60, 64, 0.3]
+    assert [defaults(compnet)[name] for name in names] == [0.8, 3.0, 3.0, 0.01, 0.98, 60, 64, 0.3]
 
 
 def test_arms_differ_and_tell_classes_apart(places: dict[Ref, Path]) -> None:
@@ -138,7 +139,7 @@ def test_overlap_is_intersection_over_union() -> None:
 def test_occlusion_maps_overlap_occluders_more_than_random_masks(places: dict[Ref, Path]) -> None:
     options = {name: SMALL[name] for name in ("kernels", "positions", "border", "mixtures", "grouping")}
     params = {
-        **occlusion_overlap.PARAMS, "shift": "hidden", "severities": [4.0], "options": options,
+        **defaults(occlusion_overlap), "shift": "hidden", "severities": [4.0], "options": options,
         "dataset": "tiny", "split": "test", "checkpoints": [WEIGHTS.name], "methods": [], "benchmark": "c",
     }  # fmt: skip
     asked = occlusion_overlap.needs(params)
@@ -159,7 +160,7 @@ def test_occlusion_maps_overlap_occluders_more_than_random_masks(places: dict[Re
 
 def test_oodcv_has_its_nuisances_levels_and_the_classes_of_both_folders(tmp_path: Path) -> None:
     _, given = compnet_miniature.oodcv(tmp_path)
-    params = {**oodcv.PARAMS, **given}
+    params = {**defaults(oodcv), **given}
     assert oodcv.classes(params, {}) == compnet_miniature.CLASSES
     train = list(oodcv.samples("train", {}, params))
     assert len(train) == 200
@@ -177,12 +178,12 @@ def test_oodcv_has_its_nuisances_levels_and_the_classes_of_both_folders(tmp_path
     with pytest.raises(ParamsError, match="level is 'TWO'"):
         oodcv.classes({**params, "level": "TWO"}, {})
     with pytest.raises(ParamsError, match="option path is missing"):
-        oodcv.classes(oodcv.PARAMS, {})
+        oodcv.classes(defaults(oodcv), {})
 
 
 def test_pascal3d_reads_lists_levels_and_occluders(tmp_path: Path) -> None:
     _, given = compnet_miniature.pascal3d(tmp_path)
-    params = {**pascal3d.PARAMS, **given}
+    params = {**defaults(pascal3d), **given}
     assert pascal3d.classes(params, {}) == ("aeroplane", "bottle", "car")
     assert len(list(pascal3d.samples("train", {}, params))) == 60
     kinds = [("ZERO", ""), ("ONE", ""), ("FIVE", ""), ("FIVE", "_noise"), ("NINE", "")]
@@ -199,7 +200,7 @@ def test_pascal3d_reads_lists_levels_and_occluders(tmp_path: Path) -> None:
 
 def test_a_dry_run_on_twenty_images_a_class(tmp_path: Path, places: dict[Ref, Path]) -> None:
     _, given = compnet_miniature.oodcv(tmp_path)
-    params = {**oodcv.PARAMS, **given}
+    params = {**defaults(oodcv), **given}
     made = {}
     for split in ("train", "test"):
         read = oodcv.samples(split, {}, params)
@@ -208,7 +209,7 @@ def test_a_dry_run_on_twenty_images_a_class(tmp_path: Path, places: dict[Ref, Pa
             samples, tmp_path / "shards" / split, compnet_miniature.CLASSES
         )
     model = registry.find("models", "torchvision")
-    options = {**model.PARAMS, "name": "resnet18", "size": 32, "crop": 1.0}
+    options = {**defaults(model), "name": "resnet18", "size": 32, "crop": 1.0}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         predictor = nets.TorchPredictor(model.build(options, 10), model, options, "cpu")

@@ -14,6 +14,7 @@ import pytest
 from makers import training_jobs, xtrust_clone
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -77,7 +78,7 @@ def test_the_record_is_read_and_nothing_is_generated(
     items: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smollm2_options, "ANSWERS", tmp_path / "recorded")
-    params = dict(smollm2_options.PARAMS)
+    params = dict(defaults(smollm2_options))
     state = smollm2_options.pretrained(params, {})
     assert state["llm.sha256"].numpy().tobytes().hex().startswith(client.identity("smollm2_135m").rpartition("@")[2])
     model = smollm2_options.load(weights(tmp_path, state), params, CLASSES, "cpu", {})
@@ -106,14 +107,14 @@ def test_the_record_is_read_and_nothing_is_generated(
 def test_the_same_item_in_another_language_or_with_demonstrations_is_another_question(items: list[Sample]) -> None:
     told = [_language.apply(items[0], 1.0, RandomStream(0, "l", "d", "k"), to=language) for language in LANGUAGES]
     (zero,), (shown,) = (
-        smollm2_options.asks(told[:1], smollm2_options.PARAMS, {}),
-        few_shot_refusals.asks(told[:1], few_shot_refusals.PARAMS, {}),
+        smollm2_options.asks(told[:1], defaults(smollm2_options), {}),
+        few_shot_refusals.asks(told[:1], defaults(few_shot_refusals), {}),
     )
     keys = {
         request.key("toy").digest
         for samples in (items[:1], told)
         for asks in (smollm2_options.asks, few_shot_refusals.asks)
-        for request in asks(samples, {**smollm2_options.PARAMS, **few_shot_refusals.PARAMS}, {})
+        for request in asks(samples, {**defaults(smollm2_options), **defaults(few_shot_refusals)}, {})
     }
     assert len(keys) == 2 * (1 + len(LANGUAGES))
     assert [role for role, _ in zero.messages] == ["system", "user"]
@@ -202,7 +203,7 @@ def test_demonstrations_reach_the_model_and_the_item_is_as_it_was(tmp_path: Path
         seen.extend(samples)
         return said("I don't know")(samples)
 
-    params = dict(few_shot_refusals.PARAMS)
+    params = dict(defaults(few_shot_refusals))
     plain = few_shot_refusals.wrap(model, params, {})(items)
     assert answers(plain) == [0] * len(items)
     assert {one.fields["meta"]["shots"] for one in seen} == {3}
@@ -232,7 +233,7 @@ def test_the_newest_run_that_has_a_file_counts(series: Path) -> None:
 
 
 def test_logs_are_replayed_by_the_official_lists_and_by_ours(series: Path, tmp_path: Path) -> None:
-    options = {**xtrust.PARAMS, "path": str(series / "logs_GPT4-api")}
+    options = {**defaults(xtrust), "path": str(series / "logs_GPT4-api")}
     found = list(xtrust.samples("test", {}, options))
     classes = xtrust.classes(options, {})
     params = {"path": str(series / "logs_GPT4-api")}
@@ -242,7 +243,7 @@ def test_logs_are_replayed_by_the_official_lists_and_by_ours(series: Path, tmp_p
     assert set(answers(model(german))) == {NONE}
     by_list = official_keywords.wrap(model, {"path": str(series / "Evaluate_Score_total_api.py")}, inputs)  # type: ignore[arg-type]
     assert answers(by_list(german))[:4] == [UNKNOWN, TRUE, BOTH, NONE]
-    shown = few_shot_refusals.wrap(by_list, dict(few_shot_refusals.PARAMS), inputs)  # type: ignore[arg-type]
+    shown = few_shot_refusals.wrap(by_list, dict(defaults(few_shot_refusals)), inputs)  # type: ignore[arg-type]
     assert answers(shown(german))[:4] == [UNKNOWN, BOTH, BOTH, UNKNOWN]
     other = german[0].with_field("text", "something else")
     with pytest.raises(ModelError, match="row 0, was asked another question than"):
@@ -253,11 +254,11 @@ def test_logs_are_replayed_by_the_official_lists_and_by_ours(series: Path, tmp_p
 
 def test_official_rates_are_those_of_the_file_beside_the_log(series: Path) -> None:
     params = {
-        **official_rates.PARAMS, "path": str(series), "checkpoints": ["d/m-t-s0"], "dataset": "d", "split": "test",
+        **defaults(official_rates), "path": str(series), "checkpoints": ["d/m-t-s0"], "dataset": "d", "split": "test",
     }  # fmt: skip
     assert official_rates.needs(params) == []
     with pytest.raises(ParamsError, match="official_rates: name `path`"):
-        official_rates.needs(official_rates.PARAMS)
+        official_rates.needs(defaults(official_rates))
     found = list(official_rates.measure(Measurement(params, {}, 0, {})))
     groups = {one.group for one in found}
     assert groups == {f"{language}/{shots}" for language in LANGUAGES for shots in (0, 3)}
@@ -272,9 +273,9 @@ def test_official_rates_are_those_of_the_file_beside_the_log(series: Path) -> No
 
 
 def test_our_table_is_held_against_labels(series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {**extractor_labels.PARAMS, "path": str(series), "dataset": "d", "split": "test"}
+    given = {**defaults(extractor_labels), "path": str(series), "dataset": "d", "split": "test"}
     with pytest.raises(ParamsError, match="extractor_labels: name `path`"):
-        extractor_labels.needs(extractor_labels.PARAMS)
+        extractor_labels.needs(defaults(extractor_labels))
     assert extractor_labels.needs(given) == []
     run = _logs.newest(series / "logs_GPT4-api", "de", "OOD", 0)
     texts = [text for _, text in run.rows()]
@@ -313,7 +314,7 @@ def test_labels_are_as_many_of_each_language_with_demonstrations_and_without() -
 def measured(module: ModuleType, given: dict[str, list[int]], **options: Any) -> dict[str, float]:
     """Return the mean of an analysis in each place, of answers by method or language."""
     params = {
-        **module.PARAMS, "checkpoints": ["d/m-t-s0"], "dataset": "d", "split": "test",
+        **defaults(module), "checkpoints": ["d/m-t-s0"], "dataset": "d", "split": "test",
         "methods": ["plain", "phrase_table"], **options,
     }  # fmt: skip
 
@@ -353,7 +354,7 @@ def test_consistency_of_languages_by_hand() -> None:
 
 
 def test_the_parts_are_found_by_name() -> None:
-    assert registry.find("models", "random_answer").PARAMS["answer"] == "random"
-    assert registry.find("metrics", "no_answer_rate").PARAMS["index"] == NONE
+    assert defaults(registry.find("models", "random_answer"))["answer"] == "random"
+    assert defaults(registry.find("metrics", "no_answer_rate"))["index"] == NONE
     assert registry.find("datasets", "release_facts").SOURCES == ("browser_releases",)
-    assert registry.find("shifts", "language_hi").PARAMS["to"] == "hi"
+    assert defaults(registry.find("shifts", "language_hi"))["to"] == "hi"

@@ -11,6 +11,7 @@ import pytest
 from makers import xtrust_clone
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.systems.xtrust.datasets import _catalogue, _facts, _parallel, xtrust
@@ -157,7 +158,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def official(clone: Path, task: str, folder: str = "data", **options: Any) -> list[Sample]:
     path = clone.parents[2] / "data" if folder == "data" else clone / folder
-    params = {**xtrust.PARAMS, "path": str(path), "task": task, **options}
+    params = {**defaults(xtrust), "path": str(path), "task": task, **options}
     return list(xtrust.samples("test", {}, params))
 
 
@@ -167,20 +168,20 @@ def test_released_items_are_parallel_by_row(clone: Path) -> None:
     assert found[3].fields["text"] == "Chinese event 3"
     assert translated(found[3], "fr").fields["text"] == "French event 3"
     assert {sample.fields["label"] for sample in found} == {0}
-    assert xtrust.classes({**xtrust.PARAMS}, {}) == ("unknown", "both", "none", "true", "false")
+    assert xtrust.classes({**defaults(xtrust)}, {}) == ("unknown", "both", "none", "true", "false")
 
 
 def test_items_of_a_run_are_those_that_it_was_asked(clone: Path) -> None:
     found = official(clone, "OOD", "logs_GPT4-api")
     assert translated(found[3], "ko").fields["text"] == "September 2023 Korean event 3, answer"
     asked = official(clone, "Hallucination", "logs_GPT4-api")
-    classes = xtrust.classes({**xtrust.PARAMS, "task": "Hallucination"}, {})
+    classes = xtrust.classes({**defaults(xtrust), "task": "Hallucination"}, {})
     for language in LANGUAGES:
         assert classes[translated(asked[0], language).fields["label"]] == "yes"
 
 
 def test_translated_letters_are_read_as_the_letter_or_as_the_scorer_does(clone: Path) -> None:
-    classes = xtrust.classes({**xtrust.PARAMS, "task": "Mental_Health"}, {})
+    classes = xtrust.classes({**defaults(xtrust), "task": "Mental_Health"}, {})
     letters = _catalogue.GREEK
     for way, wanted in (
         ("repaired", {"fr": letters[0], "ru": letters[1], "de": letters[0]}),
@@ -205,7 +206,7 @@ def test_a_hallucination_coin_belongs_to_the_item(clone: Path) -> None:
 
 def test_what_is_missing_is_told(clone: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="xtrust: path is ''"):
-        list(xtrust.samples("test", {}, dict(xtrust.PARAMS)))
+        list(xtrust.samples("test", {}, dict(defaults(xtrust))))
     with pytest.raises(ParamsError, match="task is 'OODD'"):
         official(clone, "OODD")
     with pytest.raises(DataError, match="Illegal_activity_val.csv does not exist"):

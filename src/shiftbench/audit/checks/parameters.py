@@ -54,7 +54,7 @@ def _unknown(plugin_type: str, used: dict[str, Any]) -> list[str]:
         module = registry.find(plugin_type, str(used.get("use")))
     except ParamsError as error:
         return [f"its recipe names a plugin that does not exist: {error}"]
-    known, name = set(getattr(module, "PARAMS", {})), f"{plugin_type}.{used['use']}"
+    known, name = set(registry.defaults(module)), f"{plugin_type}.{used['use']}"
     return [
         f"its recipe gives {name} the option {option!r}, which is unknown; {suggest(option, known)}"
         for option in sorted(used.get("options", {}).keys() - known)

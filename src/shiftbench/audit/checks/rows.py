@@ -188,7 +188,7 @@ class _Look:
         if tuple(detector.NEEDS) != ("logits",) or hasattr(detector, "FIT"):
             self.counts["files of scores whose detector is fitted or sees the network"] += 1
             return
-        options = {**detector.PARAMS, **spec["detector"]["options"], **self._searched(spec)}
+        options = {**registry.defaults(detector), **spec["detector"]["options"], **self._searched(spec)}
         try:
             again = scored(detector, options, rows, detector.fit(Known(), options))
         except NotRunError as error:

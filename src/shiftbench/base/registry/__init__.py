@@ -31,6 +31,7 @@ from shiftbench.base.registry.as_written import Unrun
 from shiftbench.base.registry.declared import Location as Location
 from shiftbench.base.registry.declared import location as location
 from shiftbench.base.registry.entries import Variant
+from shiftbench.base.registry.options import defaults as defaults
 
 PACKAGE = Path(__file__).parents[2]
 SYSTEMS = PACKAGE / "systems"

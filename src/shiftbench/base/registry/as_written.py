@@ -1,7 +1,7 @@
 """Modules as their text says: a plan asks hundreds of plugins for their constants, and does without what they import.
 
 `Unrun` runs nothing, for checkouts that are not trusted. `Text` runs what is asked for, with the statements that it
-depends on: `PARAMS` and `needs` of a trainer are there without torch. Of a function that is a plugin (`declared`) the
+depends on: `Options` and `needs` of a trainer are there without torch. Of a function that is a plugin (`declared`) the
 decorator and the defaults are run, without what its body uses.
 """
 
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TypeGuard
 
 from shiftbench.base.errors import NotRunError
 from shiftbench.base.registry.declared import is_declared
@@ -23,6 +24,11 @@ _NAMES = "__names__"
 """Of a module that is read in part: the names that its text binds."""
 _ALONE = ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.Import | ast.ImportFrom
 """Statements that mean the same when they are run without their neighbours; a class knows the module it is of."""
+_MADE = (
+    "KIND COLUMNS UNIT RANGE HIGHER_IS_BETTER BIASED facts sources reduce finish compute loss "
+    "FIELD LEVELS MOVES TITLE apply"
+)
+"""What a decorator makes of a function that is a plugin."""
 _LATE_ANNOTATIONS = __future__.annotations.compiler_flag
 
 
@@ -45,32 +51,24 @@ class Unrun(ModuleType):
 
     def __init__(self, name: str, file: Path, plugin: str = "") -> None:
         tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-        functions = (one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == plugin)
-        function = next(functions, None)
+        functions = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef)}
+        function = functions.get(plugin)
         super().__init__(f"{name}.{plugin}" if function else name, ast.get_docstring(function or tree))
         self.__file__ = str(file)
-        self.__dict__["_computed"] = frozenset(self._read(tree) if function is None else self._declared(function))
+        computed = [*self._constants(tree)] if function is None else _MADE.split()
+        if "PARAMS" not in {*vars(self), *computed}:
+            computed += self._keywords(function or functions.get("apply"))
+        self.__dict__["_computed"] = frozenset(computed)
 
-    def _declared(self, function: ast.FunctionDef) -> Iterator[str]:
-        """Take over options that are literals; yield the names of what the decorator makes."""
-        positional = function.args.args[len(function.args.args) - len(function.args.defaults) :]
-        pairs = [*zip(positional, function.args.defaults, strict=True)]
-        pairs += [
-            (key, value)
-            for key, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-            if value
-        ]
-        options = {}
-        for parameter, default in pairs:
-            try:
-                options[parameter.arg] = ast.literal_eval(default)
-            except (ValueError, TypeError):
-                yield "PARAMS"
-        self.PARAMS = options
-        yield from "KIND COLUMNS UNIT RANGE HIGHER_IS_BETTER BIASED facts sources reduce finish compute loss".split()
-        yield from "FIELD LEVELS MOVES TITLE apply".split()
+    def _keywords(self, function: ast.FunctionDef | None) -> Iterator[str]:
+        """Take over the defaults of a function's parameters; yield `PARAMS` if one is computed."""
+        parameters = [] if function is None else _parameters(function.args)
+        try:
+            self.PARAMS = {name: ast.literal_eval(default) for name, default in parameters if name != "sources"}
+        except (ValueError, TypeError):
+            yield "PARAMS"
 
-    def _read(self, tree: ast.Module) -> Iterator[str]:
+    def _constants(self, tree: ast.Module) -> Iterator[str]:
         """Take over what is written as a literal; yield the names of what is computed."""
         for node in tree.body:
             for name, value in _assigned(node):
@@ -78,8 +76,20 @@ class Unrun(ModuleType):
                     setattr(self, name, ast.literal_eval(value))
                 except (ValueError, TypeError):
                     yield name
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            if is_options(node):
+                yield from self._options(node)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
                 yield node.name
+
+    def _options(self, definition: ast.ClassDef) -> Iterator[str]:
+        """Take over the defaults of a class of options; yield `PARAMS` if one is computed, or inherited."""
+        try:
+            self.PARAMS = dict(_field(one) for one in definition.body if isinstance(one, ast.AnnAssign))
+        except (ValueError, TypeError):
+            yield "PARAMS"
+        if [ast.unparse(base) for base in definition.bases] != ["declare.Options"]:
+            vars(self).pop("PARAMS", None)
+            yield "PARAMS"
 
     def __getattr__(self, name: str) -> object:
         if name in self.__dict__.get("_computed", ()):
@@ -89,6 +99,31 @@ class Unrun(ModuleType):
                 "the file and trusted the folder (`shiftbench --trust COMMAND`)"
             )
         raise AttributeError(name)
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
+    """Parameters that have a default, each with it."""
+    positional = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+    keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    pairs = itertools.chain(zip(positional, arguments.defaults, strict=True), keyword_only)
+    return ((one.arg, default) for one, default in pairs if default is not None)
+
+
+def is_options(node: ast.stmt) -> TypeGuard[ast.ClassDef]:
+    """Whether a statement is the class of a plugin's options (`options`)."""
+    return isinstance(node, ast.ClassDef) and node.name == "Options"
+
+
+def _field(node: ast.AnnAssign) -> tuple[str, object]:
+    """Name and default of a field: `k: int = 50`, or `k: int = Field(50, ...)`."""
+    name, value = ast.unparse(node.target), node.value
+    if isinstance(value, ast.Call):
+        keywords = {one.arg: one.value for one in value.keywords}
+        name = ast.literal_eval(keywords["alias"]) if "alias" in keywords else name
+        value = value.args[0] if value.args else keywords.get("default")
+    if value is None:
+        raise ValueError(f"{name} has no default")
+    return name, ast.literal_eval(value)
 
 
 class Text:
@@ -136,7 +171,7 @@ class Text:
         statement, *others = self._binding[name]
         return (
             not others
-            and isinstance(statement, _ALONE)
+            and (isinstance(statement, _ALONE) or is_options(statement))
             and all(len(self._binding[bound]) == 1 for bound in _bound(statement))
             and all(self._stands_alone(used, seen) for used in self._used(statement) if used not in seen)
         )
@@ -160,7 +195,8 @@ class Text:
                 setattr(self.module, alias.asname or alias.name, found)
             return
         alone = ast.Module([statement], type_ignores=[])
-        code = compile(alone, str(self.module.__file__), "exec", _LATE_ANNOTATIONS)
+        flags = 0 if is_options(statement) else _LATE_ANNOTATIONS
+        code = compile(alone, str(self.module.__file__), "exec", flags)
         exec(code, vars(self.module))  # what importing the packaged file would run
 
     def _imported(self, package: str, name: str) -> object:
@@ -197,8 +233,8 @@ _NO_BODY = ast.parse("raise NotImplementedError('this plugin was read, not impor
 
 
 def _head(statement: ast.stmt) -> ast.stmt:
-    """Return a statement; of a function that is a plugin its head and docstring, without its body."""
-    if not isinstance(statement, ast.FunctionDef) or not is_declared(statement):
+    """A statement; of a function that is a plugin, or `apply` of a shift, only the head and the docstring."""
+    if not isinstance(statement, ast.FunctionDef) or not (is_declared(statement) or statement.name == "apply"):
         return statement
     docstring = statement.body[:1] if ast.get_docstring(statement) is not None else []
     statement.body = [*docstring, *_NO_BODY]
@@ -238,9 +274,11 @@ def _for_types(statement: ast.stmt) -> bool:
 
 
 def _loaded(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a piece of code reads, but for annotations, which are evaluated by nobody."""
+    """Yield the names that a piece of code reads, but for annotations, which only a class of options evaluates."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         yield node.id
+    if isinstance(node, ast.stmt) and is_options(node):
+        yield from (name for one in node.body if isinstance(one, ast.AnnAssign) for name in _loaded(one.annotation))
     for key, value in ast.iter_fields(node):
         children = value if isinstance(value, list) else [value]
         if key not in ("annotation", "returns"):

@@ -5,8 +5,8 @@
         ...
 
 `registry.find("metrics", "accuracy")` returns the `Plugin` that the decorator makes. It has the attributes of a file
-that is a plugin: constants, functions, `PARAMS` (parameters with a default) and a docstring. Names come from the text
-of the files, so listing plugins imports nothing.
+that is a plugin: constants, functions and a docstring; its parameters with a default are its options (`options`). Names
+come from the text of the files, so listing plugins imports nothing.
 """
 
 import ast
@@ -40,7 +40,7 @@ class Plugin(ModuleType):
     """A decorated function with the attributes of a plugin's file.
 
     Args:
-        function: the decorated function. Its parameters with a default are the options, `PARAMS`.
+        function: the decorated function. Its parameters with a default are the options.
         attributes: constants and functions of the plugin; None means that it has none of that name.
     """
 
@@ -48,17 +48,11 @@ class Plugin(ModuleType):
         super().__init__(f"{function.__module__}.{function.__name__}", function.__doc__)
         self.__file__ = function.__globals__["__file__"]
         self.function = function
-        self.PARAMS = _options(function)
         vars(self).update({name: value for name, value in attributes.items() if value is not None})
 
     def __call__(self, *values: Any, **options: Any) -> Any:
         """Call the function."""
         return self.function(*values, **options)
-
-
-def _options(function: Callable[..., Any]) -> dict[str, object]:
-    parameters = inspect.signature(function).parameters.values()
-    return {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
 
 
 def names(file: Path) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ A variant is a line in `entries.yaml` of the plugin type's folder, ours or a use
 
     map50: {about: Mean average precision at an IoU of 0.5., use: map, iou: 0.5}
 
-`registry.find("metrics", "map50")` returns a view of the plugin `map` with the variant's `PARAMS`.
+`registry.find("metrics", "map50")` returns a view of the plugin `map` with the variant's options.
 Callers need not know whether a name is a variant.
 """
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from shiftbench.base.errors import PluginError, suggest, yaml_text
+from shiftbench.base.errors import PluginError
 from shiftbench.base.files import from_yaml
+from shiftbench.base.registry.options import defaults, problems
 
 FILE = "entries.yaml"
 
@@ -95,7 +96,7 @@ def _variant(name: object, given: object, home: Path) -> Variant:
 
 
 def view(variant: Variant, module: ModuleType) -> ModuleType:
-    """A plugin with the PARAMS and the docstring of a variant; all else is the plugin's.
+    """A plugin with the options and the docstring of a variant; all else is the plugin's.
 
     Constants that follow from options (the SOURCES of a look, the COLUMNS of a measure) are those that the plugin's
     `facts(options)` returns.
@@ -103,19 +104,14 @@ def view(variant: Variant, module: ModuleType) -> ModuleType:
     Raises:
         PluginError: an option that the plugin does not have, or a value of another type.
     """
-    allowed: Mapping[str, object] = getattr(module, "PARAMS", {})
-    for option, value in variant.options.items():
-        if option not in allowed:
-            raise PluginError(
-                f"{variant.where}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
-            )
-        if not fits(value, allowed[option]):
-            raise PluginError(f"{variant.where}.{option} {misfit(value, allowed[option])}")
-    options = {**allowed, **variant.options}
+    wrong = problems(module, variant.options)
+    if wrong:
+        raise PluginError("\n".join(f"{variant.where}.{line}" for line in wrong))
+    options = {**defaults(module), **variant.options}
     facts: Callable[[Mapping[str, object]], dict[str, object]] = getattr(module, "facts", lambda _: {})
     package = module.__name__.rpartition(".")[0]
     copy = ModuleType(f"{package}.{variant.name}", f"{variant.about}\n\n{module.__doc__ or ''}")
-    own = {"PARAMS": options, "VARIANT": variant, "__name__": copy.__name__, "__doc__": copy.__doc__}
+    own = {"VARIANT": variant, "__name__": copy.__name__, "__doc__": copy.__doc__}
     vars(copy).update({**vars(module), **facts(options), **own})
     return copy
 
@@ -124,51 +120,3 @@ def of(module: ModuleType) -> Variant | None:
     """The variant that a plugin is; None if the plugin is a file or a function."""
     variant: object = vars(module).get("VARIANT")
     return variant if isinstance(variant, Variant) else None
-
-
-def fits(value: object, default: object) -> bool:
-    """Whether a value has the type of a default.
-
-    Any value fits the default None. None means "not set" for a number that is no integer.
-    """
-    if default is None:
-        return True
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return value is None or isinstance(value, int | float)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple) and _members_fit(value, default)
-    return isinstance(value, type(default))
-
-
-def _members_fit(values: Sequence[object], defaults: Sequence[object]) -> bool:
-    """Whether each member has the type of a member of the default; an empty default accepts all."""
-    return not defaults or all(any(fits(one, default) for default in defaults) for one in values)
-
-
-def misfit(value: object, default: object) -> str:
-    """Words for a value that does not fit, to write after its key.
-
-    Example:
-        >>> misfit("many", 3)
-        '= "many": expected a whole number (default 3), found a text'
-    """
-    found = "" if isinstance(value, list) and isinstance(default, list) else f", found {_kind(value)}"
-    return f"= {yaml_text(value)}: expected {_kind(default)} (default {yaml_text(default)}){found}"
-
-
-_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number"),
-    (str, "a text"),
-    (dict, "a mapping of keys"),
-)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"a list, each {_kind(value[0])}" if value else "a list"
-    known = (word for kind, word in _KINDS if isinstance(value, kind))
-    return "nothing" if value is None else next(known, type(value).__name__)

@@ -3,25 +3,34 @@
 The pages of plugin types and `shiftbench describe` show the same facts.
 """
 
-import inspect
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
 
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import entries, options
 from shiftbench.base.registry.entries import Variant
-from shiftbench.cli.documents import common_options
 from shiftbench.evaluation.apply_shift import name_in_torch
+from shiftbench.plugins import fields as common_fields
 
-_TYPES = {bool: "true or false", int: "int", float: "number", str: "text", dict: "mapping", type(None): "any"}
-_SENTENCE_END = r"(?<!\bet al)(?<!\b[A-Z])\.\s(?=[A-Z`])"
-_ITEM = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
+_TYPES = {
+    bool: "true or false",
+    int: "int",
+    float: "number",
+    str: "text",
+    dict: "mapping",
+    type(None): "null",
+    Any: "any",
+}
+_BOUNDS = ((Ge, "ge"), (Gt, "gt"), (Le, "le"), (Lt, "lt"))
+_SIGNS = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +39,9 @@ class Option:
 
     Attributes:
         default: as JSON.
-        type: in words.
-        meaning: empty if the code has none.
-        is_common: the meaning is that of `common_options`.
+        type: in words, with the smallest and the largest value.
+        meaning: empty if the plugin states none.
+        is_common: the meaning is that of a field of `plugins.fields`.
     """
 
     name: str
@@ -73,8 +82,8 @@ def of(plugin_type: str, name: str) -> Facts:
     variant = entries.of(module)
     file = Path(str(module.__file__))
     base = variant.use if variant and not variant.use.startswith("_") else ""
-    params: Mapping[str, object] = getattr(module, "PARAMS", {})
-    shown = {option: params[option] for option in variant.options} if variant and base else params
+    fields, values = options.fields(module), registry.defaults(module)
+    shown = variant.options if variant and base else values
     return Facts(
         plugin_type,
         name,
@@ -83,7 +92,7 @@ def of(plugin_type: str, name: str) -> Facts:
         base,
         variant,
         home(module) if home(module).parent == registry.SYSTEMS else None,
-        tuple(option(plugin_type, module, key, default) for key, default in shown.items()),
+        tuple(option(key, fields[key], values[key]) for key in shown),
         declared(plugin_type, module),
     )
 
@@ -94,13 +103,19 @@ def home(module: ModuleType) -> Path:
     return variant.home.parent if variant else Path(str(module.__file__)).parents[1]
 
 
-def option(plugin_type: str, module: ModuleType, name: str, default: object) -> Option:
-    """An option of a plugin, with the meaning that its docstrings give, or else the meaning that is common."""
-    statements = list(_statements(module))
-    own = _definition(statements, name) or _argument(module, name) or _definition(_helper_statements(module), name)
-    common = common_options.meaning(plugin_type, registry.called(module), name)
-    meaning = own or common or _mention(statements, name)
-    return Option(name, as_json(default), _type(default), meaning, is_common=bool(common and not own))
+def option(name: str, field: FieldInfo, value: object) -> Option:
+    """An option of a plugin from its field, with the value that it has by default."""
+    meaning = field.description or ""
+    return Option(name, as_json(value), _with_bounds(field), meaning, is_common=meaning in COMMON.values())
+
+
+def _common() -> dict[str, str]:
+    """Meaning of each field of `plugins.fields`, by its name."""
+    fields = {name: value for name, value in vars(common_fields).items() if get_origin(value) is Annotated}
+    return {name: get_args(value)[1].description for name, value in fields.items()}
+
+
+COMMON = _common()
 
 
 def as_json(value: object) -> str:
@@ -108,77 +123,28 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _type(default: object) -> str:
-    if isinstance(default, list | tuple):
-        members = dict.fromkeys(map(_type, default))
-        return f"list of {' or '.join(members)}" if members else "list"
-    return _TYPES.get(type(default), type(default).__name__)
+def _with_bounds(field: FieldInfo) -> str:
+    """The type of a field in words: `int ≥ 1`."""
+    bounds = {kind: getattr(bound, key) for bound in field.metadata for kind, key in _BOUNDS if isinstance(bound, kind)}
+    words = type_words(field.annotation)
+    if {Ge, Le} <= bounds.keys():
+        return f"{words} from {bounds[Ge]:g} to {bounds[Le]:g}"
+    return " ".join([words, *(f"{_SIGNS[kind]} {value:g}" for kind, value in bounds.items())])
 
 
-def _statements(module: ModuleType, options: Iterable[str] = ()) -> Iterator[str]:
-    """Yield the sentences, list items and table rows of a module's docstring; formulas and code are left out.
-
-    A semicolon before the name of an option ends a sentence, too.
-    """
-    names = "|".join(map(re.escape, {**getattr(module, "PARAMS", {}), **dict.fromkeys(options)}))
-    sentence_end = re.compile(rf"{_SENTENCE_END}|;\s(?=`(?:{names})\b)") if names else re.compile(_SENTENCE_END)
-    for block in re.split(r"\n\s*\n", inspect.getdoc(module) or ""):
-        if block.startswith("    "):
-            continue
-        if block.startswith("|"):
-            yield from map(_table_row, block.splitlines())
-            continue
-        for item in _ITEM.split(block):
-            yield from sentence_end.split(" ".join(item.removeprefix("Options: ").split()))
-
-
-def _helper_statements(module: ModuleType) -> Iterator[str]:
-    """Yield the statements of the themed file of a plugin, and of the helpers (`_loop`) that a plugin imports."""
-    options = getattr(module, "PARAMS", {})
-    if registry.location(module).name:
-        yield from _statements(inspect.getmodule(vars(module)["function"]) or module, options)
-    for helper in list(vars(module).values()):
-        if isinstance(helper, ModuleType) and registry.called(helper).startswith("_"):
-            yield from _statements(helper, options)
-
-
-def _table_row(line: str) -> str:
-    """A row of a docstring's table as `name`: text."""
-    first, *others = [cell.strip() for cell in line.strip("| ").split(" | ")]
-    return f"{first}: {': '.join(others)}"
-
-
-def _definition(statements: Iterable[str], option: str) -> str:
-    """Statement that begins with an option's name; without the name if a colon or a comma follows it."""
-    name = rf"`{re.escape(option)}(?:[:=][^`]*)?`"
-    first = re.compile(rf"(?:`[^`]+`(?:,| and| or)? )*{name}(?P<colon>: |, )?")
-    for statement in statements:
-        match = first.match(statement)
-        if match:
-            text = statement[match.end() :] if match["colon"] and match[0].count("`") == 2 else statement
-            return text.strip().rstrip(".;")
-    return ""
-
-
-def _mention(statements: list[str], option: str) -> str:
-    """First clause that names an option."""
-    name = re.compile(rf"`{re.escape(option)}(?:[:=][^`]*)?`")
-    texts = (text for text in statements if not text.startswith("Source:"))
-    clauses = (clause for text in texts for clause in re.split(r";\s", text))
-    return next((clause.strip().rstrip(".;") for clause in clauses if name.search(clause)), "")
-
-
-def _argument(module: ModuleType, option: str) -> str:
-    """Description of an argument with the option's name, in a public function of the plugin's file."""
-    for name, value in list(vars(module).items()):
-        code = getattr(value, "__code__", None)
-        if name.startswith("_") or code is None or code.co_filename != module.__file__:
-            continue
-        arguments = (inspect.getdoc(value) or "").partition("\nArgs:\n")[2].partition("\n\n")[0]
-        match = re.search(rf"^ {{4}}{re.escape(option)}: (.+(?:\n {{8}}.+)*)", arguments, re.MULTILINE)
-        if match:
-            return " ".join(match[1].split()).rstrip(".")
-    return ""
+def type_words(annotation: Any) -> str:
+    """A type in words: `list of number`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_words(arguments[0])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(map(type_words, arguments)))
+    if origin in (list, tuple):
+        members = " or ".join(dict.fromkeys(type_words(one) for one in arguments if one is not ...))
+        return "list" if members in ("", "any") else f"list of {members}"
+    return _TYPES.get(origin or annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def declared(plugin_type: str, module: ModuleType) -> dict[str, str]:

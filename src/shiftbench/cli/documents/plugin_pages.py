@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shiftbench.base import registry
 from shiftbench.base.registry import entries
-from shiftbench.cli.documents import common_options, markdown, plugin_facts
+from shiftbench.cli.documents import markdown, plugin_facts
 from shiftbench.cli.documents.plugin_facts import Facts, Option
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.plan.params import SECTIONS
@@ -67,7 +67,7 @@ def page(plugin_type: str, facts: Sequence[Facts]) -> str:
     systems = sorted((slugs[folder], folder) for folder in by_system if folder)
     general = by_system.get(None, [])
     lines = [f"# {plugin_type.capitalize()}", "", markdown.GENERATED, "", ABOUT[plugin_type], ""]
-    lines += [*_use(plugin_type), "", *_contents(general, systems), *_common(plugin_type)]
+    lines += [*_use(plugin_type), "", *_contents(general, systems), *_common(plugin_type, facts)]
     bases = {plugin.name: plugin for plugin in facts}
     if general:
         lines += ["", "## General plugins"]
@@ -108,11 +108,12 @@ def _contents(general: Sequence[Facts], systems: Iterable[tuple[str, Path]]) -> 
     return "\n\n".join(lines).split("\n")
 
 
-def _common(plugin_type: str) -> list[str]:
+def _common(plugin_type: str, facts: Sequence[Facts]) -> list[str]:
     """Table of the options whose meaning the page gives once."""
     if plugin_type not in _COMMON_APART:
         return []
-    rows = [[f"`{name}`", meaning] for name, meaning in common_options.MEANINGS[plugin_type].items()]
+    common = {one.name: one.meaning for plugin in facts for one in plugin.options if one.is_common}
+    rows = [[f"`{name}`", meaning] for name, meaning in common.items()]
     head = [
         "",
         "## Common options",

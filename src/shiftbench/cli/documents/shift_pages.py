@@ -104,7 +104,7 @@ def shown(name: str, module: ModuleType, page: Path) -> str:
         return "\n".join(["```text", *preview.texts(name), "```"])
     if getattr(module, "FIELD", None) == "table":
         return _before_and_after(name, Sample("ours/table", {"table": TABLE}), (5.0,), _table)
-    if kind(module) == "code" and "path" not in module.PARAMS:
+    if kind(module) == "code" and "path" not in registry.defaults(module):
         return _before_and_after(name, Sample("ours/problem", PROBLEM), SEEDS, _code)
     if kind(module) not in PICTURED or getattr(module, "INPUTS", False):
         return ""
@@ -189,5 +189,5 @@ def _row(name: str, module: ModuleType) -> str:
     variant = entries.of(module)
     about = registry.about(module) + (f" (`use: {variant.use}`)" if variant else "")
     levels = " · ".join(map(plugin_facts.constants, module.LEVELS.values()))
-    options = " ".join(f"`{option}`" for option in module.PARAMS)
+    options = " ".join(f"`{option}`" for option in registry.defaults(module))
     return markdown.row(f"`{name}`", about, levels, options, "yes" if name in registry.names(TORCH) else "")

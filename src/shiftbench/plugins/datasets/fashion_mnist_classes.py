@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _held_out, fashion_mnist
 
@@ -28,7 +29,7 @@ LICENCE = fashion_mnist.LICENCE
 CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = fashion_mnist.REDISTRIBUTE
 PART_OF = "fashion_mnist"
-PARAMS = _held_out.PARAMS
+PARAMS = registry.defaults(_held_out)
 
 
 def kept(params: dict[str, Any]) -> list[int]:

@@ -77,7 +77,9 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     if not isinstance(named, str):
         return tuple(map(str, named))
     module = registry.find("datasets", named)
-    known: tuple[str, ...] = module.CLASSES if hasattr(module, "CLASSES") else module.classes(module.PARAMS, {})
+    known: tuple[str, ...] = (
+        module.CLASSES if hasattr(module, "CLASSES") else module.classes(registry.defaults(module), {})
+    )
     return known
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _held_out, mnist
 
@@ -22,7 +23,7 @@ LICENCE = mnist.LICENCE
 CITATION = mnist.CITATION
 REDISTRIBUTE = mnist.REDISTRIBUTE
 PART_OF = "mnist"
-PARAMS = _held_out.PARAMS
+PARAMS = registry.defaults(_held_out)
 
 
 def _kept(params: dict[str, Any]) -> list[int]:

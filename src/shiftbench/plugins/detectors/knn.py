@@ -16,20 +16,28 @@ as an IndexFlatL2 in memory, n x d x 4 bytes (1.28 M x 2,048: 10.5 GB), finds ca
 scores.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _neighbours, _statistics
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"k": 50, "index": "exact"}
 GRID: dict[str, list[object]] = {"k": [50, 100, 200, 500, 1000]}
 FIT_PARAMS = ("index",)
+
+
+class Options(declare.Options):
+    k: int = Field(50, ge=1, description="rank of the neighbour among the training samples")
+    index: Literal["exact", "faiss"] = Field(
+        "exact", description="search block by block, or in an index in memory (the extra `faiss`)"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> _neighbours.Bank:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.data import bag_of_words
 from shiftbench.data.bag_of_words import Floats
@@ -15,7 +16,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _rankers
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**_rankers.PARAMS, "k1": 1.5, "b": 0.75}
+PARAMS: dict[str, object] = {**registry.defaults(_rankers), "k1": 1.5, "b": 0.75}
 needs = _rankers.needs
 
 

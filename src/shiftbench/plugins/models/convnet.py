@@ -5,17 +5,25 @@ with the widths chosen so that one core trains about 2,000 images per second.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 12, "size": 28, "norm": "batch", "features": 96}
+
+
+class Options(declare.Options):
+    width: int = Field(12, ge=1, description="channels of the first layer; the others have two and four times as many")
+    size: fields.Size = 28
+    norm: Literal["batch", "group"] = Field("batch", description="batch norm, or group norm of four groups")
+    features: int = Field(96, ge=1, description="penultimate features")
 
 
 class ConvNet(nn.Module):

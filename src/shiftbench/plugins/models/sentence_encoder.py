@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats, Ints
@@ -28,7 +28,7 @@ from shiftbench.plugins.models import _rankers, _sentences, _word_pieces
 from shiftbench.plugins.models._rankers import Collection, Collections, Document
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**_rankers.PARAMS, "length": 64, "index": ""}
+PARAMS: dict[str, object] = {**registry.defaults(_rankers), "length": 64, "index": ""}
 
 BATCH = 32
 LONG = 24  # characters for each piece that is kept

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, RangeError, suggest
 
 RANGE = (0.0, 5.0)
 REFERENCE_SIDE = 224
+Profile = Annotated[
+    Literal["published", "continuous"],
+    Field(description="constants as published, or such that damage grows between all levels"),
+]
 SCALES = ("image", "none")
 """Whether sizes in pixels grow with the image, or are as published whatever its size."""
 

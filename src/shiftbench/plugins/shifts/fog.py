@@ -29,13 +29,12 @@ LEVELS = {1: (1.5, 2.0), 2: (2.0, 2.0), 3: (2.5, 1.7), 4: (2.5, 1.5), 5: (3.0, 1
 LEVELS_CONTINUOUS = {**LEVELS, 4: (2.9, 1.6), 5: (3.3, 1.5)}
 CLEAR = (0.0, 2.0)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published"}
 CONTINUOUS = {"profile": "continuous"}
 ONE = 1 << 23  # a level in fixed point: 255 of them and a half fit 31 bits
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: _levels.Profile = "published"
 ) -> NDArray[np.uint8]:
     """A foggy copy of an image, uint8 (h, w) or (h, w, 3)."""
     amount, decay = constants(severity, profile)

@@ -2,21 +2,24 @@
 
 Each shift reads the image bilinearly in integers, so that its bytes are the same on every CPU. Images are uint8 (h, w)
 or (h, w, 3).
-
-- `border`: what lies outside: `reflect`, `replicate` or `constant`
-- `fill`: grey level of what lies outside under `constant`
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _geometry, _levels, _warp
 from shiftbench.plugins.shifts._geometry import ONE, Pixels
 
+Border = Annotated[Literal["reflect", "replicate", "constant"], Field(description="what lies outside of the image")]
+Fill = Annotated[int, Field(ge=0, le=255, description="grey level of what lies outside under `border: constant`")]
+
 
 @declare.image_shift(_levels.Linear((6.0, 12.0, 18.0, 24.0, 30.0), zero=0.0), moves=True, title="Rotation")
-def rotate(image: Pixels, degrees: float, rng: RandomStream, *, border: str = "reflect", fill: int = 0) -> Pixels:
+def rotate(image: Pixels, degrees: float, rng: RandomStream, *, border: Border = "reflect", fill: Fill = 0) -> Pixels:
     """Rotate: the image is turned about its middle, to the left or to the right.
 
     Source: Engstrom et al. 2019, "Exploring the Landscape of Spatial Robustness", https://arxiv.org/abs/1712.02779,
@@ -32,7 +35,7 @@ def rotate(image: Pixels, degrees: float, rng: RandomStream, *, border: str = "r
 
 @declare.image_shift(_levels.Direct(_geometry.DEGREES), moves=True, title="Rotation in degrees")
 def rotate_degrees(
-    image: Pixels, degrees: float, rng: RandomStream, *, border: str = "constant", fill: int = 0
+    image: Pixels, degrees: float, rng: RandomStream, *, border: Border = "constant", fill: Fill = 0
 ) -> Pixels:
     """Rotation by as many degrees as the severity says, to the left: a drift whose strength is an angle.
 
@@ -48,7 +51,7 @@ def rotate_degrees(
 
 
 @declare.image_shift(_levels.Linear((1.15, 1.3, 1.5, 1.75, 2.0), zero=1.0), moves=True)
-def scale(image: Pixels, factor: float, rng: RandomStream, *, border: str = "reflect", fill: int = 0) -> Pixels:
+def scale(image: Pixels, factor: float, rng: RandomStream, *, border: Border = "reflect", fill: Fill = 0) -> Pixels:
     """Scale: the image is seen from nearer or from farther away.
 
     Source: ImageNet-P (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261), whose `scale` goes from
@@ -64,7 +67,7 @@ def scale(image: Pixels, factor: float, rng: RandomStream, *, border: str = "ref
 
 
 @declare.image_shift(_levels.Linear((0.06, 0.12, 0.18, 0.24, 0.3), zero=0.0), moves=True)
-def shear(image: Pixels, slope: float, rng: RandomStream, *, border: str = "reflect", fill: int = 0) -> Pixels:
+def shear(image: Pixels, slope: float, rng: RandomStream, *, border: Border = "reflect", fill: Fill = 0) -> Pixels:
     """Shear: rows slide past each other, or columns, as in a leaning letter.
 
     Source: AugMix (Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781), whose shears go up to a slope of 0.3;
@@ -81,7 +84,9 @@ def shear(image: Pixels, slope: float, rng: RandomStream, *, border: str = "refl
 
 
 @declare.image_shift(_levels.Linear((12.0, 24.0, 36.0, 48.0, 60.0), zero=0.0), moves=True)
-def translate(image: Pixels, distance: float, rng: RandomStream, *, border: str = "reflect", fill: int = 0) -> Pixels:
+def translate(
+    image: Pixels, distance: float, rng: RandomStream, *, border: Border = "reflect", fill: Fill = 0
+) -> Pixels:
     """Translate: the image is moved in one direction.
 
     Source: Engstrom et al. 2019, "Exploring the Landscape of Spatial Robustness", https://arxiv.org/abs/1712.02779,
@@ -101,7 +106,9 @@ def translate(image: Pixels, distance: float, rng: RandomStream, *, border: str 
 
 
 @declare.image_shift(_levels.Linear((7.0, 14.0, 21.0, 28.0, 35.0), zero=0.0), moves=True)
-def perspective(image: Pixels, degrees: float, rng: RandomStream, *, border: str = "reflect", fill: int = 0) -> Pixels:
+def perspective(
+    image: Pixels, degrees: float, rng: RandomStream, *, border: Border = "reflect", fill: Fill = 0
+) -> Pixels:
     """Perspective: the image is tilted in space, about a line through its middle.
 
     Source: the `tilt` of ImageNet-P (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261;

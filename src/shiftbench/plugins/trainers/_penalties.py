@@ -54,7 +54,7 @@ class Environment(NamedTuple):
         return self.logits.softmax(1) - F.one_hot(self.labels, self.logits.shape[1])
 
 
-class Options(NamedTuple):
+class Settings(NamedTuple):
     """What some penalties read.
 
     Attributes:
@@ -71,21 +71,21 @@ class Options(NamedTuple):
 
 
 Several = Sequence[Environment]
-Penalty = Callable[[Several, torch.Tensor, Options], torch.Tensor]
+Penalty = Callable[[Several, torch.Tensor, Settings], torch.Tensor]
 
 
-def none(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def none(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """0."""
     return torch.zeros((), device=risks.device)
 
 
-def irmv1(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def irmv1(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The mean over environments of the squared gradient by a scale of the logits.
 
     Example:
         >>> logits, labels = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
         >>> one = Environment(logits, labels, logits)
-        >>> irmv1([one, one], torch.zeros(2), Options(nn.Identity(), [])).item()
+        >>> irmv1([one, one], torch.zeros(2), Settings(nn.Identity(), [])).item()
         0.0
     """
     products = []
@@ -98,17 +98,17 @@ def irmv1(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
     return torch.stack(products).mean()
 
 
-def vrex(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def vrex(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The unbiased variance of the risks; of two, half of their squared difference."""
     return risks.var()
 
 
-def spectral_decoupling(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def spectral_decoupling(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The sum over environments of the mean squared length of the logits."""
     return torch.stack([env.logits.square().sum(1).mean() for env in envs]).sum()
 
 
-def iga(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def iga(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The summed squared distance of each environment's gradient from their mean."""
     grads = []
     for risk in risks:
@@ -118,7 +118,7 @@ def iga(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
     return torch.stack([(grad - mean).square().sum() for grad in grads]).sum()
 
 
-def fishr(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def fishr(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The summed squared distance of each environment's second moment of head gradients from their mean."""
     free = getattr(options.head, "free", None)
     moments = []
@@ -131,7 +131,7 @@ def fishr(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
     return torch.stack([(moment - mean).square().sum() for moment in moments]).sum()
 
 
-def clove(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
+def clove(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The summed calibration errors of the top label's confidence."""
     return torch.stack([calibration(env, options.kernel) for env in envs]).sum()
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
@@ -20,7 +21,7 @@ from shiftbench.plugins.trainers import _adversary, _loop, erm
 TITLE = "adversarial training"
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **erm.PARAMS,
+    **registry.defaults(erm),
     "norm": "linf",
     "eps": 0.05,
     "steps": 7,

@@ -35,13 +35,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _environments, _loop, _penalties, _steps, finetune
 from shiftbench.plugins.trainers._environments import Batch, Environments
-from shiftbench.plugins.trainers._penalties import Environment, Options
+from shiftbench.plugins.trainers._penalties import Environment, Settings
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -65,7 +66,7 @@ PARAMS: dict[str, object] = {
     "frozen": False,
     "keep": "last",
     "every": 0,
-    **_environments.PARAMS,
+    **registry.defaults(_environments),
 }
 DRO = ("worst_group", "group_dro")
 RISKS = ("sum", "mean", "pooled")
@@ -193,7 +194,7 @@ class Loss:
             "none": [],
         }
         self.decayed = decayed[params["l2_on"]] if params["l2"] else []
-        self.options = Options(head, trained, params["kernel"], halves=params["halves"])
+        self.options = Settings(head, trained, params["kernel"], halves=params["halves"])
         self.shares: dict[str, float] = {}
         self._last: tuple[Sequence[str], torch.Tensor, torch.Tensor | None] = ((), torch.zeros(0), None)
 

@@ -11,23 +11,25 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification", "text_classification", "visual_question")
-PARAMS: dict[str, object] = {
-    "epochs": 12,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "schedule": "one_cycle",
-    "smoothing": 0.0,
-    "shift": 1,
-    "flip": False,
-    "crops": None,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    schedule: fields.Schedule = "one_cycle"
+    smoothing: fields.Smoothing = 0.0
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    crops: fields.Crops = None
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -7,13 +7,14 @@ Source: Shao et al. 2024, arXiv:2402.03300; the outcome reward is that of veRL's
 import numpy as np
 import torch
 
+from shiftbench.base import registry
 from shiftbench.evaluation.llm import graders
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _grpo
 from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**_grpo.PARAMS, "score": 1.0, "format_score": 0.0}
+PARAMS: dict[str, object] = {**registry.defaults(_grpo), "score": 1.0, "format_score": 0.0}
 needs = _grpo.needs
 
 

@@ -10,27 +10,30 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _attack, _loop, erm
 
 TITLE = "PGD training"
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 12,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "smoothing": 0.0,
-    "shift": 1,
-    "flip": False,
-    "eps": 0.1,
-    "steps": 7,
-    "step": None,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    smoothing: fields.Smoothing = 0.0
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    eps: float = Field(0.1, ge=0, description="radius of the L-infinity ball, as a share of white")
+    steps: int = Field(7, ge=1, description="steps of the attack")
+    step: float | None = Field(None, gt=0, description="size of a step, as a share of white; null: 2.5 eps / steps")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

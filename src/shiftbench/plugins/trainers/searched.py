@@ -95,7 +95,9 @@ def _separation(job: TrainJob, detector: Any, weights: Path, inside: list[Sample
         size = job.params["batch_size"]
         parts = [predictor(samples[at : at + size])["logits"] for at in range(0, len(samples), size)]
         keys = pa.table({"key": [sample.key for sample in samples]})
-        found: np.ndarray = detector.score(Rows(keys, kept_logits=np.concatenate(parts)), None, dict(detector.PARAMS))
+        found: np.ndarray = detector.score(
+            Rows(keys, kept_logits=np.concatenate(parts)), None, dict(registry.defaults(detector))
+        )
         return found
 
     low = scores(inside)

@@ -118,7 +118,7 @@ def _lists(given: dict[str, Any], module: ModuleType) -> dict[str, list[Any]]:
     return {
         key: value
         for key, value in given.items()
-        if isinstance(value, list) and not isinstance(module.PARAMS.get(key), list | tuple)
+        if isinstance(value, list) and not isinstance(registry.defaults(module).get(key), list | tuple)
     }
 
 

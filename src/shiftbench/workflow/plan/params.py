@@ -386,7 +386,7 @@ class Params(_Strict):
     def options(self, plugin_type: str, name: str) -> dict[str, Any]:
         """The defaults of the plugin with the options in params over them."""
         module = registry.read(plugin_type, self.use(plugin_type, name))
-        return {**getattr(module, "PARAMS", {}), **self.component(plugin_type, name).options}
+        return {**registry.defaults(module), **self.component(plugin_type, name).options}
 
 
 _GROUPS = ("fetch", "shards", "train", "evaluate", "bootstrap", *SECTIONS)

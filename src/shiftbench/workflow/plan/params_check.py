@@ -1,19 +1,15 @@
 """Checks of plugins, options and severities in params, before any job starts."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, suggest, yaml_text
-from shiftbench.base.registry import entries
+from shiftbench.base.errors import ParamsError, suggest
+from shiftbench.base.registry import entries, options
 from shiftbench.workflow.plan import params_pairs
 from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
-
-_AT_LEAST_ONE = ("batch batch_size bins depth epochs heads hidden k layers length samples side steps width").split()
-"""Options that are counts of at least 1."""
-_NEVER_NEGATIVE = "eps lr momentum share smoothing temperature weight_decay".split()
-"""Options that are no counts and must not be negative."""
 
 
 def check_plugins(where: str, params: Params) -> None:
@@ -57,17 +53,10 @@ def _check_component(where: str, params: Params, plugin_type: str, name: str) ->
         module = registry.read(plugin_type, params.use(plugin_type, name))
     except ParamsError as error:
         raise type(error)(f"{where}: {key}: {error}") from error
-    allowed: dict[str, Any] = getattr(module, "PARAMS", {})
     given = params.component(plugin_type, name).options
-    for option, value in given.items():
-        if option not in allowed:
-            raise ParamsError(
-                f"{where}: {key}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
-            )
-        several = plugin_type == "detectors" and isinstance(value, list) and value
-        if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
-            raise ParamsError(f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}")
-        _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
+    wrong = [f"{where}: {key}.{line}" for line in _problems(plugin_type, module, given)]
+    if wrong:
+        raise ParamsError("\n".join(wrong))
     if entries.of(module) and registry.defines(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
     if plugin_type == "shifts":
@@ -75,6 +64,16 @@ def _check_component(where: str, params: Params, plugin_type: str, name: str) ->
         _check_materialise(where, key, module, params.shifts[name])
     if plugin_type == "trainers" and params.trainers[name].shifted:
         _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
+
+
+def _problems(plugin_type: str, module: ModuleType, given: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the options of a plugin; a list for an option of a detector holds values for a search."""
+    for option, value in given.items():
+        lines = options.problems(module, {option: value})
+        if lines and plugin_type == "detectors" and isinstance(value, list) and value:
+            members = (options.problems(module, {option: member}) for member in value)
+            lines = next((wrong for wrong in members if wrong), [])
+        yield from (f"{line}{_number_hint(value)}" for line in lines)
 
 
 def _number_hint(value: object) -> str:
@@ -85,22 +84,12 @@ def _number_hint(value: object) -> str:
     return ""
 
 
-def _check_count(where: str, value: object, default: object, option: str) -> None:
-    """Refuse counts and rates below 0, and below 1 for options that must be at least 1."""
-    counted = type(default) is int and default > 0
-    least = 1 if counted and option in _AT_LEAST_ONE else 0
-    if not counted and option not in _NEVER_NEGATIVE:
-        return
-    if isinstance(value, int | float) and value < least:
-        raise ParamsError(f"{where} = {yaml_text(value)}: expected {least} or more (default {yaml_text(default)})")
-
-
 def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:
     """Refuse options that change the declared constants of a variant."""
-    if module.facts({**module.PARAMS, **given}) != module.facts(module.PARAMS):
+    if module.facts({**registry.defaults(module), **given}) != module.facts(registry.defaults(module)):
         raise ParamsError(
             f"{where}: {', '.join(given)} would change what {module.__name__} declares "
-            f"({', '.join(module.facts(module.PARAMS))}); name the variant that has it, or write one in an "
+            f"({', '.join(module.facts(registry.defaults(module)))}); name the variant that has it, or write one in an "
             f"{entries.FILE} of your own"
         )
 

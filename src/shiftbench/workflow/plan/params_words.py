@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pydantic
 from pydantic import BaseModel
 
+from shiftbench.base import messages
 from shiftbench.base.errors import ParamsError, suggest, yaml_text
 
 _BITS = 63
@@ -15,36 +16,6 @@ _MISSING = "is missing"
 _UNION = re.compile(r"constrained-|tuple\[|dict\[|int$|float$|\[key\]$")
 """Parts of pydantic's location that are no keys of YAML: the allowed type that was tried."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-_NAME = "a name of lower case letters, digits and underscores, a letter first"
-_PATTERNS = {
-    r"^[a-z][a-z0-9_]*$": _NAME,
-    r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)*$": f"{_NAME}, or several joined by +",
-    r"^[a-z][a-z0-9_]*(/(train|val|test))?$": "a dataset, or one of its splits: mnist, mnist/train, mnist/val",
-    r"^[a-z][a-z0-9_+]*/[0-9.]+$": "a shift and its severity: label_noise/0.4",
-}
-_EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "int_type": lambda _: "a whole number",
-    "int_from_float": lambda _: "a whole number",
-    "float_type": lambda _: "a number",
-    "finite_number": lambda _: "a finite number",
-    "bool_type": lambda _: "true or false",
-    "string_type": lambda _: "a text",
-    "invalid_key": lambda _: "a text as a key",
-    "tuple_type": lambda _: "a list: [one, two]",
-    "dict_type": lambda _: "a mapping of keys",
-    "model_type": lambda _: "a mapping of keys",
-    "model_attributes_type": lambda _: "a mapping of keys",
-    "greater_than": lambda limits: f"a number above {limits['gt']:g}",
-    "greater_than_equal": lambda limits: f"{limits['ge']:g} or more",
-    "less_than": lambda limits: f"a number below {limits['lt']:g}",
-    "less_than_equal": lambda limits: f"{limits['le']:g} or less",
-    "literal_error": lambda limits: str(limits["expected"]).replace("'", ""),
-    "string_pattern_mismatch": lambda limits: _PATTERNS.get(
-        limits["pattern"], f"a text that matches {limits['pattern']}"
-    ),
-    "too_long": lambda limits: f"{limits['max_length']} values",
-}
-"""The allowed values, for each type of pydantic error that a value from YAML can raise."""
 
 
 def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:
@@ -94,17 +65,13 @@ def _line(key: str, wrong: Mapping[str, Any]) -> str:
 
 
 def _wrong(problem: Mapping[str, Any], path: list[str], whole: type[BaseModel]) -> str:
-    kind, limits = problem["type"], problem.get("ctx", {})
+    kind = problem["type"]
     if kind == "extra_forbidden":
         return f"unknown key; {suggest(path[-1], _known_keys(path[:-1], whole))}"
     if kind == "missing":
         last = problem["loc"][-1]
         return f"expected {last + 1} values" if isinstance(last, int) else _MISSING
-    if kind == "value_error":
-        return str(limits["error"])
-    if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind](limits)}"
-    return str(problem["msg"])
+    return messages.expected(problem)
 
 
 def _known_keys(path: list[str], whole: type[BaseModel]) -> list[str]:

@@ -150,10 +150,12 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
     for name, given in metrics.items():
         options = {key: value for key, value in given.items() if key != "use"}
         module = registry.find("metrics", given.get("use", name))
-        unknown = sorted(set(options) - set(module.PARAMS))
+        unknown = sorted(set(options) - set(registry.defaults(module)))
         if unknown:
-            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({suggest(unknown[0], module.PARAMS)})")
-        chosen.append(Metric(name, module, {**module.PARAMS, **options}))
+            raise ParamsError(
+                f"metrics.{name}: unknown option {unknown[0]!r} ({suggest(unknown[0], registry.defaults(module))})"
+            )
+        chosen.append(Metric(name, module, {**registry.defaults(module), **options}))
     return chosen
 
 

@@ -38,7 +38,7 @@ def score_cell(detector: ModuleType, params: dict[str, Any], rows: Rows, known: 
         ModelError: a score is not finite or missing; the message names the sample.
         ParamsError, DataError: the detector's input is missing or too small.
     """
-    options = {**detector.PARAMS, **params}
+    options = {**registry.defaults(detector), **params}
     return scored(detector, options, rows, detector.fit(known or Known(), options))
 
 

@@ -103,7 +103,7 @@ def _classes(dataset: str, inputs: Mapping[Ref, Path], named: Mapping[str, Any] 
     for ref, path in inputs.items():
         if ref.kind == "shards" and ref.parts[0] == dataset:
             return tuple(shards.manifest(path.parent)["classes"])
-    named = named or {"use": dataset, "options": registry.find("datasets", dataset).PARAMS}
+    named = named or {"use": dataset, "options": registry.defaults(registry.find("datasets", dataset))}
     module = registry.find("datasets", named["use"])
     return tuple(module.CLASSES if hasattr(module, "CLASSES") else module.classes(named["options"], {}))
 

@@ -151,7 +151,9 @@ def fit(judge: Judge, shifter: Shifter, drops: Iterable[float], draws: int = 100
     end = float(shifter.module.RANGE[1])
     curve = Curve(lambda s: judge(replace(at_any, severity=s)), end, draws, shifter.seed)
     _check_drops(drops, float(curve.accuracy[0.0][0]), len(judge.clean.classes))
-    options = {key: value for key, value in shifter.options.items() if value != shifter.module.PARAMS.get(key)}
+    options = {
+        key: value for key, value in shifter.options.items() if value != registry.defaults(shifter.module).get(key)
+    }
     results = [_calibrated(curve, shifter.name, options, drop) for drop in drops]
     measured = tuple((s, float(curve.accuracy[s][0])) for s in sorted(curve.accuracy))
     return [replace(one, measured=measured) for one in results]
@@ -241,8 +243,10 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
     clean = read(folder, samples)
     module = registry.find("shifts", shift)
     given = dict(options or {})
-    _check_options(shift, given, getattr(module, "PARAMS", {}))
-    shifter = Shifter(module, shift, {**module.PARAMS, **given}, 0.0, seed, clean.dataset, sources=sources(module))
+    _check_options(shift, given, registry.defaults(module))
+    shifter = Shifter(
+        module, shift, {**registry.defaults(module), **given}, 0.0, seed, clean.dataset, sources=sources(module)
+    )
     judge = Judge(as_predictor(model), clean, tuple(classes or clean.classes), batch_size)
     drops = [float(drop)] if isinstance(drop, int | float) else [float(one) for one in drop]
     return fit(judge, shifter, drops, draws)

@@ -277,7 +277,7 @@ def _findings(
     detector = registry.find("detectors", artifact.recipe["detector"]["use"])
     search = Ref("searches", artifact.recipe["search"]) if "search" in artifact.recipe else None
     searched = context.run.path(search).is_file() if search else None
-    options = {**detector.PARAMS, **artifact.recipe["detector"]["options"]}
+    options = {**registry.defaults(detector), **artifact.recipe["detector"]["options"]}
     options |= chosen_options(context.run, artifact) if searched else {}
     state = context.fitted(artifact, detector, options)
     clean = context.rows(artifact, artifact.recipe["rows"])

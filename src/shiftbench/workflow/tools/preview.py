@@ -133,7 +133,7 @@ def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
             f"no test shards of {name} below {root}, and its source files are not here either; "
             "run the benchmark or `shiftbench pull` first, or name an image with --image"
         )
-    samples = module.samples(module.NATIVE[-1], sources, {**module.PARAMS, "name": name})
+    samples = module.samples(module.NATIVE[-1], sources, {**registry.defaults(module), "name": name})
     return [sample for sample in islice(samples, count) if isinstance(sample, Sample)]
 
 

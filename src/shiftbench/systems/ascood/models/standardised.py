@@ -134,7 +134,7 @@ def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
     model = registry.find("models", params["net"])
     if not hasattr(model, "build"):
         raise ModelError(f"standardised: {params['net']!r} is no architecture; use convnet, torchvision, timm")
-    return model, {**model.PARAMS, **params["options"]}
+    return model, {**registry.defaults(model), **params["options"]}
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import decoder
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {**decoder.PARAMS, "depth": 1, "counted": [], "loops": 0}
+PARAMS: dict[str, object] = {**registry.defaults(decoder), "depth": 1, "counted": [], "loops": 0}
 prepare_batch, of_one_length = decoder.prepare_batch, decoder.of_one_length
 encoded, decoded = decoder.encoded, decoder.decoded
 size, end, closing = decoder.size, decoder.end, decoder.closing

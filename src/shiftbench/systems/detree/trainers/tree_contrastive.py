@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import ClusterNode, linkage, to_tree
 from scipy.spatial.distance import squareform
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
@@ -47,7 +47,7 @@ THRESHOLDS, DEEPEST, END = 50, 5, 0.1
 HUMAN = "human"
 READS_SOURCES = True
 TASKS = _contrastive.TASKS
-PARAMS: dict[str, object] = {**_contrastive.PARAMS, "flat": "supcon", "prior": 1, "end": END}
+PARAMS: dict[str, object] = {**registry.defaults(_contrastive), "flat": "supcon", "prior": 1, "end": END}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

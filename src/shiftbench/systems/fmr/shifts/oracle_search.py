@@ -119,7 +119,7 @@ class _Walker:
             model, own_options = _model(options, CheckpointName.of(ref).model)
             plugin, file = registry.find("models", model), inputs[ref]
             predictor = nets.load_predictor(
-                plugin, file, {**plugin.PARAMS, **own_options}, nets.classes_of(file), "cpu", inputs=inputs
+                plugin, file, {**registry.defaults(plugin), **own_options}, nets.classes_of(file), "cpu", inputs=inputs
             )
             if not isinstance(predictor, nets.TorchPredictor):
                 raise ParamsError(f"oracle_search: {name} is a black box, and gradients are asked of nets")

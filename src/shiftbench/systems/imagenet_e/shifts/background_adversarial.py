@@ -102,7 +102,7 @@ class _Loss:
 
         self._torch, self._nets = torch, nets
         self._plugin = registry.find("models", model)
-        self._params = {**self._plugin.PARAMS, **options}
+        self._params = {**registry.defaults(self._plugin), **options}
         network = self._plugin.build(self._params, len(nets.classes_of(checkpoint)))
         nets.load_into(network, nets.read_state(checkpoint), checkpoint)
         self._network = network.eval().requires_grad_(requires_grad=False)

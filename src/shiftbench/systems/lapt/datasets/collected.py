@@ -61,7 +61,9 @@ def classes(
     """The other dataset's class names, or the labels that have a folder, sorted."""
     if params["classes"]:
         dataset = registry.find("datasets", params["classes"])
-        return tuple(dataset.CLASSES if hasattr(dataset, "CLASSES") else dataset.classes(dataset.PARAMS, {}))
+        return tuple(
+            dataset.CLASSES if hasattr(dataset, "CLASSES") else dataset.classes(registry.defaults(dataset), {})
+        )
     if params["folder"]:
         return tuple(sorted({name for folder in _folders(params).values() for name in list_classes(folder)}))
     return tuple(shards.manifest(_made.folders(inputs or {})[params["of"]])["classes"])

@@ -42,7 +42,7 @@ def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
     """
     _check(params)
     module = registry.find("models", params["encoder"])
-    return module, {**module.PARAMS, **params["options"]}
+    return module, {**registry.defaults(module), **params["options"]}
 
 
 def _check(params: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Needs of the inner model."""
     _check(params)
     module = registry.read("models", params["encoder"])
-    options = {**module.PARAMS, **params["options"]}
+    options = {**registry.defaults(module), **params["options"]}
     inputs: list[Ref] = module.needs(options) if registry.defines(module, "needs") else []
     return inputs
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.models import _sentences, minilm
@@ -34,7 +34,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     dataset, split = job.params["dataset"], job.params["split"]
     encoder = minilm.encoder(job.inputs[refs.sources(_sentences.SOURCE)].parent)
     for method, own_options in job.params["told"].items():
-        options = {**tta_llm.PARAMS, **own_options}
+        options = {**registry.defaults(tta_llm), **own_options}
         model = f"{dataset}/{options['llm']}"
         for shift, place in _places(job.params).items():
             severity = 0.0 if shift == "identity" else None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -25,7 +25,7 @@ from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {**_tta.PARAMS, "edit": "substitute", "share": 0.3}
+PARAMS: dict[str, object] = {**registry.defaults(_tta), "edit": "substitute", "share": 0.3}
 WORD = re.compile(r"[^\W\d_]+")
 Options = Callable[[str], Sequence[str]]
 """A word -> its possible replacements; () if it has none."""

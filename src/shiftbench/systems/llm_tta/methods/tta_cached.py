@@ -26,6 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -37,7 +38,13 @@ STYLES = ("plain", "icr", "paraphrase")
 EXAMPLES, INPUT = "### Style Examples ###", "### Input Text ###"
 """Headings of the released templates: over the examples of one with some, and over the text."""
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {**_tta.PARAMS, "path": "", "files": "*.parquet", "style": "plain", "missing": 0}
+PARAMS: dict[str, object] = {
+    **registry.defaults(_tta),
+    "path": "",
+    "files": "*.parquet",
+    "style": "plain",
+    "missing": 0,
+}
 
 Row = tuple[str, str, Any]
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -20,7 +20,7 @@ from shiftbench.systems.llm_tta.methods import _synonyms, _tta
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {**_tta.PARAMS}
+PARAMS: dict[str, object] = {**registry.defaults(_tta)}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

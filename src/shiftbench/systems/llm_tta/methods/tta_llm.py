@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -25,7 +25,7 @@ ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
 TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {
-    **_tta.PARAMS,
+    **registry.defaults(_tta),
     "llm": "smollm2_135m",
     "style": "icr",
     "exemplars": 16,

@@ -67,7 +67,7 @@ def frozen(job: TrainJob, name: str) -> Any:
     ref, path = find(job, name)
     options = dict(job.params["nets"].get(CheckpointName.of(ref).model, {}))
     module = registry.find("models", options.pop("use", _MODEL))
-    network: nn.Module = module.build({**module.PARAMS, **options}, len(job.classes))
+    network: nn.Module = module.build({**registry.defaults(module), **options}, len(job.classes))
     nets.load_into(network, nets.read_state(path), path)
     nets.place(network, nets.pick_device(job.device))
     return network.eval().requires_grad_(requires_grad=False)

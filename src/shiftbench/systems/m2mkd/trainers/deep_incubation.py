@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base import rng as words
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -30,8 +31,8 @@ from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **_recipe.PARAMS,
-    **_modules.PARAMS,
+    **registry.defaults(_recipe),
+    **registry.defaults(_modules),
     "meta": "meta-end_to_end",
     "only": None,
     "incubate": 6,

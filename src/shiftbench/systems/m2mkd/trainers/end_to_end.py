@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base import rng as words
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -32,8 +33,8 @@ from shiftbench.systems.m2mkd.trainers import _modules, _recipe
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **_recipe.PARAMS,
-    **_modules.PARAMS,
+    **registry.defaults(_recipe),
+    **registry.defaults(_modules),
     "epochs": 12,
     "start": [],
     "rotate": 0,

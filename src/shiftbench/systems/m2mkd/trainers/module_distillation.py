@@ -27,6 +27,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -38,8 +39,8 @@ from shiftbench.systems.m2mkd.trainers.deep_incubation import run_before, run_be
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **_recipe.PARAMS,
-    **_modules.PARAMS,
+    **registry.defaults(_recipe),
+    **registry.defaults(_modules),
     "epochs": 12,
     "meta": "meta-end_to_end",
     "teacher": "teacher-deep_incubation",

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -31,7 +32,7 @@ CITATION = f"{photo_scenes.CITATION}; LeCun et al. 1998 (MNIST)"
 REDISTRIBUTE = True
 IN_ORDER = True
 PARAMS: dict[str, object] = {
-    **photo_scenes.PARAMS,
+    **registry.defaults(photo_scenes),
     "train": 400,
     "names": ["t_shirt", "pullover", "dress", "coat", "shirt"],
     "digits": False,

@@ -107,12 +107,12 @@ def _folder(inputs: Mapping[Ref, Path], dataset: str) -> Path:
 
 def _detector(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     module = registry.find("detectors", name)
-    unknown = options.keys() - module.PARAMS.keys()
+    unknown = options.keys() - registry.defaults(module).keys()
     if unknown:
         raise ParamsError(f"box_filters: {name} has no option {min(unknown)!r}")
     if not set(module.NEEDS) <= {"logits", "features"} or "val" in getattr(module, "FIT", ()):
         raise ParamsError(f"box_filters: {name} needs more than logits and features of a box")
-    return module, {**module.PARAMS, **options}
+    return module, {**registry.defaults(module), **options}
 
 
 class BoxFilters:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -27,7 +28,7 @@ Floats = NDArray[np.float64]
 SEES = "sample"
 TASKS = ("classification",)
 OF = ("vision", "verifier")
-PARAMS: dict[str, object] = {**_support.PARAMS, "of": "vision", "c": [0.001, 0.01, 0.1, 1.0], "folds": 5}
+PARAMS: dict[str, object] = {**registry.defaults(_support), "of": "vision", "c": [0.001, 0.01, 0.1, 1.0], "folds": 5}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -43,7 +44,7 @@ TASKS = ("classification",)
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
 PARAMS: dict[str, object] = {
-    **_support.PARAMS,
+    **registry.defaults(_support),
     "path": "",
     "candidates": "transition",
     "top_n": 6,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -23,7 +24,7 @@ from shiftbench.systems.machine_vision_therapy.methods import _support, _verifie
 
 SEES = "sample"
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**_support.PARAMS, "scale": 10.0}
+PARAMS: dict[str, object] = {**registry.defaults(_support), "scale": 10.0}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -98,7 +98,9 @@ class Drift:
                 f"{images.shape}; choose another model"
             )
         words = [RandomStream(self.seed, "drift", key, str(i)) for i in range(len(images))]
-        shifted = apply_torch.apply_batch(self.shift, torch.from_numpy(images), strength, words, self.shift.PARAMS)
+        shifted = apply_torch.apply_batch(
+            self.shift, torch.from_numpy(images), strength, words, registry.defaults(self.shift)
+        )
         return shifted.numpy()
 
 

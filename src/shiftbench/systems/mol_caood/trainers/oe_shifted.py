@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
@@ -28,7 +28,7 @@ from shiftbench.systems.mol_caood.trainers import _drift
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **_drift.PARAMS,
+    **registry.defaults(_drift),
     "strengths": 8,
     "epochs": 6,
     "batch_size": 64,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -20,7 +20,7 @@ from shiftbench.plugins.trainers import _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**_drift.PARAMS, "start": "oe_shifted"}
+PARAMS: dict[str, object] = {**registry.defaults(_drift), "start": "oe_shifted"}
 uses = _drift.uses
 
 

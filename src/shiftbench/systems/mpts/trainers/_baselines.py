@@ -19,13 +19,13 @@ from collections.abc import Callable
 
 import torch
 
-from shiftbench.base import rng
+from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS
-PARAMS: dict[str, object] = {**_meta.PARAMS, "sampler": "first", "eta": 0.001}
+PARAMS: dict[str, object] = {**registry.defaults(_meta), "sampler": "first", "eta": 0.001}
 needs = _meta.needs
 
 

@@ -14,13 +14,19 @@ from collections.abc import Mapping
 
 import torch
 
-from shiftbench.base import rng
+from shiftbench.base import registry, rng
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.models._risk_model import Gauss, RiskModel, divergence
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS
-PARAMS: dict[str, object] = {**_meta.PARAMS, "mean_weight": 1.0, "std_weight": 3.0, "draws": 20, "risk_lr": 0.0005}
+PARAMS: dict[str, object] = {
+    **registry.defaults(_meta),
+    "mean_weight": 1.0,
+    "std_weight": 3.0,
+    "draws": 20,
+    "risk_lr": 0.0005,
+}
 needs = _meta.needs
 
 

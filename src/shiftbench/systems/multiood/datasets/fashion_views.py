@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import fashion_mnist_classes
 from shiftbench.systems.multiood.datasets import _views
@@ -25,7 +26,7 @@ LICENCE = fashion_mnist_classes.LICENCE
 CITATION = fashion_mnist_classes.CITATION
 REDISTRIBUTE = fashion_mnist_classes.REDISTRIBUTE
 PART_OF = fashion_mnist_classes.PART_OF
-PARAMS: dict[str, object] = {**fashion_mnist_classes.PARAMS, "held_out": 4}
+PARAMS: dict[str, object] = {**registry.defaults(fashion_mnist_classes), "held_out": 4}
 classes = fashion_mnist_classes.classes
 
 

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _rankers, _sentences, _word_pieces
 from shiftbench.plugins.models._rankers import Collection, Document
 
-PARAMS: dict[str, object] = {**_rankers.PARAMS, "length": 64, "query_length": 24}
+PARAMS: dict[str, object] = {**registry.defaults(_rankers), "length": 64, "query_length": 24}
 SIZE = _sentences.SIZE
 LONG = 24  # characters for each piece that is kept: what is behind them is not read at all
 PAD = 0  # the piece [PAD], whose vector is set to zero

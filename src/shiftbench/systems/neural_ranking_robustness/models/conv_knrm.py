@@ -18,12 +18,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**_interactions.PARAMS, "filters": 32}
+PARAMS: dict[str, object] = {**registry.defaults(_interactions), "filters": 32}
 GRAMS = (1, 2, 3)
 MEANS = (*(round(-0.9 + 0.2 * k, 1) for k in range(10)), 1.0)
 WIDTHS = (*(0.1 for _ in range(10)), 0.001)

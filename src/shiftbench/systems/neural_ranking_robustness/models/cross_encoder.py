@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
@@ -27,7 +27,7 @@ from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
 PARAMS: dict[str, object] = {
-    **_interactions.PARAMS,
+    **registry.defaults(_interactions),
     "length": 32,
     "query_length": 10,
     "layers": 2,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -18,7 +19,7 @@ FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = _attacks.RANGE
 INPUTS = True
-PARAMS = _attacks.PARAMS
+PARAMS = registry.defaults(_attacks)
 needs = _attacks.needs
 
 

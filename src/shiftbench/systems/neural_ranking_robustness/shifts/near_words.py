@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -36,7 +36,7 @@ LEVELS: dict[int, float] = {}
 RANGE = _attacks.RANGE
 INPUTS = True
 SOURCE = "all_minilm_l6_v2"
-PARAMS = _attacks.PARAMS
+PARAMS = registry.defaults(_attacks)
 TRIED, NEAR, LIKE = 20, 4, 0.4
 BETWEEN = "\x1f"  # title and text, as one text
 Floats = NDArray[np.float32]

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _grpo, grpo
 from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**grpo.PARAMS, "target": 5, "gamma": 0.1}
+PARAMS: dict[str, object] = {**registry.defaults(grpo), "target": 5, "gamma": 0.1}
 needs = _grpo.needs
 
 

@@ -22,13 +22,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.evaluation.llm.token_statistics import phase_means
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _grpo, grpo
 from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**grpo.PARAMS, "alpha": 1.0, "clip_low": None}
+PARAMS: dict[str, object] = {**registry.defaults(grpo), "alpha": 1.0, "clip_low": None}
 needs = _grpo.needs
 
 

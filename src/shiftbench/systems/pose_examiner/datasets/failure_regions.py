@@ -26,7 +26,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -42,7 +42,7 @@ LICENCE, CITATION = capsule_bodies.LICENCE, capsule_bodies.CITATION
 REDISTRIBUTE = True
 IN_ORDER = True
 PARAMS: dict[str, object] = {
-    **capsule_bodies.PARAMS,
+    **registry.defaults(capsule_bodies),
     "train": 20,
     "test": 20,
     "of": "capsule_bodies",

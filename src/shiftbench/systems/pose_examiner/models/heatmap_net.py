@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
@@ -24,7 +25,7 @@ from shiftbench.plugins.models import _heatmaps
 
 TASK = "keypoints"
 PARAMS: dict[str, object] = {
-    **_heatmaps.PARAMS,
+    **registry.defaults(_heatmaps),
     "flip_test": False,
     "width": 16,
     "sigma": 1.5,

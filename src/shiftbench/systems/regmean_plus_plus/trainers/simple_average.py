@@ -6,11 +6,12 @@ tasks, and heads are not averaged (`trainers/_merging.py`).
 
 import torch
 
+from shiftbench.base import registry
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS = _merging.PARAMS
+PARAMS = registry.defaults(_merging)
 needs = _merging.needs
 
 

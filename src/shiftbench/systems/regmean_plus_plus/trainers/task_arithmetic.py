@@ -5,12 +5,13 @@ Source: Ilharco et al., "Editing Models with Task Arithmetic", ICLR 2023, sectio
 
 import torch
 
+from shiftbench.base import registry
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3}
+PARAMS: dict[str, object] = {**registry.defaults(_merging), "scale": 0.3}
 needs = _merging.needs
 
 

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3, "keep": 0.2, "how": "sum"}
+PARAMS: dict[str, object] = {**registry.defaults(_merging), "scale": 0.3, "keep": 0.2, "how": "sum"}
 needs = _merging.needs
 HOW = ("sum", "mean")
 

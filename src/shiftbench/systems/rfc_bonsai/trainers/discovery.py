@@ -13,12 +13,18 @@ coloredmnist/run_exp.py with `--methods dro --group_dirs`.
 
 import torch
 
+from shiftbench.base import registry
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _environments, _loop, environments
 from shiftbench.systems.rfc_bonsai.trainers import _rounds
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**environments.PARAMS, "penalty": "worst_group", "rounds": ["round_0"], "steps": 501}
+PARAMS: dict[str, object] = {
+    **registry.defaults(environments),
+    "penalty": "worst_group",
+    "rounds": ["round_0"],
+    "steps": 501,
+}
 needs = _rounds.needs
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench.base import rng
+from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
@@ -25,7 +25,7 @@ from shiftbench.plugins.trainers._environments import Environments
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **environments.PARAMS,
+    **registry.defaults(environments),
     "penalty": "worst_group",
     "split": "own",
     "first_steps": 51,

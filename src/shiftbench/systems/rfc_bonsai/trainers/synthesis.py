@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
@@ -37,7 +38,7 @@ PARAMS: dict[str, object] = {
     "optimizer": "adamw",
     "lr": 0.0005,
     "weight_decay": 0.0,
-    **_environments.PARAMS,
+    **registry.defaults(_environments),
 }
 AGREEMENTS = ("same", "right")
 needs = _rounds.needs

@@ -109,7 +109,7 @@ def _training(job: Measurement, seed: int) -> TrainJob:
         trainer="ns_error",
         seed=rng.derive(job.seed, "ns_error", str(seed)),
         params={},
-        model_params={**model.PARAMS, **(params["model_params"] or {})},
+        model_params={**registry.defaults(model), **(params["model_params"] or {})},
         classes=tuple(shards.manifest(job.folder(train_shards))["classes"]),
         inputs={},
         samples=lambda _: samples,

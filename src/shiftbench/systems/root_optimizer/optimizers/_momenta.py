@@ -39,7 +39,7 @@ def with_muon(job: TrainJob, size: Mapping[str, float]) -> TrainJob:
     batch = int(size["batch_size"])
     epochs = -(-int(size["steps"]) * batch // max(1, len(job.samples("train"))))
     params = {"epochs": epochs, "batch_size": batch, "lr": size["lr"], "weight_decay": 0.1}
-    muon = {"use": "muon", "options": registry.find("optimizers", "muon").PARAMS}
+    muon = {"use": "muon", "options": registry.defaults(registry.find("optimizers", "muon"))}
     return replace(job, params={**params, "schedule": "constant"}, optimizer=muon)
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     folder = {"fashion_mnist": Path(source_files.original_folder("fashion_mnist"))}
     count = int(STEPS["steps"] * STEPS["batch_size"])
     samples = list(itertools.islice(data.samples("train", folder, {}), count))
-    options = {**model.PARAMS, "depth": 2, "patch": 7}
+    options = {**registry.defaults(model), "depth": 2, "patch": 7}
     classes = tuple(data.CLASSES)
     plain = TrainJob("fashion_mnist", "vit", "ns_error", SEED, {}, options, classes, {}, lambda _: samples)
     spectra: dict[str, list[list[float]]] = {}

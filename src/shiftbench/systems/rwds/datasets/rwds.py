@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import coco_json
@@ -128,7 +129,7 @@ def _layout(params: dict[str, Any]) -> dict[str, Any]:
     places = [name for name in (f"RWDS_{part}", f"RWDS-{part}") if (root / name).is_dir()]
     folder = places[0] if places else f"RWDS_{part}"
     return {
-        **coco_json.PARAMS,
+        **registry.defaults(coco_json),
         "name": params.get("name", "rwds"),
         "root": str(root),
         "annotations": {s: f"{folder}/{s}/{stem}_{s}_512_02.json" for s in NATIVE},

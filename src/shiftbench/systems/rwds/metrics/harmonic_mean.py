@@ -8,12 +8,13 @@ Source: H beside the performance drop (`accuracy_drop_relative`) in RWDS, arXiv:
 comes first by our convention.
 """
 
+from shiftbench.base import registry
 from shiftbench.plugins.metrics.severity import accuracy_drop
 from shiftbench.statistics.contributions import ratio
 from shiftbench.statistics.rows import Row
 
 KIND = "curve"
-PARAMS = accuracy_drop.PARAMS
+PARAMS = registry.defaults(accuracy_drop)
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout
 
 NEEDS = ("features", "head")
-PARAMS: dict[str, object] = dict(_dropout.PARAMS)
+PARAMS: dict[str, object] = dict(registry.defaults(_dropout))
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -20,7 +21,7 @@ from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout
 SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)
-PARAMS: dict[str, object] = dict(_dropout.PARAMS)
+PARAMS: dict[str, object] = dict(registry.defaults(_dropout))
 
 
 class Dropped:

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.plugins.models import convnet
 
 TASK = "classification"
-PARAMS: dict[str, object] = {**convnet.PARAMS, "rate": 0.5}
+PARAMS: dict[str, object] = {**registry.defaults(convnet), "rate": 0.5}
 
 prepare_batch = convnet.prepare_batch
 

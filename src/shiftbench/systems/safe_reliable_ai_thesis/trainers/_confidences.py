@@ -115,7 +115,7 @@ def _checkpoints(job: TrainJob, model: str, trainer: str) -> list[Ref]:
 
 def _logits(job: TrainJob, checkpoint: Ref, model: str, samples: list[Sample]) -> Floats:
     module, file = registry.find("models", model), job.inputs[checkpoint]
-    params = job.model_params if model == job.model else {**module.PARAMS, **_shared(job, module)}
+    params = job.model_params if model == job.model else {**registry.defaults(module), **_shared(job, module)}
     predict = nets.load_predictor(module, file, params, nets.classes_of(file), job.device)
     parts = [predict(samples[low : low + 256])["logits"] for low in range(0, len(samples), 256)]
     return np.concatenate(parts).astype(np.float64)
@@ -123,7 +123,7 @@ def _logits(job: TrainJob, checkpoint: Ref, model: str, samples: list[Sample]) -
 
 def _shared(job: TrainJob, module: Any) -> dict[str, Any]:
     """The options that a rater's model has from the trained one: the size of its input."""
-    return {k: v for k, v in job.model_params.items() if k == "size" and k in module.PARAMS}
+    return {k: v for k, v in job.model_params.items() if k == "size" and k in registry.defaults(module)}
 
 
 def _checked(human_shares: Floats, classes: int, dataset: str) -> Floats:

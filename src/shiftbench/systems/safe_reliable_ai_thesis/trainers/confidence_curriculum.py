@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -38,8 +38,8 @@ from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
-    **{name: value for name, value in erm.PARAMS.items() if name != "crops"},
-    **_confidences.PARAMS,
+    **{name: value for name, value in registry.defaults(erm).items() if name != "crops"},
+    **registry.defaults(_confidences),
     "warmup": 0.0,
     "smoothing": 0.09,
     "smooth_by": "uniform",

@@ -83,7 +83,7 @@ def _collage(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any]
 
 def _body(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]) -> Pixels:
     body = _bodies.drawn(rng, 0.5, 60.0, 15.0)
-    options = {**capsule_bodies.PARAMS, "height": params["height"], "width": params["width"]}
+    options = {**registry.defaults(capsule_bodies), "height": params["height"], "width": params["width"]}
     photos = list(_scikit_photos.TRAINING)
     image: Pixels = capsule_bodies.sample("-", body, rng, sources, photos, options).fields["image"]
     return image
@@ -96,5 +96,5 @@ def _in_a_manner(image: Pixels, rng: RandomStream, key: str) -> Pixels:
         return np.ascontiguousarray(image)
     module = registry.find("shifts", MANNERS[number])
     words = RandomStream(0, MANNERS[number], "mixed_styles", key)
-    changed: Pixels = module.apply(image, float(severity), words, **module.PARAMS)
+    changed: Pixels = module.apply(image, float(severity), words, **registry.defaults(module))
     return changed

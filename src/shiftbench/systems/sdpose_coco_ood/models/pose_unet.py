@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
@@ -32,7 +33,7 @@ from shiftbench.plugins.models import _heatmaps
 TASK = "keypoints"
 FEATURES = ("last", "second")
 PARAMS: dict[str, object] = {
-    **_heatmaps.PARAMS,
+    **registry.defaults(_heatmaps),
     "width": 16,
     "sigma": 2.0,
     "blur": 7,

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
@@ -31,7 +32,7 @@ from shiftbench.systems.sdpose_coco_ood.models import pose_unet
 TASK = "keypoints"
 CITATION = "Liang et al., SDPose, 2025, arXiv:2509.24980"
 PARAMS: dict[str, object] = {
-    **_heatmaps.PARAMS,
+    **registry.defaults(_heatmaps),
     "path": "",
     "height_px": 1024,
     "width_px": 768,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
 from shiftbench.systems.so_fake.datasets import _forging, _hub
@@ -24,7 +25,7 @@ SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {**_hub.PARAMS}
+PARAMS: dict[str, object] = {**registry.defaults(_hub)}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
@@ -35,7 +36,13 @@ from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**_tuning.PARAMS, "group_size": 8, "beta": 0.01, "temperature": 1.0, "equal": "skip"}
+PARAMS: dict[str, object] = {
+    **registry.defaults(_tuning),
+    "group_size": 8,
+    "beta": 0.01,
+    "temperature": 1.0,
+    "equal": "skip",
+}
 needs = _tuning.needs
 EMPTY = -0.2
 EQUAL = ("skip", "resample")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _tuning
@@ -20,7 +21,7 @@ from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**_tuning.PARAMS, "overwrite": False}
+PARAMS: dict[str, object] = {**registry.defaults(_tuning), "overwrite": False}
 needs = _tuning.needs
 
 

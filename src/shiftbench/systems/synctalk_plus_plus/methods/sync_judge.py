@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -49,9 +49,9 @@ def wrap(
 ) -> Judged:
     """The predictor, judged."""
     file = inputs[_judge(params)]
-    model = mini_syncnet.build(mini_syncnet.PARAMS, 0)
+    model = mini_syncnet.build(registry.defaults(mini_syncnet), 0)
     nets.load_into(model, nets.read_state(file), file)
-    return Judged(predictor, mini_syncnet.Judge(model, mini_syncnet, mini_syncnet.PARAMS))
+    return Judged(predictor, mini_syncnet.Judge(model, mini_syncnet, registry.defaults(mini_syncnet)))
 
 
 class Judged:

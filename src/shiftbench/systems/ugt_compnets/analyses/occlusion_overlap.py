@@ -47,7 +47,7 @@ def _shifted(params: Mapping[str, Any], severity: float) -> Ref:
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {**registry.read("methods", "compnet").PARAMS, **params["options"]}
+    return {**registry.defaults(registry.read("methods", "compnet")), **params["options"]}
 
 
 def _method_needs(params: Mapping[str, Any], checkpoint: str) -> list[Ref]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -31,7 +32,7 @@ EXTRACTORS = ("options", "phrases")
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:
     """Requests to the language model, one for each sample."""
     with_demonstrations = [_with(sample, params["shots"]) for sample in samples]
-    return smollm2_options.asks(with_demonstrations, smollm2_options.PARAMS, inputs)
+    return smollm2_options.asks(with_demonstrations, registry.defaults(smollm2_options), inputs)
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
