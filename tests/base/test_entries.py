@@ -114,7 +114,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "another type": (
         {"about": "a", "use": "_own", "words": "many"},
-        r'dim.words = "many": expected a whole number \(default 3\), found a text',
+        r'dim.words = "many": expected a whole number \(default 3\)',
     ),
 }
 

@@ -42,7 +42,7 @@ def test_keys_that_come_by_an_alias_may_be_laid_over() -> None:
 def test_a_key_is_told_with_the_file_and_line_that_decide(home: Path) -> None:
     planned_benchmark.load(home)
     (home / "over.yaml").write_text("trainers:\n  mixup:\n    epochs: many\n")
-    with pytest.raises(ParamsError, match=r"found a text.* \(over.yaml, line 3\)$"):
+    with pytest.raises(ParamsError, match=r"expected a whole number.* \(over.yaml, line 3\)$"):
         loading.load(home / "params.yaml", home / "over.yaml")
 
 

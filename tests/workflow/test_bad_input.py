@@ -47,7 +47,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"evaluate": {"batchsize": 8}}, "evaluate.batchsize: unknown key; did you mean batch_size?"),
     "wrong type": (
         {"trainers__mixup__epochs": "many"},
-        'trainers.mixup.epochs = "many": expected a whole number (default 12), found a text',
+        'trainers.mixup.epochs = "many": expected a whole number (default 12)',
     ),
     "severity out of range": (
         {"shifts__bright__severities": [6]},

@@ -18,6 +18,8 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": lambda _: "true or false",
     "string_type": lambda _: "a text",
     "invalid_key": lambda _: "a text as a key",
+    "list_type": lambda _: "a list",
+    "none_required": lambda _: "null",
     "tuple_type": lambda _: "a list: [one, two]",
     "dict_type": lambda _: "a mapping of keys",
     "model_type": lambda _: "a mapping of keys",
@@ -30,6 +32,7 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_pattern_mismatch": lambda limits: _PATTERNS.get(
         limits["pattern"], f"a text that matches {limits['pattern']}"
     ),
+    "too_short": lambda limits: f"{limits['min_length']} values or more",
     "too_long": lambda limits: f"{limits['max_length']} values",
 }
 """The allowed values, for each type of pydantic error that a value from YAML can raise."""

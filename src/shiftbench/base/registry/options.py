@@ -97,7 +97,7 @@ def _lines(error: pydantic.ValidationError, values: Mapping[str, object], known:
         allowed = ", or ".join([first, *(other.removeprefix("expected ") for other in others)])
         if option:
             default = yaml_text(known[option])
-            yield f"{option} = {yaml_text(values[option])}: expected {allowed} (default {default})"
+            yield f"{option} = {yaml_text(values[option])}: {allowed} (default {default})"
         else:
             yield allowed
 

@@ -14,8 +14,6 @@ from shiftbench.base.refs import Ref
 from shiftbench.data import formats
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {}
-
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records of the benchmark's weights on clean samples, under its first method."""

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 
 TASK = "classification"
 CLASSES = ("disc", "square", "triangle")
@@ -20,7 +22,11 @@ SOURCES: tuple[str, ...] = ()  # names of sources/*.yaml, whose folders `samples
 LICENCE = "CC0-1.0"
 CITATION = "generated"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"count": 300, "size": 28}
+
+
+class Options(declare.Options):
+    count: int = Field(300, ge=1, description="number of images")
+    size: int = Field(28, ge=8, description="side of an image, in pixels")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEEDS = ("logits",)
-PARAMS: dict[str, object] = {}
 
 
 def fit(known: Any, params: dict[str, Any]) -> None:
@@ -18,6 +17,6 @@ def fit(known: Any, params: dict[str, Any]) -> None:
 
 
 def score(rows: Any, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return float64 (n,), higher = more out-of-distribution, from `rows.logits` float32 (n, C)."""
+    """Score, float64 (n,), higher = more out-of-distribution, from `rows.logits` float32 (n, C)."""
     ascending: NDArray[np.float64] = np.sort(rows.logits.astype(np.float64), axis=1)
     return ascending[:, -2] - ascending[:, -1]

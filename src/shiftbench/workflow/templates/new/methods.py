@@ -16,11 +16,10 @@ Predictor = Callable[[list[Sample]], dict[str, np.ndarray]]
 
 SEES = "sample"  # each sample is answered on its own
 TASKS = ("classification",)  # others are refused by the plan
-PARAMS: dict[str, object] = {}
 
 
 def wrap(predictor: Predictor, params: dict[str, Any], inputs: dict[Ref, Path]) -> Predictor:
-    """Return a predictor that asks `predictor` twice and averages each of its outputs."""
+    """A predictor that asks `predictor` twice and averages each of its outputs."""
 
     def predict(samples: list[Sample]) -> dict[str, np.ndarray]:
         straight, mirrored = predictor(samples), predictor([_mirror(s) for s in samples])

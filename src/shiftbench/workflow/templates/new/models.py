@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"size": 28, "hidden": 64}
+
+
+class Options(declare.Options):
+    size: fields.Size = 28
+    hidden: int = Field(64, ge=1, description="units of the hidden layer, which are the features")
 
 
 class Perceptron(nn.Module):
@@ -27,18 +33,18 @@ class Perceptron(nn.Module):
         self.head = nn.Linear(hidden, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return penultimate features (n, hidden)."""
+        """Penultimate features (n, hidden)."""
         hidden: torch.Tensor = self.body(x.float() / 127.5 - 1)
         return hidden
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator, which the trainer seeds."""
+    """The model with fresh weights from torch's generator, which the trainer seeds."""
     return Perceptron(params["size"], params["hidden"], classes)
 
 

@@ -4,8 +4,11 @@ Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.122
 Differs: adds grey instead of raising V of HSV, and varies by a fifth between images.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels
@@ -13,17 +16,13 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 25, 2: 50, 3: 75, 4: 100, 5: 125}  # grey levels that are added
 RANGE = (0.0, 5.0)
-PARAMS: dict[str, object] = {"spread": 0.2}
+Spread = Annotated[float, Field(ge=0, le=1, description="largest deviation from the level's amount, as a share of it")]
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, spread: float = 0.2) -> NDArray[np.uint8]:
-    """Return a brighter copy of an image, uint8 (h, w) or (h, w, 3).
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, spread: Spread = 0.2) -> NDArray[np.uint8]:
+    """A brighter copy of an image, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5; between two levels the amount is interpolated.
-        rng: this image's own randomness, the same at each severity.
-        spread: how much more or less than the level's amount, as a fraction.
+    Between two levels the amount is interpolated. `rng` is this image's own randomness, the same at each severity.
 
     Raises:
         RangeError: severity outside 0 to 5.

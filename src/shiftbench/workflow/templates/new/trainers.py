@@ -10,30 +10,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification",)  # others are refused by the plan
-PARAMS: dict[str, object] = {
-    "epochs": 12,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "most": 0.5,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    most: float = Field(0.5, ge=0, le=1, description="largest weight of the other image of a pair")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
 
-    def loss(net: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(model: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         share = float(rng.uniform()) * job.params["most"]
         other = rng.choice(len(batch))
         mixed = (1 - share) * batch + share * batch[other]
-        logits = net(_loop.tensor(mixed.astype(np.float32), net))
+        logits = model(_loop.tensor(mixed.astype(np.float32), model))
         own, others = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[other])
         mean: torch.Tensor = (1 - share) * own + share * others
         return mean
