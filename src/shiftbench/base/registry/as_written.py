@@ -31,6 +31,24 @@ def names(module: ModuleType) -> frozenset[str]:
     return frozenset(vars(module)).union(vars(module).get(_NAMES, ()))
 
 
+class Computed:
+    """A value that only running a file would give; so is what is made of it."""
+
+    def __getattr__(self, name: str) -> "Computed":
+        return self
+
+    def __call__(self, *_: object, **__: object) -> "Computed":
+        """Another such value."""
+        return self
+
+
+def _literal(node: ast.expr) -> object:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return Computed()
+
+
 class Unrun(ModuleType):
     """A module of which nothing is run: its constants as literals, and the names of what else it has.
 
@@ -67,8 +85,28 @@ class Unrun(ModuleType):
             except (ValueError, TypeError):
                 yield "PARAMS"
         self.PARAMS = options
-        yield from "KIND COLUMNS UNIT RANGE HIGHER_IS_BETTER BIASED facts sources reduce finish compute loss".split()
-        yield from "FIELD LEVELS MOVES TITLE apply".split()
+        yield from self._decorated(function)
+
+    def _decorated(self, function: ast.FunctionDef) -> Iterator[str]:
+        """Take over the constants that our decorator makes of literals; yield the names of what else it makes."""
+
+        def stub() -> None:
+            """The plugin's function, which is not run."""
+
+        decorator = next(one for one in function.decorator_list if ast.unparse(one).startswith("declare."))
+        call = decorator if isinstance(decorator, ast.Call) else None
+        make = getattr(
+            importlib.import_module("shiftbench.plugins.declare"), ast.unparse(call.func if call else decorator)[8:]
+        )
+        if call:
+            make = make(*map(_literal, call.args), **{str(one.arg): _literal(one.value) for one in call.keywords})
+        made = make(stub)
+        yield from () if isinstance(made, ModuleType) else ("loss",)
+        for name, value in vars(made).items() if isinstance(made, ModuleType) else ():
+            if value is stub or isinstance(value, Computed):
+                yield name
+            elif name.isupper() and name != "PARAMS":
+                setattr(self, name, value)
 
     def _read(self, tree: ast.Module) -> Iterator[str]:
         """Take over what is written as a literal; yield the names of what is computed."""
