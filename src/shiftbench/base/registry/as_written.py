@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from shiftbench.base.errors import NotRunError
-from shiftbench.base.registry.declared import is_declared
+from shiftbench.base.errors import NotRunError, PluginError
+from shiftbench.base.registry.declared import is_declared, is_decorator
 
 _NAMES = "__names__"
 """Of a module that is read in part: the names that its text binds."""
@@ -90,20 +90,25 @@ class Unrun(ModuleType):
     def _decorated(self, function: ast.FunctionDef) -> Iterator[str]:
         """Take over the constants that our decorator makes of literals; yield the names of what else it makes."""
 
-        def stub() -> None:
-            """The plugin's function, which is not run."""
+        def stub(*_: object, **__: object) -> None:
+            raise self._not_run(function.name)
 
-        decorator = next(one for one in function.decorator_list if ast.unparse(one).startswith("declare."))
-        call = decorator if isinstance(decorator, ast.Call) else None
-        make = getattr(
-            importlib.import_module("shiftbench.plugins.declare"), ast.unparse(call.func if call else decorator)[8:]
-        )
-        if call:
-            make = make(*map(_literal, call.args), **{str(one.arg): _literal(one.value) for one in call.keywords})
-        made = make(stub)
+        stub.__name__ = function.name
+        self.function = stub
+        decorator = next(filter(is_decorator, function.decorator_list))
+        name, _, arguments = ast.unparse(decorator).removeprefix("declare.").partition("(")
+        declare = importlib.import_module("shiftbench.plugins.declare")
+        try:
+            make = getattr(declare, name)
+            if arguments and isinstance(decorator, ast.Call):
+                keywords = {str(one.arg): _literal(one.value) for one in decorator.keywords}
+                make = make(*map(_literal, decorator.args), **keywords)
+            made = make(stub)
+        except (AttributeError, TypeError) as error:
+            raise PluginError(f"{self.__file__}: @{ast.unparse(decorator)} cannot declare a plugin: {error}") from None
         yield from () if isinstance(made, ModuleType) else ("loss",)
         for name, value in vars(made).items() if isinstance(made, ModuleType) else ():
-            if value is stub or isinstance(value, Computed):
+            if name != "function" and (value is stub or isinstance(value, Computed)):
                 yield name
             elif name.isupper() and name != "PARAMS":
                 setattr(self, name, value)
@@ -121,12 +126,15 @@ class Unrun(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         if name in self.__dict__.get("_computed", ()):
-            raise NotRunError(
-                f"{name} of {self.__file__} is known only when that file is run, and here it is only read. "
-                "`shiftbench audit FOLDER` runs no plugin; a command within the folder does once you have looked at "
-                "the file and trusted the folder (`shiftbench --trust COMMAND`)"
-            )
+            raise self._not_run(name)
         raise AttributeError(name)
+
+    def _not_run(self, name: str) -> NotRunError:
+        return NotRunError(
+            f"{name} of {self.__file__} is known only when that file is run, and here it is only read. "
+            "`shiftbench audit FOLDER` runs no plugin; a command within the folder does once you have looked at "
+            "the file and trusted the folder (`shiftbench --trust COMMAND`)"
+        )
 
 
 class Text:
