@@ -203,8 +203,21 @@ def test_of_an_untrusted_file_options_are_read_and_nothing_runs(file: Path, monk
     monkeypatch.setattr(registry.Folders, "only_read", True)
     plugin = registry.find("metrics", "first")
     assert defaults(plugin) == {"part": 0.5}
-    with pytest.raises(NotRunError, match="KIND of .*themed.py"):
-        _ = plugin.KIND
+    assert plugin.KIND == "sample"
+    assert registry.location(plugin) == registry.Location(file, "first")
+    for attribute in ("reduce", "function"):
+        with pytest.raises(NotRunError, match="of .*themed.py is known only when that file is run"):
+            getattr(plugin, attribute)()
+
+
+@pytest.mark.parametrize("decorator", ["declare.sample", "declare.sample_metric(bound=3)", "declare.sample_metric"])
+def test_of_an_untrusted_file_a_wrong_decorator_is_an_error(
+    file: Path, monkeypatch: pytest.MonkeyPatch, decorator: str
+) -> None:
+    file.write_text(f"from shiftbench.plugins import declare\n\n@{decorator}\ndef first(rows):\n    return rows\n")
+    monkeypatch.setattr(registry.Folders, "only_read", True)
+    with pytest.raises(PluginError, match=r"themed.py: @declare.* cannot declare a plugin"):
+        registry.find("metrics", "first")
 
 
 @pytest.mark.parametrize("plugin_type", sorted(registry.DECLARED))

@@ -263,7 +263,7 @@ def test_cards_are_listed_and_described(in_pristine):
     claim = next(iter(cards.load(SLUGS[0]).claims))
     described = run(cli.app, ["describe", "system", SLUGS[0]]).output
     assert f"claim {claim}" in described
-    assert f"full takes {cards.load(SLUGS[0]).resources['full'].said()[:40]}" in described
+    assert f"full needs {cards.load(SLUGS[0]).resources['full'].said()[:40]}" in described
     wrong = run(cli.app, ["describe", "system", f"{SLUGS[0]}x"]).exception
     assert f"did you mean {SLUGS[0]}" in str(wrong)
 

@@ -133,7 +133,7 @@ def test_weights_of_one_label_are_one_line_whatever_they_learnt_from() -> None:
         ("cross-entropy", [0.5, 0.9]),
         ("convnet-palm", [0.5, 0.9]),
     ]
-    assert [style.label for style in panel.legend] == ["cross-entropy", "convnet-palm"]
+    assert [style.title for style in panel.legend] == ["cross-entropy", "convnet-palm"]
 
 
 def test_claims_are_printed(home: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_change_touches_the_systems_whose_outputs_it_decides(home: Path) -> No
         assert touched.systems([SLUG], "HEAD") == [SLUG] * decides, name
         file.write_bytes(kept) if kept else file.unlink()
     told = CliRunner().invoke(cli.app, ["systems", SLUG, "--changed", "HEAD"]).output
-    assert "nothing that changed since HEAD decides an output" in told
+    assert "no change since HEAD affects an output" in told
     with pytest.raises(ParamsError, match="--changed nowhere: git knows no such commit"):
         touched.systems([SLUG], "nowhere")
 

@@ -208,7 +208,7 @@ def is_valid_path(path: str) -> bool:
     r"""Whether file systems accept a path: neither a part of it nor the whole is too long.
 
     Example:
-        >>> [fits(path) for path in ("a/b.tar", "/", "a" * 256, "a/" * 2000, "a\0b")]
+        >>> [is_valid_path(path) for path in ("a/b.tar", "/", "a" * 256, "a/" * 2000, "a\0b")]
         [True, True, False, False, False]
     """
     lengths = [len(part.encode(errors="replace")) for part in PurePosixPath(path).parts]
@@ -220,7 +220,7 @@ def describe_type(file: Path) -> str:
     """Return in words what a file is that cannot be data or a model, by its first bytes; nothing for all others.
 
     Example:
-        >>> looks(Path("/dev/null"))
+        >>> describe_type(Path("/dev/null"))
         'it is empty (0 bytes)'
     """
     with file.open("rb") as stream:

@@ -157,8 +157,10 @@ def is_inside(name: str, place: str) -> bool:
     """Whether a file is named by a place, or is inside it; by their names alone.
 
     Example:
-        >>> below("photos/cat/1.png", "photos"), below("a-1.tar", "a-*.tar"), below("photos2/1.png", "photos")
-        (True, True, False)
+        >>> is_inside("photos/cat/1.png", "photos"), is_inside("photos2/1.png", "photos")
+        (True, False)
+        >>> is_inside("a-1.tar", "a-*.tar")
+        True
     """
     parts, wanted = name.split("/"), place.split("/")
     return len(parts) >= len(wanted) and all(

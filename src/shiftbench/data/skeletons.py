@@ -71,7 +71,7 @@ def mirror_indices(names: Sequence[str]) -> NDArray[np.int64]:
     """Return for each joint the place of the one on the other side, its own for a joint in the middle.
 
     Example:
-        >>> mirrored(("nose", "left_eye", "right_eye")).tolist()
+        >>> mirror_indices(("nose", "left_eye", "right_eye")).tolist()
         [0, 2, 1]
     """
     other = {"left": "right", "right": "left"}

@@ -79,14 +79,14 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
 
 def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
-        file = code_digest.locate(name)
+        file = code_digest.locate_root(name).file
     except PluginError:
         return  # a plugin folder that params no longer name: `reruns` tells
     if not file.is_file():
         return
     training = file.parent.name in random_calls.TRAINING
     for line, call in _calls(file, file.stat().st_mtime_ns, training=training):
-        if (name, call) in DECIDES_NOTHING:
+        if (name.partition(":")[0], call) in DECIDES_NOTHING:
             continue
         why = f"{call} at line {line} draws from a generator without a seed from params; use the sample's stream"
         yield case.failed(user, why, file=name, expected="random numbers by key", found=call)

@@ -17,24 +17,37 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeGuard
 
-from shiftbench.base.errors import NotRunError
-from shiftbench.base.registry.declared import is_declared
+from shiftbench.base.errors import NotRunError, PluginError
+from shiftbench.base.registry.declared import is_declared, is_decorator
 
 _NAMES = "__names__"
 """Of a module that is read in part: the names that its text binds."""
 _ALONE = ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.Import | ast.ImportFrom
 """Statements that mean the same when they are run without their neighbours; a class knows the module it is of."""
-_MADE = (
-    "KIND COLUMNS UNIT RANGE HIGHER_IS_BETTER BIASED facts sources reduce finish compute loss "
-    "FIELD LEVELS MOVES TITLE apply"
-)
-"""What a decorator makes of a function that is a plugin."""
 _LATE_ANNOTATIONS = __future__.annotations.compiler_flag
 
 
 def names(module: ModuleType) -> frozenset[str]:
     """Return the names that a module has, whether or not they were run."""
     return frozenset(vars(module)).union(vars(module).get(_NAMES, ()))
+
+
+class Computed:
+    """A value that only running a file would give; so is what is made of it."""
+
+    def __getattr__(self, name: str) -> "Computed":
+        return self
+
+    def __call__(self, *_: object, **__: object) -> "Computed":
+        """Another such value."""
+        return self
+
+
+def _literal(node: ast.expr) -> object:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return Computed()
 
 
 class Unrun(ModuleType):
@@ -55,10 +68,36 @@ class Unrun(ModuleType):
         function = functions.get(plugin)
         super().__init__(f"{name}.{plugin}" if function else name, ast.get_docstring(function or tree))
         self.__file__ = str(file)
-        computed = [*self._constants(tree)] if function is None else _MADE.split()
+        computed = [*self._constants(tree)] if function is None else [*self._decorated(function)]
         if "PARAMS" not in {*vars(self), *computed}:
             computed += self._keywords(function or functions.get("apply"))
         self.__dict__["_computed"] = frozenset(computed)
+
+    def _decorated(self, function: ast.FunctionDef) -> Iterator[str]:
+        """Take over the constants that our decorator makes of literals; yield the names of what else it makes."""
+
+        def stub(*_: object, **__: object) -> None:
+            raise self._not_run(function.name)
+
+        stub.__name__ = function.name
+        self.function = stub
+        decorator = next(filter(is_decorator, function.decorator_list))
+        name, _, arguments = ast.unparse(decorator).removeprefix("declare.").partition("(")
+        declare = importlib.import_module("shiftbench.plugins.declare")
+        try:
+            make = getattr(declare, name)
+            if arguments and isinstance(decorator, ast.Call):
+                keywords = {str(one.arg): _literal(one.value) for one in decorator.keywords}
+                make = make(*map(_literal, decorator.args), **keywords)
+            made = make(stub)
+        except (AttributeError, TypeError) as error:
+            raise PluginError(f"{self.__file__}: @{ast.unparse(decorator)} cannot declare a plugin: {error}") from None
+        yield from () if isinstance(made, ModuleType) else ("loss",)
+        for name, value in vars(made).items() if isinstance(made, ModuleType) else ():
+            if name != "function" and (value is stub or isinstance(value, Computed)):
+                yield name
+            elif name.isupper() and name != "PARAMS":
+                setattr(self, name, value)
 
     def _keywords(self, function: ast.FunctionDef | None) -> Iterator[str]:
         """Take over the defaults of a function's parameters; yield `PARAMS` if one is computed."""
@@ -93,12 +132,15 @@ class Unrun(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         if name in self.__dict__.get("_computed", ()):
-            raise NotRunError(
-                f"{name} of {self.__file__} is known only when that file is run, and here it is only read. "
-                "`shiftbench audit FOLDER` runs no plugin; a command within the folder does once you have looked at "
-                "the file and trusted the folder (`shiftbench --trust COMMAND`)"
-            )
+            raise self._not_run(name)
         raise AttributeError(name)
+
+    def _not_run(self, name: str) -> NotRunError:
+        return NotRunError(
+            f"{name} of {self.__file__} is known only when that file is run, and here it is only read. "
+            "`shiftbench audit FOLDER` runs no plugin; a command within the folder does once you have looked at "
+            "the file and trusted the folder (`shiftbench --trust COMMAND`)"
+        )
 
 
 def _parameters(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:

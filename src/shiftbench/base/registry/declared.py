@@ -81,6 +81,9 @@ _path = functools.cache(Path)
 
 def is_declared(node: ast.stmt) -> bool:
     """Whether a statement is a function under a decorator of `plugins.declare`."""
-    return isinstance(node, ast.FunctionDef) and any(
-        ast.unparse(one).startswith(f"{MODULE}.") for one in node.decorator_list
-    )
+    return isinstance(node, ast.FunctionDef) and any(map(is_decorator, node.decorator_list))
+
+
+def is_decorator(node: ast.expr) -> bool:
+    """Whether an expression is a decorator of `plugins.declare`."""
+    return ast.unparse(node).startswith(f"{MODULE}.")

@@ -33,7 +33,7 @@ def distinct_prefixes(options: Sequence[Ids]) -> list[Ids]:
         ModelError: one option is the beginning of another, or empty.
 
     Example:
-        >>> apart([[5, 1, 7], [5, 2], [9, 9]])
+        >>> distinct_prefixes([[5, 1, 7], [5, 2], [9, 9]])
         [[5, 1], [5, 2], [9]]
     """
     found = []

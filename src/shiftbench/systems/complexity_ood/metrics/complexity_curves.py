@@ -26,7 +26,10 @@ Z = NormalDist().inv_cdf(0.975)
 
 @declare.curve_metric(sources=source, higher_is_better=True)
 def _side(rows: list[Row], *, of: str = "accuracy", threshold: float = 2, above: bool = False) -> list[Row]:
-    """Mean of accuracy over complexities up to the threshold (ID), or above it (OOD); for curves with both sides."""
+    """Mean of accuracy over complexities up to the threshold (ID), or above it (OOD); for curves with both sides.
+
+    Source: metrics of arXiv 2510.06274's protocol, reconstructed.
+    """
     results = []
     for curve in _points.curves(rows, of):
         inside = curve.complexities <= threshold
