@@ -13,10 +13,10 @@ import pytest
 from shiftbench.base import registry
 from shiftbench.base.registry import as_written
 
-PACKAGES = frozenset(f"{home.package}.{family}" for home in registry.packaged() for family in registry.FAMILIES)
+PACKAGES = frozenset(f"{home.package}.{family}" for home in registry.packaged() for family in registry.PLUGIN_TYPES)
 
 
-@pytest.mark.parametrize("family", registry.FAMILIES)
+@pytest.mark.parametrize("family", registry.PLUGIN_TYPES)
 def test_what_is_read_in_part_is_what_importing_gives(family: str) -> None:
     for name, ((home, found), *_) in registry.packaged_names(family).items():
         if isinstance(found, Path):

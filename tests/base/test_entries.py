@@ -15,7 +15,7 @@ from shiftbench.base.errors import ParamsError, PluginError
 from shiftbench.base.registry import defaults
 from shiftbench.workflow.plan import plan as plans
 
-FAMILIES = [name for name in registry.FAMILIES if (registry.PACKAGE / "plugins" / name / "entries.yaml").is_file()]
+FAMILIES = [name for name in registry.PLUGIN_TYPES if (registry.PACKAGE / "plugins" / name / "entries.yaml").is_file()]
 OURS = [
     (family, name)
     for family in FAMILIES

@@ -130,7 +130,7 @@ def test_a_plugin_that_is_only_read_has_its_literal_defaults(tmp_path: Path) -> 
     assert registry.defaults(Unrun("mine", file)) == {"spread": 0.2}
 
 
-@pytest.mark.parametrize("plugin_type", registry.FAMILIES)
+@pytest.mark.parametrize("plugin_type", registry.PLUGIN_TYPES)
 def test_every_option_of_ours_says_what_it_is(plugin_type: str) -> None:
     for name in registry.packaged_names(plugin_type):
         module = registry.find(plugin_type, name)

@@ -46,7 +46,7 @@ def test_what_a_built_card_needs_exists(slug):
     card = cards.load(slug)
     if card.status == "planned":
         return
-    for family in registry.FAMILIES:
+    for family in registry.PLUGIN_TYPES:
         for name in getattr(card.needs["embedded"], family, ()):
             assert registry.file(family, name).is_file()
 

@@ -18,7 +18,7 @@ from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 
 PACKAGE = HOME / "src/shiftbench"
-FAMILIES = (*registry.FAMILIES, "shifts_torch")
+FAMILIES = (*registry.PLUGIN_TYPES, "shifts_torch")
 LAYERS = (
     "base.errors base.library_imports base.sample",
     "base.compiled base.files base.progress base.refs base.rng",

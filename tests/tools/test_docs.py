@@ -45,7 +45,7 @@ def test_all_checks_are_listed_by_number(root):
 # --- the reference of plugins ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("plugin_type", registry.FAMILIES)
+@pytest.mark.parametrize("plugin_type", registry.PLUGIN_TYPES)
 def test_every_plugin_has_one_heading_and_one_line_in_the_index(plugin_type):
     page = generated()[f"docs/params/{plugin_type}.md"]
     headings = re.findall(r"^##+ (.+)$", page, re.M)
@@ -66,7 +66,7 @@ def test_files_that_the_reference_links_exist(root):
 
 def test_the_menu_has_the_page_of_every_plugin_type(root):
     menu = (root / "mkdocs.yml").read_text()
-    assert [name for name in registry.FAMILIES if f"- params/{name}.md\n" not in menu] == []
+    assert [name for name in registry.PLUGIN_TYPES if f"- params/{name}.md\n" not in menu] == []
 
 
 def test_the_example_of_params_can_be_planned(root, tmp_path):

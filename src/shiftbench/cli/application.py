@@ -94,10 +94,10 @@ def plural(plugin_type: str) -> str:
     Raises:
         ParamsError: there is none of that name.
     """
-    for name in registry.FAMILIES:
+    for name in registry.PLUGIN_TYPES:
         if plugin_type in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
             return name
-    known = (*registry.FAMILIES, "systems")
+    known = (*registry.PLUGIN_TYPES, "systems")
     raise ParamsError(f"no plugin type is called {plugin_type!r}; {suggest(plugin_type, known)}")
 
 

@@ -32,7 +32,7 @@ def list_(
     if plugin_type == "systems":
         _list_systems(as_json=as_json)
         return
-    plugin_types = registry.FAMILIES if plugin_type is None else [plural(plugin_type)]
+    plugin_types = registry.PLUGIN_TYPES if plugin_type is None else [plural(plugin_type)]
     use_plugin_folders()
     plugins = {name: registry.names(name) for name in plugin_types}
     if as_json:

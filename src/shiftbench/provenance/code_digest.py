@@ -571,7 +571,7 @@ class _Linker:
         if name:
             return [self._plugin(text, parts)]
         says = "uses" in file.by_name or "uses" in file.text.aliases
-        if says or file.path.parent.name not in registry.FAMILIES:
+        if says or file.path.parent.name not in registry.PLUGIN_TYPES:
             return []
         return [self._plugin(f"{family}/{one}", parts) for one in registry.names(family)]
 

@@ -36,14 +36,14 @@ from shiftbench.base.registry.options import defaults as defaults
 PACKAGE = Path(__file__).parents[2]
 SYSTEMS = PACKAGE / "systems"
 JOIN = "+"
-FAMILIES = (
+PLUGIN_TYPES = (
     "tasks datasets shifts streams models trainers optimizers losses methods detectors metrics analyses"
 ).split()
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A package with families of plugins: `folder/shifts/fog.py` is the module `package.shifts.fog`."""
+    """A package with a folder for each plugin type: `folder/shifts/fog.py` is the module `package.shifts.fog`."""
 
     package: str
     folder: Path
@@ -74,90 +74,90 @@ class Folders:
 
 @functools.cache
 def packaged() -> tuple[Home, ...]:
-    """Return the homes that ship with shiftbench: the package, then the systems by name."""
+    """The homes that ship with shiftbench: the package, then the systems by name."""
     folders = sorted(path.parent for path in SYSTEMS.glob("*/card.yaml"))
     systems = (Home(f"shiftbench.systems.{folder.name}", folder) for folder in folders)
     return (Home("shiftbench.plugins", PACKAGE / "plugins"), *systems)
 
 
 def homes() -> tuple[Home, ...]:
-    """Return every home, the user's last."""
+    """Every home, the user's last."""
     return (*packaged(), *_yours())
 
 
-def folders(family: str) -> list[Path]:
-    """Return the folders in which plugins of a family are looked for."""
-    return [home.folder / family for home in homes()]
+def folders(plugin_type: str) -> list[Path]:
+    """The folders in which plugins of a type are looked for."""
+    return [home.folder / plugin_type for home in homes()]
 
 
-def file(family: str, name: str) -> Path:
-    """Return the file in which a plugin is written; of a variant that of the plugin which it uses.
+def file(plugin_type: str, name: str) -> Path:
+    """The file in which a plugin is written; of a variant that of the plugin which it uses.
 
     Raises:
         PluginError: nothing of that name in any home, or more than one.
     """
-    return locate(family, name).file
+    return locate(plugin_type, name).file
 
 
-def locate(family: str, name: str) -> Location:
-    """Return where a plugin is written; of a variant where the plugin is written which it uses.
+def locate(plugin_type: str, name: str) -> Location:
+    """Where a plugin is written; of a variant where the plugin is written which it uses.
 
     Raises:
         PluginError: as `file`.
     """
     if JOIN in name:
-        return Location(Path(str(find(family, name).__file__)))
-    home, found = _found(family, name)
-    return _used(family, home, found)[1] if isinstance(found, Variant) else found
+        return Location(Path(str(find(plugin_type, name).__file__)))
+    home, plugin = _locate(plugin_type, name)
+    return _used(plugin_type, home, plugin)[1] if isinstance(plugin, Variant) else plugin
 
 
-def variant(family: str, name: str) -> Variant | None:
+def variant(plugin_type: str, name: str) -> Variant | None:
     """Variant of a name; None if the name is a file or a function.
 
     Raises:
         PluginError: as `file`.
     """
-    found = None if JOIN in name else _found(family, name)[1]
-    return found if isinstance(found, Variant) else None
+    plugin = None if JOIN in name else _locate(plugin_type, name)[1]
+    return plugin if isinstance(plugin, Variant) else None
 
 
-def names(family: str) -> list[str]:
-    """Return the names of all plugins of a family, sorted."""
-    yours = (name for home in _yours() for name in _listed(home, family))
-    return sorted(name for name in {*packaged_names(family), *yours} if not name.startswith("_"))
+def names(plugin_type: str) -> list[str]:
+    """The names of all plugins of a type, sorted."""
+    yours = (name for home in _yours() for name in _listed(home, plugin_type))
+    return sorted(name for name in {*packaged_names(plugin_type), *yours} if not name.startswith("_"))
 
 
-def find(family: str, name: str) -> ModuleType:
-    """Import the plugin `name` of `family`; of a variant the view of the plugin that it uses (`entries.view`).
+def find(plugin_type: str, name: str) -> ModuleType:
+    """Import a plugin; of a variant the view of the plugin that it uses (`entries.view`).
 
     Raises:
         PluginError: unknown name, an import that fails, or a variant with an option that its plugin does not have.
     """
-    return _find(family, name, _import)
+    return _find(plugin_type, name, _import)
 
 
-def read(family: str, name: str) -> ModuleType:
-    """Return what `find` does, of packaged plugins without what they import: that runs which is asked for.
+def read(plugin_type: str, name: str) -> ModuleType:
+    """The plugin as `find` returns it; of a packaged one, only what is asked for is run, without its imports.
 
     Constants, `needs` and `uses` of hundreds of plugins are there at once, and no torch is imported for them.
 
     Raises:
         PluginError: as `find`; a user's plugin is imported, so that a file with an error is found early.
     """
-    return _find(family, name, _read)
+    return _find(plugin_type, name, _read)
 
 
-def _find(family: str, name: str, bring: Callable[[str, Home, Location], ModuleType]) -> ModuleType:
+def _find(plugin_type: str, name: str, load: Callable[[str, Home, Location], ModuleType]) -> ModuleType:
     if JOIN in name:
-        return _compose(family, name)
-    home, found = _found(family, name)
-    if isinstance(found, Variant):
-        return entries.view(found, bring(family, *_used(family, home, found)))
-    return bring(family, home, found)
+        return _compose(plugin_type, name)
+    home, plugin = _locate(plugin_type, name)
+    if isinstance(plugin, Variant):
+        return entries.view(plugin, load(plugin_type, *_used(plugin_type, home, plugin)))
+    return load(plugin_type, home, plugin)
 
 
 def called(module: ModuleType) -> str:
-    """Return the name of a plugin, for messages.
+    """The name of a plugin, for messages.
 
     Who reads `__name__` makes data of the names of all that its job reaches (`provenance.code_digest`); this does not.
     """
@@ -165,12 +165,12 @@ def called(module: ModuleType) -> str:
 
 
 def about(module: ModuleType) -> str:
-    """Return the first line of a plugin's docstring, which recipes have where it is shown."""
+    """The first line of a plugin's docstring, which recipes have where it is shown."""
     return (module.__doc__ or "").strip().partition("\n")[0]
 
 
 def title(module: ModuleType) -> str | None:
-    """Return the title that a plugin states as `TITLE`, or its variant as `title:`; None: it states no title.
+    """The title that a plugin states as `TITLE`, or its variant as `title:`; None: it states no title.
 
     Raises:
         PluginError: the title is not a text, or it is empty.
@@ -185,59 +185,59 @@ def title(module: ModuleType) -> str | None:
 
 
 def defines(module: ModuleType, name: str) -> bool:
-    """Tell whether a plugin has an attribute, whether or not it was run, or may be."""
+    """Whether a plugin has an attribute, whether or not it was run, or may be."""
     try:
         return name in as_written.names(module) or hasattr(module, name)
     except NotRunError:
         return True
 
 
-def _found(family: str, name: str) -> tuple[Home, Location | Variant]:
+def _locate(plugin_type: str, name: str) -> tuple[Home, Location | Variant]:
     """The file, function or variant that has a name, with its home."""
-    hits: list[tuple[Home, Location | Variant]] = [*packaged_names(family).get(name, ())]
+    hits: list[tuple[Home, Location | Variant]] = [*packaged_names(plugin_type).get(name, ())]
     for home in _yours():
-        hits += [(home, found) for found in _listed(home, family).get(name, ())]
+        hits += [(home, plugin) for plugin in _listed(home, plugin_type).get(name, ())]
     if not hits or name.startswith("_"):
         where = ", ".join(["shiftbench", *map(str, Folders.extra)])
-        function = f"a decorated function {name}, " if family in DECLARED else ""
+        function = f"a decorated function {name}, " if plugin_type in DECLARED else ""
         raise PluginError(
-            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, {function}"
-            f"and {name} in {family}/{entries.FILE}, in {where}"
+            f"no {plugin_type} named {name!r} ({suggest(name, names(plugin_type))}); looked for "
+            f"{plugin_type}/{name}.py, {function}and {name} in {plugin_type}/{entries.FILE}, in {where}"
         )
     if len(hits) > 1:
         only_files = all(isinstance(hit, Location) for _, hit in hits)
         what = "two files" if only_files else "a file and a variant, or two variants,"
         places = [hit.where if isinstance(hit, Variant) else str(hit.file) for _, hit in hits]
-        raise PluginError(f"{what} for {family} {name!r}: {' and '.join(places)}; rename yours")
+        raise PluginError(f"{what} for {plugin_type} {name!r}: {' and '.join(places)}; rename yours")
     return hits[0]
 
 
-def _used(family: str, home: Home, variant: Variant) -> tuple[Home, Location]:
-    """Return the plugin that a variant uses, and where: any plugin, or a helper in the variant's folder."""
+def _used(plugin_type: str, home: Home, variant: Variant) -> tuple[Home, Location]:
+    """The plugin that a variant uses, and where: any plugin, or a helper in the variant's folder."""
     is_helper = variant.use.startswith("_")
     for place in (home,) if is_helper else homes():
-        path = place.folder / family / f"{variant.use}.py"
+        path = place.folder / plugin_type / f"{variant.use}.py"
         if path.is_file() and not declared.names(path):
             return place, Location(path)
-        for hit in _listed(place, family).get(variant.use, ()):
+        for hit in _listed(place, plugin_type).get(variant.use, ()):
             if isinstance(hit, Location):
                 return place, hit
-    if variant.use in names(family):
+    if variant.use in names(plugin_type):
         raise PluginError(f"{variant.where}.use = {variant.use!r} is a variant itself; name the plugin that it uses")
     helpers = [path.stem for path in variant.home.glob("_*.py")]
-    functions = [name for name in _listed(home, family) if name.startswith("_")]
-    known = [*helpers, *functions] if is_helper else names(family)
+    functions = [name for name in _listed(home, plugin_type) if name.startswith("_")]
+    known = [*helpers, *functions] if is_helper else names(plugin_type)
     raise PluginError(f"{variant.where}.use = {variant.use!r} is no plugin; {suggest(variant.use, known)}")
 
 
-def _read(family: str, home: Home, where: Location) -> ModuleType:
-    name = f"{home.package}.{family}.{where.file.stem}"
-    part = as_written.read(name, _families()) if home in packaged() else None
-    return _import(family, home, where) if part is None else _in(part, where)
+def _read(plugin_type: str, home: Home, where: Location) -> ModuleType:
+    name = f"{home.package}.{plugin_type}.{where.file.stem}"
+    part = as_written.read(name, _plugin_packages()) if home in packaged() else None
+    return _import(plugin_type, home, where) if part is None else _in(part, where)
 
 
 def _in(module: ModuleType, where: Location) -> ModuleType:
-    """Return the plugin of a name in a module that declares several."""
+    """The plugin of a name in a module that declares several."""
     if not where.name:
         return module
     plugin = getattr(module, where.name)
@@ -245,12 +245,12 @@ def _in(module: ModuleType, where: Location) -> ModuleType:
 
 
 @functools.cache
-def _families() -> frozenset[str]:
-    return frozenset(f"{home.package}.{family}" for home in packaged() for family in FAMILIES)
+def _plugin_packages() -> frozenset[str]:
+    return frozenset(f"{home.package}.{plugin_type}" for home in packaged() for plugin_type in PLUGIN_TYPES)
 
 
-def _import(family: str, home: Home, where: Location) -> ModuleType:
-    name = f"{home.package}.{family}.{where.file.stem}"
+def _import(plugin_type: str, home: Home, where: Location) -> ModuleType:
+    name = f"{home.package}.{plugin_type}.{where.file.stem}"
     if home in packaged():
         return _in(importlib.import_module(name), where)
     if Folders.only_read:
@@ -267,13 +267,13 @@ def _yours() -> Iterator[Home]:
 
 
 @functools.cache
-def packaged_names(family: str) -> dict[str, list[tuple[Home, Location | Variant]]]:
-    """Return what stands under each name; more than one is an error of whoever added the second."""
-    found: dict[str, list[tuple[Home, Location | Variant]]] = {}
+def packaged_names(plugin_type: str) -> dict[str, list[tuple[Home, Location | Variant]]]:
+    """What stands under each name; more than one is an error of whoever added the second."""
+    plugins: dict[str, list[tuple[Home, Location | Variant]]] = {}
     for home in packaged():
-        for name, hits in _listed(home, family).items():
-            found.setdefault(name, []).extend((home, hit) for hit in hits)
-    return found
+        for name, hits in _listed(home, plugin_type).items():
+            plugins.setdefault(name, []).extend((home, hit) for hit in hits)
+    return plugins
 
 
 DECLARED = frozenset({"metrics", "losses", "shifts"})
@@ -282,20 +282,20 @@ DECLARED = frozenset({"metrics", "losses", "shifts"})
 
 def scan() -> None:
     """Read the names that files declare. A job does so before it is watched, and opens no neighbour of its plugin."""
-    for family in DECLARED:
-        names(family)
+    for plugin_type in DECLARED:
+        names(plugin_type)
 
 
-def _listed(home: Home, family: str) -> dict[str, list[Location | Variant]]:
-    """Return what one home has of a family, by name; functions that only variants use have an underscore."""
-    folder = home.folder / family
+def _listed(home: Home, plugin_type: str) -> dict[str, list[Location | Variant]]:
+    """Plugins of a type in one home, by name; functions that only variants use have an underscore."""
+    folder = home.folder / plugin_type
     if not folder.is_dir():
         return {}
     listed: dict[str, list[Location | Variant]] = {}
     for name in os.listdir(folder):  # noqa: PTH208  # faster than `glob`, of hundreds of folders
         if name.endswith(".py") and not name.startswith("_"):
             file = folder / name
-            functions = declared.names(file) if family in DECLARED else ()
+            functions = declared.names(file) if plugin_type in DECLARED else ()
             for plugin in functions or (file.stem,):
                 listed.setdefault(plugin, []).append(Location(file, plugin if functions else ""))
     for name, variant in entries.read(folder).items():
@@ -303,11 +303,11 @@ def _listed(home: Home, family: str) -> dict[str, list[Location | Variant]]:
     return listed
 
 
-def _compose(family: str, name: str) -> ModuleType:
-    maker = PACKAGE / "plugins" / family / "_composed.py"
+def _compose(plugin_type: str, name: str) -> ModuleType:
+    maker = PACKAGE / "plugins" / plugin_type / "_composed.py"
     if not maker.is_file():
-        raise PluginError(f"{name!r}: {family} cannot be joined by {JOIN!r}; only shifts can")
-    composed: ModuleType = importlib.import_module(f"shiftbench.plugins.{family}._composed").Composed(name)
+        raise PluginError(f"{name!r}: {plugin_type} cannot be joined by {JOIN!r}; only shifts can")
+    composed: ModuleType = importlib.import_module(f"shiftbench.plugins.{plugin_type}._composed").Composed(name)
     return composed
 
 
@@ -343,7 +343,7 @@ class FromSource(SourceFileLoader):
     """
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the file as it is now."""
+        """The code of the file as it is now."""
         path = self.get_filename(fullname)
         code: CodeType = self.source_to_code(self.get_data(path), path)
         return code

@@ -28,7 +28,7 @@ _LATE_ANNOTATIONS = __future__.annotations.compiler_flag
 
 
 def names(module: ModuleType) -> frozenset[str]:
-    """Return the names that a module has, whether or not they were run."""
+    """The names that a module has, whether or not they were run."""
     return frozenset(vars(module)).union(vars(module).get(_NAMES, ()))
 
 
@@ -195,7 +195,7 @@ class Text:
         vars(self.module).update({"__file__": str(file), "__getattr__": self.find, _NAMES: frozenset(self._binding)})
 
     def find(self, name: str) -> object:
-        """Return what the module calls `name`.
+        """What the module calls `name`.
 
         Raises:
             AttributeError: its text has no such name.
@@ -208,7 +208,7 @@ class Text:
         return vars(self.module)[name]
 
     def _stands_alone(self, name: str, seen: set[str]) -> bool:
-        """Tell whether a name, and all that it depends on, is bound once, by what can be run without the others."""
+        """Whether a name, and all that it depends on, is bound once, by what can be run without the others."""
         seen.add(name)
         statement, *others = self._binding[name]
         return (
@@ -242,7 +242,7 @@ class Text:
         exec(code, vars(self.module))  # what importing the packaged file would run
 
     def _imported(self, package: str, name: str) -> object:
-        """Return what `from package import name` gives; of a module that is read in part."""
+        """What `from package import name` gives; of a module that is read in part."""
         if package in self.packages and (found := read(f"{package}.{name}", self.packages)):
             return found
         if package.rpartition(".")[0] in self.packages and (found := read(package, self.packages)):
@@ -254,7 +254,7 @@ class Text:
 
 
 def read(name: str, packages: frozenset[str]) -> ModuleType | None:
-    """Return a module of which that is run which is asked for; the whole one where it was imported; None: no such file.
+    """A module of which that is run which is asked for; the whole one where it was imported; None: no such file.
 
     Args:
         name: as it would be imported.
@@ -284,7 +284,7 @@ def _head(statement: ast.stmt) -> ast.stmt:
 
 
 def _single(statement: ast.stmt) -> list[ast.stmt]:
-    """Return a statement; one that imports several names from a module as one for each."""
+    """A statement; one that imports several names from a module as one for each."""
     if not isinstance(statement, ast.ImportFrom):
         return [statement]
     parts = (ast.ImportFrom(statement.module, [one], statement.level) for one in statement.names)
@@ -311,7 +311,7 @@ def _named(node: ast.AST) -> Iterator[str]:
 
 
 def _for_types(statement: ast.stmt) -> bool:
-    """Tell whether a statement is for type checkers alone."""
+    """Whether a statement is for type checkers alone."""
     return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
 
 

@@ -42,14 +42,22 @@ class Options(BaseModel):
 
 def of(module: ModuleType) -> type[Options]:
     """Options of a plugin as a class, without the changes of a variant."""
-    stated = getattr(module, CLASS, None)
-    if isinstance(stated, type) and issubclass(stated, Options):
+    stated = _stated(module)
+    if stated is not None:
         return stated
     if hasattr(module, "PARAMS"):
         return _class({name: (_type(default), default) for name, default in module.PARAMS.items()})
     function = getattr(module, "function", None) or getattr(module, "apply", None)
-    if not inspect.isfunction(function):
-        return Options
+    return _of_function(function) if inspect.isfunction(function) else Options
+
+
+def _stated(module: ModuleType) -> type[Options] | None:
+    stated = getattr(module, CLASS, None)
+    return stated if isinstance(stated, type) and issubclass(stated, Options) else None
+
+
+@functools.cache
+def _of_function(function: Callable[..., Any]) -> type[Options]:
     return _class({name: _parameter(function, name, default) for name, default in keywords(function).items()})
 
 
@@ -61,7 +69,10 @@ def fields(module: ModuleType) -> dict[str, FieldInfo]:
 def defaults(module: ModuleType) -> dict[str, Any]:
     """Default of each option; of a variant with the values that it sets."""
     variant = vars(module).get("VARIANT")
-    own = {name: field.get_default(call_default_factory=True) for name, field in fields(module).items()}
+    if _stated(module) is None and hasattr(module, "PARAMS"):
+        own = module.PARAMS
+    else:
+        own = {name: field.get_default(call_default_factory=True) for name, field in fields(module).items()}
     return {**own, **(variant.options if variant is not None else {})}
 
 

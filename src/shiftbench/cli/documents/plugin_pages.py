@@ -33,7 +33,7 @@ _COMMON_APART = ("trainers",)
 
 def pages() -> dict[str, str]:
     """Each page by its path in the repository."""
-    plugins = {plugin_type: _facts(plugin_type) for plugin_type in registry.FAMILIES}
+    plugins = {plugin_type: _facts(plugin_type) for plugin_type in registry.PLUGIN_TYPES}
     made = {f"{FOLDER}/{plugin_type}.md": page(plugin_type, facts) for plugin_type, facts in plugins.items()}
     return {**made, INDEX: index(plugins)}
 

@@ -29,7 +29,7 @@ _SUMMARY = re.compile(r"^\*\*Summary:\*\* (.+?)(?=\n\n|\n- |\Z)", re.M | re.S)
 _OTHER_DATA = (
     "Data, models and sizes differ from the paper's. Compare directions, not numbers. The unit is the paper's."
 )
-_PLUGIN_TYPES = (*registry.FAMILIES, "shifts_torch")
+_PLUGIN_TYPES = (*registry.PLUGIN_TYPES, "shifts_torch")
 
 
 def pages(repository: Path) -> dict[str, str]:
