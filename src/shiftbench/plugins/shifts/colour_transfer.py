@@ -37,7 +37,7 @@ Reference = Annotated[
     Field(
         min_length=6,
         max_length=6,
-        description="means of l, alpha and beta, then their standard deviations; null: those of a photo of a flower",
+        description="means of l, alpha, beta, then their standard deviations; null: of a photo of a flower",
     ),
 ]
 FLOWER = (9.8236, 0.0649, -0.1298, 1.6849, 0.5975, 0.175)  # l, alpha, beta: means, then spreads

@@ -32,8 +32,7 @@ ASSETS = ("histogram_matching.csv",)
 
 Counts = Sequence[int] | Sequence[Sequence[int]]
 Reference = Annotated[
-    Counts | None,
-    Field(description="256 counts for all channels, or three lists of 256; null: those of a photo of a flower"),
+    Counts | None, Field(description="256 counts for all channels, or three lists of 256; null: of a photo of a flower")
 ]
 
 
