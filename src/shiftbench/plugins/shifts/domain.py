@@ -1,4 +1,4 @@
-"""Other data over shared classes, as params say: a domain shift of your own without a file.
+"""Domain shift that params.yaml states, without a file of your own: another dataset with shared classes.
 
     shifts:
       imagenet_to_v2: {use: domain, dataset: imagenet_v2, clean: imagenet, split: test}
