@@ -23,6 +23,7 @@ class Options(declare.Options):
     layers: list[int | str] = Field([1, "last"], description="layers")
     lambda_: float = Field(10.0, alias="lambda", description="a name that Python keeps")
     flip: bool = Field(False, description="flip")
+    labels: dict[str, int] = Field({}, description="labels")
 
 
 def plugin(**attributes: Any) -> types.ModuleType:
@@ -37,6 +38,7 @@ TYPED = plugin(Options=Options)
 def test_defaults_have_the_names_of_params_yaml() -> None:
     assert registry.defaults(TYPED) == {
         "k": 50, "share": 0.5, "index": "exact", "step": None, "layers": [1, "last"], "lambda": 10.0, "flip": False,
+        "labels": {},
     }  # fmt: skip
 
 
@@ -54,9 +56,14 @@ def test_defaults_have_the_names_of_params_yaml() -> None:
         ({"step": "none"}, ['step = "none": expected a number (default null)']),
         ({"layers": 3}, ['layers = 3: expected a list (default [1, "last"])']),
         ({"layers": [0.5]}, None),
+        ({"labels": {-1: 2}}, ['labels = {"-1": 2}: the key -1: expected a text (default {})']),
+        ({"labels": {"a": "b"}}, ['labels = {"a": "b"}: expected a whole number (default {})']),
         ({"flip": "yes"}, ['flip = "yes": expected true or false (default false)']),
         ({"lambda": []}, ["lambda = []: expected a number (default 10.0)"]),
-        ({"K": 3}, ["K: unknown option of mine.detectors.knn; known: flip, index, k, lambda, layers, share, step"]),
+        (
+            {"K": 3},
+            ["K: unknown option of mine.detectors.knn; known: flip, index, k, labels, lambda, layers, share, step"],
+        ),
         (
             {"k": 0, "flip": 1},
             ["k = 0: expected 1 or more (default 50)", "flip = 1: expected true or false (default false)"],

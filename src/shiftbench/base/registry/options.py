@@ -98,11 +98,12 @@ def _lines(error: pydantic.ValidationError, values: Mapping[str, object], known:
     wrong: dict[str, list[str]] = {}
     for problem in error.errors():
         option = str(problem["loc"][0]) if problem["loc"] else ""
-        is_member = len(problem["loc"]) > 1 and isinstance(problem["loc"][1], int)
-        words = expected(problem)
-        wrong.setdefault(option, []).append(
-            words.replace("expected ", "expected a list, each ", 1) if is_member else words
-        )
+        words, place = expected(problem), problem["loc"][1:]
+        if place and place[-1] == "[key]":
+            words = f"the key {place[-2]!r}: {words}"
+        elif place and isinstance(place[0], int):
+            words = words.replace("expected ", "expected a list, each ", 1)
+        wrong.setdefault(option, []).append(words)
     for option, expectations in wrong.items():
         first, *others = dict.fromkeys(expectations)
         allowed = ", or ".join([first, *(other.removeprefix("expected ") for other in others)])
