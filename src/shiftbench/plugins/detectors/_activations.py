@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import logsumexp
 
 from shiftbench.base.errors import DataError, ParamsError
@@ -13,6 +15,9 @@ from shiftbench.plugins.detectors._rows import Rows
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 Codes = NDArray[np.uint32]
+Percentile = Annotated[
+    float, Field(ge=0, lt=100, description="percent of a sample's activations that are not among its largest")
+]
 
 SIGN, LOWER, HALF = np.uint32(1 << 31), np.uint32(0xFFFF), np.uint32(16)
 
