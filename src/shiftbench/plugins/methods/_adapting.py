@@ -84,7 +84,7 @@ def descend(
 
     Args:
         network: what changes.
-        loss: what is minimised, computed anew before each step.
+        loss: what is minimised, computed again before each step.
         steps: how many; 0 changes nothing.
         rate: of each.
         some: of its weights, those that change; default: all.
