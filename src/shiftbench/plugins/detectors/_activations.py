@@ -1,4 +1,4 @@
-"""Help for detectors that change activations and apply the head again: percentiles, the k largest, energies."""
+"""Helper of detectors that change activations and apply the head again: percentiles, the k largest, energies."""
 
 from collections.abc import Callable
 from functools import partial
@@ -46,7 +46,7 @@ def finite(rows: Rows) -> NDArray[np.float32]:
     if not good.all():
         raise DataError(
             f"{rows.name}: the features of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
-            "evaluate the cell again, in float32 if it was in less"
+            "evaluate the condition again, in float32 if it was in less"
         )
     return rows.features
 

@@ -1,4 +1,4 @@
-"""Help for detectors that score from logits: a block of rows at a time, in float64, and refused when not finite."""
+"""Helper of detectors: scores of a block of rows at a time, in float64, refused when not finite; shared options."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -62,7 +62,7 @@ def check(rows: Rows, values: NDArray[np.float32], what: str, sums: Floats) -> N
     good = np.isfinite(values).all(axis=1)
     raise DataError(
         f"{rows.name}: the {what} of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
-        "evaluate the cell again, in float32 if it was in less"
+        "evaluate the condition again, in float32 if it was in less"
     )
 
 

@@ -1,4 +1,4 @@
-"""What is left of features outside of their principal space; helper of vim and residual.
+"""The residual of features outside of their principal space; helper of vim and residual.
 
 The origin is u = -pinv(W) b, where the head's bias vanishes; the principal space is spanned by the `dim` eigenvectors
 with the largest eigenvalues of the mean of (z - u)(z - u)' over the training features.

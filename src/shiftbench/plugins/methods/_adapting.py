@@ -1,4 +1,4 @@
-"""What methods that change a network at test time share: its network, plain gradient steps, and what they minimise."""
+"""Helper of methods that change a network at test time: plain gradient steps, and the losses that they minimise."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The unlabelled target of a method that adapts before it answers: which shards, read without their labels.
+"""The unlabelled target of a method that adapts before it answers: its shards, read without their labels.
 
 What is evaluated at a position is the target itself (transductive), or `target` names another dataset with images of
 the same domain, under the same split, shift and severity: then what is evaluated was not adapted on, and an image of

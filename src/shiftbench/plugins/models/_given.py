@@ -1,4 +1,4 @@
-"""Models that are files of the user: what the weights say of them, and the check that they did not move."""
+"""Models that are files of the user: their digest as a checkpoint, the check of it, and the input that they take."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

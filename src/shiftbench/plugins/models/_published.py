@@ -22,7 +22,7 @@ def folder(params: Mapping[str, Any], model: str) -> Path:
     """The folder that `path` names.
 
     Raises:
-        ParamsError: none is given.
+        ParamsError: it names none.
     """
     if not params["path"]:
         raise ParamsError(f"{model}: path is missing; give the folder of the predictions")

@@ -1,4 +1,4 @@
-"""What all rankers share: collections, which documents of one are scored, changed documents, and the list as an answer.
+"""Rankers: collections, the documents of one that are scored, changed documents, and the list as an answer; helper.
 
 A ranker's file gives a `Scorer`; everything else is here. Ties are broken by the document's id, on scores rounded to
 six decimals (nine for lexical ones), so that lists do not differ between machines.
@@ -126,7 +126,7 @@ class Scorer(Protocol):
         ...
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
-        """The scores of texts that stand in the place of documents, float64 (m,)."""
+        """The scores of texts that replace documents, float64 (m,)."""
         ...
 
 
@@ -177,9 +177,7 @@ def predictor(
     """The predictor of a ranker.
 
     `scorer`: scores documents.
-    `params`: `collections`; `candidates`: what is scored, the whole collection (`all`), the sample's own
-    candidates (`clean`: of the query as it was asked) or those of BM25 for the query as it is now (`own`), of
-    which there are `first_stage`; `depth`: length of the list that is handed on.
+    `params`: those of `Options`. `candidates: clean` are the sample's own, of the query without its shift.
     `decimals`: scores that agree to so many are equal.
     """
     if params["candidates"] not in CANDIDATES:

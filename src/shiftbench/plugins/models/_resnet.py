@@ -20,7 +20,7 @@ from shiftbench.plugins.models import _images
 
 WIDTHS = (64, 128, 256, 512)
 ENCODERS = ("encoder.", "backbone.")
-"""Under which names released networks keep what gives the features."""
+"""Beginnings of the names of a released network's layers before the head."""
 
 
 class Options(declare.Options):
@@ -30,7 +30,7 @@ class Options(declare.Options):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: (n, before, h, w) to (n, after, h / stride, w / stride)."""
+    """Two 3x3 convolutions and a shortcut: (n, before, h, w) to (n, after, h / stride, w / stride)."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
 
 
 def grouped(network: nn.Module, groups: int = 32) -> nn.Module:
-    """Put group normalisation in the place of each batch normalisation, under its name."""
+    """Replace each batch normalisation by a group normalisation, under its name."""
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(network, name, nn.GroupNorm(groups, child.num_features))

@@ -1,4 +1,4 @@
-"""Files of strangers that can run code: none is opened before the user says `trust: true`."""
+"""Files of users that can run code: none is opened without the option `trust: true`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

@@ -70,7 +70,7 @@ def renamed(state: nets.State, beginnings: Mapping[str, str | None], *, asked: b
 
     Args:
         state: as it was released.
-        beginnings: of names -> what stands in their place, None: left out; the longest that fits counts.
+        beginnings: of names -> their replacement, None: left out; the longest that fits counts.
         asked: refuse a beginning that no name has.
 
     Raises:

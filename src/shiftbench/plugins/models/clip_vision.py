@@ -1,4 +1,4 @@
-"""CLIP's vision transformer from state dicts of yours, in the parts `embed`, `blocks` and `norm`; the head is texts.
+"""CLIP's vision transformer from state dicts of yours, with text embeddings as its head.
 
     models:
       clip_vit_b32: {use: clip_vision, path: heads_b32.safetensors}

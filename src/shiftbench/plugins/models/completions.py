@@ -9,7 +9,7 @@ all keys. The model answers for the samples in the file, as they were asked: it 
 With `answer_after`, models that think aloud and models that do not can answer the same questions. A completion without
 the mark has no answer.
 
-Source: none; it is what a reward sees in TRL or veRL, once it is given entropies, written down.
+Source: none; the fields are those that a reward sees in TRL or veRL, and entropies.
 """
 
 import json

@@ -199,14 +199,14 @@ def predictor(
     network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
     """Predictor of `completions` and `statistics`, `samples` for each prompt; computes in float32."""
-    held = nets.pick_device(device)
-    placed: Any = network.to(held).eval()
+    place = nets.pick_device(device)
+    placed: Any = network.to(place).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         outputs = {name: np.empty(len(samples), object) for name in ("completions", "statistics")}
         for places in of_one_length(samples, params):
             some = [samples[at] for at in places]
-            texts, statistics = _answers(placed, model, some, params, held)
+            texts, statistics = _answers(placed, model, some, params, place)
             for row, at in enumerate(places):
                 own = slice(row * params["samples"], (row + 1) * params["samples"])
                 outputs["completions"][at] = tuple(texts[own])

@@ -34,7 +34,7 @@ BACKBONES = {
     "small": "",
 }
 WIDTHS, POOLED, HIDDEN = (16, 32, 64), 5, 128
-"""Of `small`: channels of its layers, side of what is pooled of a box, features of its head."""
+"""Of `small`: channels of its layers, side of the pooled map of a box, features of its head."""
 
 
 class Options(declare.Options):
@@ -62,7 +62,7 @@ class FasterRcnn(nn.Module):
         self.net: Any = make(classes + 1, **options)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The scores of all that is found, from the first image on, (k,)."""
+        """The scores of all detections, from the first image on, (k,)."""
         return torch.cat([detections.scores for detections in self.detect(images)])
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:

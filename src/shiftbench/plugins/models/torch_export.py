@@ -89,7 +89,7 @@ def _refuse_more_than_tensors(file: Path) -> None:
 
 @contextmanager
 def _only_tensors() -> Iterator[None]:
-    """Let no `torch.load` within unpickle more than tensors, whatever it is asked for."""
+    """Let no `torch.load` within unpickle more than tensors, whatever its arguments."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

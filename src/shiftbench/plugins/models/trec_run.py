@@ -1,7 +1,7 @@
-"""Somebody else's ranked lists as a model: `theirs: {use: trec_run, path: theirs.run}`, with the trainer `given`.
+"""Published ranked lists as a model: `theirs: {use: trec_run, path: theirs.run}`, with the trainer `given`.
 
-A run in TREC's format (`trec`), whose query ids are the ends of the samples' keys. It answers for the queries in it, as
-they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so. Source: none.
+A run in TREC's format (`trec`), whose query ids are the ends of the samples' keys. It answers for the queries in it,
+without a shift: it cannot be evaluated under one (`REEVALUABLE`). Source: none.
 """
 
 from collections.abc import Mapping, Sequence
