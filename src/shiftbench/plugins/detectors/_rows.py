@@ -117,7 +117,8 @@ class Rows:
             )
         if len(self.beside) != len(self):
             raise DataError(
-                f"{self.name}: {len(self.beside)} rows of features for {len(self)} records; evaluate the condition again"
+                f"{self.name}: {len(self.beside)} rows of features for {len(self)} records; "
+                "evaluate the condition again"
             )
         return self.beside
 
