@@ -29,7 +29,7 @@ TASKS = ("text_classification",)
 
 
 class Options(_tta.Options):
-    llm: str = Field("smollm2_135m", description="language model, an entry under `llms:`")
+    llm: str = Field("smollm2_135m", description="language model, one of `sources` or `endpoint:NAME`")
     style: Literal["icr", "paraphrase"] = Field("icr", description="in-context rewriting, or a plain paraphrase")
     exemplars: int = Field(16, ge=1, description="training texts that in-context rewriting shows")
     temperature: float = Field(0.3, ge=0, description="temperature of the language model")

@@ -62,7 +62,7 @@ class Options(_support.Options):
     )
     scale: float = Field(10.0, gt=0, description="scale of the cosines of features")
     words: Literal["imagenet", "iwildcam", "mnist", "spawrious"] = Field("imagenet", description="words of the prompts")
-    llm: str = Field("smollm2_135m", description="language model without vision, an entry under `llms:`")
+    llm: str = Field("smollm2_135m", description="language model without vision, one of `sources` or `endpoint:NAME`")
     vlm: str = Field("", description="vision-language model, by its name on the Hugging Face hub or its folder")
     revision: str = Field("", description="revision of `vlm` on the hub; empty: a local folder")
     precision: Literal["bfloat16", "float16", "float32"] = Field("bfloat16", description="precision of `vlm`")

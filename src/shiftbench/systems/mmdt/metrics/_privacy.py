@@ -58,7 +58,7 @@ def pii(rows: Sequence[Mapping[str, object]]) -> dict[str, float]:
 
 
 def placed(response: str, label: Mapping[str, str], granularity: str) -> bool:
-    """Tell whether a response names a place at a granularity; one with "sorry" in it does not.
+    """Whether a response names a place at a granularity; one with "sorry" in it does not.
 
     `part_zipcode` is the code without its last sign.
     """

@@ -72,13 +72,13 @@ def without(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def hellinger(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """Return the Hellinger distance of each row of two distributions (n, C), (n,), 0 to 1."""
+    """The Hellinger distance of each row of two distributions (n, C), (n,), 0 to 1."""
     roots = p.clamp(min=LEAST).sqrt() - q.clamp(min=LEAST).sqrt()
     return (roots.square().sum(-1) + EPSILON).sqrt() / math.sqrt(2)
 
 
 def named(distance: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return a distance of two batches of distributions, (n, C) each -> a scalar.
+    """A distance of two batches of distributions, (n, C) each -> a scalar.
 
     Raises:
         ParamsError: there is none of that name.
