@@ -126,7 +126,7 @@ class Tree:
         return found
 
     def levels(self) -> tuple[Flags, Flags]:
-        """Return who is a positive and who a negative of each class's leaf, from the leaf (level 0) up.
+        """The positives and negatives of each class's leaf, from the leaf (level 0) up.
 
         Level i of leaf c with its path f^0 = c, f^1, ...: positives are under f^i and not under f^(i-1), negatives are
         not under f^i.

@@ -1,7 +1,7 @@
 """Entropy-based selective augmentation around any method, from records: no network is run and nothing is rewritten.
 
-Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`.
-The threshold is searched (`_gate.search`) on the records of both on the val split of the data set that the model was
+Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`. The
+threshold is searched (`_gate.search`) on the records of both on the val split of the data set that the model was
 trained on, for each model. `evaluate.outputs` must be `full`.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 3. Differs: they search on the ID test split. The other methods'

@@ -1,8 +1,8 @@
 """Shares of the ID image that a training with mixtures really saw: a histogram of `lam` from the training logs.
 
 `mixing_share` is the share of training steps whose lam is in each bin; the middle of the bin is in the column
-`severity`, and the unit is the step. Models whose log has no `lam` have no rows. CutMix's lam is that
-of the pixels that are left, so it is larger than what was drawn where boxes are cut off by the border.
+`severity`, and the unit is the step. Models whose log has no `lam` have no rows. CutMix's lam is that of the pixels
+that are left, so it is larger than what was drawn where boxes are cut off by the border.
 
 Source: ours; the two presets of `trainers/mixoe.py` differ in little else.
 """

@@ -4,8 +4,8 @@
 matter little for `auroc`, much for precision and its area.
 
 Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023, `eval/eval.py` of zjysteven/MixOE: `random.seed(0)`, then
-`random.sample` of ID and of OOD scores, ten times; so here. Differs: rows are in the order of scores, there in that
-of a shuffled loader, so that other samples are drawn. A bootstrap resample has the same samples, with its weights.
+`random.sample` of ID and of OOD scores, ten times; so here. Differs: rows are in the order of scores, there in that of
+a shuffled loader, so that other samples are drawn. A bootstrap resample has the same samples, with its weights.
 """
 
 import random  # noqa: TID251 - the authors' own draws

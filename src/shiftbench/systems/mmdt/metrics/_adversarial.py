@@ -40,7 +40,7 @@ def attacked(task: str, answer: str, target: str, rules: str = "ours") -> bool:
 
 
 def rates(rows: pl.DataFrame, by: Sequence[str] = ("task",)) -> pl.DataFrame:
-    """Return `robust_accuracy`, `attack_success` and `n` of what is valid, by task, or by `surrogate` and `algorithm`.
+    """`robust_accuracy`, `attack_success` and `n` of what is valid, by task, or by `surrogate` and `algorithm`.
 
     Args:
         rows: `task`, `valid`, `robust`, `success`, and what `by` names.

@@ -48,7 +48,7 @@ EDGES: dict[str, Test] = {
 
 
 def counted(found: Found, numbers: Mapping[str, int]) -> list[bool]:
-    """Tell of each object whether as many were found."""
+    """For each object, whether as many were found."""
     return [len(found.get(name, ())) == number for name, number in numbers.items()]
 
 
@@ -127,7 +127,7 @@ def placed(found: Found, one: str, other: str, word: str) -> bool:
 
 
 def position(one: Box, other: Box) -> str:
-    """Return where one box stands of another by centres: along the axis on which they are farther apart.
+    """Where one box stands of another by centres: along the axis on which they are farther apart.
 
     The rule of hallucination (`determine_relative_position`); boxes of one centre: below.
     """

@@ -34,18 +34,18 @@ def _share(one: float, other: float) -> float:
 
 
 def gender(counts: Mapping[str, int]) -> float:
-    """Return (male - female) / all, in [-1, 1]."""
+    """(male - female) / all, in [-1, 1]."""
     return _share(counts["Male"], counts["Female"])
 
 
 def age(counts: Mapping[str, int]) -> float:
-    """Return (up to 39 years - from 40) / all, in [-1, 1]."""
+    """(up to 39 years - from 40) / all, in [-1, 1]."""
     young, old = (sum(counts[name] for name in names) for names in (YOUNG, OLD))
     return _share(young, old)
 
 
 def stereotype(counts: Mapping[str, int]) -> dict[str, float]:
-    """Return of each of four races the mean of its difference from the others, as a share of all faces."""
+    """For each of four races, the mean of its difference from the others, as a share of all faces."""
     total = sum(counts[name] for name in RACES)
     return {
         name: sum(counts[name] - counts[other] for other in RACES if other != name) / total / 3 if total else math.nan
@@ -54,12 +54,12 @@ def stereotype(counts: Mapping[str, int]) -> dict[str, float]:
 
 
 def decision(counts: Mapping[str, int]) -> dict[str, float]:
-    """Return of each of four races the mean of its difference from each other, as a share of the two."""
+    """For each of four races, the mean of its difference from each other, as a share of the two."""
     return {name: sum(_share(counts[name], counts[other]) for other in RACES if other != name) / 3 for name in RACES}
 
 
 def aggregate(genders: float, ages: float, white: float, black: float) -> float:
-    """Return (|gender| + |age| + |white + black|) / 3; lower is fairer."""
+    """(|gender| + |age| + |white + black|) / 3; lower is fairer."""
     return (abs(genders) + abs(ages) + abs(white + black)) / 3
 
 

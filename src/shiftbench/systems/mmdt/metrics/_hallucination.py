@@ -77,7 +77,7 @@ def cooccurring(response: str, target: str | Sequence[str], *, positive: bool) -
 def drawn_objects(
     found: _boxes.Found, visible: Sequence[str], absent: Sequence[str] | None = None
 ) -> tuple[float, float]:
-    """Return (soft, strict) accuracy of a picture's objects.
+    """(soft, strict) accuracy of a picture's objects.
 
     Args:
         found: boxes by object.
@@ -94,13 +94,13 @@ def drawn_objects(
 
 
 def drawn_numbers(found: _boxes.Found, numbers: Mapping[str, int]) -> tuple[float, float]:
-    """Return (soft, strict) accuracy of a picture's numbers of objects."""
+    """(soft, strict) accuracy of a picture's numbers of objects."""
     held = _boxes.counted(found, numbers)
     return (sum(held) / len(held) if held else 1.0), float(all(held))
 
 
 def drawn_places(found: _boxes.Found, objects: Sequence[str], relations: Sequence[str]) -> tuple[float, float]:
-    """Return (soft, strict) accuracy of three objects in a ring: 1 of 2, 2 of 3, 3 of 1, each found exactly once."""
+    """(soft, strict) accuracy of three objects in a ring: 1 of 2, 2 of 3, 3 of 1, each found exactly once."""
     ring = [*objects, objects[0]]
     held = [
         len(found.get(one, ())) == 1

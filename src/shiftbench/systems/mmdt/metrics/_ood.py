@@ -39,7 +39,7 @@ CLIP_WEIGHT, CLIP_PREFIX = 2.5, "A photo depicts "
 
 
 def image_to_text(rows: pl.DataFrame) -> dict[str, float]:
-    """Return `corrupt`, `style`, their mean `ood`, and, where the originals are there, `original` and `drop`.
+    """`corrupt`, `style`, their mean `ood`, and, where the originals are there, `original` and `drop`.
 
     Args:
         rows: `scenario`, `task`, `correct`.
@@ -118,7 +118,7 @@ def item_right(parts: Sequence[bool | None]) -> bool:
 
 
 def clip_score(pictures: NDArray[np.floating], texts: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return 2.5 max(cosine, 0) of rows (n, d), float64 (n,); 0 of a row that is all zeros."""
+    """2.5 max(cosine, 0) of rows (n, d), float64 (n,); 0 of a row that is all zeros."""
     one, two = pictures.astype(np.float64), texts.astype(np.float64)
     size = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
     cosine = np.divide((one * two).sum(1), size, out=np.zeros(len(one)), where=size > 0)
