@@ -36,7 +36,7 @@ class Options(declare.Options):
     path: str = Field("", description="folder of AI-Secure/MMDecodingTrust-I2T")
     scenario: Literal[
         "original", "Van_Gogh", "oil_painting", "watercolour_painting", "zoom_blur", "gaussian_noise", "pixelate"
-    ] = Field(_ood.ORIGINAL, description="style or corruption of the images; original: none")
+    ] = Field("original", description="style or corruption of the images; original: none")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -31,7 +31,7 @@ COLUMNS = ("id", "task", "meta_prompt", "objects")
 
 class Options(declare.Options):
     path: str = Field("", description="folder of AI-Secure/MMDecodingTrust-T2I")
-    style: Literal["original", "Shake_", "Paraphrase_"] = Field(_ood.ORIGINAL, description="style of the prompts")
+    style: Literal["original", "Shake_", "Paraphrase_"] = Field("original", description="style of the prompts")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
