@@ -229,12 +229,12 @@ def published(file: Path, **changes: Any) -> Path:
 
 
 def test_published_database_of_twenty_rows(tmp_path: Path) -> None:
-    found = detree_checkpoint._database(published(tmp_path / "mage_center10k.pt"), 18)
+    found = detree_checkpoint._read_database(published(tmp_path / "mage_center10k.pt"), 18)
     assert found.vectors.dtype == np.float32
     np.testing.assert_allclose(found.vectors, units(20, seed=5), atol=4e-3)  # bfloat16 has eight bits
     assert found.human.tolist() == [False] * 10 + [True] * 10
     each = {17: torch.tensor([1] * 10 + [0] * 10), 18: torch.tensor([1] * 10 + [0] * 10)}
-    turned = detree_checkpoint._database(published(tmp_path / "b.pt", labels=each, classes=["human", "a"]), 17)
+    turned = detree_checkpoint._read_database(published(tmp_path / "b.pt", labels=each, classes=["human", "a"]), 17)
     assert turned.human.tolist() == [False] * 10 + [True] * 10  # label 0 is human there: by name, not by number
 
 
@@ -245,16 +245,16 @@ class Evil:
 
 def test_published_files_run_nothing_and_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="without running what is in it"):
-        detree_checkpoint._database(published(tmp_path / "evil.pt", ids=Evil()), 18)
+        detree_checkpoint._read_database(published(tmp_path / "evil.pt", ids=Evil()), 18)
     assert not Path("run").exists()
     with pytest.raises(ModelError, match="has no layer 19"):
-        detree_checkpoint._database(published(tmp_path / "a.pt"), 19)
+        detree_checkpoint._read_database(published(tmp_path / "a.pt"), 19)
     with pytest.raises(ModelError, match="no class is 'human'"):
-        detree_checkpoint._database(published(tmp_path / "c.pt", classes=["llm", "person"]), 18)
+        detree_checkpoint._read_database(published(tmp_path / "c.pt", classes=["llm", "person"]), 18)
     with pytest.raises(ModelError, match="is no database of DETree"):
-        detree_checkpoint._database(published(tmp_path / "d.pt", embeddings=torch.zeros(3)), 18)
+        detree_checkpoint._read_database(published(tmp_path / "d.pt", embeddings=torch.zeros(3)), 18)
     with pytest.raises(ModelError, match="does not exist"):
-        detree_checkpoint._database(tmp_path / "none.pt", 18)
+        detree_checkpoint._read_database(tmp_path / "none.pt", 18)
 
 
 def test_average_pooling_leaves_padding_out() -> None:

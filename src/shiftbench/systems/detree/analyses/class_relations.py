@@ -6,9 +6,8 @@ cos(x, y) > cos(x, z), else 0.
 `similarity_to_ai` and `similarity_to_human`, of a text of a class that people and machines wrote together (in the group
 of its class): its inner product with the direction of the centre of all texts of machines alone, or of people alone.
 
-The mean of the latter over a class's texts is the inner product of the class's centre with that direction. The tree
-is that of the weights of `tree_of` with the same seed, for whichever weights are measured, or a file (`path`). Of more
-than `most` orders of three classes (1,204 classes have 1.7 billion) as many are drawn, once for all weights.
+The mean of the latter over a class's texts is the inner product of the class's centre with that direction. All models
+are measured with the same tree for a seed, and with the same triplets (1,204 classes have 1.7 billion).
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3 (the order that a tree asks for) and appendix (the share of
 triplets that holds), section 3 (hybrid texts are nearer to machines).
@@ -22,19 +21,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.detree.losses._tree import Tree
 
-PARAMS: dict[str, object] = {"tree_of": "tree_contrastive", "path": "", "most": 100_000}
-"""`path`: a file with the tree, in place of that of the weights of `tree_of`; `most`: triplets that are looked at."""
 HUMAN = "human"
 Vectors = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    tree_of: str = Field("tree_contrastive", description="trainer whose model contains the tree, of the same seed")
+    path: str = Field("", description="file with the tree; empty: the tree of the model of `tree_of`")
+    most: int = Field(100_000, ge=1, description="largest number of triplets; of more, so many are drawn")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -34,10 +34,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _wordnet
 from shiftbench.plugins.shifts._wordnet import WordNet
 from shiftbench.systems.detree.datasets import _brown
@@ -52,8 +55,6 @@ CITATION = (
     "WordNet: A Lexical Database for English, Communications of the ACM 38(11), 1995"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"part": "", "words": 90, "human": 8, "edited": 4, "learnt": None}
-"""`human` and `edited` texts of a document; `learnt`: a generator learns from at most so many documents."""
 NAMES = {"prose": "brown_collaborative", "fiction": "brown_fiction"}
 GENRES = {"prose": _brown.PROSE, "fiction": _brown.FICTION}
 ORDERS = {"prose": (1, 2), "fiction": (3,)}
@@ -65,6 +66,16 @@ SEED = 0
 END = "</s>"
 SHORT = 3
 """Letters up to which a word is left as it is: articles and prepositions have odd synonyms (a: angstrom)."""
+
+
+class Options(declare.Options):
+    part: Literal["", "prose", "fiction"] = Field(
+        "", description="genres of the texts, with their generators and edits"
+    )
+    words: int = Field(90, ge=1, description="words of a text")
+    human: int = Field(8, ge=0, description="human texts of a document, at most")
+    edited: int = Field(4, ge=0, description="texts of a document for each edit, at most; also of each machine class")
+    learnt: int | None = Field(None, ge=1, description="documents that a generator learns from, at most; null: all")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
@@ -95,7 +106,7 @@ class Writer:
 
     Args:
         sources: folders of the corpus and of WordNet.
-        params: see PARAMS.
+        params: see Options.
     """
 
     def __init__(self, sources: Mapping[str, Path], params: Mapping[str, Any]) -> None:

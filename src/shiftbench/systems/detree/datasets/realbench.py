@@ -23,8 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 
 TASK = "text_classification"
 CLASSES = ("human", "machine")
@@ -37,7 +40,6 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"root": "", "files": {}, "counts": {}}
 LABELS = {"0": 0, "1": 1}
 SAME = {
     **dict.fromkeys(("ChatGPT", "chatGPT"), "chatgpt"),
@@ -52,6 +54,12 @@ SAME = {
     "jais-30b": "jais",
 }
 """Spelling of a source in the files -> its one name, which is that in the published trees."""
+
+
+class Options(declare.Options):
+    root: fields.Root = ""
+    files: dict[str, list[str]] = Field({}, description="files of each split, below `root`; `*` stands for any name")
+    counts: dict[str, int] = Field({}, description="expected number of texts of a split; none: not checked")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -63,7 +63,7 @@ class Tree:
 
     @classmethod
     def parse(cls, text: str) -> Tree:
-        """Return the tree of a file's text.
+        """The tree of a file's text.
 
         Raises:
             DataError: a line is not `id parent names`, an id stands twice, or it is no tree; names the line.
@@ -84,12 +84,12 @@ class Tree:
 
     @classmethod
     def star(cls, classes: Iterable[str]) -> Tree:
-        """Return the tree in which each class is a child of the root, as `gen_tree.py` numbers it."""
+        """The tree in which each class is a child of the root, as `gen_tree.py` numbers it."""
         names = {at: (name,) for at, name in enumerate(classes)}
         return cls({**dict.fromkeys(names, len(names)), len(names): ROOT}, names)
 
     def text(self) -> str:
-        """Return the file's text."""
+        """The file's text."""
         return "".join(
             f"{node} {parent} {','.join(self.names.get(node, ('none',)))}\n" for node, parent in self.parents.items()
         )
@@ -110,7 +110,7 @@ class Tree:
         return {name: leaf for leaf, group in self.names.items() for name in group}
 
     def path(self, node: int) -> tuple[int, ...]:
-        """Return a node, its parent and so on up to a child of the root; () for the root."""
+        """A node, its parent and so on up to a child of the root; () for the root."""
         found: list[int] = []
         while node != self.root:
             found.append(node)
@@ -118,7 +118,7 @@ class Tree:
         return tuple(found)
 
     def under(self, node: int) -> set[int]:
-        """Return a node and all below it."""
+        """A node and all below it."""
         found, last = {node}, {node}
         while last:
             last = {child for child, parent in self.parents.items() if parent in last} - found
@@ -126,7 +126,7 @@ class Tree:
         return found
 
     def levels(self) -> tuple[Flags, Flags]:
-        """Return who is a positive and who a negative of each class's leaf, from the leaf (level 0) up.
+        """The positives and negatives of each class's leaf, from the leaf (level 0) up.
 
         Level i of leaf c with its path f^0 = c, f^1, ...: positives are under f^i and not under f^(i-1), negatives are
         not under f^i.
@@ -148,6 +148,6 @@ class Tree:
         return positives, negatives
 
     def common_depth(self, one: str, other: str) -> int:
-        """Return the depth of the lowest node that both classes are under; 0 is the root, a shared leaf its depth."""
+        """The depth of the lowest node that both classes are under; 0 is the root, a shared leaf its depth."""
         paths = (self.path(self.leaf_of[name]) for name in (one, other))
         return len(set.intersection(*map(set, paths)))

@@ -42,7 +42,7 @@ class Levels(NamedTuple):
 
     @classmethod
     def of(cls, tree: Tree) -> Levels:
-        """Return the levels of a tree."""
+        """The levels of a tree."""
         positives, negatives = map(torch.from_numpy, tree.levels())
         depths = [float(len(tree.path(leaf))) for leaf in tree.names]
         places = [tree.nodes.index(leaf) for leaf in tree.names]
@@ -58,7 +58,7 @@ def loss(
     *,
     official_mask: bool = False,
 ) -> torch.Tensor:
-    """Return the mean over a batch, in nats.
+    """The mean over a batch, in nats.
 
     Args:
         queries: float (n, d), embeddings of the batch; only directions count.
@@ -84,7 +84,7 @@ def loss(
 def _counts(
     positive: torch.Tensor, negative: torch.Tensor, levels: Levels, leaves: torch.Tensor, *, official_mask: bool
 ) -> torch.Tensor:
-    """Return which levels of which samples count, bool (levels, n)."""
+    """Which levels of which samples count, bool (levels, n)."""
     if official_mask:
         return torch.arange(len(levels.positives))[:, None] < levels.depths[leaves]
     return positive.any(-1) & negative.any(-1)

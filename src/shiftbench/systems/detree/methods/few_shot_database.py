@@ -1,9 +1,8 @@
 """Few-shot adaptation without training: a few labelled target texts, embedded by the same network, join the database.
 
-`shots` texts of each side are drawn from `split` of the dataset `support`, again for each training seed; none of them
-is tested, which the splits of that dataset must see to. `shots: 0` takes all, as the release does with its file of ten
-shots. `mode: add` puts them into the database, each with `weight` times the vote of a centre; `replace` leaves nothing
-else in it, as in the released evaluation. The threshold stays that of the weights: the AUROC does not depend on it.
+Texts are drawn again for each training seed; none of them is tested, which the splits of `support` must see to. The
+release takes all of its file of ten shots (`shots: 0`), and nothing else is in its database (`mode: replace`). The
+threshold stays that of the model: the AUROC does not depend on it.
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4 (few-shot adaptation by retrieval, 5 to 10 texts a side);
 detree/cli/test_score_knn.py of heyongxin233/DETree, whose database is the file of labelled target texts and nothing
@@ -13,9 +12,10 @@ else.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
@@ -23,12 +23,21 @@ from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.plugins import declare, fields
 from shiftbench.systems.detree.models._database import Database, Voter
 
 SEES = "sample"
 TASKS = ("text_classification",)
 MODES = ("add", "replace")
-PARAMS: dict[str, object] = {"support": "", "split": "train", "shots": 10, "mode": "add", "weight": 1.0, "seed": 0}
+
+
+class Options(declare.Options):
+    support: str = Field("", description="data set of the labelled target texts")
+    split: Literal["train", "val", "test"] = Field("train", description="split of `support` that texts are drawn from")
+    shots: int = Field(10, ge=0, description="texts of each side, human and machine; 0: all")
+    mode: Literal["add", "replace"] = Field("add", description="add to the database, or leave nothing else in it")
+    weight: float = Field(1.0, gt=0, description="vote of a target text, relative to that of a centre")
+    seed: fields.Seed = 0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

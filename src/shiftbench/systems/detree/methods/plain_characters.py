@@ -21,7 +21,6 @@ from shiftbench.plugins.shifts import homoglyphs
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {}
 LATIN = {ord(other): alike[0] for alike in homoglyphs.ALIKE for other in alike[1:]}
 
 

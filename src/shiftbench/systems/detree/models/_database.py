@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import expit, log_softmax, logit
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
@@ -26,6 +28,8 @@ from shiftbench.evaluation import nets
 
 Floats = NDArray[np.float64]
 Embed = Callable[[Sequence[Sample]], NDArray[np.float32]]
+K = Annotated[int, Field(ge=1, description="neighbours in the database that vote")]
+Temperature = Annotated[float, Field(gt=0, description="T of the votes")]
 RULES = ("softmax", "sums")
 EDGE = 1e-6
 """A share of votes this near to 0 or 1 is as far as logits go."""

@@ -2,11 +2,10 @@
 
     detree: {use: detree_checkpoint, path: /data/detree, checkpoint: DETree, database: embbedings/mage_center10k.pt}
 
-Below `path`: `checkpoint`, a folder as transformers' `save_pretrained` writes it (config, tensors, tokeniser);
-`adapter`, if any, a folder of PEFT; `database`. A text is cut to `length` tokens; of the hidden states of `layer` (0 is
-before the first block) the largest over its tokens make its vector, of length 1. Nothing is downloaded, and no code of
-the folder is run. The threshold on the machine's share of votes is `threshold`, which no AUROC depends on: that of the
-released demo (0.97 on the human's) calls almost everything machine-made. Trained by nothing: use the trainer `given`.
+The folder `checkpoint` has config, tensors and tokeniser. The largest hidden states over a text's tokens make its
+vector, of length 1. Nothing is downloaded, and no code of the folder is run. No AUROC depends on `threshold`: that of
+the released demo (0.97 on the human's share) calls almost everything machine-made. Trained by nothing: use the trainer
+`given`.
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4; detree/inference/detector.py (`Detector`),
 `cluster_database` in detree/cli/database.py, `TextEmbeddingModel` in detree/model/text_embedding.py and scripts of
@@ -23,37 +22,43 @@ import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given, _optional
+from shiftbench.systems.detree.models import _database
 from shiftbench.systems.detree.models._database import Database, Voter
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {
-    "path": "",
-    "checkpoint": "DETree",
-    "adapter": "",
-    "database": "embbedings/mage_center10k.pt",
-    "layer": 18,
-    "pooling": "max",
-    "length": 512,
-    "k": 10,
-    "temperature": 0.05,
-    "rule": "softmax",
-    "threshold": 0.5,
-}
 CLASSES = ("human", "machine")
 _KEYS = ("embeddings", "labels", "ids", "classes")
 _HUMAN = "human"
 _PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with the checkpoint, the adapter and the database")
+    checkpoint: str = Field("DETree", description="folder of transformers' `save_pretrained`, below `path`")
+    adapter: str = Field("", description="folder of a LoRA adapter of PEFT, below `path`; empty: none")
+    database: str = Field("embbedings/mage_center10k.pt", description="file of the database, below `path`")
+    layer: int = Field(18, ge=0, description="layer of the hidden states; 0: before the first block")
+    pooling: Literal["max", "average", "cls"] = Field("max", description="how vectors of tokens become that of a text")
+    length: int = Field(512, ge=1, description="tokens that a text is cut to")
+    k: _database.K = 10
+    temperature: _database.Temperature = 0.05
+    rule: Literal["softmax", "sums"] = Field(
+        "softmax", description="sum of votes, or the sums of the released evaluation"
+    )
+    threshold: float = Field(0.5, ge=0, le=1, description="machine's share of votes above which a text is machine-made")
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
@@ -74,7 +79,7 @@ def load(
     folder = Path(params["path"]).expanduser()
     _given.check_folder(weights, folder)
     embed = Embedder(folder, params, nets.pick_device(device))
-    database = _database(folder / params["database"], params["layer"])
+    database = _read_database(folder / params["database"], params["layer"])
     return Voter(embed, database, params["threshold"], params["k"], params["temperature"], params["rule"])
 
 
@@ -112,7 +117,7 @@ class Embedder:
         return _unit(_pool(hidden, encoded["attention_mask"], self._params["pooling"]))
 
 
-def _database(file: Path, layer: int) -> Database:
+def _read_database(file: Path, layer: int) -> Database:
     """The database of one layer.
 
     Raises:

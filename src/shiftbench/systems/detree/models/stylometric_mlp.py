@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -23,15 +24,24 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.systems.detree.datasets import _brown
-from shiftbench.systems.detree.models import _stylometry
+from shiftbench.systems.detree.models import _database, _stylometry
 from shiftbench.systems.detree.models._database import Database, Voter
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {"hidden": 256, "size": 64, "k": 10, "temperature": 0.05, "learnt": None}
-"""`learnt`: the features' n-gram model is counted on at most so many documents."""
 FARTHEST = 5.0
 """Features lie within so many deviations of their mean: what an attack makes new does not run away."""
+
+
+class Options(declare.Options):
+    hidden: int = Field(256, ge=1, description="units of the hidden layer")
+    size: int = Field(64, ge=1, description="numbers of an embedding")
+    k: _database.K = 10
+    temperature: _database.Temperature = 0.05
+    learnt: int | None = Field(
+        None, ge=1, description="documents that the n-gram model is counted on, at most; null: all"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -11,14 +11,21 @@ Takes one 16-bit word and one raw word per place, then one 16-bit word for each.
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
+
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.detree.shifts import _edits
 
 FIELD = "text"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 1.0)
-PARAMS: dict[str, object] = {"attack": "", "released": False}
+
+
+class Options(declare.Options):
+    attack: str = Field("", description="name of the attack, a key of `_edits.ATTACKS`")
+    released: bool = Field(False, description="as the released code, where it differs from the paper")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

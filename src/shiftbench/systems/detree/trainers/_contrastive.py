@@ -1,8 +1,7 @@
 """Training on a tree over classes, and what of it makes a detector: database and threshold; helper of two trainers.
 
-Each epoch shows every text as it is or, with probability `attacked`, under the one of the nine attacks that was drawn
-for it (at the released rate; one attacked copy of each text for a training seed). The database is of training texts as
-they are, the threshold that of `fpr` on human validation texts.
+Each epoch shows every text as it is, or under the one of the nine attacks that was drawn for it (at the released rate;
+one attacked copy of each text for a training seed). The database is of training texts as they are.
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4; scripts/train_detree.sh of heyongxin233/DETree:
 temperature 0.07, AdamW with betas 0.9 and 0.99 and eps 1e-6, weight decay 1e-4, attacks with probability 0.5. Differs:
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs, rng
@@ -23,6 +23,7 @@ from shiftbench.base.errors import DataError, ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.detree.losses import tree_contrastive as loss
@@ -32,19 +33,22 @@ from shiftbench.systems.detree.models._database import Database, Voter, threshol
 from shiftbench.systems.detree.shifts import _edits
 
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 5,
-    "batch_size": 256,
-    "optimizer": "adamw",
-    "lr": 1e-2,
-    "weight_decay": 1e-4,
-    "schedule": "one_cycle",
-    "temperature": 0.07,
-    "official_mask": False,
-    "attacked": 0.5,
-    "centres": 30,
-    "fpr": 0.05,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 5
+    batch_size: fields.BatchSize = 256
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 1e-2
+    weight_decay: fields.WeightDecay = 1e-4
+    schedule: fields.Schedule = "one_cycle"
+    temperature: float = Field(0.07, gt=0, description="temperature of the loss")
+    official_mask: bool = Field(False, description="the released rule of the loss, which multiplies logits by the mask")
+    attacked: float = Field(0.5, ge=0, le=1, description="probability that a text is shown attacked, in each epoch")
+    centres: int = Field(30, ge=1, description="centres of the database for each side, human and machine")
+    fpr: float = Field(
+        0.05, ge=0, lt=1, description="share of human validation texts that the threshold flags, at most"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -6,14 +6,16 @@ It sees no attacked copies. The solution depends on no training seed.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _logistic
 from shiftbench.systems.detree.models import stylometric_mlp
@@ -21,7 +23,12 @@ from shiftbench.systems.detree.trainers import _contrastive
 
 READS_SOURCES = True
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"c": [0.001, 0.01, 0.1, 1.0]}
+
+
+class Options(declare.Options):
+    c: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.001, 0.01, 0.1, 1.0], description="inverse penalties, of which val chooses one"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -25,15 +25,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.cluster.hierarchy import ClusterNode, linkage, to_tree
 from scipy.spatial.distance import squareform
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
@@ -47,7 +48,12 @@ THRESHOLDS, DEEPEST, END = 50, 5, 0.1
 HUMAN = "human"
 READS_SOURCES = True
 TASKS = _contrastive.TASKS
-PARAMS: dict[str, object] = {**registry.defaults(_contrastive), "flat": "supcon", "prior": 1, "end": END}
+
+
+class Options(_contrastive.Options):
+    flat: str = Field("supcon", description="trainer of the first stage, whose model gives the tree; empty: a star")
+    prior: Literal[0, 1, 2, 3] = Field(1, description="classes that the children of the root have; 0: no prior")
+    end: float = Field(END, ge=0, description="height up to which a node is one leaf of all its classes")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -37,9 +37,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
@@ -47,23 +48,34 @@ from shiftbench.base.refs import Ref, without_seed
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import Measurement, Observation
-from shiftbench.systems.fmr.shifts import _search
+from shiftbench.systems.fmr.shifts import _reconstructed, _search
 
-PARAMS: dict[str, object] = {
-    "generator": "codes/autoencoder-autoencoding-s0",
-    "oracles": ["oracle_a/convnet-erm-s0"],
-    "shift": "oracle_search",
-    "budgets": [0, 5, 10, 20],
-    "samples": 1000,
-    "seeds": [],
-    "transfer": False,
-    "batch_size": 250,
-    "lpips": "",
-    **_search.RECONSTRUCTED,
-}
 Values = dict[tuple[str, int | None, str | None], torch.Tensor]
 """(metric, budget, group) -> one value of each picture, or NaN where it is not of the group."""
+
+
+class Options(declare.Options):
+    generator: str = Field("codes/autoencoder-autoencoding-s0", description="checkpoint of the generator")
+    oracles: list[str] = Field(
+        ["oracle_a/convnet-erm-s0"], description="checkpoints that answer together as the oracle"
+    )
+    shift: str = Field("oracle_search", description="name of the shift in the rows")
+    budgets: list[Annotated[int, Field(ge=0)]] = Field([0, 5, 10, 20], description="budgets, in steps")
+    samples: int = Field(1000, ge=1, description="pictures of the tested split, the first ones")
+    seeds: list[int] = Field([], description="training seeds of the tested models; none: all")
+    transfer: bool = Field(False, description="whether each model is also tested on the pictures of the others")
+    batch_size: fields.BatchSize = 250
+    lpips: Literal["", "alex", "vgg", "squeeze"] = Field(
+        "", description="network of the package lpips for `perturbation_lpips`; empty: not measured"
+    )
+    eta: _reconstructed.Eta = 0.28
+    unit: _reconstructed.Unit = "std"
+    residual: _reconstructed.Residual = True
+    rule: _reconstructed.Rule = "mean"
+    keep: _reconstructed.Keep = "last"
+    constrained: _reconstructed.Constrained = True
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -2,42 +2,50 @@
 
 The release's f=16 with 16,384 vectors is `{channels: 128, multipliers: [1, 1, 2, 2, 4], blocks: 2, attention: [4],
 code: 256, vectors: 16384}`, brought by `{use: checkpoint, net: vqgan, path: FILE, options: {...}}`: names of
-tensors are the release's, its discriminator (`loss.`) is left out. `decode` takes codes before quantisation, which it
-quantises with gradients passed straight through (`quantise: true`), as the release does in training; `false` decodes
-the codes as they are. `apart` gives the code and what it does not hold. The head is there because every model has
-one; it sees the mean code. The sides of pictures are multiples of 2 to the number of multipliers less one; 224 px has
-a code of 14 x 14.
+tensors are the release's, its discriminator (`loss.`) is left out. `decode` takes codes before quantisation; with
+`quantise: true` it does as the release in training. `apart` gives the code and the rest of the picture. The head exists
+because every model has one; it sees the mean code. The sides of pictures are multiples of 2 to the number of
+multipliers less one; 224 px has a code of 14 x 14.
 
 Source: Esser, Rombach and Ommer, "Taming Transformers for High-Resolution Image Synthesis", CVPR 2021, and its code
 (CompVis/taming-transformers, `taming/modules/diffusionmodules/model.py`, `configs/imagenet_vqgan.yaml`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _pretrained
 
 TASK = "classification"
-PARAMS: dict[str, object] = {
-    "channels": 32,
-    "multipliers": [1, 2],
-    "blocks": 1,
-    "attention": [1],
-    "code": 32,
-    "vectors": 64,
-    "quantise": True,
-    "size": 224,
-    "crop": 1.0,
-    "interpolation": "bilinear",
-}
+
+
+class Options(declare.Options):
+    channels: int = Field(32, ge=32, description="channels at full size, a multiple of 32")
+    multipliers: list[Annotated[int, Field(ge=1)]] = Field(
+        [1, 2], description="channels at each size, in multiples of `channels`; each size is half of the one before"
+    )
+    blocks: int = Field(1, ge=1, description="blocks of the encoder at each size; the decoder has one more")
+    attention: list[Annotated[int, Field(ge=0)]] = Field(
+        [1], description="sizes with attention, by number; 0: full size"
+    )
+    code: int = Field(32, ge=1, description="channels of the code")
+    vectors: int = Field(64, ge=1, description="vectors in the book")
+    quantise: bool = Field(True, description="whether `decode` quantises codes first; gradients pass straight through")
+    size: fields.Size = 224
+    crop: fields.Crop = 1.0
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bilinear", description="how pictures are resized"
+    )
 
 
 class _Block(nn.Module):

@@ -11,7 +11,7 @@ standard deviation of each coordinate of the code over a set of pictures.
 
 Source: Zhang et al., "Foundation Model-oriented Robustness", ICLR 2024, arXiv:2308.10632: the loss of the tested
 model is raised within a budget of steps of a generator while an oracle's answer is the label. No code was released,
-and what its published text and reviews do not state is a named option here (RECONSTRUCTED).
+and what its published text and reviews do not state is a named option (`_reconstructed`).
 """
 
 from __future__ import annotations
@@ -28,20 +28,6 @@ from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
 RULES = ("mean", "majority")
 KEEPS = ("last", "highest")
 UNITS = ("std", "one")
-RECONSTRUCTED: dict[str, object] = {
-    "eta": 0.28,
-    "unit": "std",
-    "residual": True,
-    "rule": "mean",
-    "keep": "last",
-    "constrained": True,
-}
-"""Options that stand nowhere in the published text, with our defaults; `constrained: false` is without oracle.
-
-`eta`: length of a step in units of D. `unit: one` takes steps of the code itself, D = 1. `residual: false` makes a
-reconstruction of every picture first. `rule`: the oracle's answer, of mean probabilities or by majority (ties by the
-former). `keep: highest` gives of all accepted pictures the one with the highest loss, `last` the last.
-"""
 UNMOVED, STOPPED, EXHAUSTED = 0, 1, 2
 """Why a walk ended: the oracle errs at the start; it refused a step; the budget was spent."""
 
@@ -102,7 +88,7 @@ class Search:
         generator: a network with `apart(x) -> (code, rest)` and `decode(code)`, both in 0 to 255.
         oracle: what may stop a walk.
         spread: D, of one code's shape, or a number.
-        options: RECONSTRUCTED, or other values of them.
+        options: those of `_reconstructed`.
     """
 
     generator: Any

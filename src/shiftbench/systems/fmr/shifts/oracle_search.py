@@ -2,12 +2,10 @@
 
 Source: Zhang et al., ICLR 2024 (FMR), arXiv:2308.10632; the walk and what of it is reconstructed are in `_search.py`.
 
-A severity is the budget of steps, whole. The tested network, the generator and the members of the oracle are weights by
-their names (`fashion_mnist/convnet-erm-s0`), their files and options under `models`; an option like `tested` decides
-the bytes, and so do these weights: shards are of one tested network, for all others they are a transfer. The deviation
-of codes is that over the split that is shifted, of `spread_from` (default: the dataset itself). Pictures have the size
-that all networks take. Takes no random words; without weights (in Python) only severity 0 can be applied, the picture
-itself unless `residual` is false.
+A severity is the budget of steps, whole. Checkpoints are given by their names (`fashion_mnist/convnet-erm-s0`) and
+decide the bytes: shards are of one tested model, for all others they are a transfer. The deviation of codes is over the
+split that is shifted. Pictures have the size that all models take. Takes no random words; without checkpoints (in
+Python) only severity 0 can be applied, the picture itself unless `residual` is false.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError, RangeError
@@ -26,25 +25,34 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels
+from shiftbench.systems.fmr.shifts import _reconstructed
 
 FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 1000.0)
 INPUTS = True
-PARAMS: dict[str, object] = {
-    "tested": "fashion_mnist/convnet-erm-s0",
-    "generator": "codes/autoencoder-autoencoding-s0",
-    "oracles": ["oracle_a/convnet-erm-s0"],
-    "models": {},
-    "spread_from": "",
-    "eta": 0.28,
-    "unit": "std",
-    "residual": True,
-    "rule": "mean",
-    "keep": "last",
-    "constrained": True,
-}
+
+
+class Options(declare.Options):
+    tested: str = Field(
+        "fashion_mnist/convnet-erm-s0", description="checkpoint of the model that pictures walk against"
+    )
+    generator: str = Field("codes/autoencoder-autoencoding-s0", description="checkpoint of the generator")
+    oracles: list[str] = Field(
+        ["oracle_a/convnet-erm-s0"], description="checkpoints that answer together as the oracle"
+    )
+    models: dict[str, dict[str, Any]] = Field(
+        {}, description="file (`use`) and options of these models, by name; none: the file of that name"
+    )
+    spread_from: str = Field("", description="data set whose codes give the deviation; empty: the shifted one")
+    eta: _reconstructed.Eta = 0.28
+    unit: _reconstructed.Unit = "std"
+    residual: _reconstructed.Residual = True
+    rule: _reconstructed.Rule = "mean"
+    keep: _reconstructed.Keep = "last"
+    constrained: _reconstructed.Constrained = True
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -71,7 +79,7 @@ def apply(
         severity: the budget of steps, a whole number from 0 to 1000.
         rng: not used.
         inputs: where the weights and the clean pictures lie.
-        **params: as PARAMS.
+        **params: options of the shift.
 
     Raises:
         RangeError: another severity.
@@ -80,7 +88,7 @@ def apply(
     _levels.check(__name__, severity, RANGE)
     if severity != int(severity):
         raise RangeError(f"oracle_search: severity {severity:g} is no whole number of steps")
-    options = {**PARAMS, **params}
+    options = {**Options().model_dump(), **params}
     if not inputs:
         if severity == 0 and options["residual"]:
             return value.with_field("image", np.ascontiguousarray(value.fields["image"]).copy())

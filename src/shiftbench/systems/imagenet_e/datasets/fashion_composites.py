@@ -1,14 +1,13 @@
 """Clothes on photos: items of Fashion-MNIST, each with its mask, on pieces of photos of scikit-image.
 
-The embedded stand-in for ImageNet with ImageNet-S masks. An item is what is brighter than 0.08 of white; it takes
-`share` of a canvas of `side` pixels (less where it would not fit), stands upright and near the middle, at most
-`jitter` of the side away. Behind it is a piece of one of eight photos: training items have the left halves of the
-photos, test items the right halves, so that no pixel of a test background is seen in training. The textures of
-`_scikit_photos.HELD_OUT` are in no sample: the edits of backgrounds bring them. `meta` holds photo and region (left,
-top, right, bottom).
+The embedded stand-in for ImageNet with ImageNet-S masks. An item is what is brighter than 0.08 of white; it is upright
+and near the middle. Behind it is a piece of one of eight photos: training items have the left halves of the photos,
+test items the right halves, so that no pixel of a test background is seen in training. The textures of
+`_scikit_photos.HELD_OUT` are in no sample: the edits of backgrounds bring them. `meta` has photo and region (left, top,
+right, bottom).
 
-The first `train` and `test` items of Fashion-MNIST's splits are taken. Differs from photographs: edges are softened by
-resizing only, and pasting leaves seams, which makes objects and edits easier to notice than in diffusion's images.
+Differs from photographs: edges are softened by resizing only, and pasting leaves seams, which makes objects and edits
+easier to notice than in diffusion's images.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the composites are ours.
 """
@@ -18,9 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.imagenet_e.datasets import _composites
@@ -35,9 +37,18 @@ CITATION = (
     "2014, doi:10.7717/peerj.453"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"train": 10000, "test": 2000, "side": 48, "share": 0.2, "jitter": 0.03}
 THRESHOLD = 20  # 0.08 of 255, rounded down
 HALF = {"train": "left", "test": "right"}
+
+
+class Options(declare.Options):
+    train: int = Field(10000, ge=0, description="training items, the first ones of Fashion-MNIST")
+    test: int = Field(2000, ge=0, description="test items, the first ones of Fashion-MNIST")
+    side: int = Field(48, ge=8, description="side of the canvas, in pixels")
+    share: float = Field(
+        0.2, gt=0, le=1, description="share of the canvas that an item takes; less if it would not fit"
+    )
+    jitter: float = Field(0.03, ge=0, lt=0.5, description="largest distance from the middle, as a share of the side")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:

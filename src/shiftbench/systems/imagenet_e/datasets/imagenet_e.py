@@ -7,9 +7,8 @@
 `root` holds a folder per edit with `<id>.png`, `ori/` and `full/` with `<id>.JPEG`, and `labels.txt`: file name, tab,
 ImageNet index. The folders' names are nowhere stated, so none is guessed: an `edit` that is not there is refused with
 the list of those that are. All folders must hold the same images, and each image needs a label. A key is that of
-the original in every edit, so that edits are paired with originals. `meta` holds edit, severity (as stated in params)
-and file type; all types go through one decoder (Pillow). With `shorter` and `side` images are resized and cut as by
-`imagenet`.
+the original in every edit, so that edits are paired with originals. `meta` has edit, severity and file type; all types
+go through one decoder (Pillow). With `shorter` and `side` images are resized and cut as by `imagenet`.
 
 Source: Li et al. 2023, "ImageNet-E: Benchmarking Neural Network Robustness via Attribute Editing", CVPR,
 arXiv:2303.17096; said to be 4,352 originals of 373 classes under 11 edits. Labels are among all thousand classes.
@@ -19,8 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import imagenet
 from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array, square
 
@@ -34,8 +36,15 @@ CITATION = (
 REDISTRIBUTE = False
 IN_ORDER = True
 PART_OF = "imagenet_e"
-PARAMS: dict[str, object] = {"root": "", "edit": "ori", "severity": None, "shorter": 0, "side": 0}
 ORIGINALS, LABELS = "ori", "labels.txt"
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder with a folder for each edit, and `labels.txt`")
+    edit: str = Field("ori", description="folder of the edit; `ori`: the originals")
+    severity: float | None = Field(None, description="strength of the edit, as `meta` states it; null: not stated")
+    shorter: int = Field(0, ge=0, description="shorter side that images are resized to, in pixels; 0: as they are")
+    side: int = Field(0, ge=0, description="side of the square cut from the middle, in pixels; 0: not cut")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

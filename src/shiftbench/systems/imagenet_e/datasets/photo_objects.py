@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import imagenet
 from shiftbench.plugins.shifts import _scikit_photos
 
@@ -27,7 +29,10 @@ SOURCES = (_scikit_photos.SOURCE,)
 LICENCE = "CC0 or public domain"
 CITATION = "van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, 2014, doi:10.7717/peerj.453"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"side": 224}
+
+
+class Options(declare.Options):
+    side: int = Field(224, ge=1, description="side of the image, in pixels")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: the guidance of `background_guided`
 with the loss of a classifier in addition to the complexity, lambda 20. Differs: pixels are moved, not a diffusion
-model; both gradients are brought to one size and added, which the paper weighs otherwise. The classifier is named by
-`model`, `trainer`, `seed` and `learnt_from` (default: the dataset itself); it is the one network that sees its own
-attack, for all others the edit is a transfer. `options` are its model's, as params have them.
+model; both gradients are brought to one size and added, which the paper weighs otherwise. The classifier is the one
+model that sees its own attack, for all others the edit is a transfer.
 
 A severity is a tenth of lambda, as for `background_guided`. Where the mask is 255 the image keeps its bytes; the mask
 does not change. Takes no random words. Its bytes are those of the weights; without weights (in Python) only severity
@@ -20,28 +19,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels, _masks
 from shiftbench.systems.imagenet_e.shifts import _complexity, background_guided
-from shiftbench.systems.imagenet_e.shifts._complexity import Field
 
 FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = _levels.RANGE
 INPUTS = True
-PARAMS: dict[str, object] = {
-    "model": "convnet",
-    "options": {},
-    "trainer": "erm",
-    "seed": 0,
-    "learnt_from": "",
-    "steps": 10,
-}
+
+
+class Options(declare.Options):
+    model: str = Field("convnet", description="architecture of the classifier that is attacked")
+    options: dict[str, Any] = Field({}, description="options of this architecture")
+    trainer: str = Field("erm", description="trainer of the classifier")
+    seed: int = Field(0, ge=0, description="training seed of the classifier")
+    learnt_from: str = Field("", description="data set that the classifier was trained on; empty: the shifted one")
+    steps: int = Field(10, ge=1, description="steps along the gradients")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -66,7 +67,7 @@ def apply(
         severity: 0 to 5.
         rng: not used.
         inputs: where the weights lie.
-        **params: `steps`, `options` and those that say which weights are needed.
+        **params: options of the shift.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -79,7 +80,7 @@ def apply(
     checkpoints = [path for ref, path in (inputs or {}).items() if ref.kind == "checkpoints"]
     if not checkpoints:
         raise DataError("background_adversarial asks a classifier, which is not here; ask for the shift in a benchmark")
-    options = {**PARAMS, **params}
+    options = {**Options().model_dump(), **params}
     loss = _loss(str(checkpoints[0]), options["model"], tuple(sorted(options["options"].items())))
     behind = _masks.behind(image, mask)
     busier = _complexity.guide(behind, size, options["steps"], loss(value, behind, mask))
@@ -109,7 +110,7 @@ class _Loss:
 
     def __call__(
         self, sample: Sample, behind: NDArray[np.uint8], mask: NDArray[np.uint8]
-    ) -> Callable[[list[Field]], list[Field]]:
+    ) -> Callable[[list[_complexity.Field]], list[_complexity.Field]]:
         """The gradient of a sample's loss as a function of its background's channels, float32 (h, w) each.
 
         Raises:
@@ -128,7 +129,9 @@ class _Loss:
         free = tensor((255 - mask).astype(np.float32) / 255)
         return lambda channels: self._gradient(channels, alone, free, label)
 
-    def _gradient(self, channels: list[Field], alone: Any, free: Any, label: Any) -> list[Field]:
+    def _gradient(
+        self, channels: list[_complexity.Field], alone: Any, free: Any, label: Any
+    ) -> list[_complexity.Field]:
         """The loss's gradient at a background, over which the object lies: `alone` + `free` x background."""
         torch, threads = self._torch, self._torch.get_num_threads()
         torch.set_num_threads(1)  # sums in one order

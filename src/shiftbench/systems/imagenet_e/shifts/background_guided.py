@@ -6,8 +6,8 @@ without its object, which is set back; lambda 20 is the paper's busier backgroun
 is no diffusion model: the pixels of the background (the hole filled) take `steps` steps (25) along the gradient of
 its C, lambda / steps grey levels each (root mean square), held within black and white in place of a penalty; on the
 way down a coefficient of the transform that a step would carry beyond 0 ends there. So lambda is in grey levels, and
-comparable with the paper's by its sign only. `way` is the sign: `up` is lambda > 0. (The release's script tests
-`[ $1 > 0 ]`, a redirection, so that its `hard` branch is always taken and the number alone decides.)
+comparable with the paper's by its sign only, which is `way`. (The release's script tests `[ $1 > 0 ]`, a redirection,
+so that its `hard` branch is always taken and the number alone decides.)
 
 Levels are |lambda|. Where the mask is 255 the image keeps its bytes, half transparent pixels change half; the mask does
 not change. The Fourier transform is one of `_complexity`, the same on every CPU.
@@ -15,7 +15,10 @@ not change. The Fourier transform is one of `_complexity`, the same on every CPU
 Takes no random words.
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
@@ -26,12 +29,13 @@ from shiftbench.systems.imagenet_e.shifts import _complexity
 FIELD = None
 LEVELS = {1: 10.0, 2: 20.0, 3: 30.0, 4: 40.0, 5: 50.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"way": "up", "steps": _complexity.STEPS}
 SIGN = {"up": 1.0, "down": -1.0}
+Way = Annotated[Literal["up", "down"], Field(description="up: a busier background (lambda > 0); down: a plainer one")]
+Steps = Annotated[int, Field(ge=1, description="steps along the gradient")]
 
 
 def apply(
-    value: Sample, severity: float, rng: RandomStream, *, way: str = "up", steps: int = _complexity.STEPS
+    value: Sample, severity: float, rng: RandomStream, *, way: Way = "up", steps: Steps = _complexity.STEPS
 ) -> Sample:
     """A sample with a busier or plainer background.
 
@@ -39,8 +43,8 @@ def apply(
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
         rng: not used.
-        way: `up` (busier, lambda > 0) or `down` (plainer, lambda < 0).
-        steps: how many steps, at least 1.
+        way: sign of lambda.
+        steps: along the gradient.
 
     Raises:
         RangeError: severity outside 0 to 5.

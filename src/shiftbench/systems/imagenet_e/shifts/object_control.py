@@ -15,7 +15,6 @@ from shiftbench.plugins.shifts import _levels, _masks, _objects, _turning
 FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:

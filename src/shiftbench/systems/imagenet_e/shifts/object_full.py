@@ -20,7 +20,6 @@ from shiftbench.plugins.shifts._warp import ONE, warp
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:

@@ -2,13 +2,16 @@
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: the object's box is pasted at
 a uniformly random place that keeps it inside the image. Levels are the share of the way there; 5 is the
-paper's. Differs: `place: corner` goes to one of the four corners instead; `size` first makes the object
-smaller (the share of the image, as in `object_size`) at every severity above 0, for images that it fills:
-its control is `object_size` at that share. The hole is filled smoothly,
-which shows where the background has texture (there by diffusion).
+paper's. Differs: `place: corner`; `size` first makes the object smaller at every severity above 0, for images that it
+fills: its control is `object_size` at that share. The hole is filled smoothly, which shows where the background has
+texture (there by diffusion).
 
 Takes two 16-bit words (down, right).
 """
+
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
@@ -18,19 +21,24 @@ from shiftbench.plugins.shifts import _levels, _masks, _objects
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"place": "anywhere", "size": 0.0}
 PLACES = ("anywhere", "corner")
+Place = Annotated[
+    Literal["anywhere", "corner"], Field(description="a random place in the image, or one of the four corners")
+]
+Size = Annotated[
+    float, Field(ge=0, le=1, description="share of the image that the object is shrunk to first; 0: as it is")
+]
 
 
-def apply(value: Sample, severity: float, rng: RandomStream, *, place: str = "anywhere", size: float = 0.0) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, place: Place = "anywhere", size: Size = 0.0) -> Sample:
     """A sample whose object is elsewhere, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
         rng: the sample's random stream.
-        place: `anywhere` or `corner`.
-        size: share of the image that the object is made to take first; 0 leaves it as it is.
+        place: where the object goes.
+        size: share of the image that the object is shrunk to first.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
@@ -26,6 +27,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import _made
 from shiftbench.plugins.datasets._pictures import class_samples, list_classes
 
@@ -37,7 +39,16 @@ CITATION = "that of the dataset that it is made from"
 REDISTRIBUTE = False
 KINDS = ("synth", "web")
 VAL = 0.1
-PARAMS: dict[str, object] = {"of": "digits", "blend": 0.4, "folder": "", "classes": "", "licence": ""}
+
+
+class Options(declare.Options):
+    of: str = Field("digits", description="data set that images are made from")
+    blend: float = Field(0.4, ge=0, le=1, description="share of noise in a generated image")
+    folder: str = Field(
+        "", description="your own images, instead of made ones: web/LABEL/UID.jpg and synth/LABEL/UID.jpg"
+    )
+    classes: str = Field("", description="data set with the names and order of your labels; empty: the sorted folders")
+    licence: fields.Licence = ""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -15,15 +15,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import logsumexp
 
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features", "net")
-PARAMS: dict[str, object] = {"groups": 1}
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    groups: int = Field(1, ge=1, description="groups of negative labels that scores are averaged over")
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import registry
@@ -27,11 +28,19 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.systems.lapt.models import _towers
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"encoder": "dual_encoder", "options": {}, "negatives": 100, "context": 4, "width": 384}
 LONGEST = 64  # bytes of a word
+
+
+class Options(declare.Options):
+    encoder: str = Field("dual_encoder", description="model of images and texts that is extended")
+    options: dict[str, Any] = Field({}, description="options of this model")
+    negatives: int = Field(100, ge=1, description="negative labels")
+    context: int = Field(4, ge=1, description="token vectors of a learned prompt")
+    width: int = Field(384, ge=1, description="numbers of a token vector")
 
 
 def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError, suggest
@@ -15,6 +16,12 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.lapt.models import _towers, prompted
 
 NAMES = ("classes", "curated")
+Images = Annotated[str, Field(description="data set of images of negative labels, which come first; empty: none")]
+Trained = Annotated[int, Field(ge=0, description="negative labels that prompts are learned on, the first ones")]
+Scale = Annotated[float, Field(ge=0, description="scale of logits; 0: the model's own")]
+Names = Annotated[
+    Literal["classes", "curated"], Field(description="ID names: the data set's, or those curated by CLIP's authors")
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,14 @@
     T     = directions of [V_1..V_M, name, "."] of C ID names, [U_1..U_M, word, "."] of N negative labels
     loss  = CE(s z1 T', y) + w CE(s z2 T', soft label)          (z1, z2: `_mixed_features`)
 
-T is computed again at every step. `prompts: unified` has U = V. `mixing` is `both`; `cross_modal`, the first term alone
-(the released script's, beta 0); or `none`, the first term on features as they are. V and U begin at N(0, 0.02^2), or
-at `The nice` (`init: hand`, with a context of two tokens; then no step is NegLabel with `adjectives: nice`). SGD with
-Nesterov momentum, a cosine per step down to a rate of 1e-6, as in the released `OodMixupTrainer_idood`. Images are
-encoded once. The log has the loss that is minimised and the one on unmixed features, on train and on val, after each
-epoch: as lam goes to 0 the first falls without the image.
+T is computed again at every step. `mixing: cross_modal` is the released script's (beta 0). V and U begin at
+N(0, 0.02^2), or at `The nice` (`init: hand`, with a context of two tokens; without a step that is NegLabel with
+`adjectives: nice`). SGD with Nesterov momentum, a cosine per step down to a rate of 1e-6, as in the released
+`OodMixupTrainer_idood`. Images are encoded once. The log has the loss that is minimised and the one on unmixed
+features, on train and on val, after each epoch: as lam goes to 0 the first falls without the image.
 
-Starts from weights of `neglabel` (`words`), which hold the negative labels; the first `trained` of them are learned
-on, all are embedded with U and kept. `images` is a dataset of images of negative labels, its classes the first of
-these.
+Starts from a model of `neglabel`, which has the negative labels; all are embedded with U and kept. The classes of
+`images` are the first negative labels.
 
 Source: Zhang et al., "LAPT: Label-driven Automated Prompt Tuning for OOD Detection with Vision-Language Models", ECCV
 2024 (arXiv:2407.08966), section 3 and supplement; YBZh/OpenOOD-VLM (`clip_coop_negprompt`, `oodmixup_trainer`). M = 4
@@ -22,12 +20,13 @@ and beta = 0.3 are the supplement's; the released script has 2 and 0, its config
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs, rng
@@ -37,34 +36,40 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _mixing
 from shiftbench.systems.lapt.models import _towers, prompted
 from shiftbench.systems.lapt.trainers import _begin, _mixed_features, neglabel
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "words": "neglabel",
-    "images": "",
-    "trained": 1000,
-    "prompts": "dis_aware",
-    "mixing": "both",
-    "alpha": 1.0,
-    "beta": 0.3,
-    "weight": 1.0,
-    "init": "normal",
-    "epochs": 10,
-    "batch_size": 32,
-    "lr": 0.01,
-    "momentum": 0.9,
-    "weight_decay": 1e-5,
-    "scale": 0.0,
-    "names": "classes",
-}
 CHOICES = {"prompts": ("dis_aware", "unified"), "mixing": ("both", "cross_modal", "none"), "init": ("normal", "hand")}
 READS_SOURCES = True  # the text tower's
 DEVIATION = 0.02
 LOWEST = 1e-6  # rate at the end
+
+
+class Options(declare.Options):
+    words: str = Field("neglabel", description="trainer whose model has the negative labels")
+    images: _begin.Images = ""
+    trained: _begin.Trained = 1000
+    prompts: Literal["dis_aware", "unified"] = Field(
+        "dis_aware", description="own context vectors for negative labels (U), or those of ID names (U = V)"
+    )
+    mixing: Literal["both", "cross_modal", "none"] = Field(
+        "both", description="both terms of the loss, the first alone, or the first on features as they are"
+    )
+    alpha: float = Field(1.0, gt=0, description="shares of mixed features are drawn from Beta(alpha, alpha)")
+    beta: float = Field(0.3, ge=0, description="how much of a soft label is spread over negative labels")
+    weight: float = Field(1.0, ge=0, description="w, weight of the second term of the loss")
+    init: Literal["normal", "hand"] = Field("normal", description="start of V and U: normal, or the prompt `The nice`")
+    epochs: int = Field(10, ge=0, description="passes over the training samples; 0: prompts stay as they begin")
+    batch_size: fields.BatchSize = 32
+    lr: float = Field(0.01, gt=0, description="learning rate at the start")
+    momentum: float = Field(0.9, gt=0, lt=1, description="decay of the running sum of gradients")
+    weight_decay: fields.WeightDecay = 1e-5
+    scale: _begin.Scale = 0.0
+    names: _begin.Names = "classes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
     T = directions of `The nice <w>.` for ID names and nouns, `This is a <w> photo.` for adjectives
     logits = scale * u T'
 
-The model's own text tower embeds the words, with the same two prompts in mining and in scoring. `adjectives: nice`
-scores adjectives as nouns, which is where LAPT's `init: hand` begins. The labels of `images`, a dataset, come first,
-whatever their q, so that LAPT can learn on them. Then come the first `trained` labels by the rule for so many, then
-the rest of the rule for all of the model's `negatives`. The log has `negative/<word>` with its q for each, in this
-order.
+The model's own text tower embeds the words, with the same two prompts in mining and in scoring; with
+`adjectives: nice` it is where LAPT's `init: hand` begins. The labels of `images` come first, whatever their q, so that
+LAPT can learn on them. Then come the first `trained` labels by the rule for so many, then the rest of the rule for all
+of the model's `negatives`. The log has `negative/<word>` with its q for each, in this order.
 
 Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Vision-Language Models", ICLR 2024
 (arXiv:2403.20078); constants and both prompts from the released code of LAPT (YBZh/OpenOOD-VLM at 804f331,
@@ -16,33 +15,38 @@ Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Visio
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _begin, _negatives
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "learnt_from": "fashion_mnist",
-    "start_model": "dual_encoder",
-    "start": "contrastive",
-    "same_seed": False,
-    "images": "",
-    "trained": 1000,
-    "candidates": 0,
-    "scale": 0.0,
-    "names": "classes",
-    "adjectives": "photo",
-}
 ADJECTIVES = ("photo", "nice")
 READS_SOURCES = True  # the text tower's
 CONTEXT = "The nice"
+
+
+class Options(declare.Options):
+    learnt_from: str = Field("fashion_mnist", description="data set that the model of images and texts was trained on")
+    start_model: str = Field("dual_encoder", description="architecture of this model")
+    start: str = Field("contrastive", description="trainer of this model")
+    same_seed: bool = Field(False, description="whether this model has the training seed; else seed 0")
+    images: _begin.Images = ""
+    trained: _begin.Trained = 1000
+    candidates: int = Field(0, ge=0, description="words of WordNet that are looked at, at most; 0: all")
+    scale: _begin.Scale = 0.0
+    names: _begin.Names = "classes"
+    adjectives: Literal["photo", "nice"] = Field(
+        "photo", description="prompt of adjectives: their own (`This is a <w> photo.`), or that of nouns"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,9 +1,9 @@
 """Effect of a test-time augmentation on each prediction, and how often a gate allows it: from records of two methods.
 
-Of each sample, under each method in `told` (default: all of the benchmark but `plain`): `new_correct`, `new_mistake`,
-`unchanged_correct`, `unfixed_mistake`; one of them is 1, and their means are shares. Under a gate also
-`augmentation_rate`: 1 where the entropy of the plain prediction is at least the threshold that the gate searched on
-val, which is `threshold` there (one number, without an interval). Under `plain`: `entropy` of the prediction, in nats.
+Of each sample, under each method in `told`: `new_correct`, `new_mistake`, `unchanged_correct`, `unfixed_mistake`; one
+of them is 1, and their means are shares. Under a gate also `augmentation_rate`: 1 where the entropy of the plain
+prediction is at least the gate's threshold, which is `threshold` there (one number, without an interval). Under
+`plain`: `entropy` of the prediction, in nats.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 5 and its tables; the gate is `methods/esa.py`.
 """
@@ -11,15 +11,14 @@ Source: O'Brien et al. 2024, arXiv:2402.08225, section 5 and its tables; the gat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.llm_tta.methods import _gate, _recorded
-
-PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}
-"""`gates`: name of a gate -> the method behind it; `thresholds`: of gates whose own is given, not searched; `shifts`:
-domain shifts to look at in addition to the clean set."""
 
 Place = tuple[str, str, str]
 """Split, shift and step of a position."""
@@ -31,6 +30,15 @@ OUTCOMES = {
     "unfixed_mistake": (False, False),
 }
 """Right without augmentation, right with it."""
+
+
+class Options(declare.Options):
+    told: list[str] = Field([], description="methods to analyse; none: all of the benchmark but `plain`")
+    gates: dict[str, str] = Field({}, description="methods that are gates, each with the augmentation behind it")
+    thresholds: dict[str, float] = Field(
+        {}, description="entropy thresholds of gates, in nats; others are searched on val"
+    )
+    shifts: list[str] = Field([], description="domain shifts to analyse in addition to the clean set")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -12,15 +12,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.models import _sentences, minilm
 from shiftbench.systems.llm_tta.methods import tta_llm
 
-PARAMS: dict[str, object] = {"told": {"tta_llm": {}}, "shifts": {}}
-"""`told`: name of a method -> its options; `shifts`: name of a domain shift -> its dataset, whose test split it is."""
+
+class Options(declare.Options):
+    told: dict[str, dict[str, Any]] = Field({"tta_llm": {}}, description="methods to analyse, each with its options")
+    shifts: dict[str, str] = Field({}, description="domain shifts, each with the data set whose test split is analysed")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

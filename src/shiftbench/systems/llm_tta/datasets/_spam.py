@@ -1,7 +1,7 @@
 """Mails of the SpamAssassin corpus: ham or spam, by their subject and what one reads; `part` says which mails.
 
 Of a mail the subject and its first text part are kept (of HTML what stands between the tags), on one line, cut to
-`rng` words: headers tell by which server a collection was made, not what a mail says. A text that occurs in several
+`words` words: headers tell by which server a collection was made, not what a mail says. A text that occurs in several
 collections, equal but for case, is kept once, in the first of `COLLECTIONS`; mails without a text are left out.
 
 Source: the SpamAssassin public corpus. Split by mail. Mails may offend.
@@ -16,10 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from email import policy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 
 TASK = "text_classification"
 CLASSES = ("ham", "spam")
@@ -27,11 +30,15 @@ SOURCES = ("spam_assassin",)
 LICENCE = "PDDL-1.0"
 CITATION = "SpamAssassin public mail corpus, https://spamassassin.apache.org/old/publiccorpus/"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"part": "", "words": 150}
 COLLECTIONS = {"easy-ham-1": 0, "spam-1": 1, "easy-ham-2": 0, "spam-2": 1, "hard-ham-1": 0}
 PARTS = {"easy_1": ("easy-ham-1", "spam-1"), "easy_2": ("easy-ham-2", "spam-2"), "hard_1": ("hard-ham-1", "spam-2")}
 
 _UNSEEN = re.compile(r"(?is)<(script|style|title)\b.*?</\1>|<!--.*?-->|<[^>]*>")
+
+
+class Options(declare.Options):
+    part: Literal["", "easy_1", "easy_2", "hard_1"] = Field("", description="collections that mails are from")
+    words: int = Field(150, ge=1, description="words that a mail is cut to")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

@@ -10,12 +10,13 @@ synonym replacement and the random insertion of Wei and Zou 2019 (EDA), arXiv:19
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -25,10 +26,14 @@ from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {**registry.defaults(_tta), "edit": "substitute", "share": 0.3}
 WORD = re.compile(r"[^\W\d_]+")
-Options = Callable[[str], Sequence[str]]
+Replacements = Callable[[str], Sequence[str]]
 """A word -> its possible replacements; () if it has none."""
+
+
+class Options(_tta.Options):
+    edit: Literal["substitute", "insert"] = Field("substitute", description="replace words, or insert synonyms")
+    share: float = Field(0.3, ge=0, le=1, description="probability that a word is replaced, or followed by a synonym")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -59,7 +64,7 @@ def rewrites(sample: Sample, params: Mapping[str, Any], wordnet: _wordnet.WordNe
     return [edit(text, params["share"], wordnet.synonyms, words) for _ in range(params["k"])]
 
 
-def replace_words(text: str, share: float, options: Options, rng: RandomStream) -> str:
+def replace_words(text: str, share: float, options: Replacements, rng: RandomStream) -> str:
     """Text in which each word that has options is replaced by one of them with probability `share`.
 
     A capital at the beginning stays. Takes 16-bit words, two for each word of the text.
@@ -74,7 +79,7 @@ def replace_words(text: str, share: float, options: Options, rng: RandomStream) 
     return WORD.sub(other, text)
 
 
-def insert_words(text: str, share: float, options: Options, rng: RandomStream) -> str:
+def insert_words(text: str, share: float, options: Replacements, rng: RandomStream) -> str:
     """Text in which, behind each word with probability `share`, an option of a random word of it is put.
 
     Takes 16-bit words, two for each word of the text.

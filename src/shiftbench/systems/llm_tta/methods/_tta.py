@@ -3,34 +3,41 @@
     S = [r_1 .. r_K, x];  mean_logit: mean over S of f(s);  mean_prob: log of the mean of softmax f(s);  vote
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, sections 3 and 4: mean of logits where a model shows them, else a vote.
-`originals` is how often the text itself is in S: once, as the paper has it; the released code takes the mean of logits
-over the rewrites and two copies of it (`get_judgment` adds it to a list that has it), its votes over one.
-With `theta` above 0 a text is rewritten only where the entropy of f(x) is at least theta (`_gate`): below it f(x)
-stands. The vote's ties go to Python's order of sets in the released code; here to the class that is ranked best on
-average, then to the first.
+The paper has the text itself in S once (`originals`); the released code takes the mean of logits over the rewrites and
+two copies of it (`get_judgment` adds it to a list that has it), its votes over one. Below `theta`, the threshold of
+`_gate`, f(x) stays. The vote's ties go to Python's order of sets in the released code; here to the class that is ranked
+best on average, then to the first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import log_softmax, logsumexp
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.llm_tta.methods import _gate
 
-PARAMS: dict[str, object] = {"k": 4, "theta": 0.0, "combine": "mean_logit", "originals": 1, "seed": 0}
-"""`k` rewrites; `theta` in nats; `combine`; `originals`, how often the text itself counts; `seed` of the rewriting."""
 WAYS = ("mean_logit", "mean_prob", "vote")
 
 Floats = NDArray[np.float32]
 Rewriter = Callable[[Sequence[Sample]], list[list[str]]]
 """Samples -> k texts for each."""
+
+
+class Options(declare.Options):
+    k: int = Field(4, ge=0, description="rewrites of a text")
+    theta: float = Field(0.0, ge=0, description="entropy from which on a text is rewritten, in nats; 0: always")
+    combine: Literal["mean_logit", "mean_prob", "vote"] = Field("mean_logit", description="how outputs are combined")
+    originals: int = Field(1, ge=1, description="how often the text itself counts")
+    seed: int = Field(0, ge=0, description="seed of the rewriting")
 
 
 class Averaging:
@@ -39,7 +46,7 @@ class Averaging:
     Args:
         predictor: samples -> at least `logits` (n, C).
         rewrite: is asked for samples that are to be augmented, and for no other.
-        params: see PARAMS.
+        params: see Options.
 
     Raises:
         ParamsError: k below 0, originals below 1, or no such way to combine.

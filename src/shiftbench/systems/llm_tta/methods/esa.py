@@ -1,8 +1,8 @@
 """Entropy-based selective augmentation around any method, from records: no network is run and nothing is rewritten.
 
-Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`.
-Without `theta` the threshold is searched (`_gate.search`) on the records of both on the val split of the dataset that
-was learned from, for the weights at hand. `evaluate.outputs` must be `full`.
+Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`. The
+threshold is searched (`_gate.search`) on the records of both on the val split of the data set that the model was
+trained on, for each model. `evaluate.outputs` must be `full`.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 3. Differs: they search on the ID test split. The other methods'
 own `theta` gates before anything is rewritten, and gives the same predictions.
@@ -16,15 +16,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.llm_tta.methods import _recorded
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"method": "tta_id_vocab", "theta": None}
+
+
+class Options(declare.Options):
+    method: str = Field("tta_id_vocab", description="method that is gated")
+    theta: float | None = Field(None, ge=0, description="entropy threshold in nats; null: searched on val")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,7 +1,7 @@
 """Test-time augmentation from a cache of rewrites as it was published: no generator is needed.
 
-`path` is a Parquet file, or a folder of them of which `files` (a glob) names some; columns `prompt_hash`, `prompt` and
-`rewrites`, a list of texts, or that list as Python writes it. `style` says whose rewrites are used:
+The files have the columns `prompt_hash`, `prompt` and `rewrites`, a list of texts, or that list as Python writes it.
+Styles:
 
     plain        the prompt is the text, line ends as spaces: the augmenters that are no language model
     icr          the prompt has examples: rewriting in context
@@ -10,8 +10,8 @@
 One file holds both of the last two. A plain text is found as the authors' code finds it, by `prompt_hash`, the sha256
 of the prompt in hexadecimal digits. The prompt of a language model has examples that were drawn, so that it is found by
 the text that stands in quotes under the heading INPUT; white space is compared as one space. Of equal ones the first
-counts, and of its rewrites the first k, as they are: they were cleaned before they were kept. Of `missing` texts
-there may be no rewrites (rows without any were left out of the published files): the text itself stands for them.
+counts, and of its rewrites the first k, as they are: they were cleaned before they were kept. Rows without rewrites
+were left out of the published files (`missing`).
 
 Source: O'Brien et al. 2024, arXiv:2402.08225; `util_caching.py`, `adaptive_methods.py` and `prompts/` of
 https://github.com/Kyle1668/LLM-TTA; the files are those of Kyle1668/LLM-TTA-Cached-Rewrites on the Hugging Face hub.
@@ -21,12 +21,12 @@ import ast
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -38,15 +38,15 @@ STYLES = ("plain", "icr", "paraphrase")
 EXAMPLES, INPUT = "### Style Examples ###", "### Input Text ###"
 """Headings of the released templates: over the examples of one with some, and over the text."""
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_tta),
-    "path": "",
-    "files": "*.parquet",
-    "style": "plain",
-    "missing": 0,
-}
 
 Row = tuple[str, str, Any]
+
+
+class Options(_tta.Options):
+    path: str = Field("", description="Parquet file of rewrites, or a folder of them")
+    files: str = Field("*.parquet", description="names of the files in the folder; `*` stands for any characters")
+    style: Literal["plain", "icr", "paraphrase"] = Field("plain", description="whose rewrites are used")
+    missing: int = Field(0, ge=0, description="texts that may be without rewrites, at most; the text itself is used")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

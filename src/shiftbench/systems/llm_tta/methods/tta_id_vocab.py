@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -20,7 +20,10 @@ from shiftbench.systems.llm_tta.methods import _synonyms, _tta
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {**registry.defaults(_tta)}
+
+
+class Options(_tta.Options):
+    pass
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -51,7 +54,7 @@ def vocabulary(texts: Any) -> frozenset[str]:
     return frozenset(word.lower() for text in texts for word in _synonyms.WORD.findall(text))
 
 
-def rewrites(sample: Sample, params: Mapping[str, Any], options: _synonyms.Options) -> list[str]:
+def rewrites(sample: Sample, params: Mapping[str, Any], options: _synonyms.Replacements) -> list[str]:
     """The k texts, in which every word that has options is replaced."""
     words, text = _tta.words(params, "tta_id_vocab", sample), sample.fields["text"]
     return [_synonyms.replace_words(text, 1.0, options, words) for _ in range(params["k"])]

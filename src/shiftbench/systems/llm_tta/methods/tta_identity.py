@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {**registry.defaults(_tta)}
+
+
+class Options(_tta.Options):
+    pass
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -11,9 +11,11 @@ rewrites. Differs: `longest` (theirs is 5) is 2 by default, since a small model 
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from shiftbench.base import refs, registry
+from pydantic import Field
+
+from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -24,14 +26,14 @@ SEES = "sample"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_tta),
-    "llm": "smollm2_135m",
-    "style": "icr",
-    "exemplars": 16,
-    "temperature": 0.3,
-    "longest": 2.0,
-}
+
+
+class Options(_tta.Options):
+    llm: str = Field("smollm2_135m", description="language model, one of `sources` or `endpoint:NAME`")
+    style: Literal["icr", "paraphrase"] = Field("icr", description="in-context rewriting, or a plain paraphrase")
+    exemplars: int = Field(16, ge=1, description="training texts that in-context rewriting shows")
+    temperature: float = Field(0.3, ge=0, description="temperature of the language model")
+    longest: float = Field(2.0, gt=0, description="tokens of an answer, at most, relative to those of the text")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -60,7 +62,7 @@ def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[st
     """A function that returns the k recorded rewrites of a text.
 
     Args:
-        params: see PARAMS.
+        params: see Options.
         examples: as `examples` gives them.
     """
     answers = answer_cache.Answers(ANSWERS)
@@ -78,7 +80,7 @@ def examples(params: Mapping[str, Any], train: Path) -> list[str]:
     """The training texts that ICR shows; none for a paraphrase.
 
     Args:
-        params: see PARAMS.
+        params: see Options.
         train: folder of the training shards.
     """
     if params["style"] != "icr":

@@ -1,8 +1,7 @@
 """A text-to-text classifier of yours, such as T5: `mine: {use: text_to_label, path: /data/t5}`.
 
 It was trained to answer a text with the number of its label. The logit of a class is the log-probability of its
-number, end token included: the class of the highest one is what is answered, if a label is. The folder is as
-`save_pretrained` writes it. Texts are cut to `length` tokens; `prefix` stands before each. Nothing is downloaded, and
+number, end token included: the class of the highest one is what is answered, if a label is. Nothing is downloaded, and
 no code of the folder is run. Trained by nothing: use the trainer `given`.
 
 Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning", JMLR 21(140), arXiv:1910.10683; as O'Brien
@@ -15,16 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given, _optional
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {"path": "", "length": 512, "prefix": ""}
 TENSORS = "model.safetensors"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of transformers' `save_pretrained`")
+    length: int = Field(512, ge=1, description="tokens that a text is cut to")
+    prefix: str = Field("", description="words before each text")
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

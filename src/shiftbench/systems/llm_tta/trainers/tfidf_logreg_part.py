@@ -7,14 +7,21 @@ its own (O'Brien et al. 2024, arXiv:2402.08225, report four seeds).
 from dataclasses import replace
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
+
+
+class Options(declare.Options):
+    c: float = Field(5.0, gt=0, description="inverse penalty")
+    share: float = Field(0.8, gt=0, le=1, description="share of the training texts that a seed learns from")
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:

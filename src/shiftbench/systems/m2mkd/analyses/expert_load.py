@@ -11,14 +11,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.m2mkd.models._blocks import Mixture
 
-PARAMS: dict[str, object] = {"samples": 1000}
+
+class Options(declare.Options):
+    samples: int = Field(1000, ge=1, description="images whose tokens are counted, the first ones")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

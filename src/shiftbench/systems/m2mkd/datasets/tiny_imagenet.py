@@ -5,11 +5,11 @@
       tiny_imagenet_r: {use: tiny_imagenet, root: /data/tiny-imagenet-r, renditions: true}
 
 `root` is the unpacked tiny-imagenet-200: `wnids.txt`, `train/WNID/images/*.JPEG`, and `val/images/*.JPEG` with
-`val/val_annotations.txt` (or `val/WNID/**`, as some copies have it), which is the test split. With `renditions` it
-holds a folder for each of the 62 synsets (Zenodo 6653675), all of them test.
+`val/val_annotations.txt` (or `val/WNID/**`, as some copies have it), which is the test split. Renditions (Zenodo
+6653675) are all of them test.
 
-Classes are WordNet ids, sorted, as folders are, so that shared ones meet by name; `wnids.txt` is in another order, and
-who maps labels by its lines mislabels. Predictions for renditions are restricted to their 62 classes.
+Classes are WordNet ids, sorted, as folders are, so that shared ones meet by name. `wnids.txt` is in another order:
+labels that are mapped by its lines are wrong. Predictions for renditions are restricted to their 62 classes.
 
 Source: Le and Yang 2015, Tiny ImageNet (Stanford CS231n); Hendrycks et al. 2021, arXiv:2006.16241, cut down by Weiss et
 al. 2022 (NAC); the 62 are those of `process_imnet_r.py` in kamanphoebe/m2mKD. The images may not be passed on.
@@ -19,8 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError, skippable
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import class_samples, list_classes, read_array
 
 TASK = "classification"
@@ -29,9 +32,13 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "ImageNet's terms of access: non-commercial research and education"
 CITATION = "Le and Yang, Tiny ImageNet Visual Recognition Challenge, Stanford CS231n, 2015"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"root": "", "renditions": False}
 CLASSES = 200
 RENDITIONS = 62
+
+
+class Options(declare.Options):
+    root: str = Field("", description="the unpacked tiny-imagenet-200, or the folder of renditions")
+    renditions: bool = Field(False, description="whether it is Tiny-ImageNet-R, with a folder for each of 62 synsets")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -16,13 +16,18 @@ there: weights uniform within 1 / sqrt(in x out), biases 0. Plain torch, no CUDA
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError
+
+StitchWidth = Annotated[
+    int, Field(ge=0, description="width of the meta network that a student is trained in; 0: no stitches")
+]
 
 
 class DropPath(nn.Module):

@@ -1,58 +1,62 @@
 """Vision transformer that is cut into modules, dense or with experts: teacher, meta network and V-MoE of m2mKD.
 
-`depths` has the blocks of each module. The first module owns patch embedding, class token and positions, the last one
-final norm and head. `experts` above 0: each block's MLP is a mixture of so many, `top_k` of which see a token
-(`_blocks.py`). `stitch` is a meta network's width: module i of L then begins with a map from it (not the first) and
-ends with one to it (not the last), as m2mKD trains it. `pool`: `class`, a class token as in the paper, or `mean`, the
-mean of the normalised tokens.
+The first module owns patch embedding, class token and positions, the last one final norm and head. With `experts`, a
+block's MLP is a mixture (`_blocks.py`). With `stitch`, module i of L begins with a map from the meta network's width
+(not the first) and ends with one to it (not the last), as m2mKD trains it. The paper has a class token (`pool: class`).
 
 Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular Transformers", 2024, arXiv:2402.16918,
 section 3, and `vmoe.py`, `deep_incubation/timm/models/vision_transformer.py` of kamanphoebe/m2mKD at 067fa1f.
 V-MoE-Base: `width: 768, depths: [3, 3, 3, 3], heads: 12, mlp: 4, experts: 8`; DeiT-Large (`width: 1024, depths: [6, 6,
 6, 6], heads: 16`) and DeiT-Huge (`patch: 14, width: 1280, depths: [4, 3, 3, 3, 3, 3, 3, 3, 3, 4], heads: 16, qkv_bias:
-false, eps: 1.0e-5`) have metas of one block for each module. Linear layers, token and positions begin with a standard
-deviation of `spread`. Released files load: tensors under `stages.` are doubles, and fastmoe keeps an expert each under
-a name of its own. Small by default: 28 px, grey.
+false, eps: 1.0e-5`) have metas of one block for each module. Released files load: tensors under `stages.` are doubles,
+and fastmoe keeps an expert each under a name of its own. Small by default: 28 px, grey.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images, _pretrained
 from shiftbench.systems.m2mkd.models import _blocks
 
 TASK = "classification"
-PARAMS: dict[str, object] = {
-    "size": 28,
-    "channels": 1,
-    "crop": 1.0,
-    "interpolation": "bicubic",
-    "mean": [0.5],
-    "std": [0.5],
-    "patch": 7,
-    "width": 48,
-    "depths": [1, 1, 1],
-    "heads": 4,
-    "mlp": 2,
-    "qkv_bias": True,
-    "eps": 1e-6,
-    "drop_path": 0.0,
-    "pool": "class",
-    "experts": 0,
-    "top_k": 2,
-    "stitch": 0,
-    "spread": 0.02,
-}
 POOLS = ("class", "mean")
 STITCHES = ("pre_stitch", "post_stitch")
+
+
+class Options(declare.Options):
+    size: fields.Size = 28
+    channels: Literal[1, 3] = Field(1, description="channels of the input: 1, grey; 3, colour")
+    crop: fields.Crop = 1.0
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bicubic", description="how colour images are resized"
+    )
+    mean: fields.Mean = Field([0.5])
+    std: fields.Std = Field([0.5])
+    patch: int = Field(7, ge=1, description="side of a patch, in pixels; `size` is a multiple")
+    width: int = Field(48, ge=1, description="numbers of a token")
+    depths: list[Annotated[int, Field(ge=1)]] = Field([1, 1, 1], description="blocks of each module")
+    heads: int = Field(4, ge=1, description="heads of attention")
+    mlp: int = Field(2, ge=1, description="hidden units of a block's MLP, in multiples of `width`")
+    qkv_bias: bool = Field(True, description="whether queries, keys and values have biases")
+    eps: float = Field(1e-6, gt=0, description="small number of the layer norms")
+    drop_path: float = Field(
+        0.0, ge=0, lt=1, description="share of samples that skip the last block; 0 at the first block"
+    )
+    pool: Literal["class", "mean"] = Field("class", description="features: the class token, or the mean of the tokens")
+    experts: int = Field(0, ge=0, description="experts of each block's MLP; 0: a dense MLP")
+    top_k: int = Field(2, ge=1, description="experts that see a token")
+    stitch: _blocks.StitchWidth = 0
+    spread: float = Field(0.02, ge=0, description="standard deviation of weights, token and positions at the beginning")
 
 
 class ModularTransformer(nn.Module):

@@ -14,51 +14,58 @@ the confidence is a softmax (there both are drawn); a student has one first stat
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _pretrained
-from shiftbench.systems.m2mkd.models import _circuit, _graphs
+from shiftbench.systems.m2mkd.models import _blocks, _circuit, _graphs
 
 TASK = "classification"
-PARAMS: dict[str, object] = {
-    "size": 64,
-    "channels": 3,
-    "crop": 0.875,
-    "interpolation": "bicubic",
-    "mean": list(_pretrained.IMAGENET_MEAN),
-    "std": list(_pretrained.IMAGENET_STD),
-    "width": 384,
-    "signature": 64,
-    "inputs": 64,
-    "mediators": 256,
-    "outputs": 64,
-    "propagators": 8,
-    "heads": 6,
-    "head": 64,
-    "capacity": 2.0,
-    "gain": 0.1,
-    "layer_scale": 0.1,
-    "drop_path": 0.1,
-    "code_noise": 0.05,
-    "truncation": 0.9,
-    "temperature": 0.5,
-    "hinge": 0.4,
-    "convnext": [3, 3],
-    "grid": 64,
-    "prior": "scale_free",
-    "graph": {"m": 2},
-    "fit": 1000,
-    "stitch": 0,
-}
+
+
+class Options(declare.Options):
+    size: fields.Size = 64
+    channels: int = Field(3, ge=1, description="channels of the input")
+    crop: fields.Crop = 0.875
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bicubic", description="how colour images are resized"
+    )
+    mean: fields.Mean = Field(list(_pretrained.IMAGENET_MEAN))
+    std: fields.Std = Field(list(_pretrained.IMAGENET_STD))
+    width: int = Field(384, ge=4, description="numbers of a code and of a state")
+    signature: int = Field(64, ge=1, description="numbers of a signature")
+    inputs: int = Field(64, ge=1, description="latents that read the image")
+    mediators: int = Field(256, ge=1, description="latents that pass messages")
+    outputs: int = Field(64, ge=1, description="latents that give the logits")
+    propagators: int = Field(8, ge=1, description="layers that pass messages")
+    heads: int = Field(6, ge=1, description="heads of attention")
+    head: int = Field(64, ge=1, description="numbers of a head")
+    capacity: float = Field(2.0, gt=0, description="hidden units of an MLP, relative to `width`")
+    gain: float = Field(0.1, ge=0, description="gain of the weights that codes modulate, at the beginning")
+    layer_scale: float = Field(0.1, ge=0, description="weight of a layer's result, at the beginning")
+    drop_path: float = Field(0.1, ge=0, lt=1, description="probability that a sample skips a layer in training")
+    code_noise: float = Field(0.05, ge=0, description="noise of codes in training, relative to their size")
+    truncation: float = Field(0.9, ge=0, description="distance of signatures from which on latents do not attend")
+    temperature: float = Field(0.5, gt=0, description="temperature of attention over signatures")
+    hinge: float = Field(0.4, ge=0, description="distance of signatures below which a pair is penalised")
+    convnext: list[Annotated[int, Field(ge=1)]] = Field([3, 3], description="ConvNeXt blocks of the two stages before")
+    grid: int = Field(64, ge=1, description="numbers of a position")
+    prior: Literal["scale_free", "planted_partition", "ring_of_cliques", "erdos_renyi"] = Field(
+        "scale_free", description="graph of the first signatures"
+    )
+    graph: dict[str, Any] = Field({"m": 2}, description="options of this graph")
+    fit: int = Field(1000, ge=0, description="steps in which signatures are fitted to the graph")
+    stitch: _blocks.StitchWidth = 0
 
 
 class Circuit(nn.Module):

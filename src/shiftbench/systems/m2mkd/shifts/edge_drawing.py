@@ -18,7 +18,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:

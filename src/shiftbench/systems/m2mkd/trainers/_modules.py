@@ -1,9 +1,8 @@
 """Networks next to the one that learns, which of its modules learns, and networks put together from modules.
 
-Weights are named `MODEL-TRAINER`, of the same dataset, or `DATASET/MODEL-TRAINER`; `seeds` pins the training seed of
-some of them (default: that of the training), so that a meta network and a teacher may be trained once for all students.
-`nets` has the options of models that differ from their file's defaults, by the model's name: `{meta: {use: modular_vit,
-depths: [1, 1, 1]}}`.
+Checkpoints are named `MODEL-TRAINER`, of the same data set, or `DATASET/MODEL-TRAINER`. With `seeds` a meta network and
+a teacher may be trained once for all students. `nets` has options that differ from the file's defaults, for example
+`{meta: {use: modular_vit, depths: [1, 1, 1]}}`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,19 +13,27 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs, registry, rng
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.models import modular_vit
 
-PARAMS: dict[str, object] = {"nets": {}, "seeds": {}}
 _MODEL = "modular_vit"
 Rows = tuple[torch.Tensor, ...]
+
+
+class Options(declare.Options):
+    nets: dict[str, dict[str, Any]] = Field(
+        {}, description="file (`use`) and options of other networks, by the model's name"
+    )
+    seeds: dict[str, int] = Field({}, description="training seed of a checkpoint, by MODEL-TRAINER; none: the own seed")
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,9 +1,7 @@
 """Mixing of images and labels before a loss, and bounds of gradients: DeiT's recipe, as in m2mKD.
 
-In each batch one lambda from Beta(a, a): CutMix (a `cutmix`) with probability `switch`, else mixup (a `mixup`); each
-image is mixed with the one at the mirrored place of the batch, targets with its smoothed label. `mixup: 0, cutmix: 0`
-leaves images as they are. `erasing`: the probability that a rectangle of an image becomes noise. `clip`: the largest
-norm of all gradients together, 0 for none.
+In each batch one lambda from Beta(a, a): CutMix with probability `switch`, else mixup; each image is mixed with the one
+at the mirrored place of the batch, targets with its smoothed label. `mixup: 0, cutmix: 0` leaves images unmixed.
 
 Source: `Mixup` and `RandomErasing` of timm 0.4, as vendored in kamanphoebe/m2mKD (`deep_incubation/timm/data`).
 Differs: an erased rectangle has noise of uniform grey levels, there of normalised values; RandAugment and repeated
@@ -17,27 +15,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.trainers import _loop, _mixing
 
-PARAMS: dict[str, object] = {
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "schedule": "warmup_cosine",
-    "warmup": 0.1,
-    "smoothing": 0.1,
-    "mixup": 0.8,
-    "cutmix": 1.0,
-    "switch": 0.5,
-    "erasing": 0.0,
-    "flip": False,
-    "crops": None,
-    "clip": 0.0,
-}
+
+class Options(declare.Options):
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    schedule: fields.Schedule = "warmup_cosine"
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    smoothing: fields.Smoothing = 0.1
+    mixup: float = Field(0.8, ge=0, description="a of Beta(a, a) for mixup; 0: no mixup")
+    cutmix: float = Field(1.0, ge=0, description="a of Beta(a, a) for CutMix; 0: no CutMix")
+    switch: float = Field(0.5, ge=0, le=1, description="probability that a batch is cut instead of mixed")
+    erasing: float = Field(0.0, ge=0, le=1, description="probability that a rectangle of an image becomes noise")
+    flip: fields.Flip = False
+    crops: fields.Crops = None
+    clip: float = Field(0.0, ge=0, description="largest norm of all gradients together; 0: no bound")
 
 
 def augment(

@@ -2,11 +2,11 @@
 
 1. `meta` is trained before: a network of as many, shallower modules (`end_to_end`).
 2. For each i, on its own: module i of the deep network stands in place of that of the meta network and learns; modules
-   before it need no gradient, those behind it pass it on and stay (`incubate` epochs).
-3. Put together, the modules are fine-tuned (`epochs`, from `fine_lr` without warm-up, `fine_clip`).
+   before it need no gradient, those behind it pass it on and stay.
+3. Put together, the modules are fine-tuned.
 
-`only` trains one module and returns the network untuned, so that modules may be trained apart and `end_to_end`
-(`start`) puts them together. A module begins with random weights, embedding and head included.
+With `only` the network is returned untuned, so that modules may be trained apart and `end_to_end` (`start`) puts them
+together. A module begins with random weights, embedding and head included.
 
 Source: Ni et al., "Deep Incubation: Training Large Models by Divide-and-Conquering", ICCV 2023, arXiv:2212.04129,
 section 3; phases MT and FT of `main.py` in LeapLabTHU/Deep-Incubation, as vendored by kamanphoebe/m2mKD.
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base import rng as words
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
@@ -30,18 +30,19 @@ from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_recipe),
-    **registry.defaults(_modules),
-    "meta": "meta-end_to_end",
-    "only": None,
-    "incubate": 6,
-    "epochs": 6,
-    "fine_lr": 0.002,
-    "fine_clip": 1.0,
-}
 
 uses = _modules.uses
+
+
+class Options(_modules.Options, _recipe.Options):
+    meta: str = Field("meta-end_to_end", description="checkpoint of the meta network")
+    only: int | None = Field(None, ge=0, description="number of the module that is trained, from 0; null: all")
+    incubate: int = Field(6, ge=1, description="passes over the training samples for each module")
+    epochs: int = Field(
+        6, ge=1, description="passes over the training samples for the fine-tuning of the whole network"
+    )
+    fine_lr: float = Field(0.002, ge=0, description="learning rate of the fine-tuning, which has no warm-up")
+    fine_clip: float = Field(1.0, ge=0, description="largest norm of all gradients in the fine-tuning; 0: no bound")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

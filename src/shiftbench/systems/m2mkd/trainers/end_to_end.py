@@ -1,14 +1,13 @@
 """Training of a whole modular network: from nothing, from modules that were put together, or taught by a whole teacher.
 
-`start` names the weights whose modules it begins with: one for all, or one for each module (`[pair_0, pair_1, ...]` as
-MODEL-TRAINER). Their stitches are dropped where the model has none: phase 3 of m2mKD, and the assembly of Deep
-Incubation. Without `start` it is the baseline. `rotate: 1` puts the blocks of module i where those of i + 1 belong.
-`teacher` is a network whose logits are imitated as well, ordinary distillation:
+Stitches of the checkpoints of `start` (`[pair_0, pair_1, ...]` as MODEL-TRAINER) are dropped where the model has none:
+phase 3 of m2mKD, and the assembly of Deep Incubation. Without `start` it is the baseline. `teacher` is ordinary
+distillation:
 
     loss = (1 - alpha) CE(f(x), y) + alpha tau^2 KL(teacher(x) || f(x)),  x, y mixed
 
-A network with a `penalty` (NAC: close signatures) has it on top, times the option. `anew`: tensors that are not taken
-over, by the beginning of their names (a head of other classes, positions of another size).
+A network with a `penalty` (NAC: close signatures) has it on top, times the option. `anew` is for a head of other
+classes or positions of another size.
 
 Source: Lo et al., m2mKD, 2024, arXiv:2402.16918, section 3.3, and `main.py --phase FT` of kamanphoebe/m2mKD (100
 epochs, no warm-up, clip 1); DeiT's `DistillationLoss` with `distillation_type: soft`. Differs: the rate falls to a
@@ -16,37 +15,41 @@ thousandth (there to 1e-5), step by step (there epoch by epoch); class token and
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base import rng as words
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import logit_distillation, soft_cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_recipe),
-    **registry.defaults(_modules),
-    "epochs": 12,
-    "start": [],
-    "rotate": 0,
-    "anew": [],
-    "teacher": "",
-    "alpha": 0.5,
-    "tau": 1.0,
-    "kl_reduction": "numel",
-    "penalty": 0.1,
-}
 
 uses = _modules.uses
+
+
+class Options(_modules.Options, _recipe.Options):
+    epochs: fields.Epochs = 12
+    start: list[str] = Field(
+        [], description="checkpoint whose modules it begins with, or one for each module; none: random weights"
+    )
+    rotate: int = Field(0, ge=0, description="1: module i begins with the blocks of module i + 1, and so on")
+    anew: list[str] = Field([], description="tensors that begin with random weights, by the beginning of their names")
+    teacher: str = Field("", description="checkpoint whose logits are imitated, too; empty: none")
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation in the loss")
+    tau: float = Field(1.0, gt=0, description="temperature of the distillation")
+    kl_reduction: Literal["numel", "batchmean"] = Field(
+        "numel", description="what the divergence is divided by: rows x classes, as released, or rows"
+    )
+    penalty: float = Field(0.1, ge=0, description="weight of the network's own penalty (NAC: close signatures)")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -8,10 +8,9 @@ For each pair i, on its own, on mixed x and y:
     loss = (1 - alpha) CE(z_S, y) + alpha tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau))
 
 E and R are the stitches of the student (model option `stitch`: the meta's width); the first pair has no E, the last one
-no R and no tail. `kl_reduction: numel` divides the sum by rows x classes as the released code does; `batchmean` by
-rows. `teaches: shifted` is a control: at position i the teacher's module has the blocks of i - 1 (of the last one at
-the first), while embedding, norm and head stay where they belong. `only` trains one pair, for pairs in parallel. Where
-images are not mixed, what frozen networks make of them is kept from epoch to epoch.
+no R and no tail. With `teaches: shifted` the teacher's module at position i has the blocks of i - 1 (of the last one at
+the first), while embedding, norm and head stay where they belong. `only` is for pairs in parallel. Where images are not
+mixed, the outputs of the frozen networks are kept from epoch to epoch.
 
 Weights hold the whole student with its stitches. Students see the meta's tokens, not those of their neighbours to be:
 before `end_to_end` (`start`) the network that they make up is near chance.
@@ -21,16 +20,17 @@ section 3.2; `m2mKDLoss` in `losses.py` of kamanphoebe/m2mKD at 067fa1f, alpha 0
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import logit_distillation, soft_cross_entropy
 from shiftbench.plugins.trainers import _loop
@@ -38,21 +38,24 @@ from shiftbench.systems.m2mkd.trainers import _modules, _recipe
 from shiftbench.systems.m2mkd.trainers.deep_incubation import run_before, run_behind
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_recipe),
-    **registry.defaults(_modules),
-    "epochs": 12,
-    "meta": "meta-end_to_end",
-    "teacher": "teacher-deep_incubation",
-    "teaches": "aligned",
-    "only": None,
-    "alpha": 0.5,
-    "tau": 1.0,
-    "kl_reduction": "numel",
-}
 TEACHES = ("aligned", "shifted")
 
 uses = _modules.uses
+
+
+class Options(_modules.Options, _recipe.Options):
+    epochs: fields.Epochs = 12
+    meta: str = Field("meta-end_to_end", description="checkpoint of the meta network")
+    teacher: str = Field("teacher-deep_incubation", description="checkpoint of the teacher")
+    teaches: Literal["aligned", "shifted"] = Field(
+        "aligned", description="module that teaches at position i: i, or the one before it, a control"
+    )
+    only: int | None = Field(None, ge=0, description="number of the module that is trained, from 0; null: all")
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation in the loss")
+    tau: float = Field(1.0, gt=0, description="temperature of the distillation")
+    kl_reduction: Literal["numel", "batchmean"] = Field(
+        "numel", description="what the divergence is divided by: rows x classes, as released, or rows"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -3,8 +3,8 @@
     score = min over j of sum over d of max(lo_jd - z_d, 0) + max(z_d - hi_jd, 0)
 
 Box j = [lo_j, hi_j] holds the j-th cluster of k-means (k-means++, seed 0) among the training features that the model
-puts into the class; there are round(n / `per_cluster`) of them. A class with fewer than `least` training samples has
-no boxes, and whatever is put into it is rejected: its score is `UNSEEN`.
+puts into the class; there are round(n / `per_cluster`) of them. In a class without boxes every sample is rejected: its
+score is `UNSEEN`.
 
 Source: Wu et al. 2023, "BAM: box abstraction monitors for real-time OoD detection in object detection" (the authors'
 `bm-yolo`: one cluster for 50 samples, none for fewer than 50, which are the defaults); box abstraction is Henzinger,
@@ -16,18 +16,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"per_cluster": 50, "least": 50}
 UNSEEN = 1e12
 """Score of what is put into a class without boxes; scores are finite."""
 Floats = NDArray[np.float64]
 State = dict[int, tuple[Floats, Floats]]
+
+
+class Options(declare.Options):
+    per_cluster: int = Field(50, ge=1, description="training samples for each cluster of a class")
+    least: int = Field(50, ge=1, description="training samples below which a class has no boxes")
 
 
 def fit(known: Known, params: dict[str, Any]) -> State:

@@ -1,16 +1,12 @@
 """Filters on predicted boxes: detectors of unknowns score each box by the logits and features of its cell.
 
-Any detector of `detectors/` that needs logits or features is a filter; a row is a box. Each is fitted on the boxes
-found in the train split of `fit_on`. Its threshold lets `pass_rate` of the ID boxes of `calibration` (its test split)
-pass; these images are neither trained on nor tested. ID boxes are those with a `confidence` or more that find a true
-box (`matched: false`: all with that confidence, as far as they may be objects that nobody labelled).
+Any detector of `detectors/` that needs logits or features is a filter; a row is a box. Each is fitted on the boxes that
+the model predicts in `fit_on`. With `matched: false` ID boxes may be objects that nobody labelled.
 
-Nothing is taken away: records hold the score of each box under each filter, its rank among the calibrating ID boxes,
-and bits that say which filters it passes; metrics with `filter: 2` count what passes the second. Bit 0 is no filter.
-`filters_at_recall` holds the same bits at another confidence for each filter: that at which what passes finds
-`recall` of the true boxes of `calibration`, or as many as it can, so that systems are compared at equal ID recall.
-With `keep`, records hold the logits and features of the cells, too. `images` fits on the first so many images of
-`fit_on` (0: all).
+No box is removed: records have the score of each box under each filter, its rank among the calibrating ID boxes, and
+bits that say which filters it passes; metrics with `filter: 2` count what passes the second. Bit 0 is no filter.
+`filters_at_recall` has the same bits at another confidence for each filter: that at which what passes finds `recall` of
+the true boxes of `calibration`, or as many as it can.
 
 Source: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025, arXiv:2503.07330: the filter behind a
 detector, its threshold at 95% of ID detections. Scores are never flipped (the authors' scripts flip those with an
@@ -26,28 +22,36 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError, RangeError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.plugins import declare
 from shiftbench.systems.m_hood.methods import _box_scores
 from shiftbench.systems.m_hood.methods._box_scores import Detections, Filter, Outputs
 
 SEES = "sample"
 TASKS = ("detection",)
-PARAMS: dict[str, object] = {
-    "fit_on": "",
-    "calibration": "",
-    "filters": {"msp": {}, "energy": {}, "max_logit": {}, "mds": {}, "knn": {"k": 10}, "bam": {}},
-    "confidence": 0.25,
-    "matched": True,
-    "pass_rate": 0.95,
-    "recall": 0.8,
-    "keep": True,
-    "images": 0,
-}
+
+
+class Options(declare.Options):
+    fit_on: str = Field("", description="data set whose train split filters are fitted on")
+    calibration: str = Field("", description="data set whose test split sets thresholds; neither trained on nor tested")
+    filters: dict[str, dict[str, Any]] = Field(
+        {"msp": {}, "energy": {}, "max_logit": {}, "mds": {}, "knn": {"k": 10}, "bam": {}},
+        description="detectors that are filters, each with its options",
+    )
+    confidence: float = Field(0.25, ge=0, le=1, description="lowest score of an ID box")
+    matched: bool = Field(True, description="whether ID boxes must find a true box")
+    pass_rate: float = Field(
+        0.95, ge=0, le=1, description="share of the ID boxes of `calibration` that a filter lets pass"
+    )
+    recall: float = Field(0.8, ge=0, le=1, description="ID recall at which systems are compared")
+    keep: bool = Field(True, description="whether records contain logits and features of the boxes")
+    images: int = Field(0, ge=0, description="images of `fit_on` that are used, the first ones; 0: all")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

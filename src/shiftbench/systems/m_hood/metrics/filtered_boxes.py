@@ -6,8 +6,11 @@ not boxes. Scores of filters are never flipped.
 Source of all: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025, arXiv:2503.07330.
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.formats import E9
@@ -20,6 +23,18 @@ from shiftbench.statistics.rows import Floats, Ints, Rows
 COLUMNS = ("scores", "filters", "filters_at_recall")
 
 Flags = NDArray[np.bool_]
+Confidence = Annotated[float, Field(ge=0, le=1, description="lowest score of a box that counts")]
+Filter = Annotated[int, Field(ge=1, description="number of the filter of `box_filters`, from 1")]
+FilterOrNone = Annotated[
+    int, Field(ge=0, description="number of the filter of `box_filters` that boxes must pass; 0: none")
+]
+AtRecall = Annotated[
+    bool, Field(description="whether the confidence is that of equal ID recall (`box_filters`), not `confidence`")
+]
+Area = Annotated[
+    Literal["all", "small", "medium", "large"], Field(description="true boxes that count, by COCO's ranges of area")
+]
+Clean = Annotated[bool, Field(description="whether images with a true box of the model's classes are left out")]
 
 
 def _confident(rows: Rows, confidence: float) -> Flags:
@@ -79,14 +94,13 @@ def _per_image(sums: Sums, **_: object) -> Floats:
 
 
 @declare.sample_metric(columns=(*COLUMNS, "filter_ranks_e9"), finish=_mean_rank, higher_is_better=True)
-def box_auroc(rows: Rows, confidence: float = 0.25, filter: int = 1) -> Contributions:
+def box_auroc(rows: Rows, confidence: Confidence = 0.25, filter: Filter = 1) -> Contributions:
     """AUROC of a filter over boxes: how often a confident box scores higher than an ID box, ties by half.
 
     The ID boxes are those that calibrate the filter (`methods/box_filters.py`). The AUROC is the mean rank among them
     of the boxes of these images. The images of the calibration are not resampled. On ID images it should be near 0.5.
     NaN without a box.
 
-    Options: `confidence`, lowest score that counts, 0 to 1; `filter`, number of the method's filter, from 1.
     Source: Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve": the probability that one of
     each is in the right order; arXiv:2503.07330.
     """
@@ -95,13 +109,12 @@ def box_auroc(rows: Rows, confidence: float = 0.25, filter: int = 1) -> Contribu
 
 
 @declare.sample_metric(columns=COLUMNS, finish=_share, higher_is_better=False)
-def box_fpr(rows: Rows, confidence: float = 0.25, filter: int = 1) -> Contributions:
+def box_fpr(rows: Rows, confidence: Confidence = 0.25, filter: Filter = 1) -> Contributions:
     """FPR of a filter: share of confident boxes that pass the threshold which lets 95% of ID boxes pass.
 
     On images out of distribution it is FPR95 over detections, with ID positive. On ID images it is the share that
     passes there, which should be near 0.95. NaN without a box.
 
-    Options: `confidence`, lowest score that counts, 0 to 1; `filter`, number of the method's filter, from 1.
     Source: arXiv:2503.07330. We differ: the threshold is set on images of its own (`methods/box_filters.py`). The
     authors' scripts take the nearest vertex of the ROC curve of the tested boxes, and flip scores with an AUROC below
     0.5.
@@ -115,7 +128,12 @@ def box_fpr(rows: Rows, confidence: float = 0.25, filter: int = 1) -> Contributi
     higher_is_better=True,
 )
 def box_recall(
-    rows: Rows, *, confidence: float = 0.25, filter: int = 0, at_recall: bool = False, area: str = "all"
+    rows: Rows,
+    *,
+    confidence: Confidence = 0.25,
+    filter: FilterOrNone = 0,
+    at_recall: AtRecall = False,
+    area: Area = "all",
 ) -> Contributions:
     """Recall: share of true boxes that a predicted box of their class finds (IoU 0.5) at a confidence, under a filter.
 
@@ -123,9 +141,6 @@ def box_recall(
     that a filtered box had found stays lost, though another box may have found it too, since matches are those of all
     boxes. NaN without a true box.
 
-    Options: `confidence`, lowest score that counts, 0 to 1; `filter`, number of the filter that boxes must pass, 0 for
-    none; `at_recall`, instead of `confidence`, the confidence of equal ID recall (`methods/box_filters.py`); `area`,
-    one of COCO's ranges.
     Source: arXiv:2503.07330, recall at IoU 0.5, of small objects too; matches are COCO's, arXiv:1405.0312.
     """
     if area not in box_matching.AREAS:
@@ -149,16 +164,20 @@ def box_recall(
     bounds=(0.0, None),
 )
 def hallucinations(
-    rows: Rows, *, confidence: float = 0.25, filter: int = 0, at_recall: bool = False, clean: bool = False
+    rows: Rows,
+    *,
+    confidence: Confidence = 0.25,
+    filter: FilterOrNone = 0,
+    at_recall: AtRecall = False,
+    clean: Clean = False,
 ) -> Contributions:
     """Hallucinations: predicted boxes per image, on images where no class of the model is to be found.
 
     The number of detections is divided by the number of images, so that sets can be compared. What a box finds is not
     checked: on ID images it is the number of detections.
 
-    Options: `confidence`, lowest score that counts, 0 to 1; `filter`, number of the filter that boxes must pass, 0 for
-    none; `at_recall`, instead of `confidence`, the confidence of equal ID recall (`methods/box_filters.py`); `clean`,
-    leave out images with a true box of the model's classes, as an audit of a benchmark with known labels would.
+    `clean: true` is what an audit of a benchmark with known labels would do.
+
     Source: arXiv:2503.07330, number of detections left; 0.25 is the authors' code's.
     """
     images, _ = flat(rows.table, "scores")

@@ -1,6 +1,6 @@
 """Costs and results of a therapy, sample by sample: calls, predictions kept early, candidates, errors that V tells.
 
-For each of `told`, the benchmark's methods that are a therapy, under each of `shifts` (shift -> severities):
+For each of the methods `told`, clean and under each of `shifts`:
 
     calls_per_sample    calls to the verifier
     early_share         whether the prediction was kept without asking about another class
@@ -22,14 +22,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.data import schema
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"told": ["machine_vision_therapy"], "shifts": {}, "trainers": ["erm"]}
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    told: list[str] = Field(["machine_vision_therapy"], description="methods of the benchmark that are a therapy")
+    shifts: dict[str, list[float]] = Field(
+        {}, description="shifts, each with its severities; the clean set always counts"
+    )
+    trainers: list[str] = Field(["erm"], description="trainers of the models that are analysed")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

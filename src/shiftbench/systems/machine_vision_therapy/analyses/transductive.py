@@ -9,13 +9,20 @@ Source: Huang et al. 2024, arXiv:2312.02546, `fine_tuning.py` of its repository,
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.data import schema
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"target": "", "trainers": {}}
-"""`trainers`: trainer -> [shift, severity] that it was fine-tuned under."""
+
+class Options(declare.Options):
+    target: str = Field("", description="data set that models were fine-tuned on, and whose test split is analysed")
+    trainers: dict[str, list[str | float]] = Field(
+        {}, description="trainers, each with [shift, severity] of its images"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

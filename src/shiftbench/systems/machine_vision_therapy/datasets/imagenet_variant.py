@@ -12,8 +12,7 @@ Classes are those of ImageNet that the lists name, in ImageNet's order: 1,000, a
 which are the masks that the authors apply; predictions are then restricted to them. The lists count a variant's own
 folders, which is the same order.
 
-The released lists overlap: 295 exemplars of ImageNet's validation set and 6 of -A are among the 5,000 images. Such an
-image is left out of `train` (`overlap: drop`), or kept (`keep`, as released).
+The released lists overlap: 295 exemplars of ImageNet's validation set and 6 of -A are among the 5,000 images.
 
 Source: lists of Huang et al. 2024, arXiv:2312.02546, at cb40cb5; sets of Recht et al. 2019 (V2), Hendrycks et al. 2021
 (A, R), Wang et al. 2019 (Sketch), Dong et al. 2022 (V). The images may not be passed on.
@@ -23,11 +22,14 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import read_array, square
 
 TASK = "classification"
@@ -40,7 +42,6 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"root": "", "lists": "", "variant": "a", "overlap": "drop", "shorter": 0, "side": 0}
 VARIANTS = {
     "val": ("ImageNet-test-5k", "ImageNet", "ImageNet/val"),
     "v2": ("imagenet-v2-test-5k", "ImageNetV2", "ImageNetV2-matched-frequency"),
@@ -53,6 +54,17 @@ VARIANTS = {
 OVERLAP = ("drop", "keep")
 Place = tuple[str, str]
 """A class's folder and an image's name."""
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder with the folders of the variants")
+    lists: str = Field("", description="clone of tmllab/Machine_Vision_Therapy, which has the lists")
+    variant: Literal["val", "v2", "a", "r", "sketch", "v"] = Field(
+        "a", description="set of images; val: ImageNet's own"
+    )
+    overlap: Literal["drop", "keep"] = Field("drop", description="exemplars that are tested, too: left out, or kept")
+    shorter: int = Field(0, ge=0, description="shorter side that images are resized to, in pixels; 0: as they are")
+    side: int = Field(0, ge=0, description="side of the square cut from the middle, in pixels; 0: not cut")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

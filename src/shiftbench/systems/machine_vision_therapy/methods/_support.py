@@ -1,9 +1,8 @@
 """Inputs of the methods of Machine Vision Therapy: records of the queries and of a labelled support set.
 
-The support set is drawn from `support` (its split `support_split`), under the shift and severity of the evaluation
-point: `budget` images of each class, spread over the vision model's confidence. What the vision model says of queries
-and of support is read from its records (`plain`), the verifier's features from those of the weights `verifier`, written
-DATASET/MODEL-TRAINER, of the same seed. No network runs.
+Support images of each class are spread over the vision model's confidence. The vision model's predictions of queries
+and support are read from its records (`plain`), the verifier's features from those of the checkpoint `verifier`, of the
+same training seed. No network runs.
 
 Labels of support images alone are looked at. Where the dataset has fewer classes than the model, probabilities are over
 these (the masks of ImageNet-A, -R and -V); labels here are positions in `allowed`.
@@ -12,10 +11,11 @@ these (the masks of ImageNet-A, -R and -V); labels here are positions in `allowe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base import refs
@@ -24,19 +24,23 @@ from shiftbench.base.refs import RecordsName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.systems.machine_vision_therapy.methods import _diagnosis
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-PARAMS: dict[str, object] = {
-    "support": "support",
-    "support_split": "train",
-    "shifted": True,
-    "budget": 10,
-    "sampling": "even",
-    "verifier": "",
-}
+
+
+class Options(declare.Options):
+    support: str = Field("support", description="data set of the labelled support set")
+    support_split: Literal["train", "val", "test"] = Field("train", description="split of `support` that is drawn from")
+    shifted: bool = Field(True, description="whether the support set has the shift and severity of the queries")
+    budget: int = Field(10, ge=1, description="support images of each class")
+    sampling: Literal["even", "strided"] = Field(
+        "even", description="how support images are spread over the model's confidence: evenly, or as the released code"
+    )
+    verifier: str = Field("", description="checkpoint of the verifier, as DATASET/MODEL-TRAINER")
 
 
 def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:

@@ -1,8 +1,7 @@
 """Few-shot linear probe: logistic regression on frozen features of the support set, which the therapy sees, too.
 
-`of: vision` takes the vision model's features, `of: verifier` those of the verifier. Features are standardised by the
-support set; the penalty of `c` is that of the least negative log-likelihood in cross-validation over `folds` parts of
-the support set, each with the classes in nearly equal numbers: no query is looked at.
+Features are standardised by the support set; the penalty is that of the least negative log-likelihood in
+cross-validation over parts of the support set, each with the classes in nearly equal numbers: no query is looked at.
 
 Source: Radford et al., ICML 2021 (CLIP), section 3.1.5 and appendix A.3 (few-shot logistic regression); a baseline of
 ours for the therapy, with the same labels.
@@ -12,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -28,7 +27,14 @@ Floats = NDArray[np.float64]
 SEES = "sample"
 TASKS = ("classification",)
 OF = ("vision", "verifier")
-PARAMS: dict[str, object] = {**registry.defaults(_support), "of": "vision", "c": [0.001, 0.01, 0.1, 1.0], "folds": 5}
+
+
+class Options(_support.Options):
+    of: Literal["vision", "verifier"] = Field("vision", description="model whose features are used")
+    c: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.001, 0.01, 0.1, 1.0], description="inverse penalties, of which cross-validation chooses one"
+    )
+    folds: int = Field(5, ge=2, description="parts of the support set in the cross-validation")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -53,7 +59,7 @@ class Probe:
     """A linear head that is fitted at each condition.
 
     Args:
-        params: see PARAMS.
+        params: see Options.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:

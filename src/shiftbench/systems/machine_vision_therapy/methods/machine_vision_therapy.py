@@ -3,12 +3,12 @@
 The vision model's prediction y is checked first: where the mean of V(y), the verifier's probability that the query
 shows y, and of the model's own confidence is at least `tau`, y is kept (one class asked). Else every candidate c is
 asked about and the one of the highest V(c) is the label. V(c) is a mean over `retrieve` exemplars, so that a query
-costs at most `top_n` x `retrieve` calls. `tau: 0` keeps every prediction, one above 1 none unseen.
+costs at most `top_n` x `retrieve` calls.
 
 Candidates are true classes that are mistaken for y by the transition matrix of a labelled support set, exemplars are
 drawn from the same set; `_diagnosis.py` has both with the rules of paper and code, `_prompts.py` what is asked,
-`_verifiers.py` and `_vlm.py` who answers, `_support.py` what is read. `path` is a released matrix, taken in place of
-the one of the support set. `shifted: false`: the support set is clean, or the dataset is a shift itself.
+`_verifiers.py` and `_vlm.py` who answers, `_support.py` what is read. `shifted: false`: the support set is clean, or
+the data set is a shift itself.
 
 Logits are the vision model's, the label's exchanged with the highest: confidence stays what it was. Features are a row
 of what was asked for each sample, float32, in the order of `columns`: candidates (classes of the model, -1: none), V of
@@ -24,12 +24,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -43,26 +43,34 @@ SEES = "sample"
 TASKS = ("classification",)
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_support),
-    "path": "",
-    "candidates": "transition",
-    "top_n": 6,
-    "retrieval": "absolute",
-    "retrieve": 3,
-    "tau": 0.6,
-    "asks": "features",
-    "scale": 10.0,
-    "words": "imagenet",
-    "llm": "smollm2_135m",
-    "vlm": "",
-    "revision": "",
-    "precision": "bfloat16",
-    "device": "cpu",
-    "options": ["True", "False"],
-    "answers": "",
-}
 VERIFIERS = ("features", "language", "vlm")
+
+
+class Options(_support.Options):
+    path: str = Field("", description="released transition matrix; empty: that of the support set")
+    candidates: Literal["transition", "logits"] = Field(
+        "transition", description="what suggests candidates: the transition matrix, or the vision model's logits"
+    )
+    top_n: int = Field(6, ge=1, description="candidates of a query")
+    retrieval: Literal["absolute", "signed", "similarity"] = Field(
+        "absolute", description="how exemplars are chosen: by distance in confidence (`_diagnosis`), or by features"
+    )
+    retrieve: int = Field(3, ge=1, description="exemplars of a candidate")
+    tau: float = Field(0.6, ge=0, description="threshold for keeping a prediction; 0: keep all; above 1: ask about all")
+    asks: Literal["features", "language", "vlm"] = Field(
+        "features", description="verifier: features, a language model without vision, or one with"
+    )
+    scale: float = Field(10.0, gt=0, description="scale of the cosines of features")
+    words: Literal["imagenet", "iwildcam", "mnist", "spawrious"] = Field("imagenet", description="words of the prompts")
+    llm: str = Field("smollm2_135m", description="language model without vision, one of `sources` or `endpoint:NAME`")
+    vlm: str = Field("", description="vision-language model, by its name on the Hugging Face hub or its folder")
+    revision: str = Field("", description="revision of `vlm` on the hub; empty: a local folder")
+    precision: Literal["bfloat16", "float16", "float32"] = Field("bfloat16", description="precision of `vlm`")
+    device: str = Field("cpu", description="device of `vlm`: cpu or cuda")
+    options: list[str] = Field(
+        ["True", "False"], min_length=2, max_length=2, description="answers of `vlm`: yes and no"
+    )
+    answers: str = Field("", description="folder for the answers of `vlm`")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -129,7 +137,7 @@ class Therapy:
     """Looks at each sample's records and asks the verifier.
 
     Args:
-        params: see PARAMS.
+        params: see Options.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -24,7 +24,10 @@ from shiftbench.systems.machine_vision_therapy.methods import _support, _verifie
 
 SEES = "sample"
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**registry.defaults(_support), "scale": 10.0}
+
+
+class Options(_support.Options):
+    scale: float = Field(10.0, gt=0, description="scale of the cosines")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -41,7 +44,7 @@ class Nearest:
     """Looks for the nearest support image.
 
     Args:
-        params: see PARAMS.
+        params: see Options.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:

@@ -10,21 +10,28 @@ is ours. Outliers come from a split that no trainer reads (`val`), the same for 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards, splits
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.trainers import _mixing
 
-PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}
 SHARES = tuple(n / 10 for n in range(11))
+
+
+class Options(declare.Options):
+    outliers: str = Field("animal_shape", description="data set of the outliers that images are mixed with")
+    outliers_split: Literal["train", "val", "test"] = Field("val", description="its split, which no trainer may read")
+    samples: int = Field(500, ge=1, description="test images, at most")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -40,7 +47,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both metrics of each weights, image and share."""
     params = job.params
     folder = job.folder(refs.shards(params["dataset"], params["split"]))
-    keys = [entry.key for entry in shards.index(folder)]
+    keys = [row.key for row in shards.index(folder)]
     chosen = sorted(keys, key=lambda key: splits.unit("subset", key))[: params["samples"]]
     by_key = {sample.key: sample for sample in shards.read(folder, keys=frozenset(chosen))}
     samples = [by_key[key] for key in chosen]

@@ -1,8 +1,8 @@
 """Shares of the ID image that a training with mixtures really saw: a histogram of `lam` from the training logs.
 
-`mixing_share` is the share of training steps whose lam falls into each tenth of [0, 1]; the middle of the tenth stands
-in the column `severity`, and the unit is the step. Weights whose log holds no `lam` have no rows. CutMix's lam is that
-of the pixels that are left, so it is larger than what was drawn where boxes are cut off by the border.
+`mixing_share` is the share of training steps whose lam is in each bin; the middle of the bin is in the column
+`severity`, and the unit is the step. Models whose log has no `lam` have no rows. CutMix's lam is that of the pixels
+that are left, so it is larger than what was drawn where boxes are cut off by the border.
 
 Source: ours; the two presets of `trainers/mixoe.py` differ in little else.
 """
@@ -10,11 +10,16 @@ Source: ours; the two presets of `trainers/mixoe.py` differ in little else.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"bins": 10}
+
+class Options(declare.Options):
+    bins: int = Field(10, ge=1, description="parts of the range of lam, 0 to 1")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -5,11 +5,10 @@
       car_0_fine: {use: fine_grained, set: car, split: 0, part: out, root: /data/mixoe}
       car_0_coarse: {use: fine_grained, set: car, split: 0, part: coarse, root: /data/mixoe}
 
-`root` holds `info/SET/{train,val,test}.txt`, the authors' lists (`path label`), and `data/SET/` with the images, as
-their README lays them out. `RandomState(split).choice` draws the ID classes from the first ids; labels count them in
-ascending order. `part: out` is the rest (fine OOD), and `coarse` is as many images of the other sets' lists as ID
-has, drawn by Python's generator with seed 0. `counts` refuses lists that give other numbers than the published ones.
-Images are stretched to `side` x `side` pixels (0: as they are), as the authors do before they cut the middle 448.
+`root` has `info/SET/{train,val,test}.txt`, the authors' lists (`path label`), and `data/SET/` with the images, as their
+README lays them out. `RandomState(split).choice` draws the ID classes from the first ids; labels count them in
+ascending order. `part: out` is fine OOD, and `coarse` is as many images of the other sets' lists as ID has, drawn by
+Python's generator with seed 0. The authors stretch images, too, before they cut the middle 448 pixels.
 
 Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023. Birds: Van Horn et al., CVPR 2015 (NABirds, of whose 555
 ids the first 255 take part). Butterflies: Chen et al. 2018 (Butterfly-200), whose labels run from 1 to 200 while
@@ -21,12 +20,14 @@ import random  # noqa: TID251 - the authors' own draw of coarse OOD
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import _lists
 from shiftbench.plugins.datasets._lists import Line
 from shiftbench.plugins.datasets._pictures import read_array
@@ -42,17 +43,22 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "set": "car",
-    "split": 0,
-    "part": "in",
-    "root": "",
-    "fixed_labels": False,
-    "counts": True,
-    "side": 512,
-    "licence": "",
-}
 PARTS = ("in", "out", "coarse")
+
+
+class Options(declare.Options):
+    set: Literal["bird", "butterfly", "car", "aircraft"] = Field("car", description="set of images")
+    split: int = Field(0, ge=0, description="number of the split into ID and held-out classes")
+    part: Literal["in", "out", "coarse"] = Field(
+        "in", description="ID classes, held-out classes, or images of other sets"
+    )
+    root: str = Field("", description="folder with the authors' lists (info/) and the images (data/)")
+    fixed_labels: bool = Field(
+        False, description="whether labels of butterflies count from 0, unlike in the published run"
+    )
+    counts: bool = Field(True, description="whether lists must give the published numbers of images")
+    side: int = Field(512, ge=0, description="side that images are stretched to, in pixels; 0: as they are")
+    licence: fields.Licence = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,36 @@
-"""A detection measure on as many OOD as ID samples: the mean over ten draws of the smaller number from either side.
+"""A detection measure on as many OOD as ID samples: the mean over draws of the smaller number from either side.
 
-`of`: `auroc`, `aupr_in` (ID positive), or `tnr95`, the share of OOD that is rejected where 95% of ID are accepted (the
-nearest such threshold). The first matters little, precision and its area much.
+`tnr95` is the share of OOD that is rejected where 95% of ID are accepted (the nearest such threshold). Equal numbers
+matter little for `auroc`, much for precision and its area.
 
 Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023, `eval/eval.py` of zjysteven/MixOE: `random.seed(0)`, then
-`random.sample` of ID and of OOD scores, ten times; so here. Differs: rows are in the order of scores, there in that
-of a shuffled loader, so that other samples are drawn. Under a bootstrap draw the same samples are, with its weights.
+`random.sample` of ID and of OOD scores, ten times; so here. Differs: rows are in the order of scores, there in that of
+a shuffled loader, so that other samples are drawn. A bootstrap resample has the same samples, with its weights.
 """
 
 import random  # noqa: TID251 - the authors' own draws
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
+from shiftbench.plugins import declare
 from shiftbench.statistics import thresholds
 from shiftbench.statistics.rows import Floats, Ints
 from shiftbench.statistics.thresholds import Sides
 
 KIND = "detection"
-PARAMS: dict[str, object] = {"of": "auroc", "draws": 10}
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 MEASURES = ("auroc", "aupr_in", "tnr95")
+
+
+class Options(declare.Options):
+    of: Literal["auroc", "aupr_in", "tnr95"] = Field("auroc", description="detection measure; aupr_in: ID positive")
+    draws: int = Field(10, ge=1, description="draws of equally many samples from both sides")
 
 
 def compute(sides: Sides, of: str = "auroc", draws: int = 10) -> Floats:

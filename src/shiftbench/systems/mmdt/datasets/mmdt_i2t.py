@@ -1,6 +1,5 @@
 """MMDT's OOD images with a question each, from the Parquet files of the hub: one scenario.
 
-`path` is the folder of AI-Secure/MMDecodingTrust-I2T, `scenario` one of `original`, three styles and three corruptions.
 `group` is the task; questions about one image share a `cluster`. `meta.row` is the place of the question among those
 of its task, by which stored answers are found (`models/mmdt_results.py`).
 
@@ -11,10 +10,13 @@ image, task, question, answer.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _hub_files
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _answers, _ood
@@ -26,9 +28,15 @@ SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": "", "scenario": _ood.ORIGINAL}
 SCENARIOS = (_ood.ORIGINAL, *_ood.STYLES, *_ood.CORRUPTIONS)
 COLUMNS = ("img_id", "image", "task", "question", "answer")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of AI-Secure/MMDecodingTrust-I2T")
+    scenario: Literal[
+        "original", "Van_Gogh", "oil_painting", "watercolour_painting", "zoom_blur", "gaussian_noise", "pixelate"
+    ] = Field("original", description="style or corruption of the images; original: none")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

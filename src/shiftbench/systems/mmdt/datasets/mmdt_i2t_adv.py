@@ -1,9 +1,8 @@
 """MMDT's adversarial images with a question each, from the Parquet files of the hub: three tasks, which are groups.
 
-`path` is the folder of AI-Secure/MMDecodingTrust-I2T. The judge tells whether an answer is robust; `phrases` whether
-it is the attack's (of `attribute`, whether the second answer, to the question about the target, is yes:
-`mmdt_results` writes it behind `SECOND`). `meta.surrogate` and `meta.algorithm` say against which network an image was
-made, and how.
+The judge decides whether an answer is robust; `phrases` whether it is the attack's (of `attribute`, whether the second
+answer, to the question about the target, is yes: `mmdt_results` writes it behind `SECOND`). `meta.surrogate` and
+`meta.algorithm` are the network that an image was made against, and how.
 
 Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/adv/generate_image_to_text.py and eval_image_to_text.py: config
 `adv`, splits object, attribute and spatial.
@@ -13,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _hub_files
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _adversarial
@@ -25,7 +27,6 @@ SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": ""}
 SECOND = "Asked about the target:"
 _COMMON = ("id", "image", "label", "surrogate_model", "algorithm")
 COLUMNS = {
@@ -33,6 +34,10 @@ COLUMNS = {
     "attribute": (*_COMMON, "object", "origin_attribute"),
     "spatial": (*_COMMON, "object_a", "object_b", "origin_relation"),
 }
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of AI-Secure/MMDecodingTrust-I2T")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ two; color two objects and the colour of each; size one that is larger or smalle
 `meta.objects` has what a scorer needs in the columns of the hub's data set, `meta.prompt` the prompt as it was before
 any shift. A judge brings the verdicts (`graders`); helpfulness has none, but a score.
 
-`train`, `val` and `test` are numbers of prompts, a fifth of each task; no prompt of one split is in another.
+A fifth of the prompts is of each task; no prompt of one split is in another.
 
 Source: ours, in the place of the hub's prompts; tasks and fields as in AI-secure/MMDT at 68be1c8,
 mmdt/perspectives/ood/eval_text_to_image.py.
@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.mmdt.datasets import _words
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
 
@@ -27,9 +30,14 @@ SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = "Apache-2.0 (ours)", "this repository"
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {"train": 20, "val": 100, "test": 300}
 SIZES = ("larger", "smaller")
 Prompt = tuple[str, list[dict[str, Any]]]
+
+
+class Options(declare.Options):
+    train: int = Field(20, ge=0, description="training prompts")
+    val: int = Field(100, ge=0, description="validation prompts")
+    test: int = Field(300, ge=0, description="test prompts")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

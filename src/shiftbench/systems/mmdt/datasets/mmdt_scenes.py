@@ -5,7 +5,7 @@ own, 16 to 26 pixels large. Sample by sample it is asked which object is there, 
 of two kinds, or where one stands of another; `group` is the task. The judge decides (`graders`), and `phrases` tells
 whether an answer is the one that a targeted attack wants: `meta.target`, a wrong answer drawn for each sample.
 
-`train`, `val` and `test` are numbers of scenes, a fourth of each task.
+A fourth of the scenes is of each task.
 
 Source: ours, in the place of the hub's images; tasks, question ends and judging as in arXiv 2503.14827 and AI-
 secure/MMDT at 68be1c8, mmdt/perspectives/ood. `position` along the farther axis as in
@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import Field
+
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.mmdt.datasets import _pictures, _words
 from shiftbench.systems.mmdt.datasets._pictures import Item
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
@@ -29,10 +32,15 @@ SOURCES = _pictures.SOURCES
 LICENCE, CITATION = _pictures.LICENCE, _pictures.CITATION
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {"train": 4000, "val": 400, "test": 800}
 SMALLEST, LARGEST, CELL = 16, 26, _pictures.SIDE // 2
 NEIGHBOURS = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0), (1, 3), (3, 1))
 """Quarters that share a side."""
+
+
+class Options(declare.Options):
+    train: int = Field(4000, ge=0, description="training scenes")
+    val: int = Field(400, ge=0, description="validation scenes")
+    test: int = Field(800, ge=0, description="test scenes")
 
 
 class Scene(NamedTuple):

@@ -1,7 +1,6 @@
 """MMDT's OOD prompts for pictures, from the Parquet files of the hub: one style.
 
-`path` is the folder of AI-Secure/MMDecodingTrust-T2I, `style` one of `original`, `Shake_` and `Paraphrase_`. `group`
-is the task; `meta.prompt` is the original prompt of the same id, against which helpfulness is scored.
+`group` is the task; `meta.prompt` is the original prompt of the same id, against which helpfulness is scored.
 
 Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/generate_text_to_image.py and eval_text_to_image.py: config
 `ood`, columns id, task, meta_prompt, objects.
@@ -9,10 +8,13 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/generate_text_to_image.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _ood
 
@@ -23,9 +25,13 @@ SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": "", "style": _ood.ORIGINAL}
 STYLES = (_ood.ORIGINAL, *_ood.T2I_STYLES)
 COLUMNS = ("id", "task", "meta_prompt", "objects")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of AI-Secure/MMDecodingTrust-T2I")
+    style: Literal["original", "Shake_", "Paraphrase_"] = Field("original", description="style of the prompts")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

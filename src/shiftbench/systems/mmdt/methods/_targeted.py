@@ -15,17 +15,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.mmdt.models import scene_cnn
 from shiftbench.systems.mmdt.trainers.scene_answers import slot_loss
 
 SEES = "sample"
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {"eps": 4.0, "steps": 10, "start": True}
+
+
+class Options(declare.Options):
+    eps: float = Field(4.0, ge=1, description="largest change of a pixel, in grey levels")
+    steps: int = Field(10, ge=1, description="steps of the attack")
+    start: bool = Field(True, description="whether it starts at a random place within eps")
 
 
 def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Any:

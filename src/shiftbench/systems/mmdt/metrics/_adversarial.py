@@ -22,7 +22,7 @@ QUESTIONS = {
 
 
 def robust(task: str, answer: str, origin: str, rules: str = "ours") -> bool:
-    """Tell whether an answer is still the right one.
+    """Whether an answer is still the right one.
 
     Args:
         task: `object`, `spatial`: the origin's word must occur; `attribute`: the answer to the question about the
@@ -35,12 +35,12 @@ def robust(task: str, answer: str, origin: str, rules: str = "ours") -> bool:
 
 
 def attacked(task: str, answer: str, target: str, rules: str = "ours") -> bool:
-    """Tell whether an answer is the attack's: the same of the target."""
+    """Whether an answer is the attack's: the same of the target."""
     return robust(task, answer, target, rules)
 
 
 def rates(rows: pl.DataFrame, by: Sequence[str] = ("task",)) -> pl.DataFrame:
-    """Return `robust_accuracy`, `attack_success` and `n` of what is valid, by task, or by `surrogate` and `algorithm`.
+    """`robust_accuracy`, `attack_success` and `n` of what is valid, by task, or by `surrogate` and `algorithm`.
 
     Args:
         rows: `task`, `valid`, `robust`, `success`, and what `by` names.
@@ -54,7 +54,7 @@ def rates(rows: pl.DataFrame, by: Sequence[str] = ("task",)) -> pl.DataFrame:
 
 
 def score(rows: pl.DataFrame) -> float:
-    """Return the mean robust accuracy over the three tasks.
+    """The mean robust accuracy over the three tasks.
 
     Raises:
         DataError: a task has no valid row.

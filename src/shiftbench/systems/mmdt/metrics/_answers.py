@@ -18,7 +18,7 @@ _YES = re.compile(r"\W*yes\b", re.IGNORECASE)
 
 
 def official(rules: str) -> bool:
-    """Tell whether the rules are the official ones.
+    """Whether the rules are the official ones.
 
     Raises:
         ParamsError: neither `ours` nor `official`.
@@ -29,25 +29,25 @@ def official(rules: str) -> bool:
 
 
 def says_yes(text: str, rules: str = "ours") -> bool:
-    """Tell whether a text says yes: at its beginning; official: wherever the three letters stand."""
+    """Whether a text says yes: at its beginning; official: wherever the three letters stand."""
     return "yes" in text.lower() if official(rules) else _YES.match(text) is not None
 
 
 def names(text: str, word: str, rules: str = "ours") -> bool:
-    """Tell whether a text names a word: as a word in any case; official: its letters, as they are or capitalised."""
+    """Whether a text names a word: as a word in any case; official: its letters, as they are or capitalised."""
     if official(rules):
         return word in text or word.capitalize() in text
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def counts(text: str, objects: Sequence[str]) -> list[int]:
-    """Return the numbers of `object: number` pairs in a text, in the order of the objects; -1 for one without."""
+    """The numbers of `object: number` pairs in a text, in the order of the objects; -1 for one without."""
     found = {name.strip().lower(): int(number) for name, number in _PAIRS.findall(text)}
     return [found.get(one.lower(), -1) for one in objects]
 
 
 def wanted(answer: str) -> dict[str, int]:
-    """Return the numbers of a ground answer such as `{'dog': 2}`, which is read, never run.
+    """The numbers of a ground answer such as `{'dog': 2}`, which is read, never run.
 
     Raises:
         DataError: it is no dictionary of numbers.
@@ -62,13 +62,13 @@ def wanted(answer: str) -> dict[str, int]:
 
 
 def counted(text: str, numbers: Mapping[str, int]) -> float:
-    """Return the share of the objects whose number a text has; 0 of none. It is right where that is 1."""
+    """The share of the objects whose number a text has; 0 of none. It is right where that is 1."""
     hits = sum(one == number for one, number in zip(counts(text, list(numbers)), numbers.values(), strict=True))
     return hits / len(numbers) if numbers else 0.0
 
 
 def right(task: str, answer: str, said: str, rules: str = "ours") -> bool:
-    """Tell whether an answer is right by what the judge said of it.
+    """Whether an answer is right by what the judge said of it.
 
     Args:
         task: `count`: the judge wrote the answer again as `object: number` pairs, of which all must be right; else it

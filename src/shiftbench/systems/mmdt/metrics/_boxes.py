@@ -48,12 +48,12 @@ EDGES: dict[str, Test] = {
 
 
 def counted(found: Found, numbers: Mapping[str, int]) -> list[bool]:
-    """Tell of each object whether as many were found."""
+    """For each object, whether as many were found."""
     return [len(found.get(name, ())) == number for name, number in numbers.items()]
 
 
 def sized(found: Found, target: str, other: str, word: str) -> bool:
-    """Tell whether the first box of a target is larger or smaller than that of another object, by area.
+    """Whether the first box of a target is larger or smaller than that of another object, by area.
 
     Raises:
         DataError: a word that is neither.
@@ -71,7 +71,7 @@ def _area(box: Box) -> float:
 
 
 def related(found: Found, target: str, objects: Sequence[str], relations: Sequence[str], rules: str = "ours") -> bool:
-    """Tell whether a target stands where it should; a missing object is wrong.
+    """Whether a target stands where it should; a missing object is wrong.
 
     Args:
         found: boxes by object.
@@ -112,7 +112,7 @@ def _side(word: str) -> str:
 
 
 def placed(found: Found, one: str, other: str, word: str) -> bool:
-    """Tell whether one object stands where it should, by centres; each must be found exactly once.
+    """Whether one object stands where it should, by centres; each must be found exactly once.
 
     The rule of adversarial prompts.
 
@@ -127,7 +127,7 @@ def placed(found: Found, one: str, other: str, word: str) -> bool:
 
 
 def position(one: Box, other: Box) -> str:
-    """Return where one box stands of another by centres: along the axis on which they are farther apart.
+    """Where one box stands of another by centres: along the axis on which they are farther apart.
 
     The rule of hallucination (`determine_relative_position`); boxes of one centre: below.
     """

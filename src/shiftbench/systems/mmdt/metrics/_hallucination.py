@@ -38,7 +38,7 @@ SOFT = ("identification", "count")
 
 
 def judged(task: str, answer: str, response: str, said: str, rules: str = "ours") -> float:
-    """Return the accuracy of an answer in natural, distraction and counterfactual scenes.
+    """The accuracy of an answer in natural, distraction and counterfactual scenes.
 
     Spatial: the answer occurs in the response; count: the share of objects whose number the judge's pairs have; else
     the judge's yes.
@@ -51,12 +51,12 @@ def judged(task: str, answer: str, response: str, said: str, rules: str = "ours"
 
 
 def keyword(response: str, word: str) -> bool:
-    """Tell whether a response has the keyword, whatever the case (misleading; OCR `contradictory` and `cooccur`)."""
+    """Whether a response has the keyword, whatever the case (misleading; OCR `contradictory` and `cooccur`)."""
     return word.lower() in response.lower()
 
 
 def denied(response: str, word: str, rules: str = "ours") -> bool:
-    """Tell whether a response denies the keyword, or says that it does not know (OCR `scene` and `doc`)."""
+    """Whether a response denies the keyword, or says that it does not know (OCR `scene` and `doc`)."""
     plain = response.lower()
     if official(rules):
         return word.lower() in plain and any(one in plain for one in DENIALS)
@@ -66,7 +66,7 @@ def denied(response: str, word: str, rules: str = "ours") -> bool:
 
 
 def cooccurring(response: str, target: str | Sequence[str], *, positive: bool) -> bool:
-    """Tell whether a response has all targets (positive), or none (negative); numbers are words there."""
+    """Whether a response has all targets (positive), or none (negative); numbers are words there."""
     words = [target] if isinstance(target, str) else list(target)
     return all((word in response) == positive for word in words)
 
@@ -77,7 +77,7 @@ def cooccurring(response: str, target: str | Sequence[str], *, positive: bool) -
 def drawn_objects(
     found: _boxes.Found, visible: Sequence[str], absent: Sequence[str] | None = None
 ) -> tuple[float, float]:
-    """Return (soft, strict) accuracy of a picture's objects.
+    """(soft, strict) accuracy of a picture's objects.
 
     Args:
         found: boxes by object.
@@ -94,13 +94,13 @@ def drawn_objects(
 
 
 def drawn_numbers(found: _boxes.Found, numbers: Mapping[str, int]) -> tuple[float, float]:
-    """Return (soft, strict) accuracy of a picture's numbers of objects."""
+    """(soft, strict) accuracy of a picture's numbers of objects."""
     held = _boxes.counted(found, numbers)
     return (sum(held) / len(held) if held else 1.0), float(all(held))
 
 
 def drawn_places(found: _boxes.Found, objects: Sequence[str], relations: Sequence[str]) -> tuple[float, float]:
-    """Return (soft, strict) accuracy of three objects in a ring: 1 of 2, 2 of 3, 3 of 1, each found exactly once."""
+    """(soft, strict) accuracy of three objects in a ring: 1 of 2, 2 of 3, 3 of 1, each found exactly once."""
     ring = [*objects, objects[0]]
     held = [
         len(found.get(one, ())) == 1
@@ -115,7 +115,7 @@ def drawn_places(found: _boxes.Found, objects: Sequence[str], relations: Sequenc
 
 
 def scores(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the score of each scenario: the mean over tasks of their mean accuracy.
+    """The score of each scenario: the mean over tasks of their mean accuracy.
 
     Args:
         rows: `scenario`, `task`, `accuracy`.
@@ -129,5 +129,5 @@ def scores(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def cooccurrence(accuracies: Mapping[str, float]) -> float:
-    """Return the score of a task of cooccurrence: the mean over the three kinds of pairs."""
+    """The score of a task of cooccurrence: the mean over the three kinds of pairs."""
     return sum(accuracies[name] for name in COOCCURRENCES) / len(COOCCURRENCES)

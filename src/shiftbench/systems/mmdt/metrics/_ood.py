@@ -39,7 +39,7 @@ CLIP_WEIGHT, CLIP_PREFIX = 2.5, "A photo depicts "
 
 
 def image_to_text(rows: pl.DataFrame) -> dict[str, float]:
-    """Return `corrupt`, `style`, their mean `ood`, and, where the originals are there, `original` and `drop`.
+    """`corrupt`, `style`, their mean `ood`, and, where the originals are there, `original` and `drop`.
 
     Args:
         rows: `scenario`, `task`, `correct`.
@@ -55,7 +55,7 @@ def image_to_text(rows: pl.DataFrame) -> dict[str, float]:
 
 
 def of_cells(shifted: Mapping[tuple[str, str], float], original: Mapping[str, float]) -> dict[str, float]:
-    """Return the scores from accuracies by (scenario, task), and of the originals by task."""
+    """The scores from accuracies by (scenario, task), and of the originals by task."""
     found = {name: _over(shifted, scenarios) for name, scenarios in (("corrupt", CORRUPTIONS), ("style", STYLES))}
     found["ood"] = (found["corrupt"] + found["style"]) / 2
     if original:
@@ -65,13 +65,13 @@ def of_cells(shifted: Mapping[tuple[str, str], float], original: Mapping[str, fl
 
 
 def _over(cells: Mapping[tuple[str, str], float], scenarios: Sequence[str]) -> float:
-    """Return the mean over tasks of the mean over scenarios."""
+    """The mean over tasks of the mean over scenarios."""
     tasks = [sum(_of(cells, (one, task)) for one in scenarios) / 3 for task in I2T_TASKS]
     return sum(tasks) / len(tasks)
 
 
 def text_to_image(rows: pl.DataFrame, *, helpfulness: bool = True) -> dict[str, float]:
-    """Return the score of each style in percent and their mean `ood`.
+    """The score of each style in percent and their mean `ood`.
 
     Args:
         rows: `style`, `task`, `trial`, `value`, `refused`; a refused item is wrong, but for helpfulness, where it is
@@ -93,7 +93,7 @@ def text_to_image(rows: pl.DataFrame, *, helpfulness: bool = True) -> dict[str, 
 
 
 def of_style(percents: Mapping[tuple[str, str], float], style: str, *, helpfulness: bool = True) -> float:
-    """Return the score of a style from percents by (style, task)."""
+    """The score of a style from percents by (style, task)."""
     attribute = (_of(percents, (style, "color")) + _of(percents, (style, "size"))) / 2
     parts = [_of(percents, (style, task)) for task in ("count", "spatial")] + [attribute]
     if helpfulness:
@@ -113,12 +113,12 @@ def _of(cells: Mapping[Key, float], key: Key) -> float:
 
 
 def item_right(parts: Sequence[bool | None]) -> bool:
-    """Tell whether an item is right: all its parts are; None: not judged, since the picture is missing."""
+    """Whether an item is right: all its parts are; None: not judged, since the picture is missing."""
     return bool(parts) and all(part is True for part in parts)
 
 
 def clip_score(pictures: NDArray[np.floating], texts: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return 2.5 max(cosine, 0) of rows (n, d), float64 (n,); 0 of a row that is all zeros."""
+    """2.5 max(cosine, 0) of rows (n, d), float64 (n,); 0 of a row that is all zeros."""
     one, two = pictures.astype(np.float64), texts.astype(np.float64)
     size = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
     cosine = np.divide((one * two).sum(1), size, out=np.zeros(len(one)), where=size > 0)
@@ -127,7 +127,7 @@ def clip_score(pictures: NDArray[np.floating], texts: NDArray[np.floating]) -> N
 
 
 def by_id(ids: Sequence[str], scores: Sequence[float], there: Sequence[bool], rules: str = "ours") -> dict[str, float]:
-    """Return the score of each id whose picture is there.
+    """The score of each id whose picture is there.
 
     Args:
         ids: of all items.

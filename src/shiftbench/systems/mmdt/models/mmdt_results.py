@@ -1,14 +1,13 @@
 """A model's stored results in the folders that MMDT's scripts write, as a model: nothing is generated again.
 
-`path` is the folder `results`, `model` the name that the model's folder has there. Which file an answer is in follows
-from the sample:
+Which file an answer is in follows from the sample:
 
     image-to-text/ood/SCENARIO/TASK/MODEL/generation.csv (img_id, response) and evaluation.csv (generation: the judge)
     image_to_text/adv/MODEL/TASK/output_responses/ID.txt (of attribute: output_responses_origin and _target)
     text-to-image/ood/STYLE/TASK/MODEL/results_dict_{0,1,2}.json (objects with `answer`, clip_score, error)
 
-`rules` says how a judge's yes and a word are read; the paper's numbers are made by `official`. Its trainer is `given`.
-The released scripts write six scenarios and two styles; `original` of images needs a command of its own (README).
+Its trainer is `given`. The released scripts write six scenarios and two styles; `original` of images needs a command of
+its own (README).
 
 Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood and adv. Rows are looked up by the place of the question
 among those of its task, as there, and the image's id must be the same, which is not looked at there.
@@ -19,14 +18,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given, _published
 from shiftbench.systems.mmdt.datasets.mmdt_i2t_adv import SECOND
 from shiftbench.systems.mmdt.metrics import _adversarial, _answers, _ood
@@ -34,8 +35,15 @@ from shiftbench.systems.mmdt.models.scene_renderer import verdict
 
 TASK = "free_text"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": "", "model": "", "rules": "ours"}
 Answers = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+class Options(declare.Options):
+    path: str = Field("", description="the folder `results` of MMDT's scripts")
+    model: str = Field("", description="name of the model's folder there")
+    rules: Literal["ours", "official"] = Field(
+        "ours", description="rules for a judge's yes and for words; official: those of the paper"
+    )
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

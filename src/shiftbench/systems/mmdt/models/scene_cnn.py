@@ -27,16 +27,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 from shiftbench.systems.mmdt.datasets import _words
 from shiftbench.systems.mmdt.metrics import _answers, _ood
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {"size": 64, "width": 24}
 KINDS, COLOURS = tuple(_words.KINDS), tuple(_words.COLOURS)
 TASKS = _ood.I2T_TASKS
 SLOTS, LENGTH, NONE = 2, 16, -1
@@ -59,6 +60,13 @@ _SAME = {
 }
 _ARTICLES = {"a", "an", "the"}
 _LISTS = {"identification": tuple(_words.KINDS), "attribute": tuple(_words.COLOURS), "spatial": _words.SIDES}
+
+
+class Options(declare.Options):
+    size: fields.Size = 64
+    width: int = Field(
+        24, ge=1, description="channels of the first block; the others have two, three and four times as many"
+    )
 
 
 class SceneNet(nn.Module):

@@ -20,24 +20,25 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.systems.mmdt.datasets import _pictures, _words
 from shiftbench.systems.mmdt.datasets._pictures import Item
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
 from shiftbench.systems.mmdt.models import _detector
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {"threshold": 0.96, "rules": "ours"}
 PRETRAINED_ON = "nothing"
 SEEDS = (42, 43, 44)
 CELL, ACROSS = 32, 3
@@ -51,6 +52,13 @@ _OBJECT = re.compile(rf"(?:\b({'|'.join(_words.NUMBERS)}) )?(?:\b({'|'.join(_wor
 _RELATION = re.compile(
     rf"\b(?:{'|'.join(sorted((*_boxes.WORDS, *_boxes.LARGER, *_boxes.SMALLER, 'between'), key=len, reverse=True))})\b"
 )
+
+
+class Options(declare.Options):
+    threshold: float = Field(0.96, ge=0, le=1, description="score of the detector from which on it sees an object")
+    rules: Literal["ours", "official"] = Field(
+        "ours", description="rules for places of objects; official: those of the paper"
+    )
 
 
 class Objects(NamedTuple):

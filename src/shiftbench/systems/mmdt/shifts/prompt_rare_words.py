@@ -22,7 +22,6 @@ FIELD = "text"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
 SOURCES = (_wordnet.SOURCE,)
-PARAMS: dict[str, object] = {}
 ADJECTIVES = (*_words.COLOURS, "large", "small")
 
 

@@ -17,7 +17,6 @@ from shiftbench.systems.mmdt.datasets import _words
 FIELD = "text"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 OPENING = "Prithee, show thou me "
 LEXICON = {
     "picture": "portraiture",

@@ -2,15 +2,17 @@
 
 Source: the style `Van_Gogh` of MMDT, arXiv 2503.14827, whose images are on the hub; how they were made is not said.
 Ours: line integral convolution (Cabral and Leedom 1993) of the image along the normal of its gradient. The gradient's
-direction is the structure tensor's (Sobel's products, means over squares of 2 `calm` + 1), one of 16; a stroke goes
-`stroke` pixels to both sides, of images of 128 px, and each pixel takes the mean over it. Then each channel has
-`tones` tones. Levels are the share of the rendition; at level 5 it is all. Integers and tables; takes no random
-words.
+direction is the structure tensor's (Sobel's products, means over squares of 2 `calm` + 1), one of 16; each pixel takes
+the mean over its stroke. Then each channel has few tones. Levels are the share of the rendition; at level 5 it is all.
+Integers and tables; takes no random words.
 """
+
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.rng import RandomStream
@@ -18,16 +20,26 @@ from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"stroke": 12, "calm": 4, "tones": 7}
 ONE = 256
 """Parts of a pixel."""
 COSINES = np.array([256, 251, 237, 213, 181, 142, 98, 50, 0, -50, -98, -142, -181, -213, -237, -251], np.int64)
 """256 cos(pi k / 16), k = 0 to 15: directions of strokes."""
 SINES = np.array([0, 50, 98, 142, 181, 213, 237, 251, 256, 251, 237, 213, 181, 142, 98, 50], np.int64)
+Stroke = Annotated[int, Field(ge=0, description="half the length of a stroke, in pixels of an image of 128 px")]
+Calm = Annotated[
+    int, Field(ge=0, description="half the side of the squares of one direction, in pixels of an image of 128 px")
+]
+Tones = Annotated[int, Field(ge=2, description="tones of each channel")]
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 12, calm: int = 4, tones: int = 7
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    stroke: Stroke = 12,
+    calm: Calm = 4,
+    tones: Tones = 7,
 ) -> NDArray[np.uint8]:
     """An image in long strokes, uint8 (h, w) or (h, w, 3).
 
@@ -35,9 +47,9 @@ def apply(
         value: the image.
         severity: 0 to 5.
         rng: not used.
-        stroke: half the length of a stroke, in pixels of an image of 128 px.
-        calm: half the side of the squares over which directions are averaged, likewise.
-        tones: of each channel, 2 or more.
+        stroke: half the length of a stroke.
+        calm: half the side of the squares over which directions are averaged.
+        tones: of each channel.
 
     Raises:
         RangeError: severity outside 0 to 5.

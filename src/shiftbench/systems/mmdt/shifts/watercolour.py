@@ -6,22 +6,26 @@ not said. Ours: two passes of mean shift over colours that are at most `near` aw
 washes is taken off. Levels are the share of the rendition; at level 5 it is all. Integers; takes no random words.
 """
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"wash": 7, "near": 30}
+Wash = Annotated[int, Field(ge=0, description="half the width of a wash, in pixels of an image of 128 px")]
+Near = Annotated[int, Field(ge=0, description="difference of colours that one wash covers, in grey levels")]
 PAPER, PIGMENT = 51, 8
 """White over the washes, in 255ths; what a gradient is divided by (Sobel's answer to a step of one is 4)."""
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, wash: int = 7, near: int = 30
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, wash: Wash = 7, near: Near = 30
 ) -> NDArray[np.uint8]:
     """An image as a watercolour, uint8 (h, w) or (h, w, 3).
 
@@ -29,8 +33,8 @@ def apply(
         value: the image.
         severity: 0 to 5.
         rng: not used.
-        wash: half the width of a wash, in pixels of an image of 128 px.
-        near: difference of colours that one wash covers, in grey levels.
+        wash: half the width of a wash.
+        near: difference of colours that one wash covers.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -9,21 +9,24 @@ Source: ours; the loop is `_steps.fit`, AdamW under one cycle.
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _steps
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {
-    "steps": 600,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.01,
-    "schedule": "one_cycle",
-}
+
+
+class Options(declare.Options):
+    steps: int = Field(600, ge=1, description="training steps")
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.01
+    schedule: fields.Schedule = "one_cycle"
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -10,11 +10,16 @@ Source: none; it shows what `trainers/oe_shifted.py` and `mol_r.py` log. One num
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
+
+class Options(declare.Options):
+    kinds: list[str] = Field(["few_shot", "tent"], description="kinds of adaptation whose rates were searched")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

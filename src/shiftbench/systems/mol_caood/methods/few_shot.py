@@ -4,8 +4,8 @@
 
 from theta_(t-1) (`mode: continual`) or from the trained weights (`mode: reset`). All weights change; the network stays
 in evaluation mode, so that statistics of batch normalisation do not adapt silently. Support of classes that the model
-does not have is auxiliary outliers. Where `rate` is not given it is what the trainer of the weights found for them
-(`few_shot_rate` in their log): a rate that fits one training ruins another.
+does not have is auxiliary outliers. The searched rate is `few_shot_rate` in the model's log: a rate that fits one
+training ruins another.
 
 Source: fine-tuning at test time as in Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning", ICML 2017, section 2;
 for drifting OOD detection Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV (a
@@ -14,20 +14,30 @@ reconstruction from its abstract: its equations could not be read).
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.methods import _adapting
 
 SEES = "stream"
 NEEDS = ("net",)
 MODES = ("continual", "reset")
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {"steps": 3, "rate": None, "mode": "continual", "weight": 0.5}
+
+
+class Options(declare.Options):
+    steps: int = Field(3, ge=0, description="steps at each time")
+    rate: float | None = Field(None, ge=0, description="learning rate; null: what the model's trainer searched for it")
+    mode: Literal["continual", "reset"] = Field(
+        "continual", description="start of each time: the last, or the trained model"
+    )
+    weight: float = Field(0.5, ge=0, description="weight of the outliers' term of the loss")
 
 
 class FewShot(_adapting.Adapting):

@@ -1,8 +1,7 @@
 """A drift with a few labelled samples at each time: what a method has to adapt on, several times with other samples.
 
-At each time t the support comes first, then the ID set and the OOD sets, all under the shift at strength t; after the
-last time the ID set is tested once more at the first strength (`back`), to see what was forgotten. With `draws` above
-1 the whole drift is repeated, methods begin again, and the support is other samples. The t-th time of the k-th draw is
+At each time t the support comes first, then the ID set and the OOD sets, all under the shift at strength t; `back`
+shows what was forgotten. In each repetition (`draws`) methods begin again. The t-th time of the k-th draw is
 `step` k x stride + t in tables, the return k x stride + stride - 1: with the stride of 10, 0 to 8 and 9, 10 to 18 and
 19. Support is dealt out: the sets under `support` are cut into draws x times disjoint parts, classes in equal numbers.
 Auxiliary outliers are support of classes that the model does not have.
@@ -16,23 +15,26 @@ Without `parts` the test images are the same at each time, and a curve over time
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.streams._steps import Step, Support
 
-PARAMS: dict[str, object] = {
-    "dataset": "fashion_mnist",
-    "split": "test",
-    "ood": [],
-    "support": ["fashion_mnist/val"],
-    "shift": "rotate_degrees",
-    "severities": [0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0],
-    "draws": 1,
-    "stride": 10,
-    "back": True,
-    "parts": False,
-}
+
+class Options(declare.Options):
+    dataset: str = Field("fashion_mnist", description="data set that is tested")
+    split: Literal["train", "val", "test"] = Field("test", description="split that is tested")
+    ood: list[str] = Field([], description="OOD sets that are tested, too")
+    support: list[str] = Field(["fashion_mnist/val"], description="sets of the labelled samples, as DATASET/SPLIT")
+    shift: str = Field("rotate_degrees", description="shift of all sets")
+    severities: list[float] = Field([0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0], description="severity at each time")
+    draws: int = Field(1, ge=1, description="repetitions of the drift, each with other support")
+    stride: int = Field(10, ge=1, description="distance of the steps of two repetitions in tables")
+    back: bool = Field(True, description="whether the ID set is tested again at the first severity, at the end")
+    parts: bool = Field(False, description="whether each time has sets of its own: NAME_0, NAME_1, ...")
 
 
 def steps(params: dict[str, Any]) -> list[Step]:

@@ -1,10 +1,9 @@
 """Shared parts of trainers for drifting data: shifts of a drawn strength, and the rate at which models adapt best.
 
-A drift is a shift with strengths between `low` and `high`; `low: 0, high: 0` leaves images as they are. The rate of an
-adaptation is searched on a validation drift: val images under strengths from `low` to `high` of `search`, a few of them
-shown as labelled support at each strength and the others predicted; what is best by mean accuracy is logged as
-`NAME_rate` next to the weights, with the curve that it came from (`NAME_accuracy`, step i: the i-th rate of the grid;
-`NAME_rates`, likewise). Tested data take no part in it.
+`low: 0, high: 0` leaves images as they are. The rate of an adaptation is searched on a validation drift: val images
+under several strengths, a few of them shown as labelled support at each strength and the others predicted; what is best
+by mean accuracy is logged as `NAME_rate` next to the weights, with the curve that it came from (`NAME_accuracy`, step
+i: the i-th rate of the grid; `NAME_rates`, likewise). Tested data take no part in it.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import registry
@@ -25,24 +25,35 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import splits
 from shiftbench.evaluation import apply_shift, apply_torch
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.methods import _adapting
 from shiftbench.plugins.trainers import _loop, _outliers
 
-PARAMS: dict[str, object] = {
-    "outliers": "animal_shape",
-    "weight": 0.5,
-    "drift": "rotate_degrees",
-    "low": 0.0,
-    "high": 90.0,
-    "search": [],
-    "search_strengths": 4,
-    "rates": [0.001, 0.002, 0.005, 0.01, 0.05],
-    "adapt_steps": 3,
-    "shots": 5,
-    "adapt_outliers": 64,
-}
 Inputs = npt.NDArray[Any]
+Outliers = Annotated[str, Field(description="data set of the auxiliary outliers")]
+Weight = Annotated[float, Field(ge=0, description="weight of the outliers' term of the loss")]
+Shift = Annotated[str, Field(description="shift of the drift")]
+Low = Annotated[float, Field(description="lowest strength of the drift, a severity of the shift")]
+High = Annotated[float, Field(description="highest strength of the drift, a severity of the shift")]
+
+
+class Options(declare.Options):
+    outliers: Outliers = "animal_shape"
+    weight: Weight = 0.5
+    drift: Shift = "rotate_degrees"
+    low: Low = 0.0
+    high: High = 90.0
+    search: list[float] = Field(
+        [], max_length=2, description="[lowest, highest] strength of the validation drift; none: low, high"
+    )
+    search_strengths: int = Field(4, ge=1, description="strengths of the validation drift")
+    rates: list[Annotated[float, Field(ge=0)]] = Field(
+        [0.001, 0.002, 0.005, 0.01, 0.05], description="rates that are tried"
+    )
+    adapt_steps: int = Field(3, ge=0, description="steps of an adaptation")
+    shots: int = Field(5, ge=1, description="labelled samples of each class at a strength")
+    adapt_outliers: int = Field(64, ge=0, description="outliers at a strength")
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:

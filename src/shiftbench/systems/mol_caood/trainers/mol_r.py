@@ -3,11 +3,9 @@
     theta_0 = theta;  theta_(j+1) = theta_j - eta x gradient of L(theta_j; support, outliers),  j < J
     theta <- Adam on the gradient of L(theta_J; query, other outliers),  L = CE + weight x R
 
-all images of a task under the drift at one strength, drawn from [low, high]. R is cross-entropy to uniform of the
-outliers (`regulariser: uniform`, weight 0.5) or the energy hinge (`energy`, weight 0.1). `order: 1`, the default, takes
-the gradient at theta_J for that at theta; `order: 2` goes through the inner steps. With `strengths` above 1 a task is
-that many rising strengths: theta is adapted along them, J steps each, and the losses after each are summed: the
-continuity variant.
+all images of a task under the drift at one strength, drawn from [low, high]. R has a weight of 0.5 as cross-entropy to
+uniform, of 0.1 as energy hinge. `order: 1` takes the gradient at theta_J for that at theta. With `strengths` above 1
+theta is adapted along them, J steps each, and the losses after each are summed: the continuity variant.
 
 Source: the idea of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV,
 arXiv:2309.11705, of which only the abstract could be read: the equations are those of Finn, Abbeel and Levine,
@@ -16,11 +14,12 @@ rate is logged as `few_shot_rate`, which is what deployment takes.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 from torch.func import functional_call
 
@@ -28,6 +27,7 @@ from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.losses.outliers import energy_hinge
@@ -37,30 +37,33 @@ from shiftbench.systems.mol_caood.trainers import _drift
 
 REGULARISERS = ("uniform", "energy")
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "outliers": "animal_shape",
-    "weight": 0.5,
-    "regulariser": "uniform",
-    "margin_in": -5.0,
-    "margin_out": -1.0,
-    "drift": "rotate_degrees",
-    "low": 0.0,
-    "high": 90.0,
-    "inner_steps": 2,
-    "inner_rate": 0.05,
-    "order": 1,
-    "strengths": 1,
-    "support": 64,
-    "epochs": 8,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.002,
-    "schedule": "constant",
-    "weight_decay": 0.0,
-}
 uses = _drift.uses
 Weights = dict[str, torch.Tensor]
 Loss = Callable[[Weights], torch.Tensor]
+
+
+class Options(declare.Options):
+    outliers: _drift.Outliers = "animal_shape"
+    weight: _drift.Weight = 0.5
+    regulariser: Literal["uniform", "energy"] = Field(
+        "uniform", description="R: cross-entropy to uniform, or the energy hinge"
+    )
+    margin_in: float = Field(-5.0, description="energy above which ID samples cost (`regulariser: energy`)")
+    margin_out: float = Field(-1.0, description="energy below which outliers cost (`regulariser: energy`)")
+    drift: _drift.Shift = "rotate_degrees"
+    low: _drift.Low = 0.0
+    high: _drift.High = 90.0
+    inner_steps: int = Field(2, ge=0, description="J, inner steps")
+    inner_rate: float = Field(0.05, ge=0, description="eta, rate of the inner steps")
+    order: Literal[1, 2] = Field(1, description="1: first order; 2: gradients go through the inner steps")
+    strengths: int = Field(1, ge=1, description="strengths of a task, rising; theta is adapted along them")
+    support: int = Field(64, ge=1, description="training samples of a support")
+    epochs: fields.Epochs = 8
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.002
+    schedule: fields.Schedule = "constant"
+    weight_decay: fields.WeightDecay = 0.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -7,7 +7,7 @@ rates at which the network adapts best (few-shot and TENT) are searched on a val
 
 Source: Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, section 3 (trained
 from scratch); as comparator of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV, ours:
-its own comparators could not be read. A batch is cut into `strengths` pieces, each with a strength of its own.
+its own comparators could not be read.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.methods import _adapting
 from shiftbench.plugins.trainers import _loop, _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_drift),
-    "strengths": 8,
-    "epochs": 6,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.002,
-    "schedule": "constant",
-    "weight_decay": 0.0,
-}
 uses = _drift.uses
+
+
+class Options(_drift.Options):
+    strengths: int = Field(8, ge=1, description="parts of a batch, each with a strength of its own")
+    epochs: fields.Epochs = 6
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.002
+    schedule: fields.Schedule = "constant"
+    weight_decay: fields.WeightDecay = 0.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

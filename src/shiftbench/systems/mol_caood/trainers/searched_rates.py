@@ -1,18 +1,18 @@
-"""No training: weights as they are, with the rates at which they adapt best searched on another drift.
+"""No training: a model as it is, with the rates at which they adapt best searched on another drift.
 
 A network that is compared inside and beyond a training family is deployed at a rate for each (`search`), and trained
 once.
 
-Source: as `oe_shifted`, whose search it is (`_drift`). `start` names the trainer of the weights, of the same dataset
-and seed; `outliers` and `weight` are what they were trained with.
+Source: as `oe_shifted`, whose search it is (`_drift`). `outliers` and `weight` are those of the model's training.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -20,8 +20,11 @@ from shiftbench.plugins.trainers import _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**registry.defaults(_drift), "start": "oe_shifted"}
 uses = _drift.uses
+
+
+class Options(_drift.Options):
+    start: str = Field("oe_shifted", description="trainer of the model, of the same data set and seed")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

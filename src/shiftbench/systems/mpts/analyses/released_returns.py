@@ -18,11 +18,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"path": ""}
 TRAINERS = {"1": "maml_trpo_drm", "2": "maml_trpo_erm", "3": "maml_trpo_gdrm", "4": "maml_trpo_mpts"}
 DATASETS = {
     "HalfCheetahMassVel-v1": "half_cheetah_mass_vel",
@@ -33,6 +35,10 @@ DATASETS = {
 }
 LEVELS = (0.95, 0.9, 0.7, 0.5, 0.3, 0.1)
 COLUMNS = 7
+
+
+class Options(declare.Options):
+    path: str = Field("", description="file `metatesting_results.csv` of the official code")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

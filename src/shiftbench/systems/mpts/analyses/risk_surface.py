@@ -10,17 +10,23 @@ Source: the surfaces that MPTS draws (thu-rllab/MPTS, sinusoid/utils.py, `plot_3
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.refs import Ref, records
 from shiftbench.data import training_log
 from shiftbench.data.formats import E9
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.mpts.trainers import _candidates
 from shiftbench.systems.mpts.trainers._meta import CELLS
 
-PARAMS: dict[str, object] = {"distribution": "sinusoids"}
 COLUMNS = {"cell_risk": "risk_e9", "cell_predicted_risk": "predicted_risk_e9"}
+
+
+class Options(declare.Options):
+    distribution: Literal["sinusoids", "pictures"] = Field("sinusoids", description="distribution of the tasks")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -18,7 +18,6 @@ from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {}
 GROUP = "selected_second_half"
 
 

@@ -1,9 +1,9 @@
 """Pairs of clothes to be distinguished after five pictures of each, all turned by one angle and at one contrast.
 
-Each of `train`, `val` and `test` has `count` tasks, each drawn from words of its own key: angle in 0 to pi, contrast in
-0.1 to 1, one of 45 pairs of Fashion-MNIST's classes; `shots` support and `query` query pictures of each class, 14 x 14,
-none of them twice in a task. No picture is in tasks of two splits. Trainers that learn over the distribution draw from
-it themselves, out of the pictures of train (`_pictures`), and look at none of these tasks but those of val.
+Each task is drawn from words of its own key: angle in 0 to pi, contrast in 0.1 to 1, one of 45 pairs of Fashion-MNIST's
+classes, pictures of 14 x 14, none of them twice in a task. No picture is in tasks of two splits. Trainers that learn
+over the distribution draw from it themselves, out of the pictures of train (`_pictures`), and look at none of these
+tasks but those of val.
 
 Source: as `_pictures`.
 """
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.systems.mpts.datasets import _pictures
 
@@ -28,7 +30,13 @@ CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = True
 IN_ORDER = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"count": 500, "shots": 5, "query": 20, "seed": 0}
+
+
+class Options(declare.Options):
+    count: int = Field(500, ge=1, description="tasks of each split")
+    shots: int = Field(5, ge=1, description="support pictures of each class")
+    query: int = Field(20, ge=1, description="query pictures of each class")
+    seed: fields.Seed = 0
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

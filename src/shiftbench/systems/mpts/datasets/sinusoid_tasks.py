@@ -1,8 +1,8 @@
 """Sinusoids to be learned from ten points each: y = A sin(x + phase), A in 0.1 to 5, phase in 0 to pi, x in -5 to 5.
 
-Support points lie at random inputs, query points on a grid over the range of inputs. Each of `train`, `val` and `test`
-has `count` tasks, each drawn from words of its own key. Trainers that learn over the distribution draw from it
-themselves (`_sinusoids`), and look at none of these tasks but those of val.
+Support points are at random inputs, query points on a grid over the range of inputs. Each task is drawn from words of
+its own key. Trainers that learn over the distribution draw from it themselves (`_sinusoids`), and look at none of these
+tasks but those of val.
 
 Source: as `_sinusoids`; 10 support points, 1,000 query points and 1,000 test tasks are those of MPTS (thu-rllab/MPTS,
 sinusoid/test.py). We differ: there val is the test set.
@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.systems.mpts.datasets import _sinusoids
 
 TASK = "few_shot_regression"
@@ -28,7 +31,13 @@ CITATION = (
 REDISTRIBUTE = True
 IN_ORDER = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"count": 1000, "shots": 10, "query": 1000, "seed": 0}
+
+
+class Options(declare.Options):
+    count: int = Field(1000, ge=1, description="tasks of each split")
+    shots: int = Field(10, ge=1, description="support points of a task")
+    query: int = Field(1000, ge=1, description="query points of a task")
+    seed: fields.Seed = 0
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -12,10 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -27,6 +28,13 @@ from shiftbench.plugins.tasks import _episodes
 from shiftbench.systems.mpts.models import _second_order
 from shiftbench.systems.mpts.models._links import Floats, Link
 from shiftbench.systems.mpts.models._risk_model import RiskModel
+
+Identifier = Annotated[int, Field(ge=1, description="numbers of a task's identifier")]
+RiskWidth = Annotated[int, Field(ge=1, description="numbers of the risk model's latent variable and layers")]
+RiskScale = Annotated[float, Field(gt=0, description="unit of the risk model's targets, 1 / K of the released code")]
+RiskDraws = Annotated[int, Field(ge=1, description="draws of the latent variable for a predicted risk")]
+Steps = Annotated[int, Field(ge=0, description="gradient steps on the support at test time")]
+Rate = Annotated[float, Field(ge=0, description="rate of these steps")]
 
 
 def gradient_steps(network: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int) -> torch.Tensor:

@@ -6,33 +6,37 @@ risk is the cross-entropy. Grey levels enter as -1 to 1.
 Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, section 5.2 and appendix A.1:
 the strided convolutions of their Omniglot network, its inner rate of 0.4 (cbfinn/maml, main.py) and three steps at test
 time. We differ: two layers instead of four, fewer filters, no batch normalisation, pictures of 14 x 14, two classes by
-one output. The risk learner is that of MPTS, as in `maml_mlp`.
+one output. The risk learner is that of MPTS, as in `maml_mlp`; K is ten pictures here, too.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.mpts.models import _meta_net, _second_order
 from shiftbench.systems.mpts.models._links import Flat, Floats, Patches
 
 TASK = "few_shot_classification"
-PARAMS: dict[str, object] = {
-    "side": 14,
-    "filters": [8, 16],
-    "identifier": 12,
-    "risk_width": 10,
-    "risk_scale": 0.1,
-    "risk_draws": 20,
-    "steps": 3,
-    "lr": 0.4,
-}
-"""`risk_scale` is 1 / K of the risk model's targets, as in `maml_mlp`; K is ten pictures here, too."""
 predictor = _meta_net.predictor
+
+
+class Options(declare.Options):
+    side: int = Field(14, ge=1, description="side of a picture, in pixels")
+    filters: list[Annotated[int, Field(ge=1)]] = Field(
+        [8, 16], min_length=2, max_length=2, description="filters of both layers"
+    )
+    identifier: _meta_net.Identifier = 12
+    risk_width: _meta_net.RiskWidth = 10
+    risk_scale: _meta_net.RiskScale = 0.1
+    risk_draws: _meta_net.RiskDraws = 20
+    steps: _meta_net.Steps = 3
+    lr: _meta_net.Rate = 0.4
 
 
 class Net(_meta_net.MetaNet):

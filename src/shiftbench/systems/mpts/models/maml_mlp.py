@@ -3,32 +3,34 @@
 Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, section 5.1; width, ten steps of
 0.001 at test time and the initialisation (torch's) are those of MPTS (thu-rllab/MPTS, sinusoid/backbone_maml.py,
 test.py), whose risk learner is `_risk_model`. Every trainer's weights hold it; it predicts once it has learned, which
-it does under `maml_mpts` alone.
+it does under `maml_mpts` alone. The released code divides a mean over K points by K again (`risk_scale`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.mpts.models import _meta_net, _second_order
 from shiftbench.systems.mpts.models._links import Direct, Floats
 
 TASK = "few_shot_regression"
-PARAMS: dict[str, object] = {
-    "inputs": 1,
-    "width": 40,
-    "identifier": 2,
-    "risk_width": 10,
-    "risk_scale": 0.1,
-    "risk_draws": 20,
-    "steps": 10,
-    "lr": 0.001,
-}
-"""`risk_scale` is 1 / K of the risk model's targets: the released code divides a mean over K points by K again."""
 predictor = _meta_net.predictor
+
+
+class Options(declare.Options):
+    inputs: int = Field(1, ge=1, description="numbers of an input")
+    width: int = Field(40, ge=1, description="units of the two hidden layers")
+    identifier: _meta_net.Identifier = 2
+    risk_width: _meta_net.RiskWidth = 10
+    risk_scale: _meta_net.RiskScale = 0.1
+    risk_draws: _meta_net.RiskDraws = 20
+    steps: _meta_net.Steps = 10
+    lr: _meta_net.Rate = 0.001
 
 
 class Net(_meta_net.MetaNet):

@@ -8,24 +8,30 @@ Source: ours; MPTS (arXiv 2501.11039) tests its sinusoids within the training ra
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.mpts.datasets import _sinusoids
 
 FIELD = None
 TASK = "few_shot_regression"
-PARAMS: dict[str, object] = {"of": "amplitude"}
 RANGE = _levels.RANGE
 WIDTHS: dict[str, dict[int, float | tuple[float, ...]]] = {
     "amplitude": {level: 0.4 * level for level in range(1, 6)},
     "phase": {level: 0.1 * math.pi * level for level in range(1, 6)},
 }
 """Width of the band at each level, in units of the number."""
+
+
+class Options(declare.Options):
+    of: Literal["amplitude", "phase"] = Field("amplitude", description="number of a sinusoid that is moved")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

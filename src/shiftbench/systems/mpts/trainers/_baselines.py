@@ -4,7 +4,7 @@ The option `sampler` is what the variants in `entries.yaml` differ by:
 
     first       the first `batch_size` candidates, with equal weight
     worst       all candidates are evaluated, and training uses the `batch_size` of highest risk
-    weighted    the first `batch_size` candidates, with a weight for each slot of the batch; `eta` is its step
+    weighted    the first `batch_size` candidates, with a weight for each slot of the batch
     random      the `batch_size` candidates of highest random score
     largest     the `batch_size` candidates whose identifier begins with the largest number
 
@@ -16,17 +16,25 @@ for the name `group_dro`). `random` and `largest` are ours.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
+from pydantic import Field
 
-from shiftbench.base import registry, rng
+from shiftbench.base import rng
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS
-PARAMS: dict[str, object] = {**registry.defaults(_meta), "sampler": "first", "eta": 0.001}
 needs = _meta.needs
+
+
+class Options(_meta.Options):
+    sampler: Literal["first", "worst", "weighted", "random", "largest"] = Field(
+        "first", description="how candidates are chosen"
+    )
+    eta: float = Field(0.001, ge=0, description="step of the weights of `sampler: weighted`")
 
 
 class Worst(_meta.Uniform):

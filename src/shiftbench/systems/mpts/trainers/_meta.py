@@ -3,12 +3,10 @@
     candidates -> sampler.choose -> one inner step each -> risks -> sampler.loss -> Adam -> sampler.learn
 
 Candidates, and the points of all of them, are words of (seed, dataset, block of iterations): trainers of one seed see
-the same ones, those of another seed see others; the option `distribution` says of what (`_candidates`). Every `every`
-iterations the log has the report of the sampler and the share of chosen tasks by place, fifths of two numbers'
-ranges (`chosen/AMPLITUDE/PHASE`, of pictures `chosen/ANGLE/CONTRAST`); every `validate` iterations the mean risk of the
-val tasks (`val_risk`), uniform ones that all trainers share, after as many steps as at test time. The checkpoint has
-the state of the lowest `val_risk` (`keep: best`) or the last one. The log ends with `task_evaluations`, the number of
-inner loops.
+the same ones, those of another seed see others. Every `every` iterations the log has the report of the sampler and the
+share of chosen tasks by place, fifths of two numbers' ranges (`chosen/AMPLITUDE/PHASE`, of pictures
+`chosen/ANGLE/CONTRAST`); every `validate` iterations the mean risk of the val tasks (`val_risk`), uniform ones that all
+trainers share, after as many steps as at test time. The log ends with `task_evaluations`, the number of inner loops.
 
 Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; constants and the sum over risks are those of MPTS
 (thu-rllab/MPTS, sinusoid/main.py, trainer_maml.py). We differ: there candidates are drawn from the number of the
@@ -17,15 +15,17 @@ iteration, the same whatever the seed, and the best weights are chosen on the te
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.mpts.models import _meta_net, _second_order
@@ -33,21 +33,24 @@ from shiftbench.systems.mpts.trainers import _candidates
 
 TASKS = ("few_shot_regression", "few_shot_classification")
 
-PARAMS: dict[str, object] = {
-    "distribution": "sinusoids",
-    "iterations": 20000,
-    "batch_size": 16,
-    "candidates": 32,
-    "shots": 10,
-    "inner_lr": 0.001,
-    "lr": 0.001,
-    "every": 100,
-    "validate": 500,
-    "keep": "best",
-}
 KEEP = ("best", "last")
 CELLS = 5
 """Parts of each number's range, of what is logged."""
+
+
+class Options(declare.Options):
+    distribution: Literal["sinusoids", "pictures"] = Field("sinusoids", description="distribution of the candidates")
+    iterations: int = Field(20000, ge=1, description="iterations of meta-training")
+    batch_size: int = Field(16, ge=1, description="tasks of a batch")
+    candidates: int = Field(32, ge=1, description="candidates for a batch, at least `batch_size`")
+    shots: int = Field(10, ge=1, description="support points of a task; of pictures, of each class")
+    inner_lr: float = Field(0.001, ge=0, description="rate of the inner step")
+    lr: fields.LearningRate = 0.001
+    every: int = Field(100, ge=1, description="iterations between two entries of the log")
+    validate_: int = Field(500, ge=1, alias="validate", description="iterations between two validations")
+    keep: Literal["best", "last"] = Field(
+        "best", description="state that is kept: that of the lowest val risk, or the last"
+    )
 
 
 class TaskSampler(Protocol):

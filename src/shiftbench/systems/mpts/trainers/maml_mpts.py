@@ -13,28 +13,29 @@ Source: MPTS, arXiv 2501.11039; thu-rllab/MPTS, sinusoid/trainer_maml.py and sin
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 
-from shiftbench.base import registry, rng
+from shiftbench.base import rng
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.models._risk_model import Gauss, RiskModel, divergence
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS
-PARAMS: dict[str, object] = {
-    **registry.defaults(_meta),
-    "mean_weight": 1.0,
-    "std_weight": 3.0,
-    "draws": 20,
-    "risk_lr": 0.0005,
-}
 needs = _meta.needs
+
+
+class Options(_meta.Options):
+    mean_weight: float = Field(1.0, description="weight of the mean m in the score")
+    std_weight: float = Field(3.0, description="weight of the standard deviation s in the score")
+    draws: int = Field(20, ge=2, description="draws of the latent variable z for m and s")
+    risk_lr: float = Field(0.0005, ge=0, description="learning rate of the risk model")
 
 
 class Predictive(_meta.Uniform):
     """The candidates of highest score under a risk model, which learns from their risks.
 
     Args:
-        job: with options PARAMS; its model's `risk_scale` is the unit of the risk model.
+        job: its options are read; its model's `risk_scale` is the unit of the risk model.
         risk_model: learns in place.
     """
 

@@ -3,8 +3,7 @@
     analyses:
       modality_disagreement: {heads: [rgb_head, shape_head], ood: [held, mnist]}
 
-`heads` are methods of the benchmark (`modality_head`), so that logits are those that were kept in the evaluation. Two
-metrics, means over all pairs of modalities, one unit per sample:
+Logits are those of the evaluation's records. Two metrics, means over all pairs of modalities, one unit per sample:
 
 - `modality_hellinger`, of ID samples: the Hellinger distance of the softmaxes without the true class, 0 to 1;
 - `modality_l1`, of ID samples and of the OOD sets, over all classes: the sum of absolute differences, 0 to 2.
@@ -20,17 +19,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"heads": ["rgb_head", "shape_head"], "ood": []}
 LEAST = 1e-6
 """Probabilities are no smaller, as in the loss."""
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    heads: list[str] = Field(
+        ["rgb_head", "shape_head"], description="methods of the benchmark (`modality_head`), two or more"
+    )
+    ood: list[str] = Field([], description="OOD sets that are measured, too")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -12,10 +12,12 @@ Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; the views are ours, aft
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from shiftbench.base import registry
+from pydantic import Field
+
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import fashion_mnist_classes
 from shiftbench.systems.multiood.datasets import _views
 
@@ -26,8 +28,13 @@ LICENCE = fashion_mnist_classes.LICENCE
 CITATION = fashion_mnist_classes.CITATION
 REDISTRIBUTE = fashion_mnist_classes.REDISTRIBUTE
 PART_OF = fashion_mnist_classes.PART_OF
-PARAMS: dict[str, object] = {**registry.defaults(fashion_mnist_classes), "held_out": 4}
 classes = fashion_mnist_classes.classes
+
+
+class Options(declare.Options):
+    part: Literal["in", "out"] = Field("in", description="classes that are left, or those held out")
+    split: int = Field(0, ge=0, description="0: the last classes are held out; above 0: drawn from this number")
+    held_out: int = Field(4, ge=1, description="number of the classes held out")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

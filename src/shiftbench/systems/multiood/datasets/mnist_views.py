@@ -19,7 +19,6 @@ LICENCE = mnist.LICENCE
 CITATION = mnist.CITATION
 REDISTRIBUTE = mnist.REDISTRIBUTE
 PART_OF = "mnist"
-PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -13,8 +13,7 @@ and last frame), `hac/human/NAME`.
 Lists of EPIC-Kitchens and HAC name some videos twice; the second has the key of the first and `_2`, as the authors
 count both. Lists are `path label` (HMDB51, UCF101, Kinetics-600), `file,label` (HAC, both its lists of three kinds)
 or pickled tuples (EPIC-Kitchens, read by an unpickler that makes nothing but lists, tuples, texts and numbers). OOD
-sets have a test split alone, and each label is 0 of `out_of_distribution`. `counts: true` refuses lists of another
-length than the released ones.
+sets have a test split alone, and each label is 0 of `out_of_distribution`.
 
 Source: Dong et al. 2024, arXiv:2405.17419, section 3; donghao51/MultiOOD, `dataloader_video_flow*.py`.
 """
@@ -24,12 +23,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _lists
 from shiftbench.plugins.datasets._lists import Line
 
@@ -44,15 +45,22 @@ CITATION = (
 REDISTRIBUTE = False
 IN_ORDER = True
 FIELDS = ("rgb", "fast", "flow", "audio")
-PARAMS: dict[str, object] = {
-    "root": "",
-    "set": "hmdb_near",
-    "fields": ["rgb", "fast", "flow"],
-    "counts": True,
-    "licence": "",
-}
 SPLITS, EPIC_SPLITS = "HMDB-rgb-flow/splits", "EPIC-rgb-flow/splits"
 KINDS = ("human", "animal", "cartoon")
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder with the authors' lists and features/VIDEO.FIELD.npy")
+    set: Literal[
+        "hmdb_near", "hmdb_near_ood", "ucf_near", "ucf_near_ood", "kinetics_near", "kinetics_near_ood", "epic_near",
+        "epic_near_ood", "hmdb_far", "kinetics_far", "hmdb_far_ucf", "hmdb_far_kinetics", "kinetics_far_hmdb",
+        "kinetics_far_ucf", "epic_far", "hac_far",
+    ] = Field("hmdb_near", description="set of videos")  # fmt: skip
+    fields: list[Literal["rgb", "fast", "flow", "audio"]] = Field(
+        ["rgb", "fast", "flow"], description="features that are read"
+    )
+    counts: bool = Field(True, description="whether lists must have the lengths of the released ones")
+    licence: str = Field("", description="licence of your files")
 
 
 @dataclass(frozen=True, slots=True)

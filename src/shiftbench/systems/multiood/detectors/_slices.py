@@ -1,12 +1,16 @@
-"""The features of several modalities, one after the other, as blocks of columns; helper of detectors of modalities.
-
-`widths` says how many features each modality has: "2304 2048" of RGB and flow. An empty text is one block.
-"""
+"""The features of several modalities, one after the other, as blocks of columns; helper of detectors of modalities."""
 
 from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.plugins.detectors._rows import Rows
+
+Widths = Annotated[
+    str, Field(description="numbers of features of each modality, as `2304 2048` of RGB and flow; empty: one block")
+]
 
 
 def columns(widths: str, total: int) -> list[slice]:

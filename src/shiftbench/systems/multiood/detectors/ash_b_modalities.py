@@ -1,20 +1,26 @@
 """ASH-B of each modality: its largest activations become equal shares of its sum; score = energy of the joint logits.
 
 Source: donghao51/MultiOOD, `test_video_flow.py` (`--use_ash`), 90 percent are dropped; Djurisic et al. 2023 (`ash_b`,
-which says how ties are broken). Scores in float64. `widths`: see `_slices.py`.
+which says how ties are broken). Scores in float64.
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors._activations import energies, finite, largest
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.systems.multiood.detectors import _slices
 
 NEEDS = ("features", "head")
-PARAMS: dict[str, object] = {"percentile": 90.0, "widths": ""}
+
+
+class Options(declare.Options):
+    percentile: float = Field(90.0, ge=0, lt=100, description="share of the activations that are dropped, in percent")
+    widths: _slices.Widths = ""
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

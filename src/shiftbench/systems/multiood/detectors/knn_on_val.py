@@ -5,15 +5,17 @@ Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is
 
 from typing import Any
 
-from shiftbench.base import registry
 from shiftbench.plugins.detectors import knn
 from shiftbench.plugins.detectors._rows import Known
 from shiftbench.systems.multiood.detectors import _on_val
 
 NEEDS = knn.NEEDS
 FIT = ("val",)
-PARAMS: dict[str, object] = dict(registry.defaults(knn))
 score = knn.score
+
+
+class Options(knn.Options):
+    pass
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:

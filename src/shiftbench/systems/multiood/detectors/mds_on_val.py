@@ -3,17 +3,24 @@
 Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is named in `mds`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from shiftbench.base import registry
+from pydantic import Field
+
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import mds
 from shiftbench.plugins.detectors._rows import Known
 from shiftbench.systems.multiood.detectors import _on_val
 
 NEEDS = mds.NEEDS
 FIT = ("val",)
-PARAMS: dict[str, object] = dict(registry.defaults(mds))
 score = mds.score
+
+
+class Options(declare.Options):
+    tolerance: float | Literal["openood"] | None = Field(
+        None, description="share of the largest variance up to which a direction is constant; null: by rounding"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:

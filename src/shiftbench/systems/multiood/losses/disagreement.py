@@ -31,7 +31,7 @@ CLASSES = 3
 
 
 def loss(logits: Sequence[torch.Tensor], labels: torch.Tensor | None, distance: str = "hellinger") -> torch.Tensor:
-    """Return minus the mean distance over all pairs of modalities.
+    """Minus the mean distance over all pairs of modalities.
 
     Args:
         logits: (n, C) of each modality, two or more.
@@ -51,12 +51,12 @@ def loss(logits: Sequence[torch.Tensor], labels: torch.Tensor | None, distance: 
 
 
 def undecided(logits: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return minus the mean over modalities and samples of the entropy over its largest value, log C; -1 to 0."""
+    """Minus the mean over modalities and samples of the entropy over its largest value, log C; -1 to 0."""
     return -torch.stack([_entropy(each).mean() for each in logits]).mean()
 
 
 def without(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return logits (n, C - 1) without those of the labels, the others in their order.
+    """Logits (n, C - 1) without those of the labels, the others in their order.
 
     Raises:
         ParamsError: there are fewer than three classes.
@@ -72,13 +72,13 @@ def without(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def hellinger(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """Return the Hellinger distance of each row of two distributions (n, C), (n,), 0 to 1."""
+    """The Hellinger distance of each row of two distributions (n, C), (n,), 0 to 1."""
     roots = p.clamp(min=LEAST).sqrt() - q.clamp(min=LEAST).sqrt()
     return (roots.square().sum(-1) + EPSILON).sqrt() / math.sqrt(2)
 
 
 def named(distance: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return a distance of two batches of distributions, (n, C) each -> a scalar.
+    """A distance of two batches of distributions, (n, C) each -> a scalar.
 
     Raises:
         ParamsError: there is none of that name.

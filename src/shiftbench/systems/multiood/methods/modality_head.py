@@ -14,14 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import Field
+
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 
 SEES = "sample"
 TASKS = ("modalities",)
 NEEDS = ("net",)
-PARAMS: dict[str, object] = {"modality": "rgb"}
 P = TypeVar("P", bound=Callable[..., Any])
+
+
+class Options(declare.Options):
+    modality: str = Field("rgb", description="modality of the network")
 
 
 def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:

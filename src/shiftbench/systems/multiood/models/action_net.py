@@ -17,24 +17,30 @@ evaluation mode and of one crop, unless the user caches several.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.multiood.models import _modal
 
 TASK = "modalities"
-PARAMS: dict[str, object] = {"modalities": ["rgb", "flow"], "dropout": 0.5}
 WIDTHS = {"rgb": 2304, "audio": 512, "flow": 2048}
 FIELDS = {"rgb": {"rgb": 1280, "fast": 128}, "audio": {"audio": 256}, "flow": {"flow": 1024}}
 """Of each modality its fields, and the channels of each."""
 AXES = {"audio": 3}
 BLOCKS = 3
+
+
+class Options(declare.Options):
+    modalities: list[Literal["rgb", "audio", "flow"]] = Field(["rgb", "flow"], description="modalities, each once")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of the features that are dropped in training")
 
 
 class Convolution(nn.Module):

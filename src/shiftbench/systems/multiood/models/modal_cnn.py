@@ -8,19 +8,27 @@ Source: Dong et al. 2024, arXiv:2405.17419, at small size (there SlowFast, SlowO
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images, convnet
 from shiftbench.systems.multiood.models import _modal
 
 TASK = "modalities"
-PARAMS: dict[str, object] = {"modalities": ["rgb", "shape"], "width": 8, "features": 64, "size": 28}
 MODALITIES = ("rgb", "shape", "profile")
+
+
+class Options(declare.Options):
+    modalities: list[Literal["rgb", "shape", "profile"]] = Field(["rgb", "shape"], description="modalities, each once")
+    width: int = Field(8, ge=1, description="channels of the first layer of `rgb` and `shape`")
+    features: int = Field(64, ge=1, description="features of each modality")
+    size: fields.Size = 28
 
 
 class PictureBranch(nn.Module):

@@ -14,10 +14,9 @@ every class has `bank` features and `begin` epochs are over. A term of weight 0 
 | A2D + NP-Mix | the defaults, HMDB51 25/26 and UCF101 50/51 |
 
 Source: Dong et al. 2024, arXiv:2405.17419, section 4; donghao51/MultiOOD, `train_video_flow.py`: Adam at 1e-4, weight
-decay 1e-4, batches of 16, 50 epochs, of which the last of the best on val is kept. `logit_norm` is the temperature of
-LogitNorm (Wei et al. 2022, arXiv:2205.09310; 0.04 there), which is a row of its tables; 0: none. `path` names
-pretrained weights of `action_net` to begin with, `slowfast.pth::slowonly.pth` (`models/_released.py`). Differs: the
-last batch of an epoch is not dropped, epochs are cut into equal batches.
+decay 1e-4, batches of 16, 50 epochs, of which the last of the best on val is kept. LogitNorm (Wei et al. 2022,
+arXiv:2205.09310; temperature 0.04) is a row of its tables. `models/_released.py` reads `path`. Differs: the last batch
+of an epoch is not dropped, epochs are cut into equal batches.
 
 NP-Mix (section 4.3) keeps the last features of each class and mixes outliers from them and from features of classes
 nearby. As in `train_video_flow.py`, a class that is full keeps its first features until all classes are full; from the
@@ -28,18 +27,20 @@ which differs where two prototypes are equal. All outliers are one gather, no lo
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import betaincinv
 from torch import nn
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
@@ -47,26 +48,29 @@ from shiftbench.systems.multiood.losses import disagreement
 from shiftbench.systems.multiood.models import _released
 
 TASKS = ("modalities",)
-PARAMS: dict[str, object] = {
-    "epochs": 50,
-    "batch_size": 16,
-    "optimizer": "adam",
-    "lr": 1e-4,
-    "weight_decay": 1e-4,
-    "schedule": "constant",
-    "unimodal": True,
-    "a2d": 0.5,
-    "odis": 0.5,
-    "oent": 0.5,
-    "distance": "hellinger",
-    "begin": 10,
-    "bank": 65,
-    "neighbours": 3,
-    "alpha": 10.0,
-    "logit_norm": 0.0,
-    "path": "",
-}
 TERMS = ("a2d", "odis", "oent")
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 50
+    batch_size: fields.BatchSize = 16
+    optimizer: fields.Optimizer = "adam"
+    lr: fields.LearningRate = 1e-4
+    weight_decay: fields.WeightDecay = 1e-4
+    schedule: fields.Schedule = "constant"
+    unimodal: bool = Field(True, description="whether the heads of the modalities are trained on the classes, too")
+    a2d: float = Field(0.5, ge=0, description="weight of the disagreement of samples")
+    odis: float = Field(0.5, ge=0, description="weight of the disagreement of outliers")
+    oent: float = Field(0.5, ge=0, description="weight of the entropy of outliers")
+    distance: Literal["hellinger", "l1", "l2", "wasserstein"] = Field(
+        "hellinger", description="distance of the modalities' predictions"
+    )
+    begin: int = Field(10, ge=0, description="epochs without outliers, at the beginning")
+    bank: int = Field(65, ge=1, description="features of each class that outliers are mixed from")
+    neighbours: int = Field(3, ge=2, description="nearest prototypes that are asked for, with that of the class itself")
+    alpha: float = Field(10.0, gt=0, description="shares of mixed features are drawn from Beta(alpha, alpha)")
+    logit_norm: float = Field(0.0, ge=0, description="temperature of LogitNorm; 0: none")
+    path: str = Field("", description="pretrained weights of `action_net`, slowfast.pth::slowonly.pth; empty: none")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -11,15 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.models import _released
 
 TASKS = ("modalities",)
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="released checkpoint")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
