@@ -26,6 +26,7 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda limits: f"{limits['ge']:g} or more",
     "less_than": lambda limits: f"a number below {limits['lt']:g}",
     "less_than_equal": lambda limits: f"{limits['le']:g} or less",
+    "multiple_of": lambda limits: f"a multiple of {limits['multiple_of']:g}",
     "literal_error": lambda limits: str(limits["expected"]).replace("'", ""),
     "string_pattern_mismatch": lambda limits: _PATTERNS.get(
         limits["pattern"], f"a text that matches {limits['pattern']}"

@@ -7,11 +7,12 @@ pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.sample import Sample
 from shiftbench.data import boxes
@@ -20,6 +21,8 @@ from shiftbench.plugins.models import _images
 from shiftbench.plugins.models._placed import PlacedNet
 
 Array = npt.NDArray[Any]
+Top = Annotated[int, Field(ge=1, description="largest number of boxes in an image")]
+Threshold = Annotated[float, Field(ge=0, le=1, description="lowest score of a box")]
 
 
 @dataclass(frozen=True, slots=True)

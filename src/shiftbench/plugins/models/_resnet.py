@@ -10,17 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
-CIFAR10: dict[str, object] = {"size": 32, "mean": [0.4914, 0.4822, 0.4465], "std": [0.2470, 0.2435, 0.2616]}
-"""For a model's PARAMS: channels of 0..1 are normalised within the network."""
 WIDTHS = (64, 128, 256, 512)
 ENCODERS = ("encoder.", "backbone.")
 """Under which names released networks keep what gives the features."""
+
+
+class Options(declare.Options):
+    size: fields.Size = 32
+    mean: fields.Mean = Field([0.4914, 0.4822, 0.4465])
+    std: fields.Std = Field([0.2470, 0.2435, 0.2616])
 
 
 class Block(nn.Module):
