@@ -54,7 +54,7 @@ def test_defaults_have_the_names_of_params_yaml() -> None:
         ({"share": "half"}, ['share = "half": expected a number (default 0.5)']),
         ({"index": "fais"}, ['index = "fais": expected exact or faiss (default "exact")']),
         ({"step": "none"}, ['step = "none": expected a number (default null)']),
-        ({"layers": 3}, ['layers = 3: expected a list (default [1, "last"])']),
+        ({"layers": 3}, ['layers = 3: expected a list: [one, two] (default [1, "last"])']),
         ({"layers": [0.5]}, None),
         ({"labels": {-1: 2}}, ['labels = {"-1": 2}: the key -1: expected a text (default {})']),
         ({"labels": {"a": "b"}}, ['labels = {"a": "b"}: expected a whole number (default {})']),
@@ -139,7 +139,7 @@ def test_a_plugin_that_is_only_read_has_its_literal_defaults(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("plugin_type", registry.PLUGIN_TYPES)
 def test_every_option_of_ours_says_what_it_is(plugin_type: str) -> None:
-    for name in registry.packaged_names(plugin_type):
+    for name in registry.names(plugin_type):
         module = registry.find(plugin_type, name)
         assert not hasattr(module, "PARAMS") or registry.JOIN in name, f"{plugin_type}/{name} has no class Options"
         silent = [option for option, field in options.fields(module).items() if not field.description]

@@ -18,7 +18,6 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": lambda _: "true or false",
     "string_type": lambda _: "a text",
     "invalid_key": lambda _: "a text as a key",
-    "list_type": lambda _: "a list",
     "none_required": lambda _: "null",
     "tuple_type": lambda _: "a list: [one, two]",
     "list_type": lambda _: "a list: [one, two]",
