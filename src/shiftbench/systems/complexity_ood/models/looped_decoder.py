@@ -16,19 +16,24 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import decoder
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {**registry.defaults(decoder), "depth": 1, "counted": [], "loops": 0}
 prepare_batch, of_one_length = decoder.prepare_batch, decoder.of_one_length
 encoded, decoded = decoder.encoded, decoder.decoded
 size, end, closing = decoder.size, decoder.end, decoder.closing
+
+
+class Options(decoder.Options):
+    depth: int = Field(1, ge=1, description="blocks, which each loop runs")
+    counted: list[str] = Field([], description="words of the vocabulary; a loop for each of them in the question")
+    loops: int = Field(0, ge=0, description="number of loops, whatever the question is; 0: as many as counted words")
 
 
 class LoopedCache(NamedTuple):
