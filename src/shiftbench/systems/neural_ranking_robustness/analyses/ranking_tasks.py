@@ -12,14 +12,26 @@ case over attacks is ours.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.data.formats import E9
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"tasks": {}, "other": [], "steps": list(range(0, 100, 10))}
 COLUMN = "ndcg10_e9"
 Values = dict[str, float]
+
+
+class Options(declare.Options):
+    tasks: dict[str, list[str]] = Field(
+        {}, description="shifts of each task, as SHIFT/SEVERITY, the last one the strongest"
+    )
+    other: list[str] = Field([], description="tasks whose queries are not the clean ones, so that no loss is computed")
+    steps: list[int] = Field(
+        list(range(0, 100, 10)), description="losses of nDCG@10, in hundredths, that `lost_TASK` counts"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -8,7 +8,7 @@ no queries.
 
 The sample of 20 Newsgroups (Lang 1995) has two groups of a hundred articles, so that the names of the groups would be
 two queries. Instead, a query is a thread's subject, and the articles of its group are relevant. Headers are cut off,
-and the first `first` articles are taken. The file is a Python 2 pickle, which is read with a list of the only names
+and the first articles are taken. The file is a Python 2 pickle, which is read with a list of the only names
 that it may use.
 """
 
@@ -19,12 +19,14 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _collections
 from shiftbench.plugins.datasets._collections import Document, Query
 
@@ -39,8 +41,6 @@ CITATION = (
     "Lang, NewsWeeder, ICML 1995"
 )
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"corpus": "lee", "part": "documents", "collection": "", "first": 200}
-"""`collection`: the data set of documents that queries search; `first`: articles of the newsgroups."""
 NAMES = {
     ("lee", "documents"): "lee_documents",
     ("lee", "queries"): "lee_news",
@@ -49,6 +49,13 @@ NAMES = {
 }
 """Beginning of the keys."""
 SIMILAR = 0.5
+
+
+class Options(declare.Options):
+    corpus: Literal["lee", "newsgroups"] = Field("lee", description="corpus that is read")
+    part: Literal["documents", "queries"] = Field("documents", description="the collection, or the queries for it")
+    collection: str = Field("", description="data set of the documents that queries search")
+    first: int = Field(200, ge=1, description="articles of the newsgroups that are read")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

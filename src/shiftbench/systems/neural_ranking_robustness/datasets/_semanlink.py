@@ -14,7 +14,9 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shiftbench.data import splits
 from shiftbench.plugins.datasets._collections import Document, Query
@@ -25,6 +27,9 @@ CITATION = (
     "Servant, Semanlink, http://www.semanlink.net; Sourty et al., CHERCHE: A New Tool to Rapidly Implement "
     "Pipelines in Information Retrieval, SIGIR 2022, doi:10.1145/3477495.3531695"
 )
+Share = Annotated[
+    float, Field(gt=0, le=1, description="share of the documents that are kept, by the hash of their ids")
+]
 SHORTEST, FEWEST, MOST, PAPERS = 41, 5, 200, 0.3
 
 

@@ -1,18 +1,19 @@
 """Semanlink's tags as queries for its bookmarks (`semanlink_documents`).
 
-They are split 60/20/20 by the hash of the tag's address, or where `cuts` says. `kind: web` or `arxiv` are the queries
-of one type, `whole: true` puts all into test; `share` is that of the collection.
-Candidates are the first hundred documents of BM25. Source
-and rules: `_semanlink`; 734 queries, 650 of them `web`.
+They are split by the hash of the tag's address. Candidates are the first hundred documents of BM25. Source and rules:
+`_semanlink`; 734 queries, 650 of them `web`.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _collections
 from shiftbench.systems.neural_ranking_robustness.datasets import _semanlink
 
@@ -24,14 +25,17 @@ SOURCES = (_semanlink.SOURCE,)
 LICENCE = _semanlink.LICENCE
 CITATION = _semanlink.CITATION
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {
-    "kind": "all",
-    "whole": False,
-    "share": 1.0,
-    "cuts": [0.6, 0.8],
-    "collection": "semanlink_documents",
-}
 KINDS = ("all", "web", "arxiv")
+
+
+class Options(declare.Options):
+    kind: Literal["all", "web", "arxiv"] = Field("all", description="type of the queries")
+    whole: bool = Field(False, description="put all queries into the test split")
+    share: _semanlink.Share = 1.0
+    cuts: list[float] = Field(
+        [0.6, 0.8], min_length=2, max_length=2, description="shares at which train and val end, rising"
+    )
+    collection: str = Field("semanlink_documents", description="data set of the documents that queries search")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -1,6 +1,6 @@
 """Semanlink's 6,022 bookmarks with text enough, a collection for the queries of `semanlink`.
 
-`share` keeps a part of them by the hash of their ids, for a rehearsal. Source and rules: `_semanlink`.
+Source and rules: `_semanlink`.
 """
 
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _collections
 from shiftbench.systems.neural_ranking_robustness.datasets import _semanlink
 
@@ -18,7 +19,10 @@ SOURCES = (_semanlink.SOURCE,)
 LICENCE = _semanlink.LICENCE
 CITATION = _semanlink.CITATION
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"share": 1.0}
+
+
+class Options(declare.Options):
+    share: _semanlink.Share = 1.0
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

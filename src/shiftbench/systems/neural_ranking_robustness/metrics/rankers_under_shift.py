@@ -5,19 +5,21 @@ Source of most: Wu et al., "Are Neural Ranking Models Robust?", TOIS 41(2), 2022
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from scipy.stats import norm
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import number, without_seed
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.metrics.severity import source
 from shiftbench.statistics.rows import Floats, Row
 
 Specifications = Mapping[str, Mapping[str, Any]]
 NONE: Specifications = {}
+Least = Annotated[float, Field(ge=0, description="clean value below which a relative change is not defined")]
 
 
 # ------------------------------------------------------------------ relative to the clean value
@@ -49,14 +51,14 @@ def _change(shifted: Row, clean: Row, least: float) -> Floats:
 
 
 @declare.curve_metric(sources=source, higher_is_better=True, unit="share of the clean value", bounds=(-1.0, None))
-def relative_change(rows: list[Row], of: str = "mean_ndcg10", least: float = 0.05) -> list[Row]:
+def relative_change(rows: list[Row], of: fields.Of = "mean_ndcg10", least: Least = 0.05) -> list[Row]:
     """Relative change: what a metric gains under a shift, as a share of its clean value; negative: it loses.
 
         DR = (P_shifted - P_clean) / P_clean
 
     One row for each shifted row, for domain shifts too, whose samples differ from the clean ones.
 
-    Options: `least`, the clean value below which it is not defined, since shares of almost nothing mean nothing.
+    Shares of almost nothing mean nothing, hence `least`.
     Source: Wu et al. (see above), drop rate, with our sign for the query attack as well.
     """
     return [
@@ -68,6 +70,10 @@ def relative_change(rows: list[Row], of: str = "mean_ndcg10", least: float = 0.0
 
 # ------------------------------------------------------------------ by task
 
+Tasks = Annotated[
+    Specifications,
+    Field(description="task -> metric, and of shift, relative, sign and beside those that it needs"),
+]
 TASK_KEYS = {"metric", "shift", "relative", "sign", "beside"}
 
 
@@ -81,7 +87,7 @@ def _task_metrics(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @declare.curve_metric(sources=_task_metrics, higher_is_better=False, unit="as the rows", bounds=(None, None))
-def by_task(rows: list[Row], tasks: Specifications = NONE, least: float = 0.05) -> list[Row]:
+def by_task(rows: list[Row], tasks: Tasks = NONE, least: Least = 0.05) -> list[Row]:
     """Rows of other metrics under the names of tasks, as groups: so that claims can count tasks.
 
         fragility:
@@ -97,7 +103,6 @@ def by_task(rows: list[Row], tasks: Specifications = NONE, least: float = 0.05) 
     DR(ranker) - DR(BM25). A row has the group of its task, and the clean condition. Models that lack one of a task's
     shifts have no row.
 
-    Options: `tasks`, task -> keys as above; `least`, as in `relative_change`.
     Source: none.
     """
     results = []
@@ -143,6 +148,10 @@ def _task_value(rows: list[Row], clean: Row, spec: Mapping[str, Any], least: flo
 
 # ------------------------------------------------------------------ trained with and without a type of query
 
+Types = Annotated[
+    Mapping[str, Mapping[str, str]],
+    Field(description="type -> at, the shift that tests it; seen and unseen, the data sets of both arms"),
+]
 TYPE_KEYS = {"at", "seen", "unseen"}
 
 
@@ -155,7 +164,12 @@ def _type_metric(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 @declare.curve_metric(sources=_type_metric, higher_is_better=False, bounds=(None, None))
 def unseen_type(
-    rows: list[Row], *, of: str = "mean_ndcg10", types: Specifications = NONE, seen: bool = False, least: float = 0.05
+    rows: list[Row],
+    *,
+    of: fields.Of = "mean_ndcg10",
+    types: Types = NONE,
+    seen: Annotated[bool, Field(description="the mean of P_seen instead of the loss")] = False,
+    least: Least = 0.05,
 ) -> list[Row]:
     """What a ranker loses on queries of a type that it was not trained on, against itself trained with it.
 
@@ -165,11 +179,7 @@ def unseen_type(
     learns nothing from queries loses nothing: 0. Rows have the group `type`, and the clean condition of the arm that
     had not seen the first type. A ranker has a row if both arms have one for each type.
 
-    Options:
-    - `types`: type -> `at`, the shift where it is tested (`identity` for the benchmark's own queries), and `seen` and
-      `unseen`, the data sets that the two arms were trained on. These should have equal numbers of queries.
-    - `seen`: the mean of P_seen instead.
-    - `least`: as in `relative_change`.
+    `at` is `identity` for the benchmark's own queries. Both data sets of a type should have equal numbers of queries.
 
     Source: leave one query type out, Wu et al. (see above). Taking the same ranker trained with the type as the
     reference is our reading, since the paper's text was not available.
@@ -223,7 +233,10 @@ def _both_metrics(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 @declare.curve_metric(sources=_both_metrics, higher_is_better=False, unit="standard errors", bounds=(None, None))
 def order_reversal(
-    rows: list[Row], effectiveness: str = "effectiveness", fragility: str = "fragility", error: float = 0.05
+    rows: list[Row],
+    effectiveness: Annotated[str, Field(description="metric of how good a ranker is")] = "effectiveness",
+    fragility: Annotated[str, Field(description="metric of how much it loses")] = "fragility",
+    error: Annotated[float, Field(gt=0, lt=1, description="probability of calling a pair reversed wrongly")] = 0.05,
 ) -> list[Row]:
     """How clearly a ranker is the better and the more fragile one of a pair, or the worse and the sturdier one.
 
@@ -235,7 +248,6 @@ def order_reversal(
     called reversed (r above 0) wrongly is at most `error`. The test is in the value: all resamples have the same value.
     Rows have the groups (tasks) of the two metrics. All training seeds of a ranker have one value, that of their means.
 
-    Options: `effectiveness` and `fragility`, metrics; `error`, probability of calling a pair reversed wrongly.
     Source: Kendall's tau counts such pairs; the rule is that of two paired tests of which both must reject
     (intersection-union, Berger 1982), with Bonferroni's correction over pairs.
     """

@@ -11,23 +11,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _rankers, _sentences, _word_pieces
 from shiftbench.plugins.models._rankers import Collection, Document
 
-PARAMS: dict[str, object] = {**registry.defaults(_rankers), "length": 64, "query_length": 24}
+Length = Annotated[int, Field(ge=1, description="word pieces of a document that are read")]
+QueryLength = Annotated[int, Field(ge=1, description="word pieces of a query that are read")]
 SIZE = _sentences.SIZE
 LONG = 24  # characters for each piece that is kept: what is behind them is not read at all
 PAD = 0  # the piece [PAD], whose vector is set to zero
+
+
+class Options(_rankers.Options):
+    length: Length = 64
+    query_length: QueryLength = 24
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -17,19 +17,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**registry.defaults(_interactions), "filters": 32}
 GRAMS = (1, 2, 3)
 MEANS = (*(round(-0.9 + 0.2 * k, 1) for k in range(10)), 1.0)
 WIDTHS = (*(0.1 for _ in range(10)), 0.001)
 LEAST = 1e-10  # below the logarithm
 needs = _interactions.needs
+
+
+class Options(_interactions.Options):
+    filters: int = Field(32, ge=1, description="filters of each convolution")
 
 
 class ConvKnrm(_interactions.Net):

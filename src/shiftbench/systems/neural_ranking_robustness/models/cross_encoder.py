@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
@@ -26,17 +27,17 @@ from shiftbench.plugins.models import _sentences
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {
-    **registry.defaults(_interactions),
-    "length": 32,
-    "query_length": 10,
-    "layers": 2,
-    "width": 32,
-    "heads": 4,
-    "pretrained": False,
-}
 RARE = 10.0  # idf is divided by it, so that marks begin as large as vectors
 needs = _interactions.needs
+
+
+class Options(_interactions.Options):
+    length: _interactions.Length = 32
+    query_length: _interactions.QueryLength = 10
+    layers: int = Field(2, ge=1, description="layers of attention")
+    width: int = Field(32, ge=1, description="numbers of a place, a multiple of `heads`")
+    heads: int = Field(4, ge=1, description="heads of a layer")
+    pretrained: bool = Field(False, description="start from all-MiniLM-L6-v2; needs `width` 384 and 12 `heads`")
 
 
 class CrossEncoder(_interactions.Net):

@@ -13,14 +13,13 @@ from typing import Any
 
 import torch
 
-from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
-PARAMS: dict[str, object] = dict(registry.defaults(_interactions))
 BINS, HIDDEN = 30, 5
+Options = _interactions.Options
 needs = _interactions.needs
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats
@@ -20,7 +19,7 @@ from shiftbench.plugins.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models import _features
 
 TASK = "ranking"
-PARAMS: dict[str, object] = dict(registry.defaults(_rankers))
+Options = _rankers.Options
 needs = _rankers.needs
 
 

@@ -1,6 +1,6 @@
 """Helper of attacks on documents: the document whose rank shall rise, and the texts of the collection.
 
-The target is the first document at or behind rank `rank` of the sample's `candidates` that is not relevant. An attack
+The target is the first document at or behind `rank` of the sample's `candidates` that is not relevant. An attack
 puts its new text into the sample's field `documents`, for this query alone: judgements, collection and query stay.
 """
 
@@ -9,15 +9,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels
 
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"collection": "", "rank": 50}
+
+
+class Options(declare.Options):
+    collection: str = Field("", description="data set of the documents, one of which is attacked")
+    rank: int = Field(50, ge=1, description="first rank of the document that is attacked")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -19,7 +19,7 @@ FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = _attacks.RANGE
 INPUTS = True
-PARAMS = registry.defaults(_attacks)
+Options = _attacks.Options
 needs = _attacks.needs
 
 
@@ -43,7 +43,7 @@ def apply(
     times = round(severity)
     if not times:
         return value
-    target = _attacks.target("keyword_stuffing", value, {**PARAMS, **params}, inputs)
+    target = _attacks.target("keyword_stuffing", value, {**registry.defaults(_attacks), **params}, inputs)
     if target is None:
         return value
     document, title, text = target

@@ -35,8 +35,8 @@ FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = _attacks.RANGE
 INPUTS = True
+Options = _attacks.Options
 SOURCE = "all_minilm_l6_v2"
-PARAMS = registry.defaults(_attacks)
 TRIED, NEAR, LIKE = 20, 4, 0.4
 BETWEEN = "\x1f"  # title and text, as one text
 Floats = NDArray[np.float32]
@@ -66,7 +66,7 @@ def apply(
     _levels.check(__name__, severity, RANGE)
     if not round(severity):
         return value
-    target = _attacks.target("near_words", value, {**PARAMS, **params}, inputs)
+    target = _attacks.target("near_words", value, {**registry.defaults(_attacks), **params}, inputs)
     if target is None:
         return value
     document, title, text = target

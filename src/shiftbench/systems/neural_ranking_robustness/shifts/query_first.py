@@ -19,7 +19,7 @@ FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = _attacks.RANGE
 INPUTS = True
-PARAMS = registry.defaults(_attacks)
+Options = _attacks.Options
 needs = _attacks.needs
 
 
@@ -42,7 +42,7 @@ def apply(
     _levels.check(__name__, severity, RANGE)
     if not severity:
         return value
-    target = _attacks.target("query_first", value, {**PARAMS, **params}, inputs)
+    target = _attacks.target("query_first", value, {**registry.defaults(_attacks), **params}, inputs)
     if target is None:
         return value
     document, title, text = target

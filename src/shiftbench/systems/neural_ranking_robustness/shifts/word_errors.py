@@ -1,8 +1,8 @@
 """Errors in content words, one each: two neighbouring letters swapped, a wrong key, a letter missing, a letter twice.
 
-A word is touched with the probability of the level. Words are runs of `shortest` letters at least that are no stop
-words (those of `lexical`); with `most: 1` at most one word of a text is touched, and `shortest: 2` lets short queries
-have one, too. The letter is drawn for each word, and is the same at every severity.
+A word is touched with the probability of the level. Words are runs of letters that are no stop words (those of
+`lexical`); `shortest: 2` lets short queries have an error, too. The letter is drawn for each word, and is the same at
+every severity.
 
 Source: the character errors that queries are attacked with in work on ranking (Zhuang and Zuccon, "Dealing with
 Typos for BERT-based Passage Retrieval and Ranking", EMNLP 2021); levels, as probabilities, are ours. Differs: no
@@ -12,6 +12,9 @@ Takes one raw word per content word, then three 16-bit words for each (whether, 
 """
 
 import re
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
@@ -21,22 +24,16 @@ from shiftbench.plugins.shifts import _levels, _texts
 FIELD = "text"
 LEVELS = {1: 0.1, 2: 0.25, 3: 0.5, 4: 0.75, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"kind": "swap", "shortest": 4, "most": 0}
 KINDS = ("swap", "keyboard", "delete", "double")
+Kind = Annotated[Literal["swap", "keyboard", "delete", "double"], Field(description="error that is made in a word")]
+Shortest = Annotated[int, Field(ge=1, description="letters that a word has at least to be touched")]
+Most = Annotated[int, Field(ge=0, description="words of a text that are touched at most; 0: any number")]
 
 
 def apply(
-    value: str, severity: float, rng: RandomStream, *, kind: str = "swap", shortest: int = 4, most: int = 0
+    value: str, severity: float, rng: RandomStream, *, kind: Kind = "swap", shortest: Shortest = 4, most: Most = 0
 ) -> str:
     """A text with errors.
-
-    Args:
-        value: the text.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        kind: `swap`, `keyboard`, `delete` or `double`.
-        shortest: letters of a word that may be touched.
-        most: words that are touched at most; 0: any number.
 
     Raises:
         RangeError: severity outside 0 to 5.

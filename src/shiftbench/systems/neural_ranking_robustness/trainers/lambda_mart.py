@@ -1,19 +1,28 @@
 """LambdaMART: boosted trees on the lambda gradients of nDCG, stopped early on the validation queries.
 
-Source: Burges, MSR-TR-2010-82, as LightGBM's `lambdarank` has it. `bagging` is the share of queries that each tree
-sees: without it, trainings of several seeds would be one.
+Source: Burges, MSR-TR-2010-82, as LightGBM's `lambdarank` has it. Without
+`bagging`, trainings of several seeds would be one.
 """
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
 TASKS = ("ranking",)
-PARAMS: dict[str, object] = {"leaves": 31, "lr": 0.05, "trees": 500, "patience": 50, "bagging": 0.8}
 READS_SOURCES = True
 needs = _ranking.needs
+
+
+class Options(declare.Options):
+    leaves: int = Field(31, ge=2, description="leaves of a tree at most")
+    lr: fields.LearningRate = 0.05
+    trees: int = Field(500, ge=1, description="number of trees at most")
+    patience: int = Field(50, ge=1, description="trees without a better nDCG@10 on val, after which training stops")
+    bagging: float = Field(0.8, gt=0, le=1, description="share of the queries that each tree sees")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

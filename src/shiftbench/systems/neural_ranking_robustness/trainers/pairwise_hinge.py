@@ -2,8 +2,7 @@
 
     loss = mean over pairs of max(0, 1 - s(q, d+) + s(q, d-))
 
-Each step takes `batch` queries with `pairs` pairs of each; the state of the epoch with the best nDCG@10 on the
-validation queries is kept, and training stops when `patience` epochs brought no better one. Source: the hinge of DRMM
+The state of the epoch with the best nDCG@10 on the validation queries is kept. Source: the hinge of DRMM
 (Guo et al., CIKM 2016) and Conv-KNRM (Dai et al., WSDM 2018); Adam.
 """
 
@@ -11,18 +10,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models._interactions import Net, Scorer
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
 TASKS = ("ranking",)
-PARAMS: dict[str, object] = {"epochs": 8, "batch": 8, "pairs": 8, "lr": 0.003, "patience": 3}
 READS_SOURCES = True
 needs = _ranking.needs
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 8
+    batch: int = Field(8, ge=1, description="queries of a step")
+    pairs: int = Field(8, ge=1, description="pairs of documents of each query")
+    lr: fields.LearningRate = 0.003
+    patience: int = Field(3, ge=1, description="epochs without a better nDCG@10 on val, after which training stops")
 
 
 def train(job: TrainJob) -> nets.State:

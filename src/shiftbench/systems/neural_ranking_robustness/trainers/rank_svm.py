@@ -2,7 +2,7 @@
 
     min 1/2 |w|^2 + C sum max(0, 1 - w . (phi(q, d+) - phi(q, d-)))
 
-Source: Joachims, KDD 2002. Differs: `pairs` pairs of each query are drawn at random, so that a query with many relevant
+Source: Joachims, KDD 2002. Differs: pairs of each query are drawn at random, so that a query with many relevant
 documents does not count more, and features are standardised over the training candidates.
 """
 
@@ -10,16 +10,23 @@ import warnings
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _rankers
+from shiftbench.plugins.trainers import _logistic
 from shiftbench.systems.neural_ranking_robustness.models import linear_ranker
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
 TASKS = ("ranking",)
-PARAMS: dict[str, object] = {"pairs": 40, "c": [0.0001, 0.001, 0.01, 0.1]}
 READS_SOURCES = True
 needs = _ranking.needs
+
+
+class Options(declare.Options):
+    pairs: int = Field(40, ge=1, description="pairs of documents that are drawn from each query")
+    c: _logistic.Grid = Field([0.0001, 0.001, 0.01, 0.1])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -27,7 +27,6 @@ LICENCE = fashion_mnist.LICENCE
 CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = fashion_mnist.REDISTRIBUTE
 PART_OF = "fashion_mnist"
-PARAMS: dict[str, object] = {}
 MEMBERS = {
     "tops": ("t_shirt", "pullover", "coat", "shirt"),
     "trousers_and_dresses": ("trouser", "dress"),

@@ -32,31 +32,33 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.trainers import _loop, _projected, _views
+from shiftbench.plugins.trainers import _logistic, _loop, _projected, _views
 from shiftbench.systems.palm.losses.prototypes import dispersion, palm_mle
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 10,
-    "batch_size": 256,
-    "optimizer": "sgd",
-    "lr": 0.2,
-    "weight_decay": 1e-4,
-    "schedule": "joined_cosine",
-    "warmup": 0.1,
-    "projection": 128,
-    "momentum": 0.95,
-    "temperature": 0.1,
-    "base_temperature": 0.1,
-    "compactness": 2.0,
-    "c": [0.001, 0.01, 0.1, 1.0],
-    **_views.OPTIONS,
-}
+
+
+class Options(_views.Options):
+    epochs: fields.Epochs = 10
+    batch_size: fields.BatchSize = 256
+    optimizer: fields.Optimizer = "sgd"
+    lr: fields.LearningRate = 0.2
+    weight_decay: fields.WeightDecay = 1e-4
+    schedule: fields.Schedule = "joined_cosine"
+    warmup: _loop.Warmup = 0.1
+    projection: _projected.Projection = 128
+    momentum: float = Field(0.95, ge=0, lt=1, description="share of its place that a prototype keeps at each sample")
+    temperature: float = Field(0.1, gt=0, description="temperature of both losses")
+    base_temperature: float = Field(0.1, gt=0, description="divisor of the weight of L_comp")
+    compactness: float = Field(2.0, ge=0, description="weight of L_comp against L_disp")
+    c: _logistic.Grid = Field([0.001, 0.01, 0.1, 1.0])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

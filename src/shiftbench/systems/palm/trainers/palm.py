@@ -13,50 +13,52 @@ are small; `form: paper` is the printed one, the new assignments pruned within e
 
 Differs: the last epoch is kept, not that of the lowest loss; float32, not mixed precision. Biases and norms are decayed
 where the optimiser has `decay_all`, as there. Projection and prototypes are not kept. The method has no classifier:
-`head` is a linear probe on the features (`c`: its penalties, chosen on val), so that records have logits, and accuracy
+`head` is a linear probe on the features, so that records have logits, and accuracy
 is the probe's. The log has the accuracy by the nearest prototype after each epoch as `val_accuracy`, and the probe's as
 `probe_accuracy`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.trainers import _loop, _projected, _views
+from shiftbench.plugins.trainers import _logistic, _loop, _projected, _views
 from shiftbench.systems.palm.losses.prototypes import palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 10,
-    "batch_size": 256,
-    "optimizer": "sgd",
-    "lr": 0.2,
-    "weight_decay": 1e-6,
-    "schedule": "warmup_cosine",
-    "warmup": 0.1,
-    "projection": 128,
-    "prototypes": 6,
-    "kept": 5,
-    "momentum": 0.999,
-    "eps": 0.05,
-    "rounds": 3,
-    "temperature": 0.1,
-    "form": "code",
-    "contrast": 1.0,
-    "contrast_temperature": 0.5,
-    "c": [0.001, 0.01, 0.1, 1.0],
-    **_views.OPTIONS,
-}
 FORMS = ("code", "paper")
+
+
+class Options(_views.Options):
+    epochs: fields.Epochs = 10
+    batch_size: fields.BatchSize = 256
+    optimizer: fields.Optimizer = "sgd"
+    lr: fields.LearningRate = 0.2
+    weight_decay: fields.WeightDecay = 1e-6
+    schedule: fields.Schedule = "warmup_cosine"
+    warmup: _loop.Warmup = 0.1
+    projection: _projected.Projection = 128
+    prototypes: int = Field(6, ge=1, description="prototypes of each class")
+    kept: int = Field(5, ge=1, description="largest assignments of a sample to its class that count")
+    momentum: float = Field(0.999, ge=0, lt=1, description="share of its place that a prototype keeps at each step")
+    eps: float = Field(0.05, gt=0, description="temperature of the balanced assignments")
+    rounds: int = Field(3, ge=1, description="rounds of balancing")
+    temperature: float = Field(0.1, gt=0, description="temperature of the likelihood")
+    form: Literal["code", "paper"] = Field("code", description="likelihood as in the released code, or as printed")
+    contrast: float = Field(1.0, ge=0, description="weight of the contrast of prototypes; 0: none")
+    contrast_temperature: float = Field(0.5, gt=0, description="temperature of the contrast of prototypes")
+    c: _logistic.Grid = Field([0.001, 0.01, 0.1, 1.0])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

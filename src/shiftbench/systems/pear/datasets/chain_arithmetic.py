@@ -1,13 +1,11 @@
 """Chains of digit arithmetic: a start, then n operations modulo 10, with traces that think aloud before they answer.
 
 A prompt is `7 +4 *3 =`: a digit and n operations, each +k (k in 1 to 9) or *m (m in 3, 7, 9). A trace
-(`meta.completions`, `traces` of them, for training) has, for each operation, the value so far and a geometric number of
-fillers, then `</think>`, one of two words of style and the answer: `1 hmm 3 </think> thus 3`. Another filler follows
+(`meta.completions`, for training) has, for each operation, the value so far and a geometric number of fillers, then `</think>`, one of two words of style and the answer: `1 hmm 3 </think> thus 3`. Another filler follows
 with probability FILL, so that thinking has entropy that can be removed and the style has some that need not be.
 
-No prompt is in two splits: a hash of it says to which it belongs (a tenth each val and test). Each split has at most
-`count` prompts of each number of operations, none twice; there are 10 x 12^n. `operations` are those of val and test,
-`train_operations` those of train. `meta.group` is n.
+No prompt is in two splits: a hash of it says to which it belongs (a tenth each val and test). No prompt is
+twice in a split; there are 10 x 12^n of n operations. `meta.group` is n.
 
 Source: ours; the analogue of the grade-school problems that PEAR (arXiv 2510.08026) trains on, with the number of
 operations as the distance to them.
@@ -15,11 +13,14 @@ operations as the distance to them.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream, unit_hash
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 
 TASK = "free_text"
 NATIVE = ("train", "val", "test")
@@ -28,13 +29,6 @@ LICENCE = "CC0-1.0"
 CITATION = "Huang, Lu and Zhang, PEAR: Phase Entropy Aware Reward for Efficient Reasoning, arXiv:2510.08026"
 REDISTRIBUTE = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {
-    "operations": [1, 2, 3],
-    "train_operations": [1, 2, 3, 4, 5],
-    "count": 500,
-    "traces": 4,
-    "seed": 0,
-}
 OPERATIONS = (*(f"+{k}" for k in range(1, 10)), *(f"*{m}" for m in (3, 7, 9)))
 FILLERS = ("hmm", "well")
 STYLES = ("so", "thus")
@@ -42,8 +36,17 @@ CLOSING = "</think>"
 FILL = 0.35
 MOST_FILLERS = 5
 """In a row; the next has probability FILL ** 6 = 0.002, and traces stay short."""
+Operations = list[Annotated[int, Field(ge=1)]]
 TRIES = 30
 """Prompts that are drawn for each that is asked for; of one operation there are few, which all turn up."""
+
+
+class Options(declare.Options):
+    operations: Operations = Field([1, 2, 3], description="numbers of operations of val and test prompts")
+    train_operations: Operations = Field([1, 2, 3, 4, 5], description="numbers of operations of train prompts")
+    count: int = Field(500, ge=1, description="prompts of each number of operations at most, in each split")
+    traces: int = Field(4, ge=1, description="traces of each prompt of train and val")
+    seed: fields.Seed = 0
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

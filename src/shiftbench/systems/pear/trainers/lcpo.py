@@ -3,7 +3,7 @@
     r = (score if the answer is right, else format_score) - gamma |target - n|
 
 n counts all tokens, the end included, of right and wrong answers alike. A target that no answer falls below is a plain
-penalty of length: the least that shortens answers without looking at entropies. `target` is a number of tokens.
+penalty of length: the least that shortens answers without looking at entropies.
 
 The log has, besides that of `_grpo`: `correct` and `off_target`, in tokens.
 
@@ -18,15 +18,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _grpo, grpo
 from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**registry.defaults(grpo), "target": 5, "gamma": 0.1}
 needs = _grpo.needs
+
+
+class Options(grpo.Options):
+    target: int = Field(5, ge=0, description="length of an answer that costs nothing, in tokens")
+    gamma: float = Field(0.1, ge=0, description="penalty of each token more or less")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

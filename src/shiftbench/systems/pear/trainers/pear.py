@@ -21,16 +21,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.evaluation.llm.token_statistics import phase_means
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _grpo, grpo
 from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**registry.defaults(grpo), "alpha": 1.0, "clip_low": None}
 needs = _grpo.needs
+
+
+class Options(grpo.Options):
+    alpha: float = Field(
+        1.0, description="weight of the answer's entropy, from which that of the thinking may differ freely"
+    )
+    clip_low: float | None = Field(None, description="smallest reward of a correct answer; null: no bound")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

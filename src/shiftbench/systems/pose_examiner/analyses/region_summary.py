@@ -11,7 +11,7 @@ looked at before the region was measured; `missed`, persons not found. Of search
 paper, in the group `successful`: `region_error`, `region_size`, `easy_share`, the share of poses with an error below
 the threshold, and `error_min`, `error_median`, `error_max` over the poses.
 
-`size` is 0.6 sqrt(16 / 63): the paper's 0.6 for 63 coordinates, for as wide a box in ours.
+The default of `size` is 0.6 sqrt(16 / 63): the paper's 0.6 for 63 coordinates, for as wide a box in ours.
 
 Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer,
 `test_final.py`, `run_mmhuman.py`).
@@ -26,22 +26,27 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
 Tensors = Mapping[str, NDArray[Any]]
-PARAMS: dict[str, object] = {
-    "searches": {
-        "blazepose": ["examiner", "random_search"],
-        "heatmap_net": ["examiner", "random_search", "cma_search"],
-    },
-    "searchers": 10,
-    "threshold": 0.10,
-    "size": 0.6 * math.sqrt(16 / 63),
-}
 SUCCESSFUL = "successful"
+
+
+class Options(declare.Options):
+    searches: dict[str, list[str]] = Field(
+        {"blazepose": ["examiner", "random_search"], "heatmap_net": ["examiner", "random_search", "cma_search"]},
+        description="trainers that searched for failures of each model",
+    )
+    searchers: int = Field(10, ge=1, description="number of searchers of each, the seeds 0, 1, ...")
+    threshold: float = Field(0.1, ge=0, description="error below which a pose is easy, in torsos")
+    size: float = Field(
+        0.6 * math.sqrt(16 / 63), ge=0, description="size of a region above which a search succeeded, in radians"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

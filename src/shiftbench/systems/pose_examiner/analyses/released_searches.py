@@ -3,8 +3,6 @@
     analyses:
       released_searches: {path: /data/poseexaminer, runs: [run_0, run_1, run_2]}
 
-Each of `runs` is a folder below `path` in which train.sh was run; the number of a run is the seed of its trainings.
-
 - `searches` has the folder of each model's searches: train.sh moves those on the original PARE to
   `ADV_TRAINING_PARE/exps_loop_1`. Its `Proc_N_training/training_loss.txt` and `Proc_N_evaluation/evaluation_error.txt`
   (train_advTesting.py, test_advTesting.py) are a searcher of weights `MODEL-examiner`, under the metrics of
@@ -13,7 +11,7 @@ Each of `runs` is a folder below `path` in which train.sh was run; the number of
   the release writes these.
 - `evaluation_results.txt` (tools/test.py) has MPJPE, PA-MPJPE and PVE of checkpoints, as `mpjpe_mm`, `pa_mpjpe_mm` and
   `pve_mm` on what the `--name` of the test ends with (`TESTS`). The checkpoint after round N of search and training,
-  `adv_loop_N.pth`, is `pare-failures_N`. `checkpoints` translates the names of other files. The original PARE
+  `adv_loop_N.pth`, is `pare-failures_N`. The original PARE
   (`pare-pretrained`) is no training: what one run says of it stands for all runs. Of two tests of one checkpoint the
   later one counts.
 
@@ -32,18 +30,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {
-    "path": "",
-    "runs": ["."],
-    "searches": {"pare": "ADV_TRAINING_PARE/exps_loop_1"},
-    "random_poses": {},
-    "checkpoints": {"hrnet_w32_conv_pare": "pare-pretrained", "exp_best_pare": "pare-failures_released"},
-    "size": 0.6,
-}
 DATASET = "smpl_bodies"
 TESTS = {"3dpw": "threedpw", "failures": "failures"}
 ROUND = re.compile(r"adv_loop_(\d+)")
@@ -53,6 +46,22 @@ REAL, EASY = "OUTPUT_MPJPE(real error", "Per_C(percent of samples < 90)"
 Numbers = dict[str, float]
 Results = dict[tuple[str, str, str], float]
 """Of weights without their seed, a metric and a dataset."""
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with the runs of the official code")
+    runs: list[str] = Field(
+        ["."], description="folders below `path` in which train.sh was run; their numbers are the seeds"
+    )
+    searches: dict[str, str] = Field(
+        {"pare": "ADV_TRAINING_PARE/exps_loop_1"}, description="model -> folder of its searches"
+    )
+    random_poses: dict[str, str] = Field({}, description="model -> folder of its evaluations of poses of the prior")
+    checkpoints: dict[str, str] = Field(
+        {"hrnet_w32_conv_pare": "pare-pretrained", "exp_best_pare": "pare-failures_released"},
+        description="name of a checkpoint's file -> name of the model here",
+    )
+    size: float = Field(0.6, ge=0, description="size of a region above which a search succeeded, in radians")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -41,20 +42,22 @@ SOURCES = capsule_bodies.SOURCES
 LICENCE, CITATION = capsule_bodies.LICENCE, capsule_bodies.CITATION
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    **registry.defaults(capsule_bodies),
-    "train": 20,
-    "test": 20,
-    "of": "capsule_bodies",
-    "model": "heatmap_net",
-    "trainer": "",
-    "searchers": list(range(10)),
-    "widen": True,
-    "plain": False,
-    "worst": False,
-}
 NARROW, WIDER = 0.08, 0.2
 """Radians: the mean side of a box that is widened, and by how much on each side."""
+
+
+class Options(capsule_bodies.Options):
+    train: int = Field(20, ge=0, description="training poses of each searcher")
+    test: int = Field(20, ge=0, description="test poses of each searcher")
+    of: str = Field("capsule_bodies", description="data set of the searched models")
+    model: str = Field("heatmap_net", description="model whose failures are shown")
+    trainer: str = Field("", description="trainer that searched for the failures; empty: poses of the prior")
+    searchers: list[int] = Field(list(range(10)), description="searchers, by their training seeds")
+    widen: bool = Field(True, description="widen a narrow region by 0.2 rad on each side")
+    plain: bool = Field(
+        False, description="show bodies on white, as the search does; false: on photos, in random colours"
+    )
+    worst: bool = Field(False, description="only the pose of each searcher with the largest measured error")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

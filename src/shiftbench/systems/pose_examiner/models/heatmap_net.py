@@ -15,26 +15,28 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _heatmaps
 
 TASK = "keypoints"
-PARAMS: dict[str, object] = {
-    **registry.defaults(_heatmaps),
-    "flip_test": False,
-    "width": 16,
-    "sigma": 1.5,
-    "blur": 5,
-    "height_px": 96,
-    "width_px": 80,
-}
 DOWN = 16
 """By how much the stem and the stages make an input smaller."""
+
+
+class Options(_heatmaps.Options):
+    flip_test: bool = Field(False, description="take the mean of the heatmaps of the picture and of its mirror image")
+    width: int = Field(16, ge=1, description="channels of the first stage; each next one has twice as many")
+    sigma: float = Field(1.5, gt=0, description="width of a joint's peak in a heatmap, in its pixels")
+    blur: int = Field(
+        5, ge=1, description="side of the Gaussian filter of heatmaps before their maximum, odd, in pixels"
+    )
+    height_px: int = Field(96, ge=16, multiple_of=16, description="height of the input, in pixels")
+    width_px: int = Field(80, ge=16, multiple_of=16, description="width of the input, in pixels")
 
 
 def names(params: Mapping[str, Any]) -> Sequence[str]:

@@ -27,17 +27,19 @@ points).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.tasks import keypoints
 from shiftbench.plugins.tasks._classes import LabelSpace
@@ -47,30 +49,37 @@ from shiftbench.systems.pose_examiner.datasets import _examined
 Floats = NDArray[np.float64]
 TASKS = ("keypoints",)
 READS_SOURCES = True  # what the tested model reads
-PARAMS: dict[str, object] = {
-    "tested": {"heatmap_net": "poses", "blazepose": "pretrained"},
-    "tested_seed": 0,
-    "searcher": "reinforce",
-    "points": 300,
-    "recent": 10,
-    "threshold": 0.10,
-    "margin": 0.01,
-    "half": 0.03,
-    "iterations": 300,
-    "redraw": 3,
-    "faces": 5,
-    "poses": 10,
-    "slow": 0.105,
-    "fast": 0.13,
-    "samples": 200,
-    "height": 192,
-    "width": 144,
-    "share": 0.85,
-}
 AT_LEAST = 20
 LIMITS = _regions.Limits(_examined.LOW, _examined.HIGH)
 PRIOR = _regions.Prior(LIMITS, _examined.plausible)
 BATCH = 20
+
+
+class Options(declare.Options):
+    tested: dict[str, str] = Field(
+        {"heatmap_net": "poses", "blazepose": "pretrained"}, description="model -> trainer whose checkpoint is searched"
+    )
+    tested_seed: int = Field(0, ge=0, description="training seed of that checkpoint")
+    searcher: Literal["reinforce", "random", "cma"] = Field("reinforce", description="method of the first phase")
+    points: int = Field(300, ge=1, description="points of the prior that the first phase looks at, at most")
+    recent: int = Field(10, ge=1, description="last points by which `reinforce` stops early")
+    threshold: float = Field(0.1, ge=0, description="error from which a pose is a failure, in torsos")
+    margin: float = Field(0.01, ge=0, description="excess over `threshold` of recent errors at which `reinforce` stops")
+    half: float = Field(0.03, gt=0, description="half the side of the first box, in radians")
+    iterations: int = Field(300, ge=0, description="iterations in which a box grows, at most")
+    redraw: int = Field(3, ge=1, description="iterations after which the tested faces are drawn again")
+    faces: int = Field(5, ge=1, description="faces of the box that are tested in an iteration")
+    poses: int = Field(10, ge=1, description="poses that are tested at a face")
+    slow: float = Field(
+        0.105, ge=0, description="error at which the shell by which a box grows is narrowest, in torsos"
+    )
+    fast: float = Field(0.13, ge=0, description="error at which that shell is widest, in torsos")
+    samples: int = Field(200, ge=1, description="poses of the box, and of the prior, that are measured at the end")
+    height: int = Field(192, ge=32, le=4096, description="height of a picture, in pixels")
+    width: int = Field(144, ge=32, le=4096, description="width of a picture, in pixels")
+    share: float = Field(
+        0.85, ge=0.1, le=0.95, description="size of the body, as a share of the picture's side that it fills more"
+    )
 
 
 def tested_checkpoint(params: Mapping[str, Any]) -> Ref:

@@ -6,9 +6,7 @@
 
 Source: the question of PT-OOD, "Can Pre-trained Networks Detect Familiar Out-of-Distribution Data?", 2023
 (https://arxiv.org/abs/2310.00847), section on linear separability; both definitions are ours, since the paper's are not
-known. Features are standardised by the half that is fitted on; halves go by the hash of the key. `c` is the inverse
-penalty of the logistic regression. Rows stand under the dataset `named` (the group of OOD sets, so that they stand
-beside its AUROC).
+known. Features are standardised by the half that is fitted on; halves go by the hash of the key.
 """
 
 import itertools
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base import refs
@@ -24,12 +23,18 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
 from shiftbench.evaluation import batching
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.trainers import _logistic
 
 Floats = NDArray[np.float64]
-PARAMS: dict[str, object] = {"ood": "", "named": "", "c": 0.1}
 BATCH = 256
+
+
+class Options(declare.Options):
+    ood: str = Field("", description="OOD data set; `{dataset}` is replaced by the benchmark's")
+    named: str = Field("", description="name of the data set in the rows; empty: the OOD data set")
+    c: float = Field(0.1, gt=0, description="inverse strength of the penalty of the logistic regression")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -4,10 +4,9 @@
       familiar: {use: imagenet_concepts, root: /data/imagenet/val}
       unseen: {use: imagenet_concepts, part: unseen, root: /data/imagenet21k}
 
-`root` holds a folder of images per synset (`n01440764`), as the validation set of ImageNet-1k and ImageNet-21k (winter
-2021) are unpacked; folders of other synsets are not looked at. `part` is `familiar`, `unseen` or `held` (see
-`_concepts`, which says how they were chosen). `per_class` images of each are taken, those of smallest hash: 50, as
-many as ImageNet's validation set has, so that both sides are of one size. Labels count the synsets of the part.
+The validation set of ImageNet-1k and ImageNet-21k (winter 2021) are unpacked like `root`; folders of other synsets are
+not read. `_concepts` says how the parts were chosen. ImageNet's validation set has 50 images of each synset, so that
+both sides are of one size. Labels count the synsets of the part.
 
 Source: Russakovsky et al. 2015, doi:10.1007/s11263-015-0816-y; Ridnik et al. 2021, arXiv:2104.10972; the choice of
 classes is ours, since the lists of PT-OOD (2023, arXiv:2310.00847) were never released.
@@ -15,11 +14,14 @@ classes is ours, since the lists of PT-OOD (2023, arXiv:2310.00847) were never r
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array
 from shiftbench.systems.pt_ood.datasets import _concepts
 
@@ -34,7 +36,12 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"root": "", "part": "familiar", "per_class": 50}
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder with a folder of images per synset (`n01440764`)")
+    part: Literal["familiar", "unseen", "held"] = Field("familiar", description="set of synsets, see `_concepts`")
+    per_class: int = Field(50, ge=1, description="images of each synset, those of smallest hash")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Problems of the files released with ReCode (HumanEval, MBPP, whole or partial), from a clone of the user's.
 
-`path` names one file of `dataset-release/nominal`. Their perturbed versions are the shift `recode_released`.
+Their perturbed versions are the shift `recode_released`.
 Source: Wang et al. 2023, https://arxiv.org/abs/2212.10264; https://github.com/amazon-science/recode.
 """
 
@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _human_eval
 from shiftbench.systems.recode.datasets import _recode_release
 
@@ -19,7 +22,10 @@ SOURCES = ()
 LICENCE = "Apache-2.0 (the release); HumanEval MIT, MBPP CC BY 4.0"
 CITATION = "Wang et al., ReCode: Robustness Evaluation of Code Generation Models, ACL 2023, arXiv:2212.10264"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="a file of `dataset-release/nominal`, from a clone of amazon-science/recode")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -6,9 +6,10 @@ Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.data.formats import E9
 from shiftbench.plugins import declare
@@ -18,6 +19,14 @@ from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
 COLUMNS = ("passed", "prompt")
+K = Annotated[int, Field(ge=1, description="k of Pass@k")]
+Seeds = Annotated[int, Field(ge=1, description="how many seeds of a perturbation count: its severities 1, 2, ...")]
+Best = Annotated[bool, Field(description="the best case over seeds instead of the worst")]
+Changed = Annotated[bool, Field(description="count only prompts that one of the seeds changes")]
+Across = Annotated[
+    Mapping[str, Any],
+    Field(description="category -> shifts; each category is a row with that group, over all of its shifts and seeds"),
+]
 
 
 def _mean(sums: Sums, path: SeverityPath, **_: object) -> dict[float | None, Floats]:
@@ -36,18 +45,14 @@ def _per_version(sums: Sums, path: SeverityPath, **_: object) -> dict[float | No
 def robust_pass(
     path: SeverityPath,
     *,
-    k: int = 1,
-    seeds: int = 5,
-    best: bool = False,
-    changed: bool = False,
-    across: Mapping[str, Any] = NO_CATEGORIES,
+    k: K = 1,
+    seeds: Seeds = 5,
+    best: Best = False,
+    changed: Changed = False,
+    across: Across = NO_CATEGORIES,
 ) -> Contributions:
     """Robust pass: RP_s@k, Pass@k where only completions count that pass under every one of s seeds of a perturbation.
 
-    Options: `k`, of Pass@k; `seeds`, how many of a perturbation's seeds count (its severities 1, 2, ...); `best`, the
-    best case instead of the worst, a maximum over seeds instead of the product; `changed`, only prompts that one of the
-    seeds changes; `across`, categories, name -> shifts, each a row with that group, over all of its shifts and seeds at
-    once.
     Source: ReCode, equation 2: RP_s@k = E[1 - C(n - rc, k) / C(n, k)], rc = sum over the n completions of the product
     of their verdicts over the seeds.
     """
@@ -60,20 +65,16 @@ def robust_pass(
 def robust_drop(
     path: SeverityPath,
     *,
-    k: int = 1,
-    seeds: int = 5,
-    best: bool = False,
-    changed: bool = False,
-    across: Mapping[str, Any] = NO_CATEGORIES,
+    k: K = 1,
+    seeds: Seeds = 5,
+    best: Best = False,
+    changed: Changed = False,
+    across: Across = NO_CATEGORIES,
 ) -> Contributions:
     """Robust drop: RD_s@k, the share of Pass@k that is lost in the worst case over s seeds of a perturbation.
 
     NaN where Pass@k is 0: nothing can be lost.
 
-    Options: `k`, of Pass@k; `seeds`, how many of a perturbation's seeds count (its severities 1, 2, ...); `best`, the
-    best case instead of the worst, a maximum over seeds instead of the product; `changed`, only prompts that one of the
-    seeds changes; `across`, categories, name -> shifts, each a row with that group, over all of its shifts and seeds at
-    once.
     Source: ReCode, equation 3: RD_s@k = (Pass@k - RP_s@k) / Pass@k.
     """
     verdicts = generated_text.verdicts(path, seeds, changed=changed)
@@ -86,11 +87,11 @@ def robust_drop(
 def robust_relative(
     path: SeverityPath,
     *,
-    k: int = 1,
-    seeds: int = 5,
-    best: bool = False,
-    changed: bool = False,
-    across: Mapping[str, Any] = NO_CATEGORIES,
+    k: K = 1,
+    seeds: Seeds = 5,
+    best: Best = False,
+    changed: Changed = False,
+    across: Across = NO_CATEGORIES,
 ) -> Contributions:
     """Robust relative: RR_s@k, how many verdicts change for at least one of s seeds of a perturbation, either way.
 
@@ -98,10 +99,6 @@ def robust_relative(
     it does for every seed. We differ: the official code, in sampling mode, takes `and` over perturbations of a category
     for its best case, which understates it.
 
-    Options: `k`, of Pass@k; `seeds`, how many of a perturbation's seeds count (its severities 1, 2, ...); `best`, the
-    best case instead of the worst, a maximum over seeds instead of the product; `changed`, only prompts that one of the
-    seeds changes; `across`, categories, name -> shifts, each a row with that group, over all of its shifts and seeds at
-    once.
     Source: ReCode, equation 4: RR_s@k = E[2 - C(n - r-, k) / C(n, k) - C(n - r+, k) / C(n, k)]; r- completions pass on
     the clean prompt and fail for some seed, r+ the other way round.
     """
@@ -113,13 +110,12 @@ def robust_relative(
 
 
 @declare.path_metric(columns=COLUMNS, finish=_per_version, higher_is_better=True)
-def perturbed_rate(path: SeverityPath, across: Mapping[str, Any] = NO_CATEGORIES) -> Contributions:
+def perturbed_rate(path: SeverityPath, across: Across = NO_CATEGORIES) -> Contributions:
     """Perturbed rate: the share of perturbed prompts, over all seeds, that differ from the clean ones.
 
     A perturbation that finds nothing to change leaves the prompt as it was, and robustness to it is no merit. In the
     files released with ReCode name perturbations leave up to 164 of 164 prompts.
 
-    Options: `across`, categories, name -> shifts, each a row with that group, over all of its shifts and seeds.
     Source: none.
     """
     clean, *shifted = path.rows

@@ -9,24 +9,31 @@ Source: none; stand-ins for language models (tokens against sub-words), see the 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.models import _bodies
 
 TASK = "generation"
-PARAMS: dict[str, object] = {"by": "", "view": "docstring", "words": 12}
 VIEWS = ("docstring", "name")
 UNITS: dict[str, dict[str, Any]] = {
     "words": {"token_pattern": r"\S+"},
     "letters": {"analyzer": "char_wb", "ngram_range": (1, 4)},
 }
 """Options of scikit-learn's vectoriser, by the unit that it counts."""
+
+
+class Options(declare.Options):
+    by: Literal["", "words", "letters"] = Field("", description="compare words, or character n-grams within words")
+    view: Literal["docstring", "name"] = Field("docstring", description="part of the prompt that is seen")
+    words: int = Field(12, ge=1, description="words of the docstring that are seen")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

@@ -16,30 +16,37 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.plugins import declare
 
 TASK = "generation"
 ANSWERS = Path(__file__).parents[1] / "recorded"
-PARAMS: dict[str, object] = {
-    "llm": "smollm2_135m",
-    "ask": "completion",
-    "samples": 1,
-    "temperature": 0.0,
-    "max_new_tokens": 300,
-}
 INSTRUCTION = "Complete this Python function. Answer with code alone.\n\n```python\n{prompt}```"
 OPENING = "```python\n{prompt}"
 WAYS = {"completion": "{prompt}", "chat": f"{INSTRUCTION}{OPENING}"}
 """Way to ask a model -> the template, whose hash is in the key of each answer."""
 STOP = {"completion": "\ndef ", "chat": "```"}
+
+
+class Options(declare.Options):
+    llm: str = Field("smollm2_135m", description="language model, a name of the answer records")
+    ask: Literal["completion", "chat"] = Field(
+        "completion", description="let the model go on with the prompt, or ask it in a chat"
+    )
+    samples: int = Field(1, ge=1, description="completions of each prompt, with the seeds 0, 1, ...")
+    temperature: float = Field(
+        0.0, ge=0, description="temperature of sampling; 0: the most probable token, one completion"
+    )
+    max_new_tokens: int = Field(300, ge=1, description="tokens of a completion at most")
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:

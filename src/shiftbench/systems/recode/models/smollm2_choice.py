@@ -2,8 +2,7 @@
 
 It chooses among the right body, four bodies of other problems and three mutants. shiftbench then runs the choice.
 Mutants change one thing: an operator (`+` to `-`, `<` to `<=`), a number (by one), or the end of a `range` (by one).
-Scores are recorded by content in `recorded/recode/`. The model runs only with `generate`, which adds missing scores.
-The prompt has no chat template. The first `tokens` tokens of a body count.
+Scores are recorded by content in `recorded/recode/`. The prompt has no chat template.
 
 Source: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737 (the model); scoring answers by likelihood as in
 Brown et al. 2020, https://arxiv.org/abs/2005.14165, section 2.4; the usual mutation operators (Jia and Harman, IEEE
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError
@@ -27,12 +27,12 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.models import _bodies
 
 TASK = "generation"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 """No asset: what stands under a key never changes, and `generate` writes there while it runs."""
-PARAMS: dict[str, object] = {"llm": "smollm2_135m", "tokens": 64, "generate": False}
 Score = Callable[[str, Sequence[str]], list[float]]
 Edit = tuple[ast.expr, str]
 """An expression of a body, and its replacement."""
@@ -43,6 +43,12 @@ _OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
+
+
+class Options(declare.Options):
+    llm: str = Field("smollm2_135m", description="language model that scores the bodies")
+    tokens: int = Field(64, ge=1, description="first tokens of a body that count")
+    generate: bool = Field(False, description="run the model for scores that are not recorded")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

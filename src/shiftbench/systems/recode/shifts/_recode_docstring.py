@@ -7,21 +7,30 @@ seed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _letters
 
 FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
-PARAMS: dict[str, object] = {"change": ""}
 _BEFORE_OTHER_FORMS = frozenset(
     "to can could should must may might will would shall not do does did is are was were be been has have had".split()
 )
 _FINITE = ("VB", "VBP", "VBZ", "VBD")
 _BE = {"is": "was", "are": "were", "has": "had", "have": "had", "does": "did", "do": "did"}
+
+
+class Options(declare.Options):
+    change: Literal["", "inflection", "tense_future", "tense_past", "whitespace"] = Field(
+        "", description="change of the docstring"
+    )
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

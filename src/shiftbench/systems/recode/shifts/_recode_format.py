@@ -7,16 +7,32 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Mapping
+from typing import Literal
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.shifts import _code, _syntax
 
 FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
-PARAMS: dict[str, object] = {"change": ""}
+
+
+class Options(declare.Options):
+    change: Literal[
+        "",
+        "black_only",
+        "docstring_to_comments",
+        "new_line_after_code",
+        "new_line_after_docstring",
+        "new_lines",
+        "split_lines",
+        "tab_indent",
+    ] = Field("", description="change of the format")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

@@ -1,21 +1,30 @@
-"""A perturbation of single letters, each with probability `share`, in the docstring or in the function's name.
+"""A perturbation of single letters in the docstring or in the function's name.
 
 Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, sections 3.1 and 3.2; replacement of names as in
 `_names`. The severity is a seed.
 """
 
 from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.shifts import _code, _docstrings, _letters, _names
 
 FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
-PARAMS: dict[str, object] = {"of": "", "change": "", "share": 0.0}
 CHANGES = {"case": _letters.flipped, "keyboard": _letters.mistyped, "swap": _letters.swapped}
+
+
+class Options(declare.Options):
+    of: Literal["", "docstring", "name"] = Field("", description="part of the prompt whose letters change")
+    change: Literal["", "case", "keyboard", "swap"] = Field("", description="change of a letter")
+    share: float = Field(0.0, ge=0, le=1, description="probability that a letter changes")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

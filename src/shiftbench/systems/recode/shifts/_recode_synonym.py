@@ -7,9 +7,13 @@ severity is a seed.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.shifts import _code, _docstrings, _synonyms
 
 FIELD = None
@@ -17,8 +21,14 @@ TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
 SOURCES = _synonyms.SOURCES
-PARAMS: dict[str, object] = {"change": "", "share": 0.0}
 FORMS = {"insertion": "{new} {old}", "substitution": "{new}"}
+
+
+class Options(declare.Options):
+    change: Literal["", "insertion", "substitution"] = Field(
+        "", description="put a synonym before a word, or instead of it"
+    )
+    share: float = Field(0.0, ge=0, le=1, description="probability that a content word changes")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

@@ -10,16 +10,19 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.recode.shifts import _code, _syntax
 
 FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
-PARAMS: dict[str, object] = {"change": ""}
 CHANGES: dict[str, _syntax.Change] = {
     "dead_code": lambda code, own: _dead_code(code, own, last=False),
     "dead_code_last": lambda code, own: _dead_code(code, own, last=True),
@@ -28,6 +31,12 @@ CHANGES: dict[str, _syntax.Change] = {
     "rename_naive": lambda code, _: _renamed(code, lambda _: "VAR_0"),
     "rename_random": lambda code, own: _renamed(code, lambda name: _random(len(name), own)),
 }
+
+
+class Options(declare.Options):
+    change: Literal["", "dead_code", "dead_code_last", "for_while", "operand_swap", "rename_naive", "rename_random"] = (
+        Field("", description="change of the syntax")
+    )
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

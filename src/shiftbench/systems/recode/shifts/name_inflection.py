@@ -12,7 +12,6 @@ FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:

@@ -7,6 +7,9 @@ The severity is a seed.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -17,11 +20,11 @@ TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
 SOURCES = _synonyms.SOURCES
-PARAMS: dict[str, object] = {"share": 0.5}
+Share = Annotated[float, Field(ge=0, le=1, description="probability that a content word becomes a synonym")]
 
 
 def apply(
-    value: Sample, severity: float, rng: RandomStream, *, sources: Mapping[str, Path], share: float = 0.5
+    value: Sample, severity: float, rng: RandomStream, *, sources: Mapping[str, Path], share: Share = 0.5
 ) -> Sample:
     """A prompt whose function has another name.
 

@@ -1,8 +1,7 @@
 """A perturbation as released with ReCode: the prompt of the same problem in a file of a user's clone.
 
-`path` is `dataset-release/perturbed_finalized`, `file` names what is below it, SET/FAMILY/NAME: the set `humaneval` or
-`mbpp`, the family `nlaugmenter` (docstrings), `func_name`, `natgen` (syntax) or `format`, the name as in the file's
-(`BackTranslation`). Severity j is the file with seed j - 1, so that 1 to 5 are the five seeds of the paper. Prompt,
+In `file`, the set is `humaneval` or `mbpp`, the family `nlaugmenter` (docstrings), `func_name`, `natgen` (syntax) or
+`format`, the name as in the file's (`BackTranslation`). Severity j is the file with seed j - 1, so that 1 to 5 are the five seeds of the paper. Prompt,
 entry point, solution and tests are the file's.
 
 Source: Wang et al. 2023, https://arxiv.org/abs/2212.10264; https://github.com/amazon-science/recode. In files of
@@ -11,6 +10,9 @@ change nothing. Takes no random words.
 """
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.rng import RandomStream
@@ -22,7 +24,6 @@ FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
-PARAMS: dict[str, object] = {"path": "", "file": "humaneval/nlaugmenter/BackTranslation"}
 
 
 def apply(
@@ -30,8 +31,10 @@ def apply(
     severity: float,
     rng: RandomStream,
     *,
-    path: str = "",
-    file: str = "humaneval/nlaugmenter/BackTranslation",
+    path: Annotated[str, Field(description="the folder `dataset-release/perturbed_finalized` of a clone")] = "",
+    file: Annotated[
+        str, Field(description="file below `path`, SET/FAMILY/NAME")
+    ] = "humaneval/nlaugmenter/BackTranslation",
 ) -> Sample:
     """The released version of a prompt.
 

@@ -15,7 +15,6 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.recode.models import _bodies
 
 TASKS = ("generation",)
-PARAMS: dict[str, object] = {}
 HOLDS_TESTED = "a solution is looked up; asked is whether it is still found for another wording"
 
 

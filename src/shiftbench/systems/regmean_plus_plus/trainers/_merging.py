@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -20,15 +21,27 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 
-PARAMS: dict[str, object] = {"start": "multitask", "candidates": {}}
-CALIBRATED: dict[str, object] = {**PARAMS, "calibrate_on": "", "samples": 256, "one_class": False}
-"""Options of a merger that looks at a few training samples, whose labels it does not use."""
-
 Combine = Callable[[State, list[State]], State]
 """(start, candidates), heads taken off -> merged."""
+
+
+class Options(declare.Options):
+    start: str = Field("multitask", description="trainer of the checkpoint from which the candidates were tuned")
+    candidates: dict[str, str] = Field(
+        {}, description="task -> trainer of its model; several tasks of one model: `a+b`"
+    )
+
+
+class Calibrated(Options):
+    """Options of mergers that see samples."""
+
+    calibrate_on: str = Field("", description="data set of the calibration samples; empty: the one of the models")
+    samples: int = Field(256, ge=1, description="calibration samples of each model")
+    one_class: bool = Field(False, description="take the samples of each task from one class only")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

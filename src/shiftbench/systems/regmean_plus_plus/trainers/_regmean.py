@@ -13,9 +13,10 @@ singular, instead of by an inverse in float32.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, ParamsError, suggest
@@ -25,15 +26,6 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {
-    **_merging.CALIBRATED,
-    "merged_inputs": False,
-    "shrink": 0.95,
-    "outside": "average",
-    "blocks": [],
-    "layers": [],
-    "batch_size": 32,
-}
 needs = _merging.needs
 RIDGE = 1e-6
 SINGULAR = 1e12
@@ -41,6 +33,19 @@ SINGULAR = 1e12
 OUTSIDE = ("average", "pretrained")
 
 Log = Callable[[int, str, float], None]
+
+
+class Options(_merging.Calibrated):
+    merged_inputs: bool = Field(
+        False, description="input of a block: from the merged blocks before it (RegMean++), or the candidate's own"
+    )
+    shrink: float = Field(0.95, ge=0, le=1, description="factor a of the Gram matrices' entries beside the diagonal")
+    outside: Literal["average", "pretrained"] = Field(
+        "average", description="tensors that are not solved for: mean of the candidates, or the start's"
+    )
+    blocks: list[int] = Field([], description="numbers of the blocks that are solved for; []: all")
+    layers: list[str] = Field([], description="layers of a block that are solved for; []: all")
+    batch_size: int = Field(32, ge=1, description="samples that pass through a block at a time")
 
 
 @dataclass(frozen=True, slots=True)

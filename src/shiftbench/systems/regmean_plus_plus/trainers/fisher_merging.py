@@ -13,8 +13,10 @@ Nets count by 1 / norm of their Fisher information (`balanced`), as in that code
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -22,16 +24,24 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging, _tasks
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {**_merging.CALIBRATED, "squares": "sample", "batch_size": 32, "balanced": True}
 needs = _merging.needs
 SMALL = 1e-6
 SQUARES = ("class", "sample", "batch")
 AT_ONCE = 32
 """Samples whose gradients are computed together."""
+
+
+class Options(_merging.Calibrated):
+    squares: Literal["class", "sample", "batch"] = Field(
+        "sample", description="sum of gradients that is squared: of a class, a sample or a batch"
+    )
+    batch_size: fields.BatchSize = 32
+    balanced: bool = Field(True, description="weigh each model by 1 / norm of its Fisher information")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -1,9 +1,8 @@
 """One trunk, a head for each task: trained on all tasks of a `united` dataset, or tuned on one of them.
 
 Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The model's one linear head holds the heads of all
-tasks, and the cross-entropy of an image runs over the classes of its own task alone. Without `start` a fresh model
-learns; with it, weights of another trainer are tuned further, on some `tasks` only. `head: false` keeps the heads as
-they are, so that models tuned on different tasks can be merged under them (trainers/regmean.py).
+tasks, and the cross-entropy of an image runs over the classes of its own task alone. With
+`head: false`, models tuned on different tasks can be merged under the same heads (trainers/regmean.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -22,23 +22,25 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "start": "",
-    "tasks": [],
-    "images": 0,
-    "head": True,
-    "epochs": 6,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 0.01,
-    "schedule": "one_cycle",
-}
+
+
+class Options(declare.Options):
+    start: str = Field("", description="trainer whose checkpoint is tuned further; empty: a fresh model")
+    tasks: list[str] = Field([], description="tasks that are trained on; []: all")
+    images: int = Field(0, ge=0, description="training images of each task; 0: all")
+    head: bool = Field(True, description="train the heads too; false: keep them, so that tuned models can be merged")
+    epochs: fields.Epochs = 6
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 0.01
+    schedule: fields.Schedule = "one_cycle"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -6,12 +6,11 @@ tasks, and heads are not averaged (`trainers/_merging.py`).
 
 import torch
 
-from shiftbench.base import registry
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS = registry.defaults(_merging)
+Options = _merging.Options
 needs = _merging.needs
 
 

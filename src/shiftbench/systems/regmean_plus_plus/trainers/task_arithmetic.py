@@ -4,15 +4,18 @@ Source: Ilharco et al., "Editing Models with Task Arithmetic", ICLR 2023, sectio
 """
 
 import torch
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {**registry.defaults(_merging), "scale": 0.3}
 needs = _merging.needs
+
+
+class Options(_merging.Options):
+    scale: float = Field(0.3, description="factor of the summed changes")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

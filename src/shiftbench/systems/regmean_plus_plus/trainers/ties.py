@@ -1,27 +1,34 @@
 """Merging after trimming small changes and electing a sign per parameter: TIES.
 
 Source: Yadav et al., "TIES-Merging: Resolving Interference When Merging Models", NeurIPS 2023, algorithm 1. As in the
-authors' code, parameters whose kept changes add up to 0 take the sign of most others. `keep` is the share of the
-largest changes of each model, over all its tensors together; `how` is `sum` (as in FusionBench) or `mean` over the
-models that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large models fit into
-memory.
+authors' code, parameters whose kept changes add up to 0 take the sign of most others. The kept
+changes of a model are the largest over all its tensors together. Changes are in float64, of one tensor at a time, so
+that large models fit into memory.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {**registry.defaults(_merging), "scale": 0.3, "keep": 0.2, "how": "sum"}
 needs = _merging.needs
 HOW = ("sum", "mean")
+
+
+class Options(_merging.Options):
+    scale: float = Field(0.3, description="factor of the merged changes")
+    keep: float = Field(0.2, ge=0, le=1, description="share of the largest changes of each model that is kept")
+    how: Literal["sum", "mean"] = Field(
+        "sum", description="sum (FusionBench) or mean (the paper) over the models that agree"
+    )
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -1,8 +1,8 @@
 """Claims about real tables, true and false ones alike often; entries say of which tables, and how they are worded.
 
-Each table gives `per_table` claims, drawn by its id (`_drawn.py`). `kind` is `claims`, of all operations, or what a
+Claims are drawn by the table's id (`_drawn.py`). `kind` is `claims`, of all operations, or what a
 question and its answer become as a statement (lookups and counts): `questions`, all of them true as in WikiFact, or
-`balanced`, as many with the answer altered. `paraphrases` are those that sentences are drawn from.
+`balanced`, as many with the answer altered.
 
 Tables of one file, or page, are in one split. `meta.group` is the operation, of questions `all_true` or `all_false`;
 `meta.template` the paraphrase; `meta.cluster` the table; `meta.query` an expression that tells the truth,
@@ -13,12 +13,15 @@ Source: ours; WikiFact's all-true claims and the balanced set are RePanda's, arX
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.tables import typed
+from shiftbench.plugins import declare, fields
 from shiftbench.systems.repanda.datasets import _drawn, _forms, _pools
 
 TASK = "table_question"
@@ -28,14 +31,21 @@ LICENCE = "as the sources of the tables"
 REDISTRIBUTE = True
 CLASSES: tuple[str, ...] = ()
 KINDS = {"claims": tuple(_forms.OPERATIONS), "questions": ("lookup", "count"), "balanced": ("lookup", "count")}
-PARAMS: dict[str, object] = {
-    "pools": ["countries", "statistics"],
-    "kind": "claims",
-    "paraphrases": [0, 1],
-    "per_table": 40,
-    "tests_alone": False,
-    "seed": 0,
-}
+
+
+class Options(declare.Options):
+    pools: list[Literal["countries", "statistics", "wikipedia"]] = Field(
+        ["countries", "statistics"], description="sources of the tables"
+    )
+    kind: Literal["claims", "questions", "balanced"] = Field(
+        "claims", description="claims of all operations, or of lookups and counts: all true, or half of them"
+    )
+    paraphrases: list[Literal[0, 1, 2]] = Field(
+        [0, 1], min_length=1, description="wordings that sentences are drawn from"
+    )
+    per_table: int = Field(40, ge=1, description="claims about each table")
+    tests_alone: bool = Field(False, description="put all claims into the test split")
+    seed: fields.Seed = 0
 
 
 def facts(options: Mapping[str, Any]) -> dict[str, object]:

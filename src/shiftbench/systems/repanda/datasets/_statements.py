@@ -1,6 +1,6 @@
 """Statements about tables in a JSON file of PanTabFact's form; entries say whose, and whether each has a query.
 
-`path` is that file, a list of objects with `table_text` (cells between `#`), `table_caption`, `statement`, `label` (1
+The file is a list of objects with `table_text` (cells between `#`), `table_caption`, `statement`, `label` (1
 entailed, 0 refuted) and, with `queries`, `pandas_code`, which is `meta.query` here. `meta.group` is `all_true` or
 `all_false`. The file has no split of its own; statements are in one split by their table, or all of them are tested.
 
@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
 from shiftbench.data import tables
 from shiftbench.data.tables import DELIMITER
+from shiftbench.plugins import declare
 from shiftbench.systems.repanda.datasets import _official
 
 TASK = "table_question"
@@ -26,9 +29,14 @@ LICENCE = "unknown: the card of PanTabFact leaves it blank"
 CITATION = "Malemir Chegini et al., RePanda: Pandas-powered Tabular Verification and Reasoning, arXiv:2503.11921"
 REDISTRIBUTE = False
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"path": "", "queries": True, "tests_alone": False}
 FIELDS = ("table_text", "table_caption", "statement", "label")
 QUERY = "pandas_code"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="JSON file of statements in the form of PanTabFact")
+    queries: bool = Field(True, description="whether each statement has a query (`pandas_code`)")
+    tests_alone: bool = Field(False, description="put all statements into the test split")
 
 
 def facts(options: Mapping[str, Any]) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """TabFact: statements about Wikipedia tables, entailed or refuted, from the folder of the release.
 
-`path` is a clone of wenhuchen/Table-Fact-Checking, with `tokenized_data/SPLIT_examples.json` (table -> statements,
+The clone has `tokenized_data/SPLIT_examples.json` (table -> statements,
 labels, caption; 1 is entailed) and `data/all_csv/TABLE`, cells between `#`. Statements are tokenised and in lower case
 there, and so are the tables. 12,779 statements about 1,695 tables are tested.
 
@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.sample import Sample
 from shiftbench.data.tables import DELIMITER
+from shiftbench.plugins import declare
 from shiftbench.systems.repanda.datasets import _official
 
 TASK = "table_question"
@@ -23,7 +26,10 @@ LICENCE = "CC BY 4.0"
 CITATION = "Chen et al., TabFact: A Large-scale Dataset for Table-based Fact Verification, ICLR 2020, arXiv:1909.02164"
 REDISTRIBUTE = False
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="a clone of wenhuchen/Table-Fact-Checking")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

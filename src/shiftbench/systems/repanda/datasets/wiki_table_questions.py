@@ -1,6 +1,6 @@
 r"""WikiTableQuestions: questions about Wikipedia tables with their answers, from the folder of the release.
 
-`path` is a clone of ppasupat/WikiTableQuestions: `tagged/data/training.tagged` and `pristine-unseen-tables.tagged`
+The clone has `tagged/data/training.tagged` and `pristine-unseen-tables.tagged`
 (14,152 and 4,344 questions; of their columns id, utterance, context, targetValue and targetCanon are read) and the
 tables as TSV beside the CSV that `context` names. Lists are separated by `|`; `\n`, `\p` and `\\` stand for a new line,
 `|` and `\`. targetCanon has numbers and dates of the answer as such (`100,000` is `100000.0`, `January 26, 1995` is
@@ -16,8 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.repanda.datasets import _official
 
 TASK = "table_question"
@@ -27,10 +30,13 @@ LICENCE = "CC BY-SA 4.0"
 CITATION = "Pasupat and Liang, Compositional Semantic Parsing on Semi-Structured Tables, ACL 2015, arXiv:1508.00305"
 REDISTRIBUTE = False
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"path": ""}
 FILES = {"train": "tagged/data/training.tagged", "test": "tagged/data/pristine-unseen-tables.tagged"}
 COLUMNS = ("id", "utterance", "context", "targetValue", "targetCanon")
 _ESCAPED = {r"\n": "\n", r"\p": "|", r"\\": "\\"}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="a clone of ppasupat/WikiTableQuestions")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

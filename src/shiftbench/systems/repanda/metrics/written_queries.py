@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics.contributions import Contributions, mean
 from shiftbench.statistics.rows import Rows
 
@@ -18,6 +18,8 @@ def _facts(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 @declare.sample_metric(finish=mean, facts=_facts)
-def _query_rows(rows: Rows, *, column: str = "", unit: str = "share", higher: bool = True) -> Contributions:
+def _query_rows(
+    rows: Rows, *, column: fields.Column = "", unit: fields.Unit = "share", higher: fields.Higher = True
+) -> Contributions:
     """Mean of a column over the samples for which a query was written."""
     return Contributions(rows.present(column), (rows.column(column),))

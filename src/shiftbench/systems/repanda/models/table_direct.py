@@ -14,18 +14,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import sparse
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _tfidf
 
 TASK = "table_question"
-PARAMS: dict[str, object] = {"columns": 4096, "ngrams": 2}
 OVERLAPS = 5
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
+
+
+class Options(declare.Options):
+    columns: int = Field(4096, ge=1, description="number of n-grams that are counted")
+    ngrams: int = Field(2, ge=1, description="largest number of words of an n-gram")
 
 
 def load(

@@ -3,12 +3,11 @@
     query = parse(claim, table)
     up to `rounds` times, while it fails: query = repair(query, error, table)
 
-A column is linked by its words. With `linking: meaning`, all-MiniLM-L6-v2 links the columns that words do not identify
-(`_parser.py`). A query without a Boolean result, and a claim that the parser does not understand, are no answer
-(`status` has the reason).
+Columns are linked by `_parser.py`. A query without a Boolean result, and a claim that the parser does not
+understand, are no answer (`status` has the reason).
 
-`noise` is the probability of each of four ways to break a query, so that there is something to repair: a column
-without its quotes or in another case, a number taken for text, a missing bracket. It replaces a language model that
+`noise` breaks a query in four ways, so that there is something to repair: a column without its quotes or in another
+case, a number taken for text, a missing bracket. It replaces a language model that
 writes queries. A repair uses the query, its error and the columns, never the label.
 
 Source: RePanda, arXiv 2503.11921 (execution, and at most four rounds of error correction at inference). Differs: rules
@@ -18,7 +17,9 @@ write and repair the queries, where the paper asks a model of 7B parameters.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
@@ -27,6 +28,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.tables import TYPING, Column, typed
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _sentences
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.models import _execution, _parser
@@ -35,9 +37,17 @@ from shiftbench.systems.repanda.models._parser import Link
 
 TASK = "table_question"
 ENCODER = refs.sources(_sentences.SOURCE)
-PARAMS: dict[str, object] = {"rounds": 0, "noise": 0.0, "seed": 0, "linking": "words"}
 LINKING = ("words", "meaning")
 _COLUMN = re.compile(r"df\['([^']+)'\]")
+
+
+class Options(declare.Options):
+    rounds: int = Field(0, ge=0, description="repairs of a query that fails, at most")
+    noise: float = Field(0.0, ge=0, le=1, description="probability of each of four ways to break a query")
+    seed: fields.Seed = 0
+    linking: Literal["words", "meaning"] = Field(
+        "words", description="link columns by words alone, or also by all-MiniLM-L6-v2"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

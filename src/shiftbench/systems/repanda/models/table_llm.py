@@ -3,7 +3,7 @@
     q = model(header, rows as `#`-CSV, caption, claim)
     up to `rounds` times, while it fails: q = model(the same, q, its error)
 
-`ask: query` takes what the query yields for the answer; `ask: direct` the model's own word. Answers are recorded
+Answers are recorded
 (`recorded/MODEL.jsonl`), nothing is generated here. `shiftbench answers --config SCALE` asks what is missing: the first
 time for queries, each further time for one more repair of those that fail. No request holds a label.
 
@@ -16,7 +16,9 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
@@ -24,13 +26,13 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import tables
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.plugins import declare
 from shiftbench.systems.repanda.models import _execution, table_grammar
 from shiftbench.systems.repanda.models._execution import Said, Verdict
 
 TASK = "table_question"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
-PARAMS: dict[str, object] = {"llm": "smollm2_135m", "ask": "query", "rounds": 4, "max_new_tokens": 96}
 TABLE = "A table, cells between #, the first line has the names of its columns:\n\n{caption}\n{table}\n\n"
 CLAIM = {
     "query": "It is the pandas DataFrame `df`. Write one pandas expression that is True if this statement is true of "
@@ -50,6 +52,15 @@ TEMPLATE = hashlib.sha256(repr((TABLE, CLAIM, QUESTION, REPAIR, OPENING)).encode
 Recall = Callable[[client.Request], str | None]
 """Gives the answer to a request; None: there is none yet."""
 pretrained = table_grammar.pretrained
+
+
+class Options(declare.Options):
+    llm: str = Field("smollm2_135m", description="language model that is asked")
+    ask: Literal["query", "direct"] = Field(
+        "query", description="ask for a query, which is run, or for the answer itself"
+    )
+    rounds: int = Field(4, ge=0, description="repairs of a query that fails, at most")
+    max_new_tokens: int = Field(96, ge=1, description="tokens of a reply at most")
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:

@@ -2,7 +2,7 @@
 
 A JSON object a line: `key`, the end of a sample's key or all of it, and `queries`, the one that was written and those
 of each repair, in order; or `answer`, true, false or a list of texts, of a model that writes none. A query is run in
-the sandbox; while one fails, the next is, up to `rounds` repairs. Trainer `given`. It answers for the samples in it, as
+the sandbox; while one fails, the next one is run. Trainer `given`. It answers for the samples in it, as
 they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so.
 
 Source: RePanda, arXiv 2503.11921 (at most four rounds of error correction at inference).
@@ -13,18 +13,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data.tables import typed
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given
 from shiftbench.systems.repanda.models import _execution
 
 TASK = "table_question"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": "", "rounds": 4}
 Line = Mapping[str, Any]
+
+
+class Options(declare.Options):
+    path: str = Field("", description="JSON Lines file with the queries or answers")
+    rounds: int = Field(4, ge=0, description="repairs of a query that fails, at most")
 
 
 def load(

@@ -19,7 +19,6 @@ FIELD = "table"
 TASK = "table_question"
 LEVELS = _tables.ALL
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Mapping[str, Any], severity: float, rng: RandomStream) -> Mapping[str, Any]:

@@ -26,7 +26,6 @@ TASK = "table_question"
 LEVELS = _tables.ALL
 RANGE = _levels.RANGE
 SOURCES = (_wordnet.SOURCE,)
-PARAMS: dict[str, object] = {}
 MOST = 3
 _WORD = re.compile(r"[A-Za-z]+")
 

@@ -1,7 +1,7 @@
 """Number format: columns of numbers are written otherwise, `1200` as `1,200 units`.
 
 In each column of numbers that is touched, commas separate thousands (where they did, they do not any more), and a
-unit stands behind each number; `unit: ""` leaves it out. By the rule of `data/tables.py` a number with a unit is a
+unit stands behind each number. By the rule of `data/tables.py` a number with a unit is a
 text, which no query compares with a number. What a claim says stays as true as it was.
 
 Source: RePanda, arXiv 2503.11921 (cells are texts, and how they are typed decides verdicts). Differs: ours, no table of
@@ -11,7 +11,9 @@ Takes one 16-bit word, then one raw word per column of numbers.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import tables
@@ -20,12 +22,12 @@ from shiftbench.systems.repanda.shifts import _tables
 
 FIELD = "table"
 TASK = "table_question"
+Unit = Annotated[str, Field(description="word behind each number; empty: none")]
 LEVELS = _tables.ALL
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"unit": "units"}
 
 
-def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: str = "units") -> Mapping[str, Any]:
+def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: Unit = "units") -> Mapping[str, Any]:
     """A table with another number format in some of its columns.
 
     Raises:

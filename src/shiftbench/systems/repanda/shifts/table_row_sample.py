@@ -23,7 +23,6 @@ FIELD = None
 TASK = "table_question"
 LEVELS = _tables.HALF
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:

@@ -5,15 +5,20 @@ Source: as `models/table_direct.py`; scikit-learn's logistic regression, see `tr
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ModelError
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _tfidf
 from shiftbench.plugins.trainers import _logistic
 from shiftbench.systems.repanda.models import table_direct
 
 TASKS = ("table_question",)
-PARAMS: dict[str, object] = {"c": 1.0}
+
+
+class Options(declare.Options):
+    c: float = Field(1.0, gt=0, description="inverse strength of the penalty")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

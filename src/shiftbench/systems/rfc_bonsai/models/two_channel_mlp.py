@@ -12,15 +12,21 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"size": 14, "width": 390}
 INPUT_RANGE = (0.0, 1.0)
 CHANNELS, BINARY = 2, 2
+
+
+class Options(declare.Options):
+    size: fields.Size = 14
+    width: int = Field(390, ge=1, description="units of each hidden layer")
 
 
 class Head(nn.Linear):

@@ -1,8 +1,8 @@
 """Predict then interpolate (PI): models of one environment each split it into right and wrong; the worst set counts.
 
 1. Of each environment a model by empirical risk minimisation, `first_steps` on nine tenths of it.
-2. A model splits an environment into what it has right and what it has wrong: `split: own` is the model of that
-   environment (RFC's script), `split: crossed` each model of another one (as PI is published, from general knowledge).
+2. A model splits an environment into what it has right and what it has wrong: `split: own` as in RFC's script,
+   `split: crossed` as PI is published (from general knowledge).
 3. A fresh model by the risk of the worst of all these sets, `steps`; as `worst_group` of `environments`.
 
 Source: Bao, Chang and Barzilay, "Predict then Interpolate", ICML 2021, arXiv:2105.12628; TjuJianyu/RFC,
@@ -10,12 +10,14 @@ coloredmnist/PI.py.
 """
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry, rng
+from shiftbench.base import rng
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
@@ -24,16 +26,20 @@ from shiftbench.plugins.trainers import _environments, _steps, environments
 from shiftbench.plugins.trainers._environments import Environments
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(environments),
-    "penalty": "worst_group",
-    "split": "own",
-    "first_steps": 51,
-    "steps": 701,
-}
 SPLITS = ("own", "crossed")
 HELD = 0.1
 needs = _steps.needs
+
+
+class Options(environments.Options):
+    penalty: Literal["worst_group", "group_dro"] = Field(
+        "worst_group", description="how the risks of the groups are weighed"
+    )
+    split: Literal["own", "crossed"] = Field(
+        "own", description="split an environment by its own model, or by each other one's"
+    )
+    first_steps: int = Field(51, ge=1, description="training steps of a model of one environment")
+    steps: _steps.Steps = 701
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

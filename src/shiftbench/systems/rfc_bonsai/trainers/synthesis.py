@@ -6,42 +6,45 @@ Half of the samples are drawn, with replacement, from those that all K predictor
 from the others, as many as there are in all (`batch_size: 0`; else so many again at each step). The state has the trunk
 and, as its head, the mean of the K heads.
 
-`agreement`: `same` (all right, or all wrong), or `right` (all right), as the released code has it for Camelyon17
-(`group_method` old).
+`agreement: right` is what the released code has for Camelyon17 (`group_method` old).
 
 Source: Zhang, Lopez-Paz and Bottou 2022, arXiv:2203.15516, section 4 (synthesis phase); TjuJianyu/RFC,
 coloredmnist/run_exp_syn.py, src/dataset/camelyon17_dataset.py.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
-from shiftbench.plugins.trainers import _environments, _loop
+from shiftbench.plugins.trainers import _environments, _loop, _steps
 from shiftbench.systems.rfc_bonsai.trainers import _rounds
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "rounds": ["round_0", "round_1"],
-    "agreement": "same",
-    "l2": 0.0011,
-    "steps": 501,
-    "optimizer": "adamw",
-    "lr": 0.0005,
-    "weight_decay": 0.0,
-    **registry.defaults(_environments),
-}
 AGREEMENTS = ("same", "right")
 needs = _rounds.needs
+
+
+class Options(_environments.Options):
+    rounds: list[str] = Field(["round_0", "round_1"], min_length=1, description="trainers of the discovered predictors")
+    agreement: Literal["same", "right"] = Field(
+        "same", description="samples that agree: all right or all wrong, or all right"
+    )
+    l2: float = Field(0.0011, ge=0, description="weight of the squared parameters in the loss")
+    steps: _steps.Steps = 501
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.0005
+    weight_decay: fields.WeightDecay = 0.0
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

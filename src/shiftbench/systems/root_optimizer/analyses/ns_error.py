@@ -3,45 +3,48 @@
 Metric `ns_error`: the root mean square of phi^5(s) - 1 over the singular values of a matrix of unit Frobenius norm,
 which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muon`, `fitted`), `dataset` the spectrum:
 
-- `gaussian`, `student_t` (3 degrees of freedom): `spectra` says how many matrices of each shape, drawn by keyed words
-  that no fit has seen; `group` is the shape. The shapes of the paper's model (2048 and more) have the released triples;
-- `momentum`: real momenta, seen while a model is trained with Muon for `steps` steps, at `seen` of them; `group` is the
-  layer, a unit is a layer at a step, `weights` has the training seed.
+- `gaussian`, `student_t` (3 degrees of freedom): matrices drawn by keyed words that no fit has seen; `group` is the
+  shape. The shapes of the paper's model (2048 and more) have the released triples;
+- `momentum`: real momenta, seen while a model is trained with Muon; `group` is the layer, a unit
+  is a layer at a step, `weights` has the training seed.
 
 Source: ROOT, arXiv 2511.20626, its figure of relative errors; see `optimizers/_newton_schulz.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs, registry, rng
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import Measurement, Observation, TrainJob
 from shiftbench.plugins.optimizers import _newton_schulz, _orthogonal
 from shiftbench.plugins.optimizers._newton_schulz import Floats
 from shiftbench.systems.root_optimizer.optimizers import _momenta
 
 SMALL = dict.fromkeys(("32x32", "48x48", "64x64", "128x128", "256x256", "48x96", "48x144", "64x128", "64x256"), 20)
-PARAMS: dict[str, object] = {
-    "spectra": {
-        "gaussian": {**SMALL, "2048x2048": 2, "2048x3072": 2, "2048x8192": 2, "2048x16384": 2},
-        "student_t": SMALL,
-    },
-    "model": "vit",
-    "model_params": None,
-    "seeds": [0, 1, 2],
-    "steps": 200,
-    "batch_size": 64,
-    "lr": 0.01,
-    "seen": [50, 100, 150, 200],
-}
 KINDS = ("gaussian", "student_t")
 METHODS = ("classic", "muon", "fitted")
+
+
+class Options(declare.Options):
+    spectra: dict[Literal["gaussian", "student_t"], dict[str, int]] = Field(
+        {"gaussian": {**SMALL, "2048x2048": 2, "2048x3072": 2, "2048x8192": 2, "2048x16384": 2}, "student_t": SMALL},
+        description="distribution of the entries -> shape of a matrix -> number of matrices",
+    )
+    model: str = Field("vit", description="model whose momenta are measured")
+    model_params: dict[str, Any] | None = Field(None, description="options of this model; null: its defaults")
+    seeds: list[int] = Field([0, 1, 2], description="training seeds of this model")
+    steps: int = Field(200, ge=1, description="steps of its training with Muon")
+    batch_size: fields.BatchSize = 64
+    lr: fields.LearningRate = 0.01
+    seen: list[int] = Field([50, 100, 150, 200], description="steps at which momenta are measured")
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Logs of trainings as rows: the loss at the end, and the errors of the iteration on real momenta.
 
-- `training_loss`: `train_loss` over the last `last` entries of the log; a unit is an entry, the same for all weights of
+- `training_loss`: `train_loss` over the last entries of the log; a unit is an entry, the same for all weights of
   a benchmark, since they see the same windows in the same order;
 - `ns_error`: entries `ns_error/METHOD/LAYER/SHAPE` (trainers/pretraining.py); `method` names the coefficients,
   `dataset` is `momentum`, `group` the layer and shape, and a unit is a layer at a step.
@@ -11,11 +11,16 @@ Source: ROOT, arXiv 2511.20626: losses after 10 B tokens, and the figure of rela
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"last": 20}
+
+class Options(declare.Options):
+    last: int = Field(20, ge=1, description="last entries of the log that count")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -3,7 +3,7 @@
     datasets:
       fineweb_edu: {path: data/own/fineweb-edu/sample/10BT}
 
-`path` holds the files of one sample as they are published (`sample/10BT`: 14 files `000_00000.parquet` to
+The files of one sample are read as they are published (`sample/10BT`: 14 files `000_00000.parquet` to
 `013_00000.parquet`, columns `text`, `id`, `dump`, `url`, `file_path`, `language`, `language_score`, `token_count`,
 `score`, `int_score`), of which `text` and `id` are read. The last file in the order of names, the smallest, is cut into
 val and test by the hash of file and row; all others are train. Nothing is downloaded, and shards stay local.
@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
+from shiftbench.plugins import declare
 
 TASK = "language_modelling"
 NATIVE = ("train", "val", "test")
@@ -33,9 +35,12 @@ CITATION = (
 REDISTRIBUTE = False
 IN_ORDER = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"path": ""}
 COLUMNS = ("text", "id")
 ROWS = 1024
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with the Parquet files of one sample, as they are published")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

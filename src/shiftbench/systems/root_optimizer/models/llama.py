@@ -6,10 +6,8 @@
 Source: Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023, arXiv:2302.13971, section 2.2;
 grouped queries are Ainslie et al., EMNLP 2023; sizes, order of the joined query, key and value, and initial values are
 those of ROOT's example script (huawei-noah/noah-research, ROOT/examples/example_train.py, `SampleModel`): 16 blocks,
-width 2048, MLP 8192, 32 heads of 64 over 8 key-value heads, theta 500,000, 128,256 tokens. `path` is a tokenizer.json
-of the tokenizers library, Llama 3's there; without, tokens are bytes, and `vocabulary` is cut to 257 of them. Every
-text begins with the token `begin` (Llama 3: 128,000; bytes: 256). Texts longer than `length` are cut there when they
-are evaluated.
+width 2048, MLP 8192, 32 heads of 64 over 8 key-value heads, theta 500,000, 128,256 tokens. The tokenizer
+is Llama 3's there, whose texts begin with the token 128,000.
 """
 
 import functools
@@ -21,27 +19,30 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _optional
 
 TASK = "language_modelling"
-PARAMS: dict[str, object] = {
-    "path": "",
-    "vocabulary": 128256,
-    "begin": 128000,
-    "width": 2048,
-    "depth": 16,
-    "mlp": 8192,
-    "heads": 32,
-    "groups": 8,
-    "theta": 500000.0,
-    "length": 2048,
-}
 BYTES = 256
+
+
+class Options(declare.Options):
+    path: str = Field("", description="tokenizer.json of the tokenizers library; empty: tokens are bytes")
+    vocabulary: int = Field(128256, ge=1, description="number of tokens; of bytes it is 257")
+    begin: int = Field(128000, ge=0, description="token that each text begins with; of bytes it is 256")
+    width: int = Field(2048, ge=1, description="numbers of a token vector")
+    depth: int = Field(16, ge=1, description="number of blocks")
+    mlp: int = Field(8192, ge=1, description="width of an MLP's hidden layer")
+    heads: int = Field(32, ge=1, description="query heads of a block")
+    groups: int = Field(8, ge=1, description="key and value heads of a block")
+    theta: float = Field(500000.0, gt=0, description="base of the rotary positions' frequencies")
+    length: int = Field(2048, ge=1, description="tokens of an evaluated text that are read")
 
 
 class Norm(nn.Module):

@@ -9,22 +9,30 @@ pseudo-code clips a plain momentum). Shapes that no table has step by Muon's coe
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.optimizers import _orthogonal
 
-PARAMS: dict[str, object] = {
-    "momentum": 0.95,
-    "nesterov": True,
-    "coefficients": "fitted",
-    "quantile": 0.90,
-    "scale": "rms",
-    "beta1": 0.9,
-    "beta2": 0.95,
-}
+
+class Options(declare.Options):
+    momentum: fields.Momentum = 0.95
+    nesterov: bool = Field(True, description="Nesterov's momentum")
+    coefficients: Literal["classic", "muon", "fitted"] = Field(
+        "fitted", description="coefficients of the Newton-Schulz steps"
+    )
+    quantile: float | None = Field(
+        0.9, ge=0, le=1, description="quantile of the sizes at which the momentum is cut; null: no cut"
+    )
+    scale: Literal["rms", "muon"] = Field(
+        "rms", description="scale of a step: 0.2 sqrt(max(m, n)), or sqrt(max(1, m / n))"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="first beta of AdamW, which steps all that is no hidden matrix")
+    beta2: float = Field(0.95, ge=0, lt=1, description="second beta of AdamW")
 
 
 def make(model: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]) -> torch.optim.Optimizer:

@@ -1,11 +1,11 @@
 """ERM whose gradients are corrupted between the backward pass and the step: a shift on gradients, for optimisers.
 
 After each backward pass, in the gradient G of every matrix:
-- a share `fraction` of the entries, drawn by keyed words, becomes +-kappa rms(G) (`kappa`: 0 leaves them);
-- `noise` times rms(G) times Student's t with `nu` degrees of freedom is added to all (`noise`: 0 adds none).
+- a share of the entries, drawn by keyed words, becomes +-kappa rms(G);
+- `noise` times rms(G) times Student's t is added to all.
 
 Source: ours. ROOT (arXiv 2511.20626) is made against gradients with heavy tails, and this makes some. No augmentation.
-`schedule` as in `_loop`. The log has the root mean square of all gradients before and after, every 25 steps.
+The log has the root mean square of all gradients before and after, every 25 steps.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,28 +14,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {
-    "epochs": 1,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 0.1,
-    "schedule": "cosine",
-    "kappa": 0.0,
-    "fraction": 0.01,
-    "noise": 0.0,
-    "nu": 3,
-}
 EVERY = 25
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 1
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 0.1
+    schedule: fields.Schedule = "cosine"
+    kappa: float = Field(
+        0.0, ge=0, description="size of a corrupted entry, in root mean squares of the gradient; 0: none"
+    )
+    fraction: float = Field(0.01, ge=0, le=1, description="share of the entries that `kappa` corrupts")
+    noise: float = Field(0.0, ge=0, description="scale of the added Student's t, in root mean squares; 0: none")
+    nu: int = Field(3, ge=1, description="degrees of freedom of Student's t")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -1,9 +1,8 @@
 """Pretraining of a language model on a stream of texts: the next token's cross-entropy, over windows of tokens.
 
-Texts are read shard by shard, turned into tokens, put one after the other, and cut into windows of `length` tokens; no
-split is ever in memory. Windows are shuffled by keyed words within buffers of `buffer`; when the texts end and fewer
-than `tokens` were seen, they begin again, in another order. A step sees `batch_size` windows, `at_once` of them at a
-time, so that memory holds the logits of these alone.
+Texts are read shard by shard, turned into tokens, put one after the other, and cut into windows; no split is ever in
+memory. Windows are shuffled by keyed words within a buffer; when the texts end before the training does, they begin
+again, in another order. Memory holds the logits of `at_once` windows alone.
 
 Source: ROOT, arXiv 2511.20626, and its example script (huawei-noah/noah-research, folder ROOT): windows of one stream,
 each text behind its first token, 100 warm-up steps, then a cosine, weight decay 0.1. Differs: the script holds all
@@ -17,11 +16,12 @@ error of five Newton-Schulz steps on what each sampled matrix moves along: `ns_e
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -30,27 +30,31 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.optimizers import _newton_schulz, _orthogonal
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("language_modelling",)
-PARAMS: dict[str, object] = {
-    "tokens": 10_000_000_000,
-    "length": 2048,
-    "batch_size": 512,
-    "at_once": 4,
-    "buffer": 8192,
-    "optimizer": "adamw",
-    "lr": 0.001,
-    "weight_decay": 0.1,
-    "warmup_steps": 100,
-    "precision": "bfloat16",
-    "every": 20,
-    "seen": [],
-    "layers": [],
-}
 Tokens = npt.NDArray[np.int64]
+
+
+class Options(declare.Options):
+    tokens: int = Field(10_000_000_000, ge=1, description="tokens of the training")
+    length: int = Field(2048, ge=1, description="tokens of a window")
+    batch_size: int = Field(512, ge=1, description="windows of a step")
+    at_once: int = Field(4, ge=1, description="windows of a step that are in memory at a time")
+    buffer: int = Field(8192, ge=1, description="windows that are shuffled together")
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.001
+    weight_decay: fields.WeightDecay = 0.1
+    warmup_steps: int = Field(100, ge=0, description="first steps, in which the learning rate rises")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16", description="number format of the forward pass"
+    )
+    every: int = Field(20, ge=1, description="steps whose mean loss is an entry of the log")
+    seen: list[int] = Field([], description="steps at which the error of Newton-Schulz is logged")
+    layers: list[str] = Field([], description="parts of names of the matrices that are measured; []: all")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

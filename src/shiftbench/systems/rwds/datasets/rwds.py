@@ -9,7 +9,7 @@
 harvey, matthew, michael). Below `root`, `RWDS_CZ` or `RWDS-CZ` holds `train`, `val` and `test`, each with
 `Group_A_train_512_02.json` (COCO's layout) and the folder `Group_A_train_images_512_02`. NAMES has what stands in the
 place of `Group_A` for each part and setting, as the configurations of RWGAI/RWDS have it: hurricanes are written
-small, and `ms_unseen_florence` has no `group` where `ms_unseen_group_A` has one. `stem` names another.
+small, and `ms_unseen_florence` has no `group` where `ms_unseen_group_A` has one.
 
 Tiles of 512 pixels overlap by a fifth. What a tile was cut from is read off its name (`SOURCE_0_410_512_922.png`), is
 its `cluster`, which is resampled as one, and must not be in two splits: such a leak is refused, unless `leaks: allow`.
@@ -21,11 +21,14 @@ Source: Al-Emadi, Yang and Ofli 2025, CVPR, arXiv:2503.19202; names as the confi
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import coco_json
 
 TASK = "detection"
@@ -38,15 +41,6 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "root": "",
-    "part": "CZ",
-    "domain": "",
-    "setting": "single",
-    "stem": "",
-    "leaks": "refuse",
-    "licence": "",
-}
 DOMAINS = {"CZ": ("A", "B", "C"), "FR": ("India", "US"), "HE": ("florence", "harvey", "matthew", "michael")}
 NAMES = {
     "CZ": {"single": "Group_{domain}", "unseen": "Group_ms_unseen_group_{domain}", "combined": "Group_combined"},
@@ -60,6 +54,20 @@ NAMES = {
 SETTINGS = ("single", "unseen", "combined")
 LEAKS = ("refuse", "allow")
 _TILE = re.compile(r"(.+)_\d+_\d+_\d+_\d+")
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder with `RWDS_CZ` or `RWDS-CZ`, and so on")
+    part: Literal["CZ", "FR", "HE"] = Field("CZ", description="climate zones (xView), floods or hurricanes (xBD)")
+    domain: Literal["", "A", "B", "C", "India", "US", "florence", "harvey", "matthew", "michael"] = Field(
+        "", description="domain of the part; empty with `setting: combined`"
+    )
+    setting: Literal["single", "unseen", "combined"] = Field(
+        "single", description="the domain, all others, or all together"
+    )
+    stem: str = Field("", description="stem of the file names; empty: the one of part, setting and domain")
+    leaks: Literal["refuse", "allow"] = Field("refuse", description="what happens if a source image is in two splits")
+    licence: fields.Licence = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

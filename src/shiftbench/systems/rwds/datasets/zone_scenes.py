@@ -2,10 +2,9 @@
 
 The embedded stand-in for RWDS. `zone` is where scenes lie: `a` (grass, green, cluttered, soft light, large objects),
 `b` (gravel, sandy, hard shadows), `c` (brick, grey, regular, low contrast, small objects); each zone has frequencies
-of classes of its own. `target` and the shares `look`, `sizes` and `classes` move a scene towards another zone, each
-by itself: look and sizes are covariates, classes the prior. A scene of `side` pixels is cut into tiles of `tile`
-pixels (`_tiles.py`); a tile's source image is its `cluster`, which is resampled as one, and its group, which is in one
-split. Test scenes of one number are the same in all zones but for what the zone changes, training scenes differ.
+of classes of its own. Look, sizes and classes of a scene move towards another zone each by itself: look and sizes
+are covariates, classes the prior. A scene is cut into tiles (`_tiles.py`); a tile's source image is its `cluster`,
+which is resampled as one, and its group, which is in one split. Test scenes of one number are the same in all zones but for what the zone changes, training scenes differ.
 Items and halves of photos are apart in test and training; validation has scenes of its own with those of training.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the zones are ours, after RWDS
@@ -15,13 +14,15 @@ Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 201
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.plugins.shifts import _scikit_photos
@@ -40,22 +41,27 @@ REDISTRIBUTE = True
 IN_ORDER = True
 FILES = {"train": "train", "val": "train", "test": "t10k"}
 HALVES = {"train": "left", "val": "left", "test": "right"}
-PARAMS: dict[str, object] = {
-    "train": 40,
-    "val": 3,
-    "test": 20,
-    "zone": "a",
-    "target": "",
-    "look": 0.0,
-    "sizes": 0.0,
-    "classes": 0.0,
-    "side": 320,
-    "objects": [40, 60],
-    "overlap": 0.15,
-    "tile": 128,
-    "tile_overlap": 0.2,
-    "visible": 0.4,
-}
+
+
+class Options(declare.Options):
+    train: int = Field(40, ge=0, description="number of training scenes")
+    val: int = Field(3, ge=0, description="number of validation scenes")
+    test: int = Field(20, ge=0, description="number of test scenes")
+    zone: Literal["a", "b", "c"] = Field("a", description="zone of the scenes")
+    target: Literal["", "a", "b", "c"] = Field("", description="zone that scenes are moved towards; empty: none")
+    look: float = Field(0.0, ge=0, le=1, description="share of the target's ground and light")
+    sizes: float = Field(0.0, ge=0, le=1, description="share of the target's sizes of objects")
+    classes: float = Field(0.0, ge=0, le=1, description="share of the target's frequencies of classes")
+    side: int = Field(320, ge=32, description="side of a scene, in pixels")
+    objects: list[int] = Field(
+        [40, 60], min_length=2, max_length=2, description="smallest and largest number of objects of a scene"
+    )
+    overlap: float = Field(
+        0.15, ge=0, le=1, description="largest overlap of two objects, as a share of the smaller one"
+    )
+    tile: int = Field(128, ge=32, description="side of a tile, in pixels")
+    tile_overlap: float = Field(0.2, ge=0, lt=1, description="overlap of neighbouring tiles, as a share of their side")
+    visible: float = Field(0.4, ge=0, le=1, description="share of an object that a tile must show to have its box")
 
 
 def group(sample: Sample) -> str:

@@ -8,25 +8,28 @@ Source: H beside the performance drop (`accuracy_drop_relative`) in RWDS, arXiv:
 comes first by our convention.
 """
 
-from shiftbench.base import registry
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.metrics.severity import accuracy_drop
 from shiftbench.statistics.contributions import ratio
 from shiftbench.statistics.rows import Row
 
 KIND = "curve"
-PARAMS = registry.defaults(accuracy_drop)
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 
 
+class Options(declare.Options):
+    of: fields.Of = "accuracy"
+
+
 def sources(params: dict[str, object]) -> tuple[str, ...]:
-    """Return the metrics whose rows are needed."""
+    """The metrics whose rows are needed."""
     return (str(params["of"]),)
 
 
 def compute(rows: list[Row], of: str) -> list[Row]:
-    """Return the harmonic means at each severity, per shift, and over all shifts.
+    """The harmonic means at each severity, per shift, and over all shifts.
 
     Raises:
         ParamsError: a clean row is not there.
@@ -36,12 +39,15 @@ def compute(rows: list[Row], of: str) -> list[Row]:
         for row in rows
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }
-    found = []
+
+    means = []
     for drop in accuracy_drop(rows, of):
         own = clean[_who(drop), str(drop.reference)]
         shifted = own - drop.all
-        found.append(drop.derived([drop], ratio(2 * own * shifted, own + shifted)))
-    return found
+
+        means.append(drop.derived([drop], ratio(2 * own * shifted, own + shifted)))
+
+    return means
 
 
 def _who(row: Row) -> tuple[str | None, ...]:

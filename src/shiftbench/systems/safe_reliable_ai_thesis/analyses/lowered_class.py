@@ -15,15 +15,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import CheckpointName, Ref, without_seed
 from shiftbench.data.formats import E9
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"method": "temperature_scaling", "nets": []}
-"""`nets`: names as `dataset/model-trainer` of the weights that are looked at; empty: all of the benchmark."""
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    method: str = Field("temperature_scaling", description="recalibrating method")
+    nets: list[str] = Field([], description="models that are measured, without their seeds; []: all")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

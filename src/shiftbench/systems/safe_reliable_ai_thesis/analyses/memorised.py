@@ -10,13 +10,20 @@ requirement (ii) of Ao's thesis (arXiv:2308.03176), whose method was not found.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import CheckpointName, Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"trainer": "", "severity": 0.2}
 BATCH = 256
+
+
+class Options(declare.Options):
+    trainer: str = Field("", description="trainer that learned from wrong labels")
+    severity: float = Field(0.2, ge=0, le=1, description="share of wrong labels that it learned from")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

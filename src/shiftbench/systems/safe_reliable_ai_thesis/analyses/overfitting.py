@@ -14,15 +14,20 @@ its method was not found.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.data import training_log
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"trainers": []}
-"""Trainers whose weights are looked at; empty: all of the benchmark."""
 GAPS = ("nll", "accuracy", "ece", "mcs")
 Log = Mapping[str, list[tuple[int, float]]]
+
+
+class Options(declare.Options):
+    trainers: list[str] = Field([], description="trainers whose logs are read; []: all")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,6 +1,6 @@
 """CIFAR-10H: the test images of CIFAR-10, each with what about fifty people said that it shows.
 
-`path` is the authors' `data/cifar10h-probs.npy`, float64 (10000, 10), in the order of CIFAR-10's test batch: the shares
+The authors' `data/cifar10h-probs.npy` is float64 (10000, 10), in the order of CIFAR-10's test batch: the shares
 of people, which become `meta.human` of a sample. Nothing is downloaded. The first `first` images of the batch are
 `train`, the others `test`, as one variant of the release of (B) cuts them; keys are those of `cifar10`, whose test set
 these are, so that no image is learned from here and tested there unnoticed. A file in which people give the images' own
@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _cifar, cifar10
 
 TASK = "classification"
@@ -32,9 +34,13 @@ CITATION = (
 )
 REDISTRIBUTE = False
 PART_OF = "cifar10"
-PARAMS: dict[str, object] = {"path": "", "first": 8000}
 LEAST = 0.5
 """Mean share of an image's own class; it is 0.95 in the authors' file."""
+
+
+class Options(declare.Options):
+    path: str = Field("", description="the authors' `data/cifar10h-probs.npy`")
+    first: int = Field(8000, ge=0, description="first images of the test batch, which are `train`")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

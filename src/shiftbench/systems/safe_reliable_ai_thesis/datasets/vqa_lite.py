@@ -3,8 +3,8 @@
 A scene of 64 x 64 pixels holds trousers, shirts, bags and boots of Fashion-MNIST, one in a quarter of the square at
 most, at 20 to 28 pixels, in one of five colours, on a dark ground. Two questions of different kinds are asked about
 each (_questions.py), which share the scene as their `cluster` and their group; `meta.family` is the kind of question.
-`templates: unseen` asks the same in words that training never has. Train and val draw items of Fashion-MNIST's training
-images, test of its test images. `train`, `val` and `test` are numbers of scenes.
+Train and val draw items of Fashion-MNIST's training
+images, test of its test images.
 
 Bytes are the same on every CPU: integers, and Pillow's resizing.
 
@@ -15,15 +15,17 @@ Vollgraf 2017, arXiv:1708.07747.
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions
@@ -35,7 +37,6 @@ SOURCES = fashion_mnist.SOURCES
 LICENCE = fashion_mnist.LICENCE
 CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"train": 2000, "val": 200, "test": 500, "questions": 2, "templates": "seen"}
 FILES = {"train": "train", "val": "train", "test": "t10k"}
 GARMENTS = {"trouser": "trouser", "shirt": "t_shirt", "bag": "bag", "boot": "ankle_boot"}
 """Names of the kinds in Fashion-MNIST."""
@@ -48,6 +49,16 @@ PAINT = {
     "white": (240, 240, 240),
 }
 Pixels = NDArray[np.uint8]
+
+
+class Options(declare.Options):
+    train: int = Field(2000, ge=0, description="number of training scenes")
+    val: int = Field(200, ge=0, description="number of validation scenes")
+    test: int = Field(500, ge=0, description="number of test scenes")
+    questions: int = Field(2, ge=1, le=4, description="questions about each scene")
+    templates: Literal["seen", "unseen"] = Field(
+        "seen", description="wordings of questions that training has, or never has"
+    )
 
 
 def group(sample: Sample) -> str:

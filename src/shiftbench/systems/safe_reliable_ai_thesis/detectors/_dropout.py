@@ -11,12 +11,18 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare
 
 Floats = NDArray[np.float64]
-PARAMS: dict[str, object] = {"rate": 0.5, "passes": 20}
+
+
+class Options(declare.Options):
+    rate: float = Field(0.5, ge=0, lt=1, description="share of the features that dropout sets to 0")
+    passes: int = Field(20, ge=1, description="number of drawn masks")
 
 
 def shares(features: NDArray[np.floating], weight: Floats, bias: Floats, rate: float, passes: int) -> Iterator[Floats]:

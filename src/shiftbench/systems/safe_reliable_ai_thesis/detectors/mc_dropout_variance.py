@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base import registry
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout
 
 NEEDS = ("features", "head")
-PARAMS: dict[str, object] = dict(registry.defaults(_dropout))
+Options = _dropout.Options
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

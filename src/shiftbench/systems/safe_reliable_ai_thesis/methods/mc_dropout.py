@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -21,7 +20,7 @@ from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout
 SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)
-PARAMS: dict[str, object] = dict(registry.defaults(_dropout))
+Options = _dropout.Options
 
 
 class Dropped:

@@ -7,24 +7,25 @@
     5. the logit of class k is divided by T_k, so that predictions can change
 
 Source: Ao, Rueger and Siddharthan, "Two Sides of Miscalibration", UAI 2023; AoShuang92/miscalibration_TS, `msc_ts.py`
-(`optimal_T`, `normalized_mcs_t`, `tuning_ece_level_factor`). `scale`: `none` (the default), `max` (levels by the
-largest, which turns their signs round where that is below 0) or `min_max` (to 0 to 1, which loses them); the release
-has no default. `held_out`: the share of the val samples, by the hash of their keys, on which g is chosen, while levels
-are of the others; 0, as released: both on all of val. Differs: levels are not rounded to 0.001 on the way, a g that
+(`optimal_T`, `normalized_mcs_t`, `tuning_ece_level_factor`). `scale: max` turns the signs of levels round where the
+largest is below 0, `min_max` loses them; the release has no default. With `held_out`, samples are parted by the hash of
+their keys; the release has all of val for both. Differs: levels are not rounded to 0.001 on the way, a g that
 makes some temperature 0 or less is passed over, and a class without a val sample has the level 0.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.data.splits import unit
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.methods import _recalibrating, temperature_scaling
 from shiftbench.plugins.methods._recalibrating import Logits, Recalibrated
@@ -32,11 +33,19 @@ from shiftbench.statistics.rows import Floats
 
 SEES = "sample"
 TASKS = ("classification", "text_classification", "visual_question")
-PARAMS: dict[str, object] = {"scale": "none", "held_out": 0.0}
 FACTORS = np.arange(-2000, 2000) / 1000
 SCALES = ("none", "max", "min_max")
 
 needs = _recalibrating.needs
+
+
+class Options(declare.Options):
+    scale: Literal["none", "max", "min_max"] = Field(
+        "none", description="leave levels, divide by the largest, or stretch to 0 to 1"
+    )
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of the val samples on which g is chosen; 0: all, for levels too"
+    )
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:

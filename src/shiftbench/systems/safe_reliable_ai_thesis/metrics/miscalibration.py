@@ -20,10 +20,11 @@ one: confidence in *wrong* predictions of samples of class k counts for k; other
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.sparse import csr_array
 
 from shiftbench.base.errors import ParamsError, suggest
@@ -43,6 +44,11 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "under_share": (0.0, 1.0),
     "error": (0.0, 1.0),
 }
+Of = Annotated[
+    Literal["score", "over", "under", "over_share", "under_share", "error"],
+    Field(description="quantity that is computed from the levels"),
+]
+Bins = Annotated[int, Field(ge=1, description="bins of confidence, for `of: error`")]
 
 
 def _facts(options: Mapping[str, Any]) -> dict[str, object]:
@@ -56,11 +62,8 @@ def _facts(options: Mapping[str, Any]) -> dict[str, object]:
 @declare.resampled_metric(
     columns=("label", "correct", "confidence_e9"), facts=_facts, higher_is_better=False, unit="probability"
 )
-def _class_levels(rows: Rows, weights: Weights, of: str = "score", bins: int = 15) -> Floats:
-    """Quantity of the class levels; samples without a label among the model's classes do not count.
-
-    Options: `of`, `score`, `over`, `under`, `over_share`, `under_share` or `error`; `bins`, of confidence, for `error`.
-    """
+def _class_levels(rows: Rows, weights: Weights, of: Of = "score", bins: Bins = 15) -> Floats:
+    """Quantity of the class levels; samples without a label among the model's classes do not count."""
     if type(bins) is not int or bins < 1:
         raise ParamsError(f"bins is {bins!r}; expected a whole number of 1 at least")
     counts = rows.present("correct").astype(bool)

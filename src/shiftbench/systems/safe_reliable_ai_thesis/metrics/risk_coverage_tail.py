@@ -9,9 +9,11 @@ empty.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import ParamsError
@@ -20,16 +22,18 @@ from shiftbench.statistics.rows import Floats, Ints
 from shiftbench.statistics.thresholds import Weights, total, walk
 
 Flags = NDArray[np.bool_]
+Coverage = Annotated[
+    float | None, Field(gt=0, le=1, description="share of the samples that are accepted; null: the accuracy")
+]
 
 
 @declare.failure_metric(higher_is_better=True)
-def trust_index(scores: Floats, correct: Flags, weights: Weights, coverage: float | None = None) -> Floats:
+def trust_index(scores: Floats, correct: Flags, weights: Weights, coverage: Coverage = None) -> Floats:
     """Trust index: accuracy among the most trusted samples, as many as are predicted correctly.
 
     TI = 1 - r(a), the selective accuracy at a coverage of a, the accuracy: 1 if a score accepts exactly the correct
     predictions. Equal scores: the expectation over their orders.
 
-    Options: `coverage`, in (0, 1], instead of the accuracy (0.95: `trust_index_95`).
     Source: Ao, Rueger and Siddharthan, "Empirical Optimal Risk to Quantify Model Trustworthiness for Failure
     Detection", 2023, arXiv:2308.03179, abstract; the repository AoShuang92/optimal_risk is empty.
     """

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.plugins.models import convnet
 
 TASK = "classification"
-PARAMS: dict[str, object] = {**registry.defaults(convnet), "rate": 0.5}
 
 prepare_batch = convnet.prepare_batch
+
+
+class Options(convnet.Options):
+    rate: float = Field(0.5, ge=0, lt=1, description="share of the features that dropout sets to 0")
 
 
 class DropoutNet(convnet.ConvNet):

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"size": 28, "hidden": 256, "features": 96}
+
+
+class Options(declare.Options):
+    size: fields.Size = 28
+    hidden: int = Field(256, ge=1, description="units of the first hidden layer")
+    features: int = Field(96, ge=1, description="penultimate features")
 
 
 class MLP(nn.Module):

@@ -11,20 +11,23 @@ normalisation of CIFAR-10.
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
 from torch import nn
 
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _pretrained, _resnet
 
 TASK = "classification"
-PARAMS: dict[str, object] = {
-    "weights": "IMAGENET1K_V1",
-    "size": 32,
-    "mean": [0.491, 0.482, 0.446],
-    "std": [0.247, 0.243, 0.261],
-}
 FRESH = ("conv1.", "fc.")
 prepare_batch = _resnet.prepare_batch
+
+
+class Options(declare.Options):
+    weights: str = Field("IMAGENET1K_V1", description="torchvision's name of the weights to start from")
+    size: fields.Size = 32
+    mean: fields.Mean = Field([0.491, 0.482, 0.446])
+    std: fields.Std = Field([0.247, 0.243, 0.261])
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:

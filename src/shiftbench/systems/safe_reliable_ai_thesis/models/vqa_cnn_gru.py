@@ -13,24 +13,35 @@ The model's input has two fields: `image`, and `words`, their numbers (0: none, 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions
 
 TASK = "visual_question"
-PARAMS: dict[str, object] = {"size": 32, "width": 16, "words": 64, "hidden": 64, "join": "modulated"}
 JOINS = ("modulated", "concatenated")
 WORDS = {word: number for number, word in enumerate(_questions.vocabulary(), start=2)}
 LONGEST = 14
 """Words of a question that are read."""
+
+
+class Options(declare.Options):
+    size: fields.Size = 32
+    width: int = Field(16, ge=1, description="channels of the first convolution")
+    words: int = Field(64, ge=1, description="numbers of a word vector")
+    hidden: int = Field(64, ge=1, description="numbers of the GRU's state")
+    join: Literal["modulated", "concatenated"] = Field(
+        "modulated", description="the question modulates the grid, or is put next to it"
+    )
 
 
 class Answerer(nn.Module):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base import refs, registry
@@ -26,19 +27,21 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 
 Floats = NDArray[np.float64]
 KINDS = ("model", "human")
-PARAMS: dict[str, object] = {
-    "judged_on": "",
-    "judge": "erm",
-    "raters": [0, 1, 2, 3, 4],
-    "rater": "erm",
-    "rater_model": "convnet",
-}
-"""`judged_on`: what judge and raters learnt from (default: the trainer's own dataset); `judge`: the trainer of the net
-of the same model and seed; `raters`: training seeds, `rater` and `rater_model`: their trainer and model."""
+
+
+class Options(declare.Options):
+    judged_on: str = Field(
+        "", description="data set that judge and raters learned from; empty: the one that is trained on"
+    )
+    judge: str = Field("erm", description="trainer of the model whose probabilities are used")
+    raters: list[int] = Field([0, 1, 2, 3, 4], description="training seeds of the models that vote instead of people")
+    rater: str = Field("erm", description="trainer of these models")
+    rater_model: str = Field("convnet", description="architecture of these models")
 
 
 def uses(params: Mapping[str, Any], kinds: set[str]) -> list[tuple[str, str]]:

@@ -20,36 +20,51 @@ is kept. eps 0.09 with w 500 and 0.13 with w 400 are what its scripts with curri
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import soft_cross_entropy
 from shiftbench.plugins.trainers import _loop, erm
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **{name: value for name, value in registry.defaults(erm).items() if name != "crops"},
-    **registry.defaults(_confidences),
-    "warmup": 0.0,
-    "smoothing": 0.09,
-    "smooth_by": "uniform",
-    "weight": 500.0,
-    "rank_by": "none",
-    "shuffled": False,
-    "share": 0.8,
-    "end": 5,
-}
 THRESHOLDS = np.arange(1000, 0, -1) / 1000
+
+
+class Options(_confidences.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    schedule: fields.Schedule = "one_cycle"
+    smoothing: fields.Smoothing = 0.09
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    warmup: _loop.Warmup = 0.0
+    smooth_by: Literal["uniform", "model", "human"] = Field(
+        "uniform", description="confidences of classes that the smoothing follows; uniform: none"
+    )
+    weight: float = Field(500.0, gt=0, description="divisor w of these confidences")
+    rank_by: Literal["none", "model", "human"] = Field(
+        "none", description="confidences that the curriculum ranks samples by; none: no curriculum"
+    )
+    shuffled: bool = Field(False, description="deal the scores out at random, as a control")
+    share: float = Field(
+        0.8, gt=0, le=1, description="share r of the samples that the first epoch learns from, at least"
+    )
+    end: int = Field(5, ge=1, description="epoch E from which all samples count")
 
 
 def kinds(params: Mapping[str, Any]) -> set[str]:

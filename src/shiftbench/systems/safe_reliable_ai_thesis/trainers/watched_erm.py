@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from scipy.special import log_softmax
 
-from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -25,9 +24,12 @@ from shiftbench.plugins.trainers._inputs import Inputs
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mcs_temperature_scaling as mcs
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**registry.defaults(erm), "warmup": 0.0}
 SEEN = 1000
 """Number of training samples that are evaluated: the first in the order of keys."""
+
+
+class Options(erm.Options):
+    warmup: _loop.Warmup = 0.0
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

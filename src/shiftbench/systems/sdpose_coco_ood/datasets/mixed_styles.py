@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
 from shiftbench.data.skeletons import COCO_17
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _bodies, capsule_bodies, fashion_mnist, mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.plugins.shifts import _scikit_photos
@@ -32,10 +34,16 @@ LICENCE = f"{capsule_bodies.LICENCE}; MIT (clothes); of the digits nothing is st
 CITATION = f"{capsule_bodies.CITATION}; {fashion_mnist.CITATION}; {mnist.CITATION}"
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {"train": 3000, "test": 10, "height": 128, "width": 96}
 MANNERS = ("kuwahara", "posterise", "edge_sketch", "greyscale", "saturate", "inversion", "speckle_noise", "pixelate")
 ITEMS = 9
 Pixels = NDArray[np.uint8]
+
+
+class Options(declare.Options):
+    train: int = Field(3000, ge=0, description="number of training pictures")
+    test: int = Field(10, ge=0, description="number of test pictures")
+    height: int = Field(128, ge=32, le=4096, description="height of a picture, in pixels")
+    width: int = Field(96, ge=32, le=4096, description="width of a picture, in pixels")
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ What stands for the frozen VAE is a rearrangement: squares of 4 x 4 pixels becom
 (SD's latents have an eighth), so that nothing is lost and nothing is learned. Residual blocks (group normalisation,
 SiLU, 3x3, twice) at widths w, 2w, 4w, each told the time step and the task c = [sin v, cos v], v = (1, 0) for pose and
 (0, 1) for reconstruction; on the way up what was on the way down is put beside. Reconstruction is a 3x3 convolution on
-the last block; the head reads that block (`feature: last`), or the one before it (`second`).
+the last block; the head reads that block, or the one before it.
 
 The head is the paper's: a deconvolution of 4x4 at stride 2 and a 1x1 convolution, each with batch normalisation and
 ReLU, and a 1x1 convolution to the joints; so heatmaps have twice the size
@@ -18,13 +18,13 @@ there (index 999).
 import math
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
@@ -32,18 +32,22 @@ from shiftbench.plugins.models import _heatmaps
 
 TASK = "keypoints"
 FEATURES = ("last", "second")
-PARAMS: dict[str, object] = {
-    **registry.defaults(_heatmaps),
-    "width": 16,
-    "sigma": 2.0,
-    "blur": 7,
-    "height_px": 64,
-    "width_px": 48,
-    "timestep": 999,
-    "feature": "last",
-}
 CELL = 4
 POSE, RECONSTRUCTION = (1.0, 0.0), (0.0, 1.0)
+
+
+class Options(_heatmaps.Options):
+    width: int = Field(16, ge=1, description="channels w of the first level")
+    sigma: float = Field(2.0, gt=0, description="width of a joint's peak in a heatmap, in its pixels")
+    blur: int = Field(
+        7, ge=1, description="side of the Gaussian filter of heatmaps before their maximum, odd, in pixels"
+    )
+    height_px: int = Field(64, ge=16, multiple_of=16, description="height of the input, in pixels")
+    width_px: int = Field(48, ge=16, multiple_of=16, description="width of the input, in pixels")
+    timestep: int = Field(999, ge=0, le=999, description="time step of the diffusion that the U-Net is given")
+    feature: Literal["last", "second"] = Field(
+        "last", description="block that the head reads: the last one, or the one before"
+    )
 
 
 def names(params: Mapping[str, Any]) -> Sequence[str]:

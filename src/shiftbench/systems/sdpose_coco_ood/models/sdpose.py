@@ -1,6 +1,6 @@
 """SDPose as it was released: a folder of diffusers' parts and a head, `sdpose: {path: ...}`, with the trainer `given`.
 
-`path` is the unpacked checkpoint: `unet/`, `vae/`, `text_encoder/`, `tokenizer/`, `scheduler/` as diffusers writes
+The checkpoint has `unet/`, `vae/`, `text_encoder/`, `tokenizer/`, `scheduler/` as diffusers writes
 them, and `decoder/decoder.safetensors`, the head under MMPose's names. A person's crop of 768 x 1024 pixels, -1 to 1,
 goes through the VAE (times 0.18215; the mode of its distribution, where the released code draws a sample, so that
 results are the same every time), and once through the U-Net at step 999 under the empty prompt, unpadded, and the task
@@ -20,9 +20,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
@@ -31,14 +31,6 @@ from shiftbench.systems.sdpose_coco_ood.models import pose_unet
 
 TASK = "keypoints"
 CITATION = "Liang et al., SDPose, 2025, arXiv:2509.24980"
-PARAMS: dict[str, object] = {
-    **registry.defaults(_heatmaps),
-    "path": "",
-    "height_px": 1024,
-    "width_px": 768,
-    "timestep": 999,
-    "blur": 11,
-}
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 HEAD = "decoder/decoder.safetensors"
 SCALE = 0.18215
@@ -47,6 +39,16 @@ BODY = 17
 """Joints of the checkpoint whose head reads the last block; of others (133) it is the one before."""
 LATENT = 8
 """Pixels along a side of a latent; heatmaps have two cells there."""
+
+
+class Options(_heatmaps.Options):
+    path: str = Field("", description="folder of the unpacked checkpoint")
+    height_px: int = Field(1024, ge=1, description="height of the input, in pixels")
+    width_px: int = Field(768, ge=1, description="width of the input, in pixels")
+    timestep: int = Field(999, ge=0, le=999, description="time step of the diffusion that the U-Net is given")
+    blur: int = Field(
+        11, ge=1, description="side of the Gaussian filter of heatmaps before their maximum, odd, in pixels"
+    )
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:

@@ -6,27 +6,24 @@ lines are dark where a pixel is darker than the mean around it. Levels are the s
 all. Integers; takes no random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"pale": 190}
+Pale = Annotated[int, Field(ge=0, le=256, description="paleness of the fill: 0 the colours themselves, 256 white")]
 DENSITY = 5
 """Grey levels by which a line is darker for one that its pixel is below the mean."""
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, pale: int = 190) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, pale: Pale = 190) -> NDArray[np.uint8]:
     """An image as a colour sketch, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: not used.
-        pale: 0 (the colours themselves) to 256 (white).
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -6,15 +6,20 @@ One pass of means over near colours, each pixel in the nearest of `INKS` (sum of
 5 it is all. Integers; takes no random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"ink": 9}
+Ink = Annotated[
+    int, Field(ge=0, le=255, description="grey levels below the mean around a pixel from which it is outlined")
+]
 INKS = np.array(
     [(28, 30, 40), (38, 62, 104), (92, 138, 160), (170, 62, 48), (208, 130, 84), (232, 206, 150), (104, 122, 82),
      (246, 240, 226)]
@@ -24,14 +29,8 @@ PAPER = np.array([250, 236, 206])
 """Colour of white paper, of 255."""
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: int = 9) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: Ink = 9) -> NDArray[np.uint8]:
     """An image as a woodblock print, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: not used.
-        ink: grey levels below the mean around it from which a pixel is outlined.
 
     Raises:
         RangeError: severity outside 0 to 5.

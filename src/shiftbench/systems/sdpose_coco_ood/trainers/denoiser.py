@@ -1,6 +1,6 @@
 """A prior for `pose_unet`: it learns to give back pictures from under noise, in one step, without any label.
 
-Each picture of `steps` batches is mirrored (1 in 2) and gets noise of its own strength, sigma U(0, 1) in latents of -1
+Each picture is mirrored (1 in 2) and gets noise of its own strength, sigma U(0, 1) in latents of -1
 to 1; from this and the time step 999 sigma the U-Net says what was there, under the task of reconstruction. Pictures
 are brought to twice the model's input and cut at random, or to its size (1 in 2). The head learns nothing.
 
@@ -20,19 +20,21 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _steps
 
 TASKS = ("keypoints",)
-PARAMS: dict[str, object] = {
-    "steps": 900,
-    "batch_size": 8,
-    "optimizer": "adamw",
-    "lr": 0.008,
-    "weight_decay": 0.0001,
-    "schedule": "one_cycle",
-}
 LAST = 999
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 900
+    batch_size: fields.BatchSize = 8
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.008
+    weight_decay: fields.WeightDecay = 1e-4
+    schedule: fields.Schedule = "one_cycle"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -7,11 +7,12 @@ A unit is a channel of a layer; layers are named in options, `{conv1: body.2}`, 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -24,6 +25,11 @@ from shiftbench.evaluation.nets import TorchPredictor
 from shiftbench.plugins.contracts import Measurement
 
 Floats = NDArray[np.float64]
+Layers = Annotated[
+    dict[str, str], Field(description="name of a layer -> path of its module, whose output is (n, c, h, w)")
+]
+Samples = Annotated[int, Field(ge=1, description="first pictures of a set that are read")]
+Only = Annotated[list[str], Field(description="measured models, MODEL-TRAINER; []: all of the benchmark")]
 BATCH = 250
 
 

@@ -5,8 +5,8 @@
     cl_accuracy    of the samples with both right: 1 where a model is right under a shift, else 0
 
 Pairs are an arm `standard` and an arm `robust`, of the same dataset and seed; a sample that one of them gets wrong is
-in no list of that pair, and lists of two pairs differ. `shifts` names what is looked at, `patch_shuffle/5`, a domain
-shift with severity 0, `stylised/0`; keys are compared without the dataset's name, since a domain has its own. With
+in no list of that pair, and lists of two pairs differ. Shifts are written `patch_shuffle/5`, domain shifts
+`stylised/0`; keys are compared without the dataset's name, since a domain has its own. With
 `path`, a file of the release (`intersection_alexnet_alexnet-r.npy`: file names of pictures), the samples are those
 whose keys end with one of its names, whatever was predicted here. `keys` gives a list from two Parquet files.
 
@@ -19,15 +19,23 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {"standard": "", "robust": "", "shifts": [], "path": ""}
 CLEAN = "identity/0"
+
+
+class Options(declare.Options):
+    standard: str = Field("", description="standard model of each pair, MODEL-TRAINER")
+    robust: str = Field("", description="robust model of each pair, MODEL-TRAINER")
+    shifts: list[str] = Field([], description="tested shifts, SHIFT/SEVERITY; of a domain shift the severity is 0")
+    path: str = Field("", description="file of the release with names of pictures; empty: those that both have right")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -24,23 +24,26 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation.nets import TorchPredictor
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _concepts, _units
 
-PARAMS: dict[str, object] = {
-    "layers": {"conv1": "body.2"},
-    "path": "",
-    "quantile": 0.005,
-    "iou": 0.04,
-    "classes": 10,
-    "samples": 1000,
-    "only": [],
-}
 CLEAN, BINS = "identity/0", 1 << 14
 Maps = Iterator[tuple[list[_concepts.Annotated], torch.Tensor]]
+
+
+class Options(declare.Options):
+    layers: _units.Layers = Field({"conv1": "body.2"})
+    path: str = Field("", description="folder of Broden; empty: concepts drawn from the tested split")
+    quantile: float = Field(0.005, gt=0, lt=1, description="share of a unit's activations that are marked")
+    iou: float = Field(0.04, ge=0, le=1, description="intersection over union from which a unit detects a concept")
+    classes: int = Field(10, ge=1, description="number of classes of the tested split")
+    samples: _units.Samples = 1000
+    only: _units.Only = Field([])
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

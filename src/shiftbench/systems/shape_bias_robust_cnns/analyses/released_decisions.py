@@ -5,7 +5,7 @@ the shape. The mean is the shape bias, the number of answers that name either st
 `texture-vs-shape/OBSERVER-released-s0`, OBSERVER as in the file's name (`alexnet`, `subject_01`), with `_pytorch` from
 folders of trained CNNs (the other models ran in Caffe), and the dataset and split of the benchmark.
 
-`path` is a clone of https://github.com/rgeirhos/texture-vs-shape, `folders` of its `raw-data`; a file is
+A file of https://github.com/rgeirhos/texture-vs-shape is called
 `..._OBSERVER_session_1.csv` or `..._OBSERVER_session-1.csv` with `object_response`, `category` and `imagename`, whose
 end is the stimulus (`..._airplane1-bicycle2.png`).
 
@@ -19,17 +19,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {
-    "path": "",
-    "folders": ["style-transfer-512-nomask-experiment", "style-transfer-512-nomask-experiment-trained-CNNs"],
-}
 _FILE = re.compile(r".*-experiment_(?P<observer>.+)_session[_-]\d+")
 _STIMULUS = re.compile(r".*?(?P<shape>[a-z]+)\d+-(?P<texture>[a-z]+)\d+\.png")
 COLUMNS = ("object_response", "category", "imagename")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="a clone of rgeirhos/texture-vs-shape")
+    folders: list[str] = Field(
+        ["style-transfer-512-nomask-experiment", "style-transfer-512-nomask-experiment-trained-CNNs"],
+        description="folders of its `raw-data` that are read",
+    )
 
 
 class Answer(NamedTuple):

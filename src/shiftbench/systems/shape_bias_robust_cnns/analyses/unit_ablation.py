@@ -1,6 +1,6 @@
 """Ablation: how much accuracy a model loses on each test set when one unit gives zeros.
 
-`ablation_drop`, of a unit: accuracy of the model less that without the unit, on the first `samples` pictures of the
+`ablation_drop`, of a unit: accuracy of the model less that without the unit, on the first pictures of the
 clean set and of each of `shifts` (`patch_shuffle/5`). The group of a row is the layer.
 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373, `ablation.py` of https://github.com/anguyen8/shape-bias (one
@@ -12,15 +12,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import TorchPredictor
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {"layers": {"conv1": "body.2"}, "shifts": [], "samples": 500, "only": []}
 CLEAN = "identity/0"
+
+
+class Options(declare.Options):
+    layers: _units.Layers = Field({"conv1": "body.2"})
+    shifts: list[str] = Field([], description="tested shifts, SHIFT/SEVERITY, in addition to the clean set")
+    samples: _units.Samples = 500
+    only: _units.Only = Field([])
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -15,13 +15,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {"layers": {"conv1": "body.2"}, "top": 49, "samples": 2000, "only": []}
 CLEAN = "identity/0"
+
+
+class Options(declare.Options):
+    layers: _units.Layers = Field({"conv1": "body.2"})
+    top: int = Field(49, ge=2, description="pictures with the highest activation that are compared")
+    samples: _units.Samples = 2000
+    only: _units.Only = Field([])
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

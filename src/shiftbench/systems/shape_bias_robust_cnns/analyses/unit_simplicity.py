@@ -7,8 +7,7 @@
     dead_unit     1 where the clean maps of a unit are flat, so that it has no noise_tv
 
 TV(A) is the sum of |A[i+1, j] - A[i, j]| and |A[i, j+1] - A[i, j]|. The group of a row is the layer, of kernels none.
-`noisy` names shards of the same pictures; `standard` the arm, `convnet-erm`, that the last threshold is taken from, of
-the same dataset and seed (none: no noise_passes). Of `only` some arms, if it lists any.
+The standard model has the same dataset and seed.
 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373, section on smoothness; `tv_obs.py` of
 https://github.com/anguyen8/shape-bias (maps after the rectifiers, 0.2). The norm of kernels is ours, since weight decay
@@ -20,21 +19,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {
-    "layers": {"conv1": "body.2"},
-    "noisy": "gaussian_noise/1.5",
-    "standard": "",
-    "share": 0.2,
-    "samples": 1000,
-    "only": [],
-}
 CLEAN = "identity/0"
 Variations = dict[str, _units.Floats]
+
+
+class Options(declare.Options):
+    layers: _units.Layers = Field({"conv1": "body.2"})
+    noisy: str = Field("gaussian_noise/1.5", description="shift of the noisy pictures, SHIFT/SEVERITY")
+    standard: str = Field(
+        "", description="model of the threshold of `noise_passes`, MODEL-TRAINER; empty: no such rows"
+    )
+    share: float = Field(0.2, ge=0, description="this threshold, as a share of the mean `map_tv` of the layer")
+    samples: _units.Samples = 1000
+    only: _units.Only = Field([])
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

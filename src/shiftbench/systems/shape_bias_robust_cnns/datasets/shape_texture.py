@@ -11,7 +11,7 @@ equally often). `label` is the shape's class, of `texture` the texture's; `meta.
 they can be paired. Textures of training are crops of the left halves of photos, those of tests of the right halves;
 `seen: near` takes 28 px of a photo as they are, `far` a quarter to a half of its shorter side, shrunk.
 
-The first `per_class` garments of each of six classes are taken, `test_per_class` of the test split.
+The first garments of each of six classes are taken.
 
 Source: Geirhos et al. 2019, "ImageNet-trained CNNs are biased towards texture", arXiv:1811.12231 (the cue conflict);
 Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014. Differs: no style
@@ -20,11 +20,14 @@ transfer, the texture is cut out.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.shape_bias_robust_cnns.datasets import _cues
@@ -40,8 +43,18 @@ CITATION = (
 )
 REDISTRIBUTE = True
 PART_OF = "shape_texture"
-PARAMS: dict[str, object] = {"cue": "matched", "seen": "near", "per_class": 1200, "test_per_class": 300}
 _OF_LABEL = {fashion_mnist.CLASSES.index(name): label for label, name in enumerate(CLASSES)}
+
+
+class Options(declare.Options):
+    cue: Literal["matched", "shape", "texture", "conflict"] = Field(
+        "matched", description="cues that a picture has: shape and texture that agree, one of them, or a conflict"
+    )
+    seen: Literal["near", "far"] = Field(
+        "near", description="texture at its own size, or shrunk from a quarter to a half of the photo"
+    )
+    per_class: int = Field(1200, ge=1, description="garments of each class in train, at most")
+    test_per_class: int = Field(300, ge=1, description="garments of each class in test, at most")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

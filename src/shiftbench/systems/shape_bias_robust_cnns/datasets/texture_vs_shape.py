@@ -4,11 +4,10 @@
       cue_conflict: {use: texture_vs_shape, path: /data/texture-vs-shape}
       silhouettes: {use: texture_vs_shape, path: /data/texture-vs-shape, stimuli: filled-silhouettes}
 
-`path` is a clone of https://github.com/rgeirhos/texture-vs-shape. In `stimuli/NAME/CATEGORY/` a conflict is
+In `stimuli/NAME/CATEGORY/` of https://github.com/rgeirhos/texture-vs-shape a conflict is
 `cat7-elephant3.png`, the shape of cat7 and the texture of elephant3, every other picture `cat7.png`. `label` is the
 shape's category, `meta.group` the texture's with its number, as `11_elephant`, and `meta.shape` and `meta.texture` name
-the pictures that both come from. Of 1,280 conflicts 80 have shape and texture of one category. A folder with another
-number of pictures is refused, unless `complete: false`.
+the pictures that both come from. Of 1,280 conflicts 80 have shape and texture of one category.
 
 Source: Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias improves accuracy and
 robustness", ICLR 2019, arXiv:1811.12231.
@@ -17,10 +16,13 @@ robustness", ICLR 2019, arXiv:1811.12231.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import read_array
 
 TASK = "classification"
@@ -39,8 +41,15 @@ REDISTRIBUTE = False
 IN_ORDER = True
 CONFLICTS = "style-transfer-preprocessed-512"
 STIMULI = {CONFLICTS: 1280, "edges": 160, "filled-silhouettes": 160}
-PARAMS: dict[str, object] = {"path": "", "stimuli": CONFLICTS, "complete": True}
 _NAME = re.compile(r"(?P<shape>(?P<kind>[a-z]+)[0-9]+)(?:-(?P<texture>(?P<other>[a-z]+)[0-9]+))?\.png")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="a clone of rgeirhos/texture-vs-shape")
+    stimuli: Literal["style-transfer-preprocessed-512", "edges", "filled-silhouettes"] = Field(
+        CONFLICTS, description="folder of stimuli"
+    )
+    complete: bool = Field(True, description="refuse a folder with another number of pictures than the published one")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:

@@ -3,13 +3,22 @@
 A record's label is the class of the shape. Its group begins with the number of the texture's class (`04_checkerboard`).
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.plugins import declare
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Ints, Rows
 
+Of = Annotated[
+    Literal["bias", "shape", "texture"], Field(description="shape bias, or the share of answers that name one cue")
+]
+Over = Annotated[
+    Literal["conflicts", "all"], Field(description="samples that these shares are of: conflicts, or all with a texture")
+]
 PARTS, OVER = ("bias", "shape", "texture"), ("conflicts", "all")
 
 
@@ -21,15 +30,13 @@ def _part(sums: Sums, of: str, over: str) -> Floats:
 
 
 @declare.sample_metric(columns=("label", "prediction", "group"), finish=_part, higher_is_better=True)
-def _cues(rows: Rows, of: str = "bias", over: str = "conflicts") -> Contributions:
+def _cues(rows: Rows, of: Of = "bias", over: Over = "conflicts") -> Contributions:
     """Answers that name the shape, and answers that name the texture, where the two differ.
 
     Samples without a group, and those whose texture is that of their shape, do not count. NaN if no answer names
     either.
 
-    Options: `of`, `bias`, n_s / (n_s + n_t), or `shape` or `texture`, n_s or n_t over all samples that count; `over`,
-    `conflicts` or `all`: divide these two by all samples with a texture, those whose shape and texture agree among
-    them.
+    `bias` is n_s / (n_s + n_t); `shape` and `texture` are n_s and n_t over all samples that count.
     Source: Geirhos et al. 2019, arXiv:1811.12231: of the answers that name either, the share that names the shape. We
     differ: the released plotting code (bethgelab/model-vs-human, `ShapeBias`) divides n_s and n_t by all rows (`all`);
     the ratio is the same.

@@ -21,32 +21,35 @@ https://github.com/rgeirhos/texture-vs-shape, with the mean, as it says.
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _foreign, _pretrained
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _foreign, _images, _pretrained
 from shiftbench.systems.shape_bias_robust_cnns.datasets import texture_vs_shape
 
 TASK = "classification"
 ASSETS = ("entry_level.csv",)
 CLASSES = 1000
 NAMES = ("alexnet", "googlenet", "resnet50")
-PARAMS: dict[str, object] = {
-    "name": "resnet50",
-    "robust": False,
-    "weights": "IMAGENET1K_V1",
-    "path": "",
-    "size": 224,
-    "crop": 0.875,
-    "interpolation": "bilinear",
-}
+
+
+class Options(declare.Options):
+    name: Literal["alexnet", "googlenet", "resnet50"] = Field("resnet50", description="architecture")
+    robust: bool = Field(False, description="adversarially trained, from a checkpoint of yours (`path`)")
+    weights: str = Field("IMAGENET1K_V1", description="torchvision's name of the weights, without a `path`")
+    path: str = Field("", description="your own checkpoint; empty: torchvision's weights")
+    size: fields.Size = 224
+    crop: fields.Crop = 0.875
+    interpolation: _images.Interpolation = "bilinear"
 
 
 class Pair(_pretrained.Split):

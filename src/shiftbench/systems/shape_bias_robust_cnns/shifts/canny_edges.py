@@ -14,9 +14,11 @@ Canny, "A Computational Approach to Edge Detection", PAMI 1986; van der Walt et 
 """
 
 import math
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import ndimage
 
 from shiftbench.base.rng import RandomStream
@@ -26,7 +28,6 @@ from shiftbench.systems.shape_bias_robust_cnns.shifts._blend import blend
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"sigma": 0.4, "low": 0.35, "high": 0.9}
 Floats = NDArray[np.float64]
 
 
@@ -35,9 +36,9 @@ def apply(
     severity: float,
     rng: RandomStream,
     *,
-    sigma: float = 0.4,
-    low: float = 0.35,
-    high: float = 0.9,
+    sigma: Annotated[float, Field(gt=0, description="width of the Gaussian, in pixels")] = 0.4,
+    low: Annotated[float, Field(ge=0, description="gradient from which a neighbour of an edge is an edge")] = 0.35,
+    high: Annotated[float, Field(ge=0, description="gradient from which a pixel is an edge")] = 0.9,
 ) -> NDArray[np.uint8]:
     """An image mixed with its contours, uint8 (h, w) or (h, w, 3).
 

@@ -8,30 +8,31 @@ does not divide by the grid, a rim, stays. The severity is the share of the scra
 it is theirs. Takes no random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.shifts import _levels, patch_shuffle
 from shiftbench.systems.shape_bias_robust_cnns.shifts._blend import blend
 
 FIELD = "image"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 1.0)
-PARAMS: dict[str, object] = {"grid": 2, "seed": 212}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid: int = 2, seed: int = 212
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    grid: Annotated[int, Field(ge=1, description="patches per side")] = 2,
+    seed: fields.Seed = 212,
 ) -> NDArray[np.uint8]:
     """A scrambled image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 1.
-        rng: not used.
-        grid: patches per side; not more than the image has pixels.
-        seed: of the order.
 
     Raises:
         RangeError: severity outside 0 to 1.

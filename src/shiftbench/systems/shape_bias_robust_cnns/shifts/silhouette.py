@@ -5,8 +5,11 @@ arXiv:2006.09373, test with. The object is the sample's mask, or, without one, w
 pictures on black. Levels are the share of the silhouette in the mixture, ours. Takes no random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
@@ -17,11 +20,18 @@ from shiftbench.systems.shape_bias_robust_cnns.shifts._blend import blend
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"inside": 0, "outside": 255, "edge": 20}
 
 
 def apply(
-    value: Sample, severity: float, rng: RandomStream, *, inside: int = 0, outside: int = 255, edge: int = 20
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    inside: Annotated[int, Field(ge=0, le=255, description="grey level of the object")] = 0,
+    outside: Annotated[int, Field(ge=0, le=255, description="grey level around it")] = 255,
+    edge: Annotated[
+        int, Field(ge=0, le=255, description="grey level above which pixels are the object, without a mask")
+    ] = 20,
 ) -> Sample:
     """The sample with an image mixed with its silhouette, uint8 (h, w) or (h, w, 3).
 
@@ -29,9 +39,9 @@ def apply(
         value: `image`, and perhaps `mask`.
         severity: 0 to 5.
         rng: not used.
-        inside: grey level of the object.
-        outside: grey level around it.
-        edge: what is brighter is the object, where there is no mask.
+        inside: see the field.
+        outside: see the field.
+        edge: see the field.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -23,15 +23,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"datasets": []}
 NAME = "header-baseline"
+
+
+class Options(declare.Options):
+    datasets: list[str] = Field([], description="further data sets whose test split is tested")
 
 
 class Stored(NamedTuple):

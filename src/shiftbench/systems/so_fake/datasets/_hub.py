@@ -31,14 +31,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, skippable, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _pictures
 from shiftbench.plugins.models import _images
 from shiftbench.systems.so_fake.datasets import _forging
@@ -50,15 +52,6 @@ LICENCE = "CC BY 4.0 by the card of So-Fake-OOD; of So-Fake-Set not stated; Redd
 CITATION = "Huang, Li, Li et al., So-Fake, 2025, arXiv:2505.18660"
 COLUMNS = ("image", "mask", "label", "filename", "generator", "source")
 NEEDED = ("image", "mask", "label")
-PARAMS: dict[str, object] = {
-    "path": "",
-    "revision": "",
-    "labels": [],
-    "columns": {},
-    "side": 224,
-    "quality": 95,
-    "generators": "column",
-}
 GENERATORS = ("column", "unknown")
 _REVISION = re.compile(r"[0-9a-f]{7,40}")
 _NAMED = {
@@ -71,6 +64,18 @@ _SOURCE = re.compile(r"(?:part\d+_)?(\d{5})_")
 _SAME = {"openai": "GPT4o"}
 """Names of one generator: GPT-4o's pictures are `GPT4o` where they are whole, and `openai` where they are tampered."""
 Row = dict[str, Any]
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder that a revision was downloaded to")
+    revision: str = Field("", description="commit of this revision, 7 to 40 hexadecimal digits")
+    labels: list[str] = Field([], description="class names in the order of integer labels; []: the names in the files")
+    columns: dict[str, str] = Field({}, description="our name of a column -> name in the files, if they differ")
+    side: int = Field(224, ge=0, description="side to which images are brought, in pixels; 0: as they are")
+    quality: int = Field(95, ge=1, le=100, description="quality of the JPEG that every image goes through")
+    generators: Literal["column", "unknown"] = Field(
+        "column", description="generators are a column, or unknown: every picture counts as independent"
+    )
 
 
 def wants(hub_split: str, params: Mapping[str, Any]) -> dict[str, str]:

@@ -6,8 +6,7 @@
 
 Made from the shards of `of`, split by split, a third of each class (`_forging.py`), by `generators` (`_generators.py`)
 whose models and components learned from the train split of `learnt_from` (default: `of`), which is best another slice.
-All variants forge the same pictures in the same places; only the generators differ. `quality` is that of the JPEG
-through which every picture goes, `square` the smallest and largest side of what is replaced. `meta` has the generator
+All variants forge the same pictures in the same places; only the generators differ. `meta` has the generator
 (also `group`, so that metrics come for each), its family, the source and the donors; generators are resampled as a
 whole (`cluster`), real pictures one by one.
 
@@ -18,11 +17,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _made, fashion_mnist
 from shiftbench.systems.so_fake.datasets import _forging, _generators
 
@@ -33,15 +35,22 @@ SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = fashion_mnist.LICENCE, fashion_mnist.CITATION
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "of": "fashion_mnist",
-    "learnt_from": "",
-    "generators": [f"quilt_{pattern}" for pattern in _generators.PATTERNS],
-    "square": [8, 14],
-    "quality": 95,
-}
 
 uses = _generators.uses
+
+
+class Options(declare.Options):
+    of: str = Field("fashion_mnist", description="data set that is forged")
+    learnt_from: str = Field("", description="data set that generators learned from; empty: the one that is forged")
+    generators: list[str] = Field(
+        [f"quilt_{pattern}" for pattern in _generators.PATTERNS],
+        min_length=1,
+        description="generators of the forgeries",
+    )
+    square: list[int] = Field(
+        [8, 14], min_length=2, max_length=2, description="smallest and largest side of what is replaced, in pixels"
+    )
+    quality: int = Field(95, ge=1, le=100, description="quality of the JPEG that every picture goes through")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
 from shiftbench.systems.so_fake.datasets import _forging, _hub
@@ -24,8 +23,8 @@ NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()
 LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
 REDISTRIBUTE = False
+Options = _hub.Options
 IN_ORDER = True
-PARAMS: dict[str, object] = {**registry.defaults(_hub)}
 ON_HUB = {"train": "train", "test": "validation"}
 
 

@@ -17,15 +17,21 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _boxes, _images
 from shiftbench.plugins.models._placed import PlacedNet
 
 TASK = "forgery"
-PARAMS: dict[str, object] = {"width": 16, "size": 28}
+
+
+class Options(declare.Options):
+    width: int = Field(16, ge=1, description="channels of the first layer")
+    size: fields.Size = 28
 
 
 class ForgeryNet(nn.Module):

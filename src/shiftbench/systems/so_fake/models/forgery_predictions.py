@@ -1,6 +1,6 @@
 """Published answers to So-Fake's images: `theirs: {use: forgery_predictions, path: theirs}`, with trainer `given`.
 
-`path` is a folder with a Parquet file for each data set that is answered, `DATASET.parquet`. Its rows are found by the
+Rows of a file are found by the
 column `key`, the keys of samples, or else by `filename`, the file names on the hub. An image's class is told by one of
 
 - `logits`: a list of numbers, in the order of the classes;
@@ -25,21 +25,26 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _pictures
 from shiftbench.plugins.models import _boxes, _foreign, _given, _images, _published
 from shiftbench.systems.so_fake.models import _answers
 
 TASK = "forgery"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": ""}
 TOLD = ("logits", "prediction", "answer")
 KEPT = 2
 """Row groups of masks in memory."""
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with a Parquet file for each data set, `DATASET.parquet`")
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

@@ -19,12 +19,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "forgery"
-PARAMS: dict[str, object] = {"size": 28}
 CELL, FLOOR = 4, 1e-3
 COUNT = 12
+
+
+class Options(declare.Options):
+    size: fields.Size = 28
 
 
 class ResidualStatistics(nn.Module):

@@ -11,14 +11,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 256, "size": 28, "code": 16}
+
+
+class Options(declare.Options):
+    width: int = Field(256, ge=1, description="units of the hidden layers")
+    size: fields.Size = 28
+    code: int = Field(16, ge=1, description="numbers of a code")
 
 
 class VariationalAutoencoder(nn.Module):

@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.models import _images
@@ -28,16 +30,17 @@ from shiftbench.plugins.tasks import forgery as task
 from shiftbench.plugins.trainers import _loop, _steps
 
 TASKS = ("forgery",)
-PARAMS: dict[str, object] = {
-    "steps": 280,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.01,
-    "weight_decay": 0.01,
-    "schedule": "one_cycle",
-    "mask_share": 1.0,
-    "marked": 6.0,
-}
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 280
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.01
+    weight_decay: fields.WeightDecay = 0.01
+    schedule: fields.Schedule = "one_cycle"
+    mask_share: float = Field(1.0, ge=0, description="weight of the masks' loss against that of the classes")
+    marked: float = Field(6.0, gt=0, description="weight of a tampered pixel in the masks' loss")
 
 
 class Known(NamedTuple):

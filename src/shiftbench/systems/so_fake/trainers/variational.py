@@ -13,22 +13,25 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 8,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 0.0,
-    "beta": 0.5,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 8
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 0.0
+    beta: float = Field(0.5, ge=0, description="weight of the codes' divergence from a normal distribution")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

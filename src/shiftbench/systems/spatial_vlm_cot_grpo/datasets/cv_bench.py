@@ -1,12 +1,12 @@
 """CV-Bench from the hub's Parquet files, one of its four tasks: `cv_bench_depth: {use: cv_bench, task: Depth, ...}`.
 
-`path` is the folder of nyu-visionx/CV-Bench with `test_2d.parquet` (Count, Relation) and `test_3d.parquet` (Depth,
+The folder has `test_2d.parquet` (Count, Relation) and `test_3d.parquet` (Depth,
 Distance), or the one `test.parquet` of its first release. The text is the column `prompt`, question and lettered
 options; the answer is its letter. `group` is the source, ADE20K, COCO or Omni3D, over which the official score is
 (2-D: mean of the first two; total: mean of 2-D and 3-D), where the paper's total is the mean of the four tasks. Counts
 have a second grader, whether the option chosen is off by one (`close_call_rate`).
 
-`batch: 5` leaves out the last items of a task that do not fill a batch, as the official script does; 1 keeps all.
+`batch: 5` is what the official script has.
 
 Source: columns by the data set's card at the hub; batches of Yvonne511/spatial-vlm-investigator,
 eval_paligemma_cvbench.py (`evaluate_cvbench`; its notebooks have 50).
@@ -15,10 +15,13 @@ eval_paligemma_cvbench.py (`evaluate_cvbench`; its notebooks have 50).
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _hub_files
 
 TASK = "free_text"
@@ -29,10 +32,15 @@ LICENCE = "Apache-2.0"
 CITATION = "Tong et al., Cambrian-1: A Fully Open, Vision-Centric Exploration of Multimodal LLMs, arXiv:2406.16860"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": "", "task": "Depth", "batch": 1}
 TASKS = ("Count", "Relation", "Depth", "Distance")
 COLUMNS = ("idx", "task", "image", "question", "choices", "answer", "prompt", "source")
 _ANSWER = re.compile(r"\(([A-F])\)")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of nyu-visionx/CV-Bench with its Parquet files")
+    task: Literal["Count", "Relation", "Depth", "Distance"] = Field("Depth", description="task of the questions")
+    batch: int = Field(1, ge=1, description="size of the batches; last items that do not fill one are left out")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """SAT from the hub's Parquet files, as the paper's recipe has it: one image, shuffled options, the answer in words.
 
-`path` is the folder of array/SAT with `SAT_train.parquet`, `SAT_static.parquet`, `SAT_val.parquet` and
-`SAT_test.parquet`; of these `files` says which is which split. Of `train` the first `first` rows are taken, rows of
-several images are left out afterwards, so that fewer remain. `group` is the type of question. By `options`,
+The folder has `SAT_train.parquet`, `SAT_static.parquet`, `SAT_val.parquet` and `SAT_test.parquet`. Rows of several
+images are left out after the first rows of train are taken, so that fewer remain. `group` is the type of question. By `options`,
 
     words     "Answer in natural language. QUESTION Choose between the following options: a, b or c", the options in an
               order drawn by the key; the reference is the option's text
@@ -21,11 +20,14 @@ is ours (there Python's random, not seeded), and lists are read as lists, where 
 import string
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _hub_files
 
 TASK = "free_text"
@@ -36,15 +38,19 @@ LICENCE = "MIT"
 CITATION = "Ray et al., SAT: Spatial Aptitude Training for Multimodal Language Models, arXiv:2412.07755"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "path": "",
-    "first": 15000,
-    "options": "words",
-    "files": {"train": "SAT_train.parquet", "val": "SAT_val.parquet", "test": "SAT_test.parquet"},
-}
 LETTERS = string.ascii_uppercase
 OPTIONS = ("words", "letters")
 COLUMNS = ("image_bytes", "question", "answers", "question_type", "correct_answer")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of array/SAT with its Parquet files")
+    first: int = Field(15000, ge=0, description="first rows of train that are read")
+    options: Literal["words", "letters"] = Field("words", description="form of options and answers")
+    files: dict[str, str] = Field(
+        {"train": "SAT_train.parquet", "val": "SAT_val.parquet", "test": "SAT_test.parquet"},
+        description="split -> its file",
+    )
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -6,18 +6,19 @@ learns, and [0], "closer to" alone, what fine-tuning sees. Half of the answers t
 first. `meta` holds `family`, `choices`, `answer`, the whole scene (`graph`) and what matters to the question in words
 (`relevant`). Test scenes have other cut-outs than training scenes.
 
-`train`, `val` and `test` are numbers of scenes.
-
 Source: ours, instead of SAT and CV-Bench; see _scenes.py and _questions.py.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._questions import PHRASES
 
@@ -28,13 +29,18 @@ SOURCES = _scenes.SOURCES
 LICENCE, CITATION = _scenes.LICENCE, _scenes.CITATION
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "families": ["count", "relation", "depth", "distance"],
-    "phrasings": [0],
-    "train": 8000,
-    "val": 800,
-    "test": 800,
-}
+
+
+class Options(declare.Options):
+    families: list[Literal["count", "relation", "depth", "distance"]] = Field(
+        ["count", "relation", "depth", "distance"], min_length=1, description="kinds of questions, in turn"
+    )
+    phrasings: list[Literal[0, 1, 2, 3, 4]] = Field(
+        [0], min_length=1, description="severities of the phrasing, in turn"
+    )
+    train: int = Field(8000, ge=0, description="number of training scenes")
+    val: int = Field(800, ge=0, description="number of validation scenes")
+    test: int = Field(800, ge=0, description="number of test scenes")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

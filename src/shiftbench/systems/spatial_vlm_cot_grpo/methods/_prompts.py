@@ -16,7 +16,9 @@ CoT/SAT_kluster_batch.py (`direct`). Differs: neither has the text of a single c
 """
 
 import re
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
@@ -93,6 +95,10 @@ _RELEASED = Prompts(
     describe=f"{GRAPH_SYSTEM}\n\n{{question}} {{options}}\n\n{DESCRIBE}",
     direct=f"{DIRECT_SYSTEM}\n\n{{question}} Select from the following choices. {{options}}",
 )
+Form = Annotated[
+    Literal["words", "paper", "released", "sat"],
+    Field(description="wording of the prompts: ours, the paper's or the released ones"),
+]
 FORMS = {
     "words": Prompts(
         graph="{text}\ngraph:",

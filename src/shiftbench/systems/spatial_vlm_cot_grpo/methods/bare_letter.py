@@ -20,7 +20,6 @@ from shiftbench.evaluation import nets
 
 SEES = "sample"
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {}
 LETTERS = "abcde"
 _FORMS = (re.compile(r"\(([a-z])\)"), re.compile(r"\b([a-z])\b"))
 

@@ -22,19 +22,20 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.systems.spatial_vlm_cot_grpo.methods import _prompts
 
 SEES = "sample"
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {"form": "words", "graph_rule": "paper", "describe": False}
 RULES = ("paper", "released")
 _FENCED = re.compile(r"```(?:json)?\s*([\s\S]*?)\s*```", re.IGNORECASE)
 _CODE = re.compile(r"<code>\s*([\s\S]*?)\s*</code>", re.IGNORECASE)
@@ -42,6 +43,14 @@ _OBJECT = re.compile(r"({[\s\S]*?})(?:\s*$|\n)")
 _LABEL = re.compile(r"Scene Graph:?\s*([\s\S]*)", re.IGNORECASE)
 _ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.IGNORECASE)
 _LETTER = re.compile(r"\(([A-D])\)")
+
+
+class Options(declare.Options):
+    form: _prompts.Form = "words"
+    graph_rule: Literal["paper", "released"] = Field(
+        "paper", description="rule that finds the graph in the first reply"
+    )
+    describe: bool = Field(False, description="ask first for a description of the objects instead of a graph")
 
 
 def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.Predictor:

@@ -1,6 +1,9 @@
 """Answers to spatial questions: wrong counts that are close, and several sampled answers."""
 
+from typing import Annotated
+
 import numpy as np
+from pydantic import Field
 
 from shiftbench.plugins import declare
 from shiftbench.statistics.contributions import Contributions, mean
@@ -33,12 +36,13 @@ def _close(verdicts: list[list[bool | None]]) -> tuple[bool, bool]:
 
 
 @declare.sample_metric(columns=("passed",), finish=mean, higher_is_better=True)
-def pass_at_4(rows: Rows, k: int = 4) -> Contributions:
+def pass_at_4(
+    rows: Rows, k: Annotated[int, Field(ge=1, description="number of last answers that count")] = 4
+) -> Contributions:
     """Pass@4: the share of questions with a correct one among four sampled answers, without the greedy first one.
 
     It is for a model that gives its most likely answer and then `k` samples. If a model gives fewer, all count.
 
-    Options: `k`, how many of the last answers count.
     Source: the paper, table III (in parentheses); `compute_accuracy_with_sampling` in
     model/pali_cvbench_eval_check.ipynb of Yvonne511/spatial-vlm-investigator: any of four samples at temperature 1.
     With four samples that is pass@4 of Chen et al. 2021, arXiv:2107.03374.

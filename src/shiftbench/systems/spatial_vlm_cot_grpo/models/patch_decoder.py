@@ -6,9 +6,8 @@ letters of options). Blocks, positions and the output layer are those of `models
 `readout`, reads from a word that names a thing, before the last block, where it is and how far away: an auxiliary loss
 of training, never used to answer.
 
-A prompt is answered by one word: first the most likely one, then `samples` that are drawn at `temperature`, by words of
-(the option `seed`, the key), all from one forward pass. A prompt that ends in `graph:` or `think:` is answered by the
-most likely words, up to an end or `max_new_tokens`.
+A prompt is answered by one word: first the most likely one, then drawn ones, by words of (the option `seed`, the key),
+all from one forward pass. A prompt that ends in `graph:` or `think:` is answered by the most likely words.
 
 The model's input is int16 (n, 3072 + p): the pixels, channels first, then the tokens of p words.
 
@@ -25,26 +24,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import DataError, ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _decoding, _images, decoder
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {
-    "width": 48,
-    "depth": 2,
-    "heads": 4,
-    "length": 64,
-    "samples": 4,
-    "temperature": 1.0,
-    "max_new_tokens": 24,
-    "seed": 0,
-}
 PATCH, SIDE, CHANNELS = 8, _scenes.SIDE, 3
 PIXELS, PATCHES = CHANNELS * SIDE * SIDE, (SIDE // PATCH) ** 2
 SPREAD = 4.0
@@ -57,6 +48,17 @@ SO = "so"
 """The word between a graph and the answer after it."""
 PASSED_OVER = frozenset("which object is the to from where located with respect how are there".split())
 _WORD, _LETTER = re.compile(r"[a-z0-9]+|[{}]"), re.compile(r"\([a-z]\)")
+
+
+class Options(declare.Options):
+    width: int = Field(48, ge=1, description="numbers of a token vector, a multiple of `heads`")
+    depth: int = Field(2, ge=1, description="number of blocks")
+    heads: int = Field(4, ge=1, description="heads of a block")
+    length: int = Field(64, ge=1, description="longest prompt and answer, in tokens")
+    samples: int = Field(4, ge=0, description="drawn answers after the most likely one")
+    temperature: float = Field(1.0, gt=0, description="temperature of the drawn answers")
+    max_new_tokens: int = Field(24, ge=1, description="words of a graph and its answer at most")
+    seed: fields.Seed = 0
 
 
 @functools.cache

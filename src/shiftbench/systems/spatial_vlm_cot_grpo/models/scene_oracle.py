@@ -16,7 +16,6 @@ from shiftbench.evaluation import nets
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {}
 PRETRAINED_ON = "nothing"
 
 

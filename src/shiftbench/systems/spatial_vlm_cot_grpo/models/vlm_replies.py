@@ -13,7 +13,7 @@ all of its calls:
         system, user = _prompts.turns(sample.fields["text"])
         return [my_vlm(system, user, sample.fields["image"])]
 
-    two_call.wrap(recording(Path("theirs.jsonl"), ask), {**two_call.PARAMS, "form": "released"}, {})(samples)
+    two_call.wrap(recording(Path("theirs.jsonl"), ask), {**registry.defaults(two_call), "form": "released"}, {})(samples)
 
 `turns` of `methods/_prompts.py` splits what a method asks into system text and message; a question without a method has
 no system text.
@@ -27,18 +27,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {"path": ""}
 Replies = dict[tuple[str, str], tuple[str, ...]]
 Ask = Callable[[Sample], Sequence[str]]
 """(a sample whose text is the prompt) -> completions, the greedy one first."""
+
+
+class Options(declare.Options):
+    path: str = Field("", description="JSON Lines file with the replies")
 
 
 def load(

@@ -14,6 +14,10 @@ Differs: the released replacement goes one way; of a question that it does not f
 exchanges A and B.
 """
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -24,14 +28,22 @@ FIELD = None
 TASK = "free_text"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 4.0)
-PARAMS: dict[str, object] = {"form": "words", "untriggered": "error"}
+Form = Annotated[
+    Literal["words", "official"], Field(description="our phrasings, or the paper's replacement to the letter")
+]
+Untriggered = Annotated[
+    Literal["error", "mark"],
+    Field(description="refuse a question without the trigger, or keep it in the group `no trigger`"),
+]
 FORMS = {"words": (1, 2, 3, 4), "official": (2,)}
 """Severities of each form."""
 UNTRIGGERED = ("error", "mark")
 NO_TRIGGER, LETTERS = "no trigger", ("A", "B")
 
 
-def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untriggered: str) -> Sample:
+def apply(
+    sample: Sample, severity: float, rng: RandomStream, *, form: Form = "words", untriggered: Untriggered = "error"
+) -> Sample:
     """The sample in another phrasing.
 
     Args:

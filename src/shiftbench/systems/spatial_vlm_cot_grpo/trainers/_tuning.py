@@ -1,6 +1,6 @@
 """Fine-tuning of low-rank adapters on one phrasing, whatever the loss: batches, checkpoints, the log.
 
-The weights to begin with are those of `start`. Which questions a step sees is told by (seed, dataset, step) alone, so
+Which questions a step sees is told by (seed, dataset, step) alone, so
 that the arms of a seed see the same in the same order and differ by their losses; adapters begin alike, too.
 
 Without `match` the weights are those of the last step. With it training ends at the first checkpoint, every `every`
@@ -14,33 +14,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import rng
 from shiftbench.base.errors import ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _steps
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
 
-PARAMS: dict[str, object] = {
-    "start": "spatial_scenes/patch_decoder-spatial_base",
-    "steps": 120,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.001,
-    "weight_decay": 0.01,
-    "gradient_norm": 1.0,
-    "rank": 8,
-    "alpha": 16.0,
-    "match": 0.0,
-    "every": 10,
-}
 needs = _steps.needs
 Loss = Callable[[Any, Adapters, Asked, torch.Tensor, RandomStream], torch.Tensor | None]
 """(net, its adapters, questions, rows of them, random words) -> a scalar; None: there is nothing to learn."""
+
+
+class Options(declare.Options):
+    start: _steps.Start = "spatial_scenes/patch_decoder-spatial_base"
+    steps: _steps.Steps = 120
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.001
+    weight_decay: fields.WeightDecay = 0.01
+    gradient_norm: float = Field(1.0, gt=0, description="largest norm of the gradient; a longer one is shortened")
+    rank: int = Field(8, ge=1, description="rank of an adapter")
+    alpha: float = Field(16.0, gt=0, description="scale of an adapter, times its rank")
+    match: float = Field(0.0, ge=0, le=1, description="accuracy on val at which training ends; 0: after the last step")
+    every: int = Field(10, ge=1, description="steps between two checkpoints")
 
 
 def fit(job: TrainJob, loss: Loss) -> nets.State:

@@ -21,16 +21,18 @@ are read out.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _steps
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
@@ -38,25 +40,32 @@ from shiftbench.systems.spatial_vlm_cot_grpo.datasets._questions import Question
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {
-    "start": "",
-    "steps": 1000,
-    "batch_size": 64,
-    "optimizer": "muon",
-    "lr": 0.004,
-    "weight_decay": 0.1,
-    "schedule": "constant",
-    "families": ["count", "relation", "depth", "distance"],
-    "questions": 1,
-    "phrasings": [0, 1, 2, 3],
-    "shares": {"direct": 1.0},
-    "readout": 4.0,
-    "until": 0.66,
-    "least": 0.55,
-    "every": 40,
-}
 needs = _steps.needs
 KINDS = ("direct", "graph", "think", "given")
+
+
+class Options(declare.Options):
+    start: _steps.Start = ""
+    steps: _steps.Steps = 1000
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "muon"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.1
+    schedule: fields.Schedule = "constant"
+    families: list[Literal["count", "relation", "depth", "distance"]] = Field(
+        ["count", "relation", "depth", "distance"], min_length=1, description="kinds of questions that are taught"
+    )
+    questions: int = Field(1, ge=1, description="questions of each kind about each scene")
+    phrasings: list[Literal[0, 1, 2, 3, 4]] = Field(
+        [0, 1, 2, 3], min_length=1, description="severities of the phrasing that are taught"
+    )
+    shares: dict[str, float] = Field(
+        {"direct": 1.0}, description="kind of batch (direct, graph, think, given) -> its share"
+    )
+    readout: float = Field(4.0, ge=0, description="weight of the places and depths of the named things in the loss")
+    until: float = Field(0.66, ge=0, description="accuracy on val at which training ends; above 1: after the last step")
+    least: float = Field(0.55, ge=0, le=1, description="accuracy on val below which the model is refused")
+    every: int = Field(40, ge=1, description="steps between two measurements on val")
 
 
 class Lesson(NamedTuple):

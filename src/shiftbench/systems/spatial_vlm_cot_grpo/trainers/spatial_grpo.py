@@ -19,13 +19,13 @@ second version, beta 0.01. Arithmetic of `trainers/_policy_loss.py`.
 """
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
@@ -36,18 +36,20 @@ from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(_tuning),
-    "group_size": 8,
-    "beta": 0.01,
-    "temperature": 1.0,
-    "equal": "skip",
-}
 needs = _tuning.needs
 EMPTY = -0.2
 EQUAL = ("skip", "resample")
 TRIES = 4
 _STRIPPED = re.compile(r"[().,\-]")
+
+
+class Options(_tuning.Options):
+    group_size: int = Field(8, ge=2, description="completions of each question")
+    beta: float = Field(0.01, ge=0, description="weight of the divergence from the reference")
+    temperature: float = Field(1.0, gt=0, description="temperature of sampling")
+    equal: Literal["skip", "resample"] = Field(
+        "skip", description="groups whose rewards are all equal: leave out, or replace by other questions"
+    )
 
 
 def reward(completion: str, reference: str) -> float:

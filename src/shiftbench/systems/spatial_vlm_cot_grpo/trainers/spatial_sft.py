@@ -1,7 +1,6 @@
 """Supervised fine-tuning on answers: the cross-entropy of the one word that answers, low-rank adapters alone.
 
-With `overwrite` as the released script does it: the answer is written over the last word of the prompt, which is the
-end of the option list, so that an answer is predicted without having read the last option. Tested are both with whole
+With `overwrite`, the answer is written over the end of the option list, so that an answer is predicted without having read the last option. Tested are both with whole
 prompts. The official target has eight tokens at most; here answers have one.
 
 Source: section IV-B of the paper; Yvonne511/spatial-vlm-investigator, model/pali_sat_sft.py (`compute_loss`), which
@@ -12,8 +11,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _tuning
@@ -21,8 +20,13 @@ from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**registry.defaults(_tuning), "overwrite": False}
 needs = _tuning.needs
+
+
+class Options(_tuning.Options):
+    overwrite: bool = Field(
+        False, description="write the answer over the last word of the prompt, as the released script does"
+    )
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

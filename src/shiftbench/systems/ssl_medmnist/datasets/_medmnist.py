@@ -3,8 +3,8 @@
     datasets:
       breast_mnist: {root: data/own/medmnist}
 
-`root` holds `breastmnist_64.npz` (`size: 28`: `breastmnist.npz`), with the arrays train_images, train_labels and so on
-of the authors' splits; the MD5 is that of medmnist 3.0.2, unless `md5` states another. A file is read sample by sample,
+`breastmnist_64.npz` (`size: 28`: `breastmnist.npz`) has the arrays train_images, train_labels and so on of the authors'
+splits. A file is read sample by sample,
 in the order of its rows, and no array of pictures is held. ChestMNIST has 14 labels a picture and is left
 out, as in "Evaluating Self-Supervised Learning in Medical Imaging".
 
@@ -23,9 +23,11 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _official
 
 TASK = "classification"
@@ -38,7 +40,6 @@ CITATION = (
 LICENCE = "CC BY 4.0"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"flag": "", "root": "", "size": 64, "md5": ""}
 NON_COMMERCIAL = ("dermamnist",)
 SAME_VOLUMES = ("organamnist", "organcmnist", "organsmnist")
 ORGANS = (
@@ -103,6 +104,13 @@ MD5 = {
     "organsmnist": {28: "9ab87b696fb54e2a387ebe992d6ed5f1", 64: "53a6d115339d874c25e309a994ff46d3"},
 }
 """Flag -> side in pixels -> MD5 of the file."""
+
+
+class Options(declare.Options):
+    flag: str = Field("", description="MedMNIST's name of the set, for example breastmnist")
+    root: str = Field("", description="folder with your copies of MedMNIST's files")
+    size: int = Field(64, ge=1, description="side of the images, in pixels, as in the name of the file")
+    md5: str = Field("", description="MD5 of the file; empty: the one of medmnist 3.0.2")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

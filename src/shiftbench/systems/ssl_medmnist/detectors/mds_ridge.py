@@ -14,15 +14,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._mahalanobis import Gaussians, gaussians
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"ridge": 1e-6}
+
+
+class Options(declare.Options):
+    ridge: float = Field(1e-6, gt=0, description="number that is added to the diagonal of the covariance")
 
 
 def fit(known: Known, params: dict[str, Any]) -> Gaussians:

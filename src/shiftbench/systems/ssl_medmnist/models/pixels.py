@@ -11,10 +11,14 @@ import torch
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"size": 28}
+
+
+class Options(declare.Options):
+    size: fields.Size = 28
 
 
 class Pixels(nn.Module):

@@ -1,6 +1,6 @@
 """ViT for images of 64 px: patches of 16 px, so 16 of them, and a class token; needs shiftbench[timm].
 
-`name` is timm's: vit_small_patch16_224 is the paper's ViT-S (384 wide), vit_tiny_patch16_224 what the files *_vit.yaml
+vit_small_patch16_224 is the paper's ViT-S (384 wide), vit_tiny_patch16_224 what the files *_vit.yaml
 of its code train.
 
 Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, as solo-learn makes it out of timm's (`img_size:
@@ -12,23 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _optional, _pretrained
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _images, _optional, _pretrained
 
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
-PARAMS: dict[str, object] = {
-    "name": "vit_small_patch16_224",
-    "size": 64,
-    "crop": 1.0,
-    "interpolation": "bicubic",
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-}
+
+
+class Options(declare.Options):
+    name: str = Field("vit_small_patch16_224", description="timm's name of the architecture")
+    size: fields.Size = 64
+    crop: fields.Crop = 1.0
+    interpolation: _images.Interpolation = "bicubic"
+    mean: fields.Mean = Field([0.5, 0.5, 0.5])
+    std: fields.Std = Field([0.5, 0.5, 0.5])
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:

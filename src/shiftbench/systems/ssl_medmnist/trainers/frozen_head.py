@@ -3,12 +3,10 @@
 `fraction` f of the training samples keep their label, n_c = max(1, int(int(f N) N_c / N)) of class c. Their features
 are computed once, without augmentation. Heads for a grid of learning rates and weight decays are trained by SGD
 (`_grid_head.py`). The head with the highest accuracy on val is the result, the first one if several are equal.
-`refit: 5` trains this head again for so many epochs, as the code does before it computes the scores of OOD detection.
-`standardise` gives features mean 0 and deviation 1 over the samples that keep their label, and is part of the head:
-without it, the largest rate of the grid is too small for the small features of a model that was never trained.
+The code trains this head again (`refit: 5`) before it computes the scores of OOD detection. `standardise` is part of
+the head: without it, the largest rate of the grid is too small for the small features of a model that was never trained.
 
-`learnt_from` and `start` name the pre-trained checkpoint of the same training seed. `{dataset}` is the data set of the
-head. The seed is that of the encoder, of the choice of labels and of the head: the code has one encoder and five heads
+The seed is that of the encoder, of the choice of labels and of the head: the code has one encoder and five heads
 with seeds of the clock. The log has `labels`, `lr`, `weight_decay` and `val_accuracy`.
 
 Source: main_linear.py, main_ood.py, scripts/linear/medmnist and `sample_balanced_data` of
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
@@ -32,24 +31,28 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.ssl_medmnist.trainers import _grid_head
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "learnt_from": "{dataset}",
-    "start": "random_init",
-    "fraction": 1.0,
-    "lr": [0.1, 0.01, 0.001],
-    "weight_decay": [0.0, 0.1, 0.01],
-    "epochs": 100,
-    "drops": [60, 80],
-    "batch": 256,
-    "standardise": False,
-    "refit": 0,
-    "batch_size": 256,
-}
 Rows = tuple[torch.Tensor, torch.Tensor]
+
+
+class Options(declare.Options):
+    learnt_from: str = Field(
+        "{dataset}", description="data set of the pre-trained checkpoint; `{dataset}` is the head's"
+    )
+    start: str = Field("random_init", description="trainer of the pre-trained checkpoint")
+    fraction: float = Field(1.0, gt=0, le=1, description="share of the training samples that keep their label")
+    lr: list[float] = Field([0.1, 0.01, 0.001], min_length=1, description="learning rates of the grid")
+    weight_decay: list[float] = Field([0.0, 0.1, 0.01], min_length=1, description="weight decays of the grid")
+    epochs: fields.Epochs = 100
+    drops: list[int] = Field([60, 80], description="epochs after which the learning rate drops to a tenth")
+    batch: int = Field(256, ge=1, description="samples of a batch of the head's training")
+    standardise: bool = Field(False, description="give features mean 0 and deviation 1 over the samples with a label")
+    refit: int = Field(0, ge=0, description="epochs in which the chosen head is trained again; 0: not")
+    batch_size: int = Field(256, ge=1, description="samples whose features are computed at once")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
