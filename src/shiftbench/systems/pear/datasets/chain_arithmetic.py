@@ -1,8 +1,9 @@
 """Chains of digit arithmetic: a start, then n operations modulo 10, with traces that think aloud before they answer.
 
 A prompt is `7 +4 *3 =`: a digit and n operations, each +k (k in 1 to 9) or *m (m in 3, 7, 9). A trace
-(`meta.completions`, for training) has, for each operation, the value so far and a geometric number of fillers, then `</think>`, one of two words of style and the answer: `1 hmm 3 </think> thus 3`. Another filler follows
-with probability FILL, so that thinking has entropy that can be removed and the style has some that need not be.
+(`meta.completions`, for training) has, for each operation, the value so far and a geometric number of fillers, then
+`</think>`, one of two words of style and the answer: `1 hmm 3 </think> thus 3`. Another filler follows with probability
+FILL, so that thinking has entropy that can be removed and the style has some that need not be.
 
 No prompt is in two splits: a hash of it says to which it belongs (a tenth each val and test). No prompt is
 twice in a split; there are 10 x 12^n of n operations. `meta.group` is n.

@@ -1,8 +1,8 @@
 """A perturbation as released with ReCode: the prompt of the same problem in a file of a user's clone.
 
 In `file`, the set is `humaneval` or `mbpp`, the family `nlaugmenter` (docstrings), `func_name`, `natgen` (syntax) or
-`format`, the name as in the file's (`BackTranslation`). Severity j is the file with seed j - 1, so that 1 to 5 are the five seeds of the paper. Prompt,
-entry point, solution and tests are the file's.
+`format`, the name as in the file's (`BackTranslation`). Severity j is the file with seed j - 1, so that 1 to 5 are the
+five seeds of the paper. Prompt, entry point, solution and tests are the file's.
 
 Source: Wang et al. 2023, https://arxiv.org/abs/2212.10264; https://github.com/amazon-science/recode. In files of
 before August 2023 the seeds of name perturbations are identical (issue 5); `perturbed_rate` tells which files

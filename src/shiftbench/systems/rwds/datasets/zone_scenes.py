@@ -1,11 +1,12 @@
 """Scenes seen from above in three zones, cut into tiles: clothes of Fashion-MNIST at any angle on grass, gravel, brick.
 
 The embedded stand-in for RWDS. `zone` is where scenes lie: `a` (grass, green, cluttered, soft light, large objects),
-`b` (gravel, sandy, hard shadows), `c` (brick, grey, regular, low contrast, small objects); each zone has frequencies
-of classes of its own. Look, sizes and classes of a scene move towards another zone each by itself: look and sizes
-are covariates, classes the prior. A scene is cut into tiles (`_tiles.py`); a tile's source image is its `cluster`,
-which is resampled as one, and its group, which is in one split. Test scenes of one number are the same in all zones but for what the zone changes, training scenes differ.
-Items and halves of photos are apart in test and training; validation has scenes of its own with those of training.
+`b` (gravel, sandy, hard shadows), `c` (brick, grey, regular, low contrast, small objects); each zone has frequencies of
+classes of its own. Look, sizes and classes of a scene move towards another zone each by itself: look and sizes are
+covariates, classes the prior. A scene is cut into tiles (`_tiles.py`); a tile's source image is its `cluster`, which is
+resampled as one, and its group, which is in one split. Test scenes of one number are the same in all zones but for what
+the zone changes, training scenes differ. Items and halves of photos are apart in test and training; validation has
+scenes of its own with those of training.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the zones are ours, after RWDS
 (arXiv:2503.19202).

@@ -39,9 +39,9 @@ def apply(
         value: `image`, and perhaps `mask`.
         severity: 0 to 5.
         rng: not used.
-        inside: see the field.
-        outside: see the field.
-        edge: see the field.
+        inside: grey level of the object.
+        outside: grey level around it.
+        edge: what is brighter is the object, where there is no mask.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -1,7 +1,8 @@
 """SAT from the hub's Parquet files, as the paper's recipe has it: one image, shuffled options, the answer in words.
 
 The folder has `SAT_train.parquet`, `SAT_static.parquet`, `SAT_val.parquet` and `SAT_test.parquet`. Rows of several
-images are left out after the first rows of train are taken, so that fewer remain. `group` is the type of question. By `options`,
+images are left out after the first rows of train are taken, so that fewer remain. `group` is the type of question. By
+`options`,
 
     words     "Answer in natural language. QUESTION Choose between the following options: a, b or c", the options in an
               order drawn by the key; the reference is the option's text

@@ -1,7 +1,8 @@
 """Supervised fine-tuning on answers: the cross-entropy of the one word that answers, low-rank adapters alone.
 
-With `overwrite`, the answer is written over the end of the option list, so that an answer is predicted without having read the last option. Tested are both with whole
-prompts. The official target has eight tokens at most; here answers have one.
+With `overwrite`, the answer is written over the end of the option list, so that an answer is predicted without having
+read the last option. Tested are both with whole prompts. The official target has eight tokens at most; here answers
+have one.
 
 Source: section IV-B of the paper; Yvonne511/spatial-vlm-investigator, model/pali_sat_sft.py (`compute_loss`), which
 overwrites.

@@ -2,9 +2,9 @@
 
 `fraction` f of the training samples keep their label, n_c = max(1, int(int(f N) N_c / N)) of class c. Their features
 are computed once, without augmentation. Heads for a grid of learning rates and weight decays are trained by SGD
-(`_grid_head.py`). The head with the highest accuracy on val is the result, the first one if several are equal.
-The code trains this head again (`refit: 5`) before it computes the scores of OOD detection. `standardise` is part of
-the head: without it, the largest rate of the grid is too small for the small features of a model that was never trained.
+(`_grid_head.py`). The head with the highest accuracy on val is the result, the first one if several are equal. The code
+trains this head again (`refit: 5`) before it computes the scores of OOD detection. `standardise` is part of the head:
+without it, the largest rate of the grid is too small for the small features of a model that was never trained.
 
 The seed is that of the encoder, of the choice of labels and of the head: the code has one encoder and five heads
 with seeds of the clock. The log has `labels`, `lr`, `weight_decay` and `val_accuracy`.

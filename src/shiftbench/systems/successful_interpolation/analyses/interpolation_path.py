@@ -45,53 +45,22 @@ arXiv:2109.01903.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.trainers import _interpolation
 from shiftbench.systems.successful_interpolation.analyses import _paths, _sharpness, _stragglers, _test_sets
 from shiftbench.systems.successful_interpolation.analyses._paths import FISHER, PLAIN, Path, Pool
 from shiftbench.systems.successful_interpolation.analyses._test_sets import Sets, Sums
 
-PARAMS: dict[str, object] = {
-    # paths and the samples that they are evaluated on
-    "start": "zero_shot",
-    "sets": [],
-    "alphas": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
-    "samples": 500,
-    "val_samples": 300,
-    "sets_per_sample": 0,
-    "block": 20,
-    "chunk": 4096,
-    "batch_size": 256,
-    "norm": "mixed",
-    # straggler layers
-    "unit": "block",
-    "score": "barrier",
-    "score_of": "loss",
-    "score_on": "identity/0",
-    "score_alphas": [0.0, 0.25, 0.5, 0.75, 1.0],
-    "stragglers": 2,
-    # sharpness
-    "sharpness_alphas": [],
-    "radii": [0.002, 0.01, 0.05],
-    "sharpness_samples": 1024,
-    "sharpness_batch": 128,
-    "iterations": 20,
-    "rule": "paper",
-    "normalise": True,
-    "average_draws": 0,
-    "average_kind": "uniform",
-    # variants
-    "variants": [],
-    "sparse_on": "failures",
-    "fisher_samples": 0,
-    "fisher_alphas": [0.5],
-}
+Share = Annotated[float, Field(ge=0, le=1)]
 CHOICES = {
     "norm": ("mixed", "recomputed"),
     "score": _stragglers.SCORES,
@@ -100,6 +69,50 @@ CHOICES = {
 }
 PathSums = dict[tuple[str, str, float], Sums]
 """Sums of the model at each (member, variant, a)."""
+
+
+class Options(declare.Options):
+    # paths and the samples that they are evaluated on
+    start: str = Field("zero_shot", description="start of the paths, theta_0: TRAINER, or DATASET/MODEL-TRAINER")
+    sets: list[str] = Field([], description="OOD sets: SHIFT/SEVERITY, or another data set")
+    alphas: list[Share] = Field(
+        [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], description="places on a path, with 0 and 1"
+    )
+    samples: int = Field(500, ge=1, description="test samples of each set")
+    val_samples: int = Field(300, ge=1, description="samples of the val split")
+    sets_per_sample: int = Field(0, ge=0, description="OOD sets that contain each OOD sample; 0: all")
+    block: int = Field(20, ge=1, description="samples whose sums are one row")
+    chunk: int = Field(4096, ge=1, description="samples that are in memory at a time")
+    batch_size: int = Field(256, ge=1, description="samples that go through a model at once")
+    norm: Literal["mixed", "recomputed"] = Field(
+        "mixed", description="running statistics of batch norm: mixed, or estimated again"
+    )
+    # straggler layers
+    unit: Literal["block", "matrix"] = Field("block", description="what counts as a layer")
+    score: Literal["barrier", "mirror", "kept"] = Field("barrier", description="score of a layer")
+    score_of: Literal["loss", "error"] = Field("loss", description="what the score is computed from")
+    score_on: str = Field("identity/0", description="set of the val split for the score, SHIFT/SEVERITY")
+    score_alphas: list[Share] = Field(
+        [0.0, 0.25, 0.5, 0.75, 1.0], description="places on a path for the score; []: no score"
+    )
+    stragglers: int = Field(
+        2, ge=0, description="highest layers that are stragglers; 0: those above mean + 1 standard deviation"
+    )
+    # sharpness
+    sharpness_alphas: list[Share] = Field([], description="places on a path whose sharpness is measured")
+    radii: list[float] = Field([0.002, 0.01, 0.05], description="radii rho of the sharpness")
+    sharpness_samples: int = Field(1024, ge=1, description="training samples of the sharpness")
+    sharpness_batch: int = Field(128, ge=1, description="samples of a batch, whose sharpness is a row")
+    iterations: int = Field(20, ge=1, description="steps of the search for the maximum")
+    rule: Literal["paper", "released"] = Field("paper", description="rule of this search")
+    normalise: bool = Field(True, description="normalise logits")
+    average_draws: int = Field(0, ge=0, description="draws of the average sharpness; 0: none")
+    average_kind: Literal["uniform", "normal"] = Field("uniform", description="distribution of these draws")
+    # variants
+    variants: list[str] = Field([], description="variants, TARGET_SHARE_ARM, for example delta_0.3_stragglers")
+    sparse_on: Literal["failures", "all"] = Field("failures", description="members that have variants")
+    fisher_samples: int = Field(0, ge=0, description="samples of the Fisher information; 0: no such mixture")
+    fisher_alphas: list[Share] = Field([0.5], description="places of the mixture by Fisher information")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -5,7 +5,7 @@
       objectnet: {use: imagenet_relative, variant: objectnet, root: /data/objectnet-1.0/images,
         lists: /data/wise-ft/src/datasets/objectnet_metadata}
 
-`root` holds a folder of images for each class: named by number (0 to 999, V2), by synset (R, A, Sketch), or as
+Folders are named by number (0 to 999, V2), by synset (R, A, Sketch), or as
 ObjectNet names its 313 folders, of which 113 count. Classes are those of ImageNet that have a folder, in its order; a
 class of ObjectNet is several of ImageNet's, joined by `|`, in the order of its folders' names. Of ObjectNet's pictures
 a border of two pixels is cut off, which is red.
@@ -17,13 +17,15 @@ folders, classes and the border as in `src/datasets` of mlfoundations/wise-ft, w
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import class_samples, list_classes, square
 
 TASK = "classification"
@@ -32,7 +34,6 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the terms of ImageNet and of each set; ObjectNet's allow testing alone"
 CITATION = "Recht et al. 2019; Hendrycks et al. 2021; Wang et al. 2019; Barbu et al. 2019"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"root": "", "variant": "r", "lists": "", "shorter": 0, "side": 0}
 VARIANTS = ("v2", "r", "a", "sketch", "objectnet")
 BORDER = 2
 FILES = (
@@ -41,6 +42,16 @@ FILES = (
     "pytorch_to_imagenet_2012_id.json",
     "imagenet_to_label_2012_v2",
 )
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder with a folder of images for each class")
+    variant: Literal["v2", "r", "a", "sketch", "objectnet"] = Field(
+        "r", description="test set: ImageNet-V2, -R, -A, -Sketch, or ObjectNet"
+    )
+    lists: str = Field("", description="folder with ObjectNet's four lists, from wise-ft")
+    shorter: int = Field(0, ge=0, description="shorter side of the stored images, in pixels; 0: as they are")
+    side: int = Field(0, ge=0, description="side of the stored central crop, in pixels; 0: as `shorter`")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

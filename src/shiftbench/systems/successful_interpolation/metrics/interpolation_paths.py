@@ -6,12 +6,13 @@ Rows of single networks: `model` is the network that all of a pool were fine-tun
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.refs import without_seed
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.metrics.severity import source
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.systems.successful_interpolation.metrics import _pool
@@ -21,6 +22,10 @@ ACCURACY, LOSS = "path_accuracy", "path_loss"
 BARRIER, GAIN = "barrier", "interpolation_gain"
 END = 100
 OOD = ("ood", "ood_finding")
+Groups = Annotated[Sequence[str], Field(description="groups of samples; `ood` means all OOD images")]
+BarrierGroups = Annotated[Sequence[str], Field(description="groups of samples")]
+Group = Annotated[str, Field(description="group of samples whose gain counts")]
+Seed = Annotated[int, Field(ge=0, description="seed of the resamples")]
 """All OOD images: those that judge, and those that were looked at before."""
 
 
@@ -48,10 +53,9 @@ def _and_accuracy(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @declare.curve_metric(sources=_accuracy, higher_is_better=True)
-def pool_accuracy(rows: list[Row], groups: Sequence[str] = ("id", "ood", "val"), seed: int = 0) -> list[Row]:
+def pool_accuracy(rows: list[Row], groups: Groups = ("id", "ood", "val"), seed: Seed = 0) -> list[Row]:
     """Accuracy along paths of weights, mean over a pool of networks, at each a (step, in hundredths) for each group.
 
-    Options: `groups`, of samples, of which `ood` means all OOD images; `seed`, of the resamples.
     Source: Wortsman et al., CVPR 2022, arXiv:2109.01903, figure 1 (accuracy in and out of distribution along the path).
     """
     results, templates = [], _pool.templates(rows, ACCURACY)
@@ -64,7 +68,7 @@ def pool_accuracy(rows: list[Row], groups: Sequence[str] = ("id", "ood", "val"),
 
 
 @declare.curve_metric(sources=_loss_and_accuracy, higher_is_better=False, unit="nat or share", bounds=(0.0, None))
-def barrier(rows: list[Row], groups: Sequence[str] = ("id", "val", "ood", "ood_finding")) -> list[Row]:
+def barrier(rows: list[Row], groups: BarrierGroups = ("id", "val", "ood", "ood_finding")) -> list[Row]:
     """Instability of a path of weights: how far its worst place is above the mean of its ends, LII.
 
         LII = sup_a L(theta_a) - (L(theta_0) + L(theta_1)) / 2
@@ -73,7 +77,6 @@ def barrier(rows: list[Row], groups: Sequence[str] = ("id", "val", "ood", "ood_f
     ends. Rows are of single networks. The group is that of the samples, `ood`, `id`, for the cross-entropy, and
     `ood_error` for the error.
 
-    Options: `groups`, of samples.
     Source: Frankle et al., "Linear Mode Connectivity and the Lottery Ticket Hypothesis", ICML 2020, arXiv:1912.05671,
     section 2 (error barrier of a path).
     """
@@ -97,7 +100,7 @@ def barrier(rows: list[Row], groups: Sequence[str] = ("id", "val", "ood", "ood_f
 
 
 @declare.curve_metric(sources=_accuracy, higher_is_better=True, bounds=(-1.0, 1.0))
-def interpolation_gain(rows: list[Row], group: str = "ood", seed: int = 0) -> list[Row]:
+def interpolation_gain(rows: list[Row], group: Group = "ood", seed: Seed = 0) -> list[Row]:
     """Accuracy out of distribution that mixing weights gains over the better of both ends.
 
         gain = max_{0 < a < 1} acc_ood(theta_a) - max(acc_ood(theta_0), acc_ood(theta_1))
@@ -106,7 +109,6 @@ def interpolation_gain(rows: list[Row], group: str = "ood", seed: int = 0) -> li
     all variants alike. Rows are of single networks, with the group `ood`, or `ood_VARIANT`, whose ends are those of the
     plain path: a network that lost weights is not compared with a worse end. A further row is the mean gain.
 
-    Options: `group`, of samples; `seed`, of the resamples.
     Source: Wortsman et al., CVPR 2022, arXiv:2109.01903, section 4; the failure mode of arXiv:2410.16476,
     reconstructed.
     """
@@ -143,14 +145,13 @@ def _variants(rows: list[Row], group: str) -> list[dict[str, dict[int, Row]]]:
 
 
 @declare.curve_metric(sources=_gain, higher_is_better=True, bounds=(-1.0, 1.0))
-def repair(rows: list[Row], group: str = "ood", seed: int = 0) -> list[Row]:
+def repair(rows: list[Row], group: Group = "ood", seed: Seed = 0) -> list[Row]:
     """Change of the gain by sparse layers, of networks whose interpolation fails: mean of (gain with sparsity - gain).
 
     It is over the networks that have a sparse variant, which are those that failed on other images
     (`interpolation_path`), of all starts together, since a start may have none. The group is the variant,
     `delta_0.3_stragglers`, `delta_0.3_others`. Networks are resampled.
 
-    Options: `group`, of the gain; `seed`, of the resamples.
     Source: arXiv:2410.16476, reconstructed; the control, as many layers that are no stragglers, is ours.
     """
     plain, templates = _pool.at(_pool.lines(rows, GAIN, (group,)), 0), _pool.templates(rows, GAIN)
@@ -179,7 +180,12 @@ MARGIN_GROUPS = {"id": ("id",), "val": ("val",), "ood": OOD}
 
 
 @declare.curve_metric(sources=_accuracy, higher_is_better=True, bounds=(-1.0, 1.0))
-def kept_margin(rows: list[Row], slack: float = 0.01, least: float = 0.0, seed: int = 0) -> list[Row]:
+def kept_margin(
+    rows: list[Row],
+    slack: Annotated[float, Field(ge=0, description="accuracy that may be lost in distribution")] = 0.01,
+    least: Annotated[float, Field(description="accuracy to gain out of distribution")] = 0.0,
+    seed: Seed = 0,
+) -> list[Row]:
     """Accuracy that a mixture of weights keeps in distribution and gains out of it, against the fine-tuned network.
 
     | group | mean over networks, at each a between 0 and 1 (step, in hundredths) |
@@ -192,8 +198,6 @@ def kept_margin(rows: list[Row], slack: float = 0.01, least: float = 0.0, seed: 
     does): groups `id_chosen`, `ood_chosen`, and `a_chosen`, the a itself. `ood_oracle` is at the a between 0 and 1 that
     is best on the tested images themselves, of those that keep acc_id on them (0 if none does).
 
-    Options: `slack`, accuracy that may be lost in distribution; `least`, accuracy to gain out of it; `seed`, of the
-    resamples.
     Source: Wortsman et al., CVPR 2022, arXiv:2109.01903, section 4 (a chosen so that accuracy in distribution drops by
     at most one point).
     """
@@ -254,7 +258,10 @@ BARRIERS = ("ood_finding", "ood_finding_error", "id")
 
 @declare.curve_metric(sources=_barrier_and_gain, higher_is_better=True, unit="correlation", bounds=(-1.0, 1.0))
 def barrier_correlation(
-    rows: list[Row], barriers: Sequence[str] = BARRIERS, group: str = "ood", seed: int = 0
+    rows: list[Row],
+    barriers: Annotated[Sequence[str], Field(description="groups of the instability")] = BARRIERS,
+    group: Group = "ood",
+    seed: Seed = 0,
 ) -> list[Row]:
     """Spearman's correlation of a path's instability with what its best mixture lacks of the better end, over a pool.
 
@@ -262,7 +269,6 @@ def barrier_correlation(
     on the other half of the OOD images (group `barriers`), so that no chance of an image is in both. Above 0: barriers
     go with smaller gains. Networks are resampled. The group of a row is that of the instability.
 
-    Options: `barriers`, groups of the instability; `group`, of the gain; `seed`, of the resamples.
     Source: Abdollahpoorrostam, Sanyal and Moosavi-Dezfooli, ICML 2024 workshop on foundation models in the wild, of
     which the claim was seen; instability as in `barrier`.
     """
@@ -280,7 +286,7 @@ def _shortfall_correlation(values: Floats, counts: Floats) -> Floats:
 
 
 @declare.curve_metric(sources=_and_accuracy, higher_is_better=False, unit="correlation", bounds=(-1.0, 1.0))
-def sharpness_correlation(rows: list[Row], of: str = "sharpness", seed: int = 0) -> list[Row]:
+def sharpness_correlation(rows: list[Row], of: fields.Of = "sharpness", seed: Seed = 0) -> list[Row]:
     """Spearman's correlation of sharpness with accuracy out of distribution, over a pool of networks on their paths.
 
     | row | over |
@@ -292,7 +298,6 @@ def sharpness_correlation(rows: list[Row], of: str = "sharpness", seed: int = 0)
     Networks are resampled, not pairs, which are not independent: those of one network stay together. A negative
     correlation means that sharper is worse. Sharpness is the mean over batches, accuracy is on all OOD images.
 
-    Options: `seed`, of the resamples.
     Source: Andriushchenko et al., ICML 2023, arXiv:2302.07011, section 4 (rank correlation of sharpness and
     generalisation).
     """

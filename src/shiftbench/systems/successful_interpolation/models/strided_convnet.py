@@ -1,23 +1,31 @@
 """Small convolutional model without pooling for 28 px grey images: convolutions of stride 2, group norm, a mean.
 
-`widths` are the channels of its blocks, each a 3x3 convolution of stride 2, normalisation in four groups and a
+Each block is a 3x3 convolution of stride 2, normalisation in four groups and a
 rectifier. No batch normalisation, so that weights can be mixed as they are.
 
 Source: none; the plain model in which weights are interpolated here, in place of CLIP's image tower.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"widths": [16, 32, 48, 64], "size": 28}
+
+
+class Options(declare.Options):
+    widths: list[Annotated[int, Field(ge=4, multiple_of=4)]] = Field(
+        [16, 32, 48, 64], min_length=1, description="channels of each block, multiples of 4"
+    )
+    size: fields.Size = 28
 
 
 class StridedConvNet(nn.Module):

@@ -15,23 +15,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _logistic, linear_probe
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "learnt_from": "imagenet",
-    "start": "pretrained",
-    "same_seed": False,
-    "per_class": 20,
-    "temperatures": [0.3, 1.0, 3.0, 10.0, 30.0],
-    "batch_size": 64,
-}
+
+
+class Options(declare.Options):
+    learnt_from: str = Field("imagenet", description="data set of the pretrained checkpoint")
+    start: str = Field("pretrained", description="trainer of the pretrained checkpoint")
+    same_seed: bool = Field(False, description="take the checkpoint of the same training seed; false: of seed 0")
+    per_class: int = Field(20, ge=1, description="labelled images of each class")
+    temperatures: list[float] = Field(
+        [0.3, 1.0, 3.0, 10.0, 30.0],
+        min_length=1,
+        description="temperatures to choose from on val, in units of 1 / spread",
+    )
+    batch_size: int = Field(64, ge=1, description="samples whose features are computed at once")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -5,8 +5,7 @@
 
 Such a file holds the image tower below `model.`, without text transformer, and `classification_head`, which takes
 directions; with or without `module.` before all names. The text tower and everything else are those of `start`, so
-that two members differ in image tower and head alone, and a mixture is one of these. `{seed}` is the member's number;
-`start` is of seed 0, whatever the member.
+that two members differ in image tower and head alone, and a mixture is one of these.
 
 Member 0 is the model that members 1 to 71 were fine-tuned from: a linear probe on CLIP's tower, not the zero-shot head
 (`hparam_info.json`: "LP initialization"). Paths to the members therefore begin at member 0 (`soup-s0`).
@@ -20,19 +19,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {"path": "", "start": "zero_shot"}
 TOWER, HEAD = "model.", "classification_head."
 IMAGE = "clip.visual."
 """The part of the tower that is used; its text side has no use without its transformer, which the files lack."""
+
+
+class Options(declare.Options):
+    path: str = Field("", description="file of a member; `{seed}` is replaced by its number")
+    start: str = Field("zero_shot", description="trainer of the checkpoint with all other tensors, of seed 0")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

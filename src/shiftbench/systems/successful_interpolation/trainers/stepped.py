@@ -4,8 +4,8 @@
       generalist: {use: stepped, steps: 400, lr: 0.003, mixture: 0.7}
       tuned: {use: stepped, start: few/strided_convnet-generalist, steps: 500, lr: 0.001}
 
-`shift` moves images by up to so many pixels, and `flip` mirrors half of them: the augmentation of fine-tuning. The
-order of images depends on the seed, not on the options, so that two tunings of one seed see the same batches.
+`shift` and `flip` are the augmentation of fine-tuning. The order of images depends on the seed, not on the options, so
+that two tunings of one seed see the same batches.
 
 `mixture` applies a random mixture of shifts up to that strength, each shift with probability `mixture_share`. Each
 image is turned, moved, blurred, changed in contrast and given noise, with a strength for each shift, uniform from 0 to
@@ -21,32 +21,35 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop, _steps, erm
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "start": "",
-    "steps": 400,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 0.01,
-    "schedule": "one_cycle",
-    "mixture": 0.0,
-    "mixture_share": 0.4,
-    "shift": 0,
-    "flip": False,
-    "extra_share": 0.0,
-}
 needs = _steps.needs
 DEGREES, SIDE, CONTRAST, NOISE = 30.0, 0.25, 0.1, 0.4
 """Of the mixture at strength 1: degrees, share of the side, share of the contrast, share of white."""
 WHITE = 255.0
+
+
+class Options(declare.Options):
+    start: _steps.Start = ""
+    steps: _steps.Steps = 400
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 0.01
+    schedule: fields.Schedule = "one_cycle"
+    mixture: float = Field(0.0, ge=0, le=1, description="largest strength of a random mixture of shifts; 0: none")
+    mixture_share: float = Field(0.4, ge=0, le=1, description="probability of each shift of the mixture")
+    shift: fields.Shift = 0
+    flip: fields.Flip = False
+    extra_share: _steps.ExtraShare = 0.0
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

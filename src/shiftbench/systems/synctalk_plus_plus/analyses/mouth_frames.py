@@ -11,8 +11,6 @@ From the records of a benchmark's weights, with the true targets beside:
 - `psnr` (dB) and `ssim` of the rendered crop with the one rendered from the truth, of every `every`-th frame, under
   `pictured`.
 
-`conditions` names the shifts: a number is its severity, a text the dataset of a domain shift.
-
 Source: LMD, PSNR and SSIM as in `statistics/motion.py`; the manifold test is ours, for the claim that a codebook's
 motion is plausible.
 """
@@ -24,23 +22,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.spatial import cKDTree
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.statistics import motion
 from shiftbench.systems.synctalk_plus_plus.analyses import _face
 from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
 
-PARAMS: dict[str, object] = {"conditions": {}, "pictured": [], "every": 12, "method": "sync_judge"}
 SHARE = 99.0  # percentile of ID motions
 MOUTH = 2  # openness and width come first
 STRIDE = 4  # frames between a motion's snippets
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    conditions: dict[str, float | str] = Field({}, description="shift -> severity, or data set of a domain shift")
+    pictured: list[str] = Field([], description="shifts whose frames are rendered and compared")
+    every: int = Field(12, ge=1, description="rendered frames: one of so many")
+    method: str = Field("sync_judge", description="method whose records are read")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,6 +1,6 @@
 """Pictures of an external renderer beside the true ones: `psnr`, `ssim`, `lmd` and `landmark_jitter` of each clip.
 
-`path` is a folder of clips as `datasets/rendered_clips.py` has it; rows have the name `renderer`. PSNR and SSIM need
+PSNR and SSIM need
 `whole/` and `whole_truth/`, as many whole frames of the same size: SyncTalk's 32.20 dB and LMD of 2.82 are of frames of
 512 x 512 px, and a face crop would have other values. LMD needs both landmark lists of landmarks.json, jitter the list
 `found`, in pixels of whole frames. A clip without one of them has no row of what needs it; one without any is an error.
@@ -16,15 +16,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.statistics import motion
 from shiftbench.systems.synctalk_plus_plus.datasets import rendered_clips
 
-PARAMS: dict[str, object] = {"path": "", "renderer": "renderer"}
 MOUTH = slice(48, 68)
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of clips, as for the data set `rendered_clips`")
+    renderer: str = Field("renderer", description="name of the renderer in the rows")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,11 +1,9 @@
 """Sentences of WordNet read aloud by espeak-ng, with the mouth that goes with each sound as the truth.
 
 A clip has `audio` without the pauses at its ends, `targets` (openness and width of the mouth, brow, lids, cheeks; see
-`_visemes.py`) at 25 frames a second, and `text`. `voice` is one of espeak-ng's, with a variant behind a plus
-(`en-us+f3`); of several `voices` each sentence has one, by its number. `pitch` and `rate` are espeak-ng's. A sentence
+`_visemes.py`) at 25 frames a second, and `text`. A sentence
 has the same key in every voice, so that voices are compared sentence by sentence, and a sentence that is tested in
-one is learned in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
-the first ones.
+one is learned in none: of five sentences the last is tested.
 
 Another language reads the English words by its own rules and with its own sounds. A voice that reads English words in
 English, as the German one does, is refused (`_espeak.speak`). `texts: german` has it say German sentences: the first
@@ -18,11 +16,14 @@ the 50 that the embedded scale tests; espeak-ng 1.52.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
+from shiftbench.plugins import declare
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes
 
 TASK = "audio_visual"
@@ -38,19 +39,24 @@ CITATION = (
     "espeak-ng 1.52, https://github.com/espeak-ng/espeak-ng"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {
-    "voice": "en-us",
-    "voices": [],
-    "pitch": 50,
-    "rate": 175,
-    "sentences": 300,
-    "start": 0.0,
-    "texts": "wordnet",
-}
 TEXTS = ("wordnet", "german")
 _SENTENCE = re.compile(rb'"([A-Za-z][A-Za-z\' ,]*)"')
 SHORTEST, LONGEST = 6, 12  # words
 EVERY = 5
+
+
+class Options(declare.Options):
+    voice: str = Field("en-us", description="voice of espeak-ng, with a variant behind a plus (`en-us+f3`)")
+    voices: list[str] = Field(
+        [], description="several voices, of which each sentence has one by its number; []: `voice`"
+    )
+    pitch: int = Field(50, ge=0, le=99, description="pitch of espeak-ng")
+    rate: int = Field(175, ge=80, le=450, description="words a minute")
+    sentences: int = Field(300, ge=1, description="number of sentences, of which every fifth is tested")
+    start: float = Field(0.0, ge=0, lt=1, description="offset of the sentences, as a share of the distance between two")
+    texts: Literal["wordnet", "german"] = Field(
+        "wordnet", description="sentences of WordNet, or German ones instead, which are tested only"
+    )
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

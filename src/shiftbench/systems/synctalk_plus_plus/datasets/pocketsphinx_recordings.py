@@ -20,7 +20,6 @@ SOURCES = (SOURCE,)
 LICENCE = "BSD-2-Clause and others (package); recordings of LibriVox are in the public domain"
 CITATION = "CMU Pocketsphinx, test data, https://github.com/cmusphinx/pocketsphinx; LibriVox, Sense and Sensibility"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 FOLDERS = ("cards", "librivox")
 
 

@@ -7,7 +7,7 @@
     PATH/NAME/landmarks.json             {"found": [[[x, y], ...], ...], "truth": ...}, in pixels of whole frames
 
 A clip is one sample, since SyncNet takes minimum and median of one curve over a whole track. A clip of more than
-1,000,000 rows (4,464 frames of 224 px, 2 min 58 s) is refused: a PNG has no more. `side: 0` takes crops of any size.
+1,000,000 rows (4,464 frames of 224 px, 2 min 58 s) is refused: a PNG has no more.
 
 LSE depends on the crop. The released one is `run_pipeline.py` of joonson/syncnet_python: S3FD's box, centre and half
 side bs smoothed by a median over 13 frames; rows from my - bs to my + 1.8 bs and columns mx +- 1.4 bs, which leans to
@@ -19,14 +19,16 @@ judged with and without true frames; `run_pipeline.py` and `SyncNetInstance.py` 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
+from shiftbench.plugins import declare
 
 TASK = "audio_visual"
 CLASSES: tuple[str, ...] = ()
@@ -35,11 +37,16 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the user's"
 CITATION = "Peng et al., SyncTalk++, 2025, arXiv:2506.14742 (protocol)"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"path": "", "part": "frames", "side": 224}
 PARTS = ("frames", "truth")
 KINDS = (".png", ".jpg", ".jpeg")
 ROWS = 1_000_000
 """Most rows of a PNG, in which a clip's frames are kept one below the other."""
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with a folder for each clip")
+    part: Literal["frames", "truth"] = Field("frames", description="rendered crops, or those of the real video")
+    side: int = Field(224, ge=0, description="side of the crops, in pixels; 0: any")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -13,18 +13,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models._boxes import ragged
 from shiftbench.systems.synctalk_plus_plus.models import mini_syncnet
 
 SEES = "sample"
 TASKS = ("audio_visual",)
-PARAMS: dict[str, object] = {"judge": ""}
 MODEL = "mini_syncnet"
+
+
+class Options(declare.Options):
+    judge: str = Field("", description="model that judges, DATASET/MODEL-TRAINER, of seed 0")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

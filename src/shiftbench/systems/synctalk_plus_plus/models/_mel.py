@@ -7,9 +7,11 @@ frame; one that would end beyond the sound is moved back.
 """
 
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.data import audio
 from shiftbench.data.audio import Wave
@@ -20,6 +22,10 @@ BANDS, WINDOW, A_SECOND = 80, 16, 80
 FFT, HOP = 800, 200
 LOW, HIGH = 55.0, 7600.0
 EMPHASIS, QUIET = 0.97, 1e-5
+Bands = Annotated[int, Field(ge=1, le=80, description="bands of the sound, means of groups of the 80")]
+Normalise = Annotated[
+    bool, Field(description="subtract each band's mean over the clip, and divide by the deviation of all")
+]
 
 
 def windows(wave: Wave, count: int, *, normalise: bool = False) -> Floats:

@@ -18,21 +18,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models._boxes import ragged
 from shiftbench.plugins.models._placed import PlacedNet
 from shiftbench.systems.synctalk_plus_plus.models import _mel
 
 TASK = "audio_visual"
-PARAMS: dict[str, object] = {"width": 64}
 SPAN = 5  # frames of a mouth
 MOUTH = 2  # values of it: the first of a motion
 OFFSETS = 10
+
+
+class Options(declare.Options):
+    width: int = Field(64, ge=1, description="channels of the encoders")
 
 
 class MiniSyncNet(nn.Module):

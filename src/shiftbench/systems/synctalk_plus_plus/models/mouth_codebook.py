@@ -12,14 +12,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from shiftbench.plugins import declare
 from shiftbench.systems.synctalk_plus_plus.models import _mel, _moving
 
 TASK = "audio_visual"
 SNIPPET = 8  # frames
-PARAMS: dict[str, object] = {"bands": 20, "hidden": 64, "normalise": True, "codes": 64}
 predictor = _moving.MotionPredictor
+
+
+class Options(declare.Options):
+    bands: _mel.Bands = 20
+    hidden: int = Field(64, ge=1, description="numbers of the GRU's state")
+    normalise: _mel.Normalise = True
+    codes: int = Field(64, ge=1, description="snippets of the codebook")
 
 
 class Codebook(nn.Module):

@@ -1,8 +1,6 @@
 """A mouth straight from the sound: an MLP from a window of 16 mel frames to five values of the face, frame by frame.
 
-The 80 bands are averaged in groups to `bands`. `normalise: true` takes each band's mean over the clip away, and
-divides by the deviation of all. `linear: true` leaves the hidden layers out; with `bands: 1` it then knows the
-loudness alone.
+With `linear: true` and `bands: 1` it knows the loudness alone.
 
 Source: ours, the direct baseline; what is heard is ZiqiaoPeng/SyncTalk's (`_mel.py`). There an encoder trained for
 sync and a renderer follow.
@@ -12,13 +10,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from shiftbench.plugins import declare
 from shiftbench.systems.synctalk_plus_plus.models import _mel, _moving
 
 TASK = "audio_visual"
-PARAMS: dict[str, object] = {"bands": 20, "hidden": 64, "linear": False, "normalise": False}
 predictor = _moving.MotionPredictor
+
+
+class Options(declare.Options):
+    bands: _mel.Bands = 20
+    hidden: int = Field(64, ge=1, description="units of each hidden layer")
+    linear: bool = Field(False, description="leave the hidden layers out")
+    normalise: _mel.Normalise = False
 
 
 class Regressor(nn.Module):

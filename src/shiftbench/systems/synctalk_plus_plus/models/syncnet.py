@@ -26,6 +26,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.fft import dct
 from torch import nn
 
@@ -34,10 +35,10 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import frames
 from shiftbench.data.audio import RATE, Wave
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models._boxes import ragged
 
 TASK = "audio_visual"
-PARAMS: dict[str, object] = {"batch": 20}
 SIDE, SPAN, HEARD = 224, 5, 20  # pixels; frames of a window; MFCC of a window
 OFFSETS = 15
 WIDTH = 1024
@@ -45,6 +46,10 @@ LENGTH, STEP, FFT = 400, 160, 512  # of the MFCC: samples of a window, samples b
 TRIANGLES, KEPT, LIFTER = 26, 13, 22
 TINY = float(np.finfo(np.float64).eps)
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    batch: int = Field(20, ge=1, description="windows that go through the network at once")
 
 
 class SyncNet(nn.Module):

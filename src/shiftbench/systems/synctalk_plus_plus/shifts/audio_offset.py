@@ -18,7 +18,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "audio"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 10.0)
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:

@@ -14,7 +14,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "audio"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 1.0)
-PARAMS: dict[str, object] = {}
 PIECE = RATE // 5
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -13,6 +15,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.shifts.audio import audio_gain, audio_noise
 from shiftbench.systems.synctalk_plus_plus.models import _moving
 
+Copies = Annotated[int, Field(ge=0, description="copies of each training clip with noise and at a lower gain")]
 AUGMENTING = {"audio_noise": audio_noise, "audio_gain": audio_gain}
 
 

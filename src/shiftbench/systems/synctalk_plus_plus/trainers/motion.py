@@ -1,7 +1,7 @@
 """Least squares of the face's five values, frame by frame: for models that move a face straight from the sound.
 
-`copies` adds so many copies of each clip with noise and at a lower gain, drawn again (shifts `audio_noise`,
-`audio_gain`); steps, and frames in a batch, are the same with and without.
+Copies are made by the shifts `audio_noise` and `audio_gain`, drawn again; steps, and frames in a batch, are the same
+with and without.
 
 Source: ours, the direct baseline. SyncTalk trains a renderer by the colour of pixels (60,000 steps and 100,000 more
 of the lips), which no embedded version can.
@@ -11,24 +11,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _steps
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
 
 TASKS = ("audio_visual",)
-PARAMS: dict[str, object] = {
-    "steps": 1500,
-    "batch_size": 256,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 0.0001,
-    "copies": 0,
-}
 LOGGED = 250
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 1500
+    batch_size: int = Field(256, ge=1, description="frames of a batch")
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 1e-4
+    copies: _clips.Copies = 0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,7 +1,6 @@
 """A codebook of motions, and a model that says which: k-means over snippets, cross-entropy of the nearest code.
 
 Clips are cut into snippets from a frame that is drawn for each batch, so that codes do not learn where a clip begins.
-`copies` as for the trainer `motion`.
 
 Source: a reconstruction, see `models/mouth_codebook.py`; k-means by scikit-learn (Lloyd, one k-means++ start of the
 seed).
@@ -13,27 +12,30 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base import refs, rng
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _steps
 from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
 
 TASKS = ("audio_visual",)
-PARAMS: dict[str, object] = {
-    "steps": 600,
-    "batch_size": 16,
-    "optimizer": "adamw",
-    "lr": 0.005,
-    "weight_decay": 0.0001,
-    "copies": 0,
-}
 LOGGED = 100
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 600
+    batch_size: int = Field(16, ge=1, description="clips of a batch")
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.005
+    weight_decay: fields.WeightDecay = 1e-4
+    copies: _clips.Copies = 0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
@@ -22,21 +23,23 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _steps
 from shiftbench.systems.synctalk_plus_plus.models import mini_syncnet
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
 
 TASKS = ("audio_visual",)
-PARAMS: dict[str, object] = {
-    "steps": 1500,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 0.0001,
-}
 NEAREST, FARTHEST = 2, mini_syncnet.OFFSETS
 LOGGED = 250
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 1500
+    batch_size: int = Field(128, ge=1, description="pairs of a batch")
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 1e-4
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

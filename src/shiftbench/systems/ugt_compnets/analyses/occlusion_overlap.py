@@ -15,22 +15,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {
-    "shift": "occlusion_texture",
-    "severities": [2.0, 4.0],
-    "images": 400,
-    "options": {},
-    "seed": 0,
-}
 Masks = npt.NDArray[np.bool_]
+
+
+class Options(declare.Options):
+    shift: str = Field("occlusion_texture", description="shift that occludes")
+    severities: list[float] = Field([2.0, 4.0], description="its severities that are measured")
+    images: int = Field(400, ge=1, description="first images that are measured")
+    options: dict[str, Any] = Field({}, description="options of the method `compnet`, as it was evaluated")
+    seed: fields.Seed = 0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

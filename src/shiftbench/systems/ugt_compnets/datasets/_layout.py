@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, skippable, suggest
 from shiftbench.base.sample import Sample
@@ -11,6 +13,11 @@ from shiftbench.plugins.datasets import _pictures
 LEVELS = ("ZERO", "ONE", "FIVE", "NINE")
 """0 %, 20 to 40 %, 40 to 60 % and 60 to 80 % of the object hidden."""
 SIDE = 224
+Level = Annotated[
+    Literal["ZERO", "ONE", "FIVE", "NINE"],
+    Field(description="hidden share of the object: none, 20 to 40%, 40 to 60%, 60 to 80%"),
+]
+Side = Annotated[int, Field(ge=1, description="side that pictures are squeezed to, in pixels")]
 
 
 def root(params: dict[str, Any], name: str) -> Path:

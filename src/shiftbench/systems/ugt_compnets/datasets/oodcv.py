@@ -6,8 +6,8 @@
 
 Below `path`, as the released code of UGT reads it: `Robin/cls_train/CLASS/`, `Robin/cls_test/CLASS/NUISANCE/`, and of
 occluded images `robin_occ_LEVEL/CLASS/NUISANCE/` (ONE 20 to 40 %, FIVE 40 to 60 %, NINE 60 to 80 % of the object). Test
-has the `nuisances` named, train none of them. Classes are those that `cls_train` and `cls_test` both have, sorted. Rows
-are grouped by nuisance. Pictures are squeezed to squares of `side`, as there for scoring. No part of the released
+has nuisances, train none of them. Classes are those that `cls_train` and `cls_test` both have, sorted. Rows
+are grouped by nuisance. Pictures are squeezed to squares, as there for scoring. No part of the released
 archives was at hand: the layout is that of `getImg` in `Code/helpers.py`.
 
 Source: Zhao et al., "OOD-CV: A Benchmark for Robustness to Out-of-Distribution Shifts of Individual Nuisances in
@@ -18,8 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _pictures
 from shiftbench.systems.ugt_compnets.datasets import _layout
 
@@ -30,7 +33,13 @@ LICENCE = "not found; the terms of the user's own copy"
 CITATION = "Zhao et al., OOD-CV, ECCV 2022, arXiv:2111.14341"
 REDISTRIBUTE = False
 NUISANCES = ("context", "weather", "texture", "pose", "shape")
-PARAMS: dict[str, object] = {"path": "", "level": "ZERO", "nuisances": list(NUISANCES), "side": _layout.SIDE}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with `Robin` and `robin_occ_LEVEL`")
+    level: _layout.Level = "ZERO"
+    nuisances: list[str] = Field(list(NUISANCES), description="nuisances of the test split")
+    side: _layout.Side = _layout.SIDE
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

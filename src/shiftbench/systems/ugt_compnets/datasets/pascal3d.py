@@ -7,9 +7,8 @@
 Below `path`, in `pascal3d+_occ`, as the released code reads it: train is `TRAINING_DATA/CLASS_imagenet/NAME.JPEG` of
 the names in `CLASS_imagenet_train.txt`; test of the names in `CLASS_imagenet_occ.txt` is `CLASSLEVELZERO/NAME.JPEG`,
 whose names lack the last two characters of the list's (the object's number), or
-`CLASSLEVEL{ONE,FIVE,NINE}TYPE/NAME.JPEG`, with `occluder` for TYPE: nothing (objects), `_white`, `_noise` or
-`_texture`. Classes are those that have both lists, sorted. Pictures are squeezed to squares of `side`. No part of the
-released archives was at hand.
+`CLASSLEVEL{ONE,FIVE,NINE}TYPE/NAME.JPEG`, with `occluder` for TYPE. Classes are those that have both lists, sorted.
+Pictures are squeezed to squares. No part of the released archives was at hand.
 
 Source: Xiang, Mottaghi and Savarese, "Beyond PASCAL", WACV 2014; Wang et al., "Robust Object Detection under Occlusion
 with Context-Aware CompositionalNets", CVPR 2020, arXiv:2005.11643; `getImg` in `Code/helpers.py` of toshi2k2/CompnetDA.
@@ -17,10 +16,13 @@ with Context-Aware CompositionalNets", CVPR 2020, arXiv:2005.11643; `getImg` in 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.ugt_compnets.datasets import _layout
 
 TASK = "classification"
@@ -30,9 +32,17 @@ LICENCE = "the terms of the user's own copy"
 CITATION = "Xiang, Mottaghi and Savarese, Beyond PASCAL, WACV 2014; Kortylewski et al., CVPR 2020"
 REDISTRIBUTE = False
 OCCLUDERS = ("", "_white", "_noise", "_texture")
-PARAMS: dict[str, object] = {"path": "", "level": "ZERO", "occluder": "", "side": _layout.SIDE}
 FOLDER = "pascal3d+_occ"
 LISTS = {"train": "_imagenet_train.txt", "test": "_imagenet_occ.txt"}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with `pascal3d+_occ`")
+    level: _layout.Level = "ZERO"
+    occluder: Literal["", "_white", "_noise", "_texture"] = Field(
+        "", description="occluder of the test images; empty: objects"
+    )
+    side: _layout.Side = _layout.SIDE
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -8,11 +8,11 @@
 | temper | the same, responsibilities tempered by the source's (`weight`, lambda) |
 | map | the same, directions drawn to the source's (`eta`) |
 
-Spatial coefficients are learned from the source's labels with that dictionary. `outliers: false` explains every
-position by the class. `refine: true` takes the target images whose largest softmax of `factor` x score is at least
-`confidence` under their predicted class, learns coefficients from these, and then trains both (`_refinement`).
-Logits are `factor` x score. No label of the target is read: its shards are decoded without (`methods/_targets.py`), and
-what is adapted on may be another part of the target than what is answered (`target`).
+Spatial coefficients are learned from the source's labels with that dictionary. `refine: true` takes the target images
+whose largest softmax of `factor` x score is at least `confidence` under their predicted class, learns coefficients from
+these, and then trains both (`_refinement`). Logits are `factor` x score. No label of the target is read: its shards are
+decoded without (`methods/_targets.py`), and what is adapted on may be another part of the target than what is answered
+(`target`).
 
 Source: Kaushik, Kortylewski and Yuille 2024, "A Bayesian Approach to OOD Robustness in Image Classification",
 arXiv:2403.07277, section 3, with the constants of toshi2k2/CompnetDA; CompNets are of Kortylewski et al., CVPR 2020,
@@ -25,10 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, suggest
@@ -37,6 +38,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.methods import _targets
 from shiftbench.systems.ugt_compnets.methods import _clutter, _coefficients, _features, _refinement, _scoring, _vmf
 from shiftbench.systems.ugt_compnets.methods._scoring import Head
@@ -45,38 +47,47 @@ SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)
 DICTIONARIES = ("source", "target", "warm", "temper", "map")
-PARAMS: dict[str, object] = {
-    "layer": "body.10",
-    "dictionary": "source",
-    "target": "",
-    "kernels": 512,
-    "kappa": 30.0,
-    "positions": 20,
-    "border": 3,
-    "images": 12_000,
-    "weight": 0.3,
-    "eta": 16.0,
-    "source_images": 50_000,
-    "mixtures": 4,
-    "grouping": "spectral",
-    "update": "mean",
-    "outliers": True,
-    "share": 0.6,
-    "factor": 2.0,
-    "scenes": "",
-    "scene_images": 200,
-    "noise_images": 200,
-    "refine": False,
-    "confidence": 0.5,
-    "q": 0.8,
-    "part_weight": 3.0,
-    "score_weight": 3.0,
-    "epochs": 60,
-    "batch_size": 64,
-    "lr": 0.01,
-    "decay": 0.98,
-    "seed": 0,
-}
+
+
+class Options(declare.Options):
+    layer: str = Field("body.10", description="layer whose feature map is explained")
+    dictionary: Literal["source", "target", "warm", "temper", "map"] = Field(
+        "source", description="images that the parts are learned from, and how"
+    )
+    target: str = Field("", description="data set that is adapted to; empty: the tested one")
+    kernels: int = Field(512, ge=1, description="parts of the dictionary")
+    kappa: float = Field(30.0, gt=0, description="concentration of a part's distribution of directions")
+    positions: int = Field(20, ge=1, description="positions of each image that parts are learned from")
+    border: int = Field(3, ge=0, description="positions at the map's border that parts are not learned from")
+    images: int = Field(12_000, ge=1, description="target images that parts are learned from, at most")
+    weight: float = Field(0.3, ge=0, description="lambda of `temper`: weight of the source's responsibilities")
+    eta: float = Field(16.0, ge=0, description="weight of the source's directions in `map`")
+    source_images: int = Field(50_000, ge=1, description="source images that are learned from, at most")
+    mixtures: int = Field(4, ge=1, description="components of each class")
+    grouping: Literal["spectral", "kmeans"] = Field(
+        "spectral", description="clustering that gives the first components"
+    )
+    update: Literal["mean", "released"] = Field(
+        "mean", description="update of the coefficients: ours, or the released one"
+    )
+    outliers: bool = Field(True, description="explain positions by outliers where these fit better than the class")
+    share: float = Field(0.6, ge=0, le=1, description="prior probability that an outlier explains a position")
+    factor: float = Field(2.0, gt=0, description="factor of the scores in the logits")
+    scenes: str = Field("", description="data set of pictures without objects, for outliers; empty: none")
+    scene_images: int = Field(200, ge=0, description="its images that outliers are learned from, at most")
+    noise_images: int = Field(200, ge=0, description="images of noise that outliers are learned from")
+    refine: bool = Field(
+        False, description="train parts and coefficients on target images that are answered with confidence"
+    )
+    confidence: float = Field(0.5, ge=0, le=1, description="largest softmax from which an image counts as such")
+    q: float = Field(0.8, gt=0, le=1, description="exponent of the generalised cross-entropy of the refinement")
+    part_weight: float = Field(3.0, ge=0, description="weight of the parts' loss in the refinement")
+    score_weight: float = Field(3.0, ge=0, description="weight of the predicted class's score in the refinement")
+    epochs: int = Field(60, ge=0, description="epochs of the refinement")
+    batch_size: fields.BatchSize = 64
+    lr: fields.LearningRate = 0.01
+    decay: float = Field(0.98, gt=0, le=1, description="factor of the learning rate after each epoch")
+    seed: fields.Seed = 0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -19,7 +19,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 MOST = 200
 
 

@@ -1,10 +1,11 @@
 """Answers out of records: of some weights under a method, in each language."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError, suggest
@@ -12,6 +13,8 @@ from shiftbench.base.refs import Ref
 from shiftbench.plugins.contracts import Measurement
 
 PREFIX = "language_"
+Models = Annotated[list[str], Field(description="models whose answers are compared; []: all of the benchmark")]
+Languages = Annotated[list[str], Field(description="languages whose answers are compared")]
 Answers = tuple[list[str], NDArray[np.int64]]
 """Keys of the items, sorted, and the class of each one's answer, int64 (n,)."""
 

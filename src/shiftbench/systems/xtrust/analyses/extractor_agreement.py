@@ -9,13 +9,21 @@ Source: ours, as the specification of XTRUST here asks; of the extractors, `plai
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.analyses import _records
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 
-PARAMS: dict[str, object] = {"extractors": ["plain", "phrase_table"], "models": [], "languages": list(LANGUAGES)}
-"""`models`: whose weights are looked at; none named: all of the benchmark."""
+
+class Options(declare.Options):
+    extractors: list[str] = Field(
+        ["plain", "phrase_table"], min_length=2, max_length=2, description="the two methods that are compared"
+    )
+    models: _records.Models = Field([])
+    languages: _records.Languages = Field(list(LANGUAGES))
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -2,9 +2,9 @@
 
 `gpt4_ood_labels.csv` has 25 completions of GPT-4 of each language without demonstrations and 25 with three, drawn by a
 hash of language, shots and row, and what each answers: `unknown`, `true`, `false`, or `none`. No licence lets texts be
-passed on, so that it has the beginnings of their SHA-256: they are read from the raw logs of a clone of the user's,
-`path`, code/api/evaluator_series of LluckyYH/XTRUST. The one reader was a language model, no speaker of the ten
-languages; 492 of the 500 are abstentions, so that little is learned of the other answers.
+passed on, so that it has the beginnings of their SHA-256: they are read from the raw logs of a clone of yours. The one
+reader was a language model, no speaker of the ten languages; 492 of the 500 are abstentions, so that little is learned
+of the other answers.
 
 Metrics, of the group LANGUAGE: `read_as_labelled`, over all; `abstention_recall`, of what is labelled `unknown` the
 share that the table reads so; `abstention_precision`, of what it reads so the share that is labelled so. Rows are named
@@ -19,17 +19,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.methods import _extraction
 from shiftbench.systems.xtrust.models import _logs
 
 ASSETS = ("../methods/phrases.csv", "gpt4_ood_labels.csv")
-PARAMS: dict[str, object] = {"path": ""}
 FILE = Path(__file__).parent / "gpt4_ood_labels.csv"
 MODEL, TASK = "GPT4", "OOD"
 DIGITS = 16
+
+
+class Options(declare.Options):
+    path: str = Field("", description="code/api/evaluator_series of a clone of LluckyYH/XTRUST")
 
 
 class Label(NamedTuple):

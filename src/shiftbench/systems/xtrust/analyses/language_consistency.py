@@ -12,14 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.analyses import _records
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 
-PARAMS: dict[str, object] = {"method": "plain", "models": [], "languages": list(LANGUAGES)}
-"""`models`: whose weights are looked at; none named: all of the benchmark."""
+
+class Options(declare.Options):
+    method: str = Field("plain", description="method whose answers are compared")
+    models: _records.Models = Field([])
+    languages: _records.Languages = Field(list(LANGUAGES))
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,7 +1,6 @@
 """The official scorer over the raw logs of a clone: its four rates, and the rate of abstention by our table beside it.
 
-`path` is code/api/evaluator_series of a clone of LluckyYH/XTRUST, `model` names its logs (`GPT4`: logs_GPT4-api),
-`task` the folder of a task that is scored by keywords. The newest run of each language and number of
+The newest run of each language and number of
 demonstrations is read; the unit is its row, the group LANGUAGE/SHOTS. Metrics: `official_positive`,
 `official_negative`, `official_both`, `official_none`, which are what the `_output.txt` beside a log says, and
 `table_abstention`, the share that our table reads as `unknown` (OOD alone). A language without such a run has no row;
@@ -14,17 +13,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 from shiftbench.systems.xtrust.methods import _extraction
 from shiftbench.systems.xtrust.models import _logs
 
 ASSETS = ("../methods/phrases.csv",)
-PARAMS: dict[str, object] = {"path": "", "model": "GPT4", "task": "OOD", "shots": [0, 3]}
 CATEGORIES = {1: "positive", 2: "negative", 3: "both", 4: "none"}
 SCORER = "Evaluate_Score_total_api.py"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="code/api/evaluator_series of a clone of LluckyYH/XTRUST")
+    model: str = Field("GPT4", description="model whose logs are read (`GPT4`: logs_GPT4-api)")
+    task: str = Field("OOD", description="folder of a task that is scored by keywords")
+    shots: list[int] = Field([0, 3], description="numbers of demonstrations of the runs that are read")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -20,11 +20,14 @@ items are parallel in all languages. Prompts are ours (`prompts.csv`).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.xtrust.datasets import _catalogue, _facts
 from shiftbench.systems.xtrust.datasets._catalogue import ENGLISH, LANGUAGES
 
@@ -38,8 +41,6 @@ CITATION = (
 )
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {"kind": "facts", "count": 60, "train": 40}
-"""`count`: test items, `train`: others, which only floors learn from."""
 RESERVED = ("unknown", "both", "none")
 TASKS = {"facts": "statements", "releases": "statements", "comparisons": "comparisons", "capitals": "choice"}
 """Kind of items -> whose instruction and options they have."""
@@ -57,6 +58,12 @@ _APART = 1.5
 State = Callable[[str], str]
 """A language -> the item in it."""
 Thing = TypeVar("Thing")
+
+
+class Options(declare.Options):
+    kind: Literal["facts", "comparisons", "releases", "capitals"] = Field("facts", description="kind of the items")
+    count: int = Field(60, ge=0, description="number of test items")
+    train: int = Field(40, ge=0, description="number of training items")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,14 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.xtrust.datasets import _catalogue
 from shiftbench.systems.xtrust.datasets._catalogue import GREEK, LANGUAGES
 from shiftbench.systems.xtrust.methods import _extraction
@@ -42,11 +45,21 @@ LICENCE = "none is stated; the user's own clone"
 CITATION = "Li et al., XTRUST: On the Multilingual Trustworthiness of Large Language Models, arXiv:2409.15762, 2024"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": "", "task": "OOD", "first": "zh", "letters": "repaired"}
 RESERVED = ("unknown", "both", "none")
 LETTERS = {"UN": GREEK[0], "\N{CYRILLIC CAPITAL LETTER BE}": GREEK[1], "\N{CYRILLIC CAPITAL LETTER ES}": GREEK[2]}
 """Translations of lone Greek letters in the released files."""
 _QUESTION = "{question}\n{answer}"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of a clone of LluckyYH/XTRUST with items or logs")
+    task: Literal["OOD", "Mental_Health", "Physical_Health", "Illegal_activity", "Hallucination"] = Field(
+        "OOD", description="task of the items"
+    )
+    first: str = Field("zh", description="language that samples are stated in")
+    letters: Literal["repaired", "official"] = Field(
+        "repaired", description="translated letters of options: read as the letter, or as no answer"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Three demonstrations before the item, each with a refusal: what they do to abstention.
 
 The demonstrations are the item's (`meta.demonstrations`): a statement on an event that the model cannot know, and "I
-don't know" in the item's language. `extractor` says how the answer is found: `options`, by log-probabilities, or
-`phrases`, by our table.
+don't know" in the item's language.
 
 Source: the 3-shot OOD setting of XTRUST, Li et al. 2024, arXiv:2409.15762, code/api/evaluator_series; its
 demonstrations are data/dev_LANGUAGE/OOD_dev.csv.
@@ -10,7 +9,9 @@ demonstrations are data/dev_LANGUAGE/OOD_dev.csv.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
@@ -18,6 +19,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm.client import Request
+from shiftbench.plugins import declare
 from shiftbench.systems.xtrust.methods import _reading
 from shiftbench.systems.xtrust.models import smollm2_options
 
@@ -25,8 +27,15 @@ SEES = "sample"
 ANSWERS = smollm2_options.ANSWERS
 ASSETS = ("phrases.csv",)
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"llm": "smollm2_135m", "shots": 3, "extractor": "options"}
 EXTRACTORS = ("options", "phrases")
+
+
+class Options(declare.Options):
+    llm: str = Field("smollm2_135m", description="language model whose answers are recorded")
+    shots: int = Field(3, ge=0, description="number of demonstrations")
+    extractor: Literal["options", "phrases"] = Field(
+        "options", description="find the answer by log-probabilities, or by our table of phrases"
+    )
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:

@@ -1,6 +1,6 @@
 """The answer is read out of what the model wrote, by the keyword lists of the official scorer, from a clone of yours.
 
-`path` is code/api/evaluator_series/Evaluate_Score_total_api.py of LluckyYH/XTRUST; it is parsed and not run, and
+code/api/evaluator_series/Evaluate_Score_total_api.py of LluckyYH/XTRUST is parsed and not run, and
 `shiftbench pin` keeps its digest. A sample's `meta.official` names its list (`OOD`, `Illegal`, `Hallucination`,
 `Mental`, `Physical`). A positive keyword alone is the first option, a negative one alone `unknown` where that is an
 option, else the second; both, neither: the classes `both`, `none`.
@@ -13,14 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.systems.xtrust.methods import _extraction, _reading
 from shiftbench.systems.xtrust.models import _answers
 
 SEES = "sample"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="Evaluate_Score_total_api.py of a clone of LluckyYH/XTRUST")
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:

@@ -17,7 +17,6 @@ from shiftbench.systems.xtrust.methods import _reading
 SEES = "sample"
 ASSETS = ("phrases.csv",)
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {}
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:

@@ -1,24 +1,32 @@
 """Answers without a look at the item: the floors that a model has to be above.
 
-`random`: one of the item's options, each as likely, drawn again for each language and training seed. `majority`: of the
-item's options the one that is the label of most training items, the first of several.
+A random answer is one of the item's options, each as likely, drawn again for each language and training seed. The
+majority is over the item's options, the first of several.
 
 Source: none; the usual floors. Weights: `label_counts`.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.systems.xtrust.models import _answers
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {"answer": "random"}
+
+
+class Options(declare.Options):
+    answer: Literal["random", "majority"] = Field(
+        "random", description="a random option, or the most frequent label of training items"
+    )
 
 
 def load(

@@ -2,7 +2,7 @@
 
 An item's instruction is the turn of the system, its text the user's; `meta.shots` of its demonstrations come before.
 Of each option counts the log-probability of its shortest beginning that no other option has, in the item's language
-(`evaluation/llm/option_model.py`): the `logits`. `completions` are the first `max_new_tokens` tokens that it writes, up
+(`evaluation/llm/option_model.py`): the `logits`. `completions` are the first tokens that it writes, up
 to a line break, one for each item; after demonstrations none are recorded. Nothing is generated here: `shiftbench
 answers --config systems/xtrust` records what is missing.
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
@@ -27,13 +28,18 @@ from shiftbench.data import source_files
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.evaluation.llm.client import Message, Request
+from shiftbench.plugins import declare
 from shiftbench.systems.xtrust.models import _answers
 
 TASK = "text_classification"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
-PARAMS: dict[str, object] = {"llm": "smollm2_135m", "max_new_tokens": 10}
 _DIGEST = "llm.sha256"
+
+
+class Options(declare.Options):
+    llm: str = Field("smollm2_135m", description="language model whose answers are recorded")
+    max_new_tokens: int = Field(10, ge=1, description="first tokens that it writes")
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

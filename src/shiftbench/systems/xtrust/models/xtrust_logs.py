@@ -1,6 +1,6 @@
 """A model's raw logs in a clone of the official repository, as a model: nothing is asked, its completions are read.
 
-`path` is code/api/evaluator_series/logs_MODEL-api. Of a sample count `meta.of` (its task), `meta.language`,
+Of a sample count `meta.of` (its task), `meta.language`,
 `meta.row` and `meta.shots`: the newest run of that task and language with so many demonstrations. The row
 must have been asked what the sample says, else it answers another item. There are no log-probabilities: the methods
 that read completions answer (`phrase_table`, `official_keywords`), and `plain` says `none`.
@@ -14,17 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given
 from shiftbench.systems.xtrust.models import _answers, _logs
 
 TASK = "text_classification"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="code/api/evaluator_series/logs_MODEL-api of a clone of LluckyYH/XTRUST")
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

@@ -6,6 +6,10 @@ translation has one of its own), instruction, options and demonstrations are the
 Source: the language axis of XTRUST, Li et al. 2024, arXiv:2409.15762.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -15,11 +19,16 @@ FIELD = None
 TASK = "text_classification"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 1.0)
-PARAMS: dict[str, object] = {"to": ""}
 _OF_SAMPLE = ("text", "label")
 
 
-def apply(value: Sample, severity: float, rng: RandomStream, *, to: str = "") -> Sample:
+def apply(
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    to: Annotated[str, Field(description="language of the item, for example `ar`")] = "",
+) -> Sample:
     """The item in the language `to`.
 
     Raises:

@@ -11,7 +11,6 @@ import torch
 from shiftbench.plugins.contracts import TrainJob
 
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {}
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
