@@ -4,16 +4,19 @@ Prototypes have length 1; each function returns a scalar.
 """
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 
 from shiftbench.plugins import declare
 
+Temperature = Annotated[float, Field(gt=0, description="temperature of the similarities")]
 TINY = 1e-12
 
 
 @declare.loss
-def dispersion(prototypes: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:
+def dispersion(prototypes: torch.Tensor, temperature: Temperature = 0.1) -> torch.Tensor:
     """Dispersion of class prototypes on the sphere: each is to be far from the others.
 
         loss = mean_i log( mean over j != i of exp(<m_i, m_j> / temperature) )
@@ -61,7 +64,7 @@ def palm_mle(logits: torch.Tensor, own: torch.Tensor, every: torch.Tensor | None
 
 
 @declare.loss
-def prototype_contrast(prototypes: torch.Tensor, owners: torch.Tensor, temperature: float = 0.5) -> torch.Tensor:
+def prototype_contrast(prototypes: torch.Tensor, owners: torch.Tensor, temperature: Temperature = 0.5) -> torch.Tensor:
     """Contrast of prototypes: those of one class come near each other, those of other classes move away.
 
         S = P P' / temperature

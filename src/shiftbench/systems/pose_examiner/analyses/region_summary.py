@@ -42,7 +42,7 @@ class Options(declare.Options):
         {"blazepose": ["examiner", "random_search"], "heatmap_net": ["examiner", "random_search", "cma_search"]},
         description="trainers that searched for failures of each model",
     )
-    searchers: int = Field(10, ge=1, description="number of searchers of each, the seeds 0, 1, ...")
+    searchers: int = Field(10, ge=1, description="number of searchers of each, whose seeds count from 0")
     threshold: float = Field(0.1, ge=0, description="error below which a pose is easy, in torsos")
     size: float = Field(
         0.6 * math.sqrt(16 / 63), ge=0, description="size of a region above which a search succeeded, in radians"

@@ -20,12 +20,12 @@ from shiftbench.statistics.rows import Floats, SeverityPath
 
 COLUMNS = ("passed", "prompt")
 K = Annotated[int, Field(ge=1, description="k of Pass@k")]
-Seeds = Annotated[int, Field(ge=1, description="how many seeds of a perturbation count: its severities 1, 2, ...")]
+Seeds = Annotated[int, Field(ge=1, description="how many seeds of a perturbation count, its severities from 1 on")]
 Best = Annotated[bool, Field(description="the best case over seeds instead of the worst")]
 Changed = Annotated[bool, Field(description="count only prompts that one of the seeds changes")]
 Across = Annotated[
     Mapping[str, Any],
-    Field(description="category -> shifts; each category is a row with that group, over all of its shifts and seeds"),
+    Field(description="category -> its shifts; a category is a row with that group, over all shifts and seeds"),
 ]
 
 

@@ -42,7 +42,7 @@ class Options(declare.Options):
     ask: Literal["completion", "chat"] = Field(
         "completion", description="let the model go on with the prompt, or ask it in a chat"
     )
-    samples: int = Field(1, ge=1, description="completions of each prompt, with the seeds 0, 1, ...")
+    samples: int = Field(1, ge=1, description="completions of each prompt; more than one needs a temperature above 0")
     temperature: float = Field(
         0.0, ge=0, description="temperature of sampling; 0: the most probable token, one completion"
     )

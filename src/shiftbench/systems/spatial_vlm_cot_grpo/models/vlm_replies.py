@@ -13,8 +13,8 @@ all of its calls:
         system, user = _prompts.turns(sample.fields["text"])
         return [my_vlm(system, user, sample.fields["image"])]
 
-    two_call.wrap(recording(Path("theirs.jsonl"), ask), {**registry.defaults(two_call), "form": "released"},
-    {})(samples)
+    options = {**registry.defaults(two_call), "form": "released"}
+    two_call.wrap(recording(Path("theirs.jsonl"), ask), options, {})(samples)
 
 `turns` of `methods/_prompts.py` splits what a method asks into system text and message; a question without a method has
 no system text.
