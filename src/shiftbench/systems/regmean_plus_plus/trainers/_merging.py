@@ -25,12 +25,10 @@ from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 
-CalibrateOn = Annotated[
-    str, Field(description="data set of the calibration samples; empty: the one of the models")
-]
+CalibrateOn = Annotated[str, Field(description="data set of the calibration samples; empty: the one of the models")]
 Samples = Annotated[int, Field(ge=1, description="calibration samples of each model")]
 OneClass = Annotated[bool, Field(description="take the samples of each task from one class only")]
-Combine = Callable[[[State, list[State]], State]
+Combine = Callable[[State, list[State]], State]
 """(start, candidates), heads taken off -> merged."""
 
 
