@@ -12,7 +12,7 @@ from torch import nn
 
 from makers import training_jobs
 from makers.two_tasks import CANDIDATES, CLASSES, MERGERS, job, merged, small_vit, tuned, two_tasks, written
-from shiftbench.base import refs
+from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation.nets import State
@@ -156,7 +156,8 @@ def test_sequential_merging_spreads_calibration_over_what_was_merged(inputs: dic
 
 
 def test_calibration_is_training_data_of_the_task_or_of_one_class(inputs: dict[Ref, Path]) -> None:
-    needs = _merging.needs({**_merging.CALIBRATED, "candidates": CANDIDATES, "dataset": "d", "model": "vit", "seed": 1})
+    options = {**registry.defaults(fisher_merging), "candidates": CANDIDATES}
+    needs = _merging.needs({**options, "dataset": "d", "model": "vit", "seed": 1})
     assert refs.shards("d", "train") in needs
     assert not [ref for ref in needs if "test" in ref.parts]
     found = _merging.calibration(job("regmean", inputs, one_class=True))

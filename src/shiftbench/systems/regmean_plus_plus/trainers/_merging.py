@@ -8,7 +8,7 @@ they are not merged. Tensors are combined in the order of their sorted names, su
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -25,6 +25,9 @@ from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 
+CalibrateOn = Annotated[str, Field(description="data set of the calibration samples; empty: the one of the models")]
+Samples = Annotated[int, Field(ge=1, description="calibration samples of each model")]
+OneClass = Annotated[bool, Field(description="take the samples of each task from one class only")]
 Combine = Callable[[State, list[State]], State]
 """(start, candidates), heads taken off -> merged."""
 
@@ -34,14 +37,6 @@ class Options(declare.Options):
     candidates: dict[str, str] = Field(
         {}, description="task -> trainer of its model; several tasks of one model: `a+b`"
     )
-
-
-class Calibrated(Options):
-    """Options of mergers that see samples."""
-
-    calibrate_on: str = Field("", description="data set of the calibration samples; empty: the one of the models")
-    samples: int = Field(256, ge=1, description="calibration samples of each model")
-    one_class: bool = Field(False, description="take the samples of each task from one class only")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

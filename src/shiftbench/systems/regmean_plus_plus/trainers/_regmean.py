@@ -35,7 +35,10 @@ OUTSIDE = ("average", "pretrained")
 Log = Callable[[int, str, float], None]
 
 
-class Options(_merging.Calibrated):
+class Options(_merging.Options):
+    calibrate_on: _merging.CalibrateOn = ""
+    samples: _merging.Samples = 256
+    one_class: _merging.OneClass = False
     merged_inputs: bool = Field(
         False, description="input of a block: from the merged blocks before it (RegMean++), or the candidate's own"
     )

@@ -36,7 +36,10 @@ AT_ONCE = 32
 """Samples whose gradients are computed together."""
 
 
-class Options(_merging.Calibrated):
+class Options(_merging.Options):
+    calibrate_on: _merging.CalibrateOn = ""
+    samples: _merging.Samples = 256
+    one_class: _merging.OneClass = False
     squares: Literal["class", "sample", "batch"] = Field(
         "sample", description="sum of gradients that is squared: of a class, a sample or a batch"
     )

@@ -16,7 +16,7 @@ robustness", ICLR 2019, arXiv:1811.12231.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -39,7 +39,7 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-CONFLICTS = "style-transfer-preprocessed-512"
+CONFLICTS: Final = "style-transfer-preprocessed-512"
 STIMULI = {CONFLICTS: 1280, "edges": 160, "filled-silhouettes": 160}
 _NAME = re.compile(r"(?P<shape>(?P<kind>[a-z]+)[0-9]+)(?:-(?P<texture>(?P<other>[a-z]+)[0-9]+))?\.png")
 
