@@ -1,13 +1,4 @@
-"""The tables follow from the rows: a second implementation and the stage itself give every cell again.
-
-Pass rule: other code (`recompute/metric_rows.py`) computes n, accuracy, error, nll, brier, auroc and fpr95 of each row,
-and means over training seeds. All sums are integers, so the values equal the table to the last bit. Then the stage
-makes all tables again from the rows, with the recipe of the receipt. Every cell of every table is equal: intervals,
-replicates, differences, comparisons, curves. A finding names the row of each cell that differs. Other bytes with equal
-cells mean another Parquet writer.
-
-Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
-"""
+"""Check of tables: every cell follows from the rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +10,7 @@ from pyarrow import ArrowException
 
 from shiftbench.audit import published_numbers
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import metric_rows, rerun
@@ -30,14 +22,23 @@ from shiftbench.data.formats import Format
 from shiftbench.provenance import recipe
 from shiftbench.workflow.stages import verbs
 
-NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # cells of one table that are named one by one
 _UNUSABLE = (ShiftbenchError, OSError, KeyError, ValueError, ArrowException, PolarsError)
 _KEY = list(formats.METRICS.key)
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compute each benchmark twice."""
+@check("A14", level=1)
+def aggregates(case: Case) -> Iterator[Finding | Note]:
+    """The tables follow from the rows: a second implementation and the stage itself give every cell again.
+
+    Pass rule: other code (`recompute/metric_rows.py`) computes n, accuracy, error, nll, brier, auroc and fpr95 of each
+    row, and means over training seeds. All sums are integers, so the values equal the table to the last bit. Then the
+    stage makes all tables again from the rows, with the recipe of the receipt. Every cell of every table is equal:
+    intervals, replicates, differences, comparisons, curves. A finding names the row of each cell that differs. Other
+    bytes with equal cells mean another Parquet writer.
+
+    Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
+    """
     for ref, _, receipt in (*case.outputs("tables"), *case.outputs("claims")):
         missing = rerun.missing_inputs(case, ref)
         if missing:

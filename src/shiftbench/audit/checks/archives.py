@@ -1,14 +1,4 @@
-"""Tars are in canonical form, and folders of outputs contain only files that a receipt names.
-
-Pass rule: a tar contains the samples of the index in key order, back to back from byte 0, each with the task's fields
-in order. Headers are ustar with mtime 0, owner 0 and mode 0644. Padding is zeros, two zero blocks are the end, and
-nothing follows them. So no member can hide, and no time of writing shows. In the store (shards, checkpoints, results),
-each file belongs to a planned output, and no name is hidden. Each file is a plain file or a symbolic link that DVC made
-(`cache.type` allows links), which leads to the object that dvc.lock records for this path. An index has no metadata in
-addition to its columns. The card of a folder of shards, if there is one, follows from the manifest.
-
-Limits: only headers, padding and names are checked here; `digests` checks the bytes between.
-"""
+"""Check of archives: tars are in canonical form, and folders contain only files that a receipt names."""
 
 import mmap
 import os
@@ -21,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.tar_members import headers, name_of
 from shiftbench.audit.finding import Finding, Note
@@ -33,7 +24,6 @@ from shiftbench.data.shards import BLOCK, END, Entry
 from shiftbench.workflow.plan.prune import OUTS
 from shiftbench.workflow.storage import dvc_config, dvc_lock
 
-NUMBER, LEVEL = "A11", 1
 _HEAD = shards._head
 _BESIDE = (".receipt.json", ".run.json")
 _OWN = ("results/report/audit.html", "results/report/audit.json", "results/report/audit.svg")
@@ -47,8 +37,20 @@ _COMPARED = ("tables", "claims", "report")
 """Kinds that are made again, names included, by `aggregates` and `figures`."""
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Check all tars, then all folders."""
+@check("A11", level=1)
+def archives(case: Case) -> Iterator[Finding | Note]:
+    """Tars are in canonical form, and folders of outputs contain only files that a receipt names.
+
+    Pass rule: a tar contains the samples of the index in key order, back to back from byte 0, each with the task's
+    fields in order. Headers are ustar with mtime 0, owner 0 and mode 0644. Padding is zeros, two zero blocks are the
+    end, and nothing follows them. So no member can hide, and no time of writing shows. In the store (shards,
+    checkpoints, results), each file belongs to a planned output, and no name is hidden. Each file is a plain file or a
+    symbolic link that DVC made (`cache.type` allows links), which leads to the object that dvc.lock records for this
+    path. An index has no metadata in addition to its columns. The card of a folder of shards, if there is one, follows
+    from the manifest.
+
+    Limits: only headers, padding and names are checked here; `digests` checks the bytes between.
+    """
     tars = members = 0
     for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)

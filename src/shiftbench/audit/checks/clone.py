@@ -1,12 +1,4 @@
-"""A run in a fresh clone, with empty caches, makes everything again from the source files on.
-
-Pass rule: HEAD is cloned into an empty folder and run with the same params, without the user's home, caches and
-outputs. The files of each output have the digests of the receipts here. Checkpoints that are trained on another CPU or
-with other libraries, and outputs that are made from them, may differ: statistical, with the reason. A source file that
-no provider serves leaves its outputs incomplete. The user's own files are linked.
-
-Limits: it takes as long as the run, and it is the same machine.
-"""
+"""Check of a fresh clone: a run in it makes everything again."""
 
 import contextlib
 import os
@@ -16,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note, Verdict
 from shiftbench.audit.reproduce.isolation import INHERITED
@@ -25,13 +18,21 @@ from shiftbench.data.dataset_card import CARD
 from shiftbench.provenance import child_environment, environment, recipe
 from shiftbench.workflow.plan import configurations, loading, unavailable
 
-NUMBER, LEVEL = "A24", 4
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
 _SAID = 1500
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Clone, run, compare."""
+@check("A24", level=4)
+def clone(case: Case) -> Iterator[Finding | Note]:
+    """A run in a fresh clone, with empty caches, makes everything again from the source files on.
+
+    Pass rule: HEAD is cloned into an empty folder and run with the same params, without the user's home, caches and
+    outputs. The files of each output have the digests of the receipts here. Checkpoints that are trained on another CPU
+    or with other libraries, and outputs that are made from them, may differ: statistical, with the reason. A source
+    file that no provider serves leaves its outputs incomplete. The user's own files are linked.
+
+    Limits: it takes as long as the run, and it is the same machine.
+    """
     home = case.scratch / "clone" / "repository"
     refused = _clone(home)
     if refused:

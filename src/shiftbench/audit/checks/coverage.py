@@ -1,14 +1,4 @@
-"""Each output has exactly the planned samples, classes and rows.
-
-Pass rule: the manifest of shards has the dataset, split, shift and severity of its path. Its classes are those of the
-dataset, in their order. Its count is that of the index, and with the skipped samples at most the subset of params. Keys
-are unique. Shifted shards have the keys of their clean partner. Records, features and scores have the keys of their
-shards. Checkpoints name the classes of their training data. Each table has a row for every planned model, method,
-condition and sample or detection metric, and no other row.
-
-Limits: indexes and key columns are read, no samples; deeper levels check these. Only `rebuild` can tell whether a
-dataset that is smaller than the subset lost a sample.
-"""
+"""Check of coverage: each output has exactly the planned samples, classes and rows."""
 
 import json
 from collections.abc import Iterator
@@ -20,18 +10,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import checkpoint_files, planned_rows, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref, ShardsName
 
-NUMBER, LEVEL = "A9", 0
 _CURE = "make it again, or pull it"
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare the outputs with the plan."""
+@check("A9", level=0)
+def coverage(case: Case) -> Iterator[Finding | Note]:
+    """Each output has exactly the planned samples, classes and rows.
+
+    Pass rule: the manifest of shards has the dataset, split, shift and severity of its path. Its classes are those of
+    the dataset, in their order. Its count is that of the index, and with the skipped samples at most the subset of
+    params. Keys are unique. Shifted shards have the keys of their clean partner. Records, features and scores have the
+    keys of their shards. Checkpoints name the classes of their training data. Each table has a row for every planned
+    model, method, condition and sample or detection metric, and no other row.
+
+    Limits: indexes and key columns are read, no samples; deeper levels check these. Only `rebuild` can tell whether a
+    dataset that is smaller than the subset lost a sample.
+    """
     seen = dict.fromkeys(("shards", "records", "features", "scores", "checkpoints", "tables"), 0)
     of = {"shards": _shards, "checkpoints": _checkpoint, "tables": _table}
     for ref, _, receipt in case.outputs(*seen):

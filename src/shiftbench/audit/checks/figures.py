@@ -1,15 +1,4 @@
-"""Every printed figure follows from the tables: the report is made again and compared.
-
-Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and metrics/ again from the tables,
-with the recipe of the receipt. Each file has the same bytes. A finding names each figure that differs: by its place in
-JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding. If the
-checkout has published/, three more things are compared. docs/leaderboard.html and the pages of systems follow from it.
-Each published verdict follows from the published replicates. Intervals of README.md and docs/results.md that no
-published row has are noted.
-
-Limits: other pages, numbers without an interval and exchanged numbers are not compared; `aggregates` checks that tables
-follow from rows.
-"""
+"""Check of figures: report and pages follow from the tables."""
 
 import csv
 import itertools
@@ -22,6 +11,7 @@ from typing import Any
 from pyarrow import ArrowException
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import judged_again, printed_intervals
 from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.recompute import rerun
@@ -29,7 +19,6 @@ from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import report
 
-NUMBER, LEVEL = "A15", 1
 _FIGURES = 50  # of one file that are named one by one
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 _TAGS = re.compile(r"<[^>]*>|\s+")
@@ -41,8 +30,20 @@ Figure = tuple[str, str, str]
 """Place, expected, found."""
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Make each report again."""
+@check("A15", level=1)
+def figures(case: Case) -> Iterator[Finding | Note]:
+    """Every printed figure follows from the tables: the report is made again and compared.
+
+    Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and metrics/ again from the tables,
+    with the recipe of the receipt. Each file has the same bytes. A finding names each figure that differs: by its place
+    in JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding.
+    If the checkout has published/, three more things are compared. docs/leaderboard.html and the pages of systems
+    follow from it. Each published verdict follows from the published replicates. Intervals of README.md and
+    docs/results.md that no published row has are noted.
+
+    Limits: other pages, numbers without an interval and exchanged numbers are not compared; `aggregates` checks that
+    tables follow from rows.
+    """
     outputs = [one for one in case.outputs("report") if one[0].name == "index"]  # others show samples
     for ref, _, receipt in outputs:
         missing = [need for need in rerun.missing_inputs(case, ref) if not need.local]
@@ -113,7 +114,7 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
     why = "a printed figure is not what the tables give" + rerun.code_change_note(artifact)
     place = here.relative_to(case.root).as_posix()
     try:
-        differences = list(figures(here, made))
+        differences = list(differing_figures(here, made))
     except (ValueError, KeyError, csv.Error) as error:
         yield case.failed(place, f"it cannot be read: {error}")
         return
@@ -135,7 +136,7 @@ def _first(here: Path, made: Path) -> int:
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(two)))
 
 
-def figures(here: Path, made: Path) -> Iterator[Figure]:
+def differing_figures(here: Path, made: Path) -> Iterator[Figure]:
     """Yield each figure in which two files differ.
 
     Args:

@@ -1,15 +1,4 @@
-"""Drawn detectors and searches, fitted again from records and features, give the same scores.
-
-Pass rule: covers detectors that are fitted or see the network. `--sample` of the (model, method, detector) whose scores
-follow from records and features are drawn, and one for each 16 of those that need the network again. Each is fitted
-again and scores one drawn condition. No score differs by more than a millionth of their spread (with the network: a
-thousandth). A quarter as many searches are drawn, and the AUROC of each point of their grids is the recorded one, to a
-millionth. `--sample` cheap detectors, including those that see logits only, score their rows again in a drawn order,
-with hidden keys, names and labels. The scores are equal to a thousandth of their spread, so that no score depends on
-the name of its sample.
-
-Limits: `reevaluation` checks records and features; what was not drawn is not checked.
-"""
+"""Check of scores: drawn detectors and searches, fitted and scored again."""
 
 import dataclasses
 import hashlib
@@ -21,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import rerun
@@ -33,14 +23,25 @@ from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import detector_search
 
-NUMBER, LEVEL = "A32", 3
 _APART, _OF_NET = 1e-6, 1e-3
 _EACH, _SEARCHES = 16, 4
 _Look = Callable[[Case, Artifact, rerun.Rerun], Iterator[Finding]]
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Fit and score the drawn detectors."""
+@check("A32", level=3)
+def rescoring(case: Case) -> Iterator[Finding | Note]:
+    """Drawn detectors and searches, fitted again from records and features, give the same scores.
+
+    Pass rule: covers detectors that are fitted or see the network. `--sample` of the (model, method, detector) whose
+    scores follow from records and features are drawn, and one for each 16 of those that need the network again. Each is
+    fitted again and scores one drawn condition. No score differs by more than a millionth of their spread (with the
+    network: a thousandth). A quarter as many searches are drawn, and the AUROC of each point of their grids is the
+    recorded one, to a millionth. `--sample` cheap detectors, including those that see logits only, score their rows
+    again in a drawn order, with hidden keys, names and labels. The scores are equal to a thousandth of their spread, so
+    that no score depends on the name of its sample.
+
+    Limits: `reevaluation` checks records and features; what was not drawn is not checked.
+    """
     plain, cheap, costly = _groups(case)
     drawn = [*_draw(case, "cheap", cheap, case.count)]
     drawn += _draw(case, "costly", costly, max(1, case.count // _EACH))

@@ -1,13 +1,4 @@
-"""All rows have their format, and follow from the samples, logits and rows that they are made from.
-
-Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no forbidden null, NaN or value out
-of range, and has the fingerprint and the row digest of its receipt. Records have exactly the samples and labels of
-their shards. `prediction` and `correct` follow from the logits; confidence, nll and brier follow to two billionths.
-Scores have the samples of the records, and those of detectors that need logits only are computed again. The chosen
-point of a search has the largest AUROC. Features are finite, one row per record.
-
-Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
-"""
+"""Check of rows: tables have their format, and follow from samples, logits and other rows."""
 
 import json
 from collections import Counter
@@ -20,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import judged_records
@@ -31,15 +23,24 @@ from shiftbench.base.refs import Ref
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.workflow.stages.score import scored
 
-NUMBER, LEVEL = "A13", 1
 _CLOSE = 1e-9  # relative, of a score that is computed again: exp differs between CPUs
 _OF_SAMPLES = ("label", "group", "cluster")
 Spec = dict[str, Any]
 """A recipe."""
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Check each table alone, then tables that belong together."""
+@check("A13", level=1)
+def rows(case: Case) -> Iterator[Finding | Note]:
+    """All rows have their format, and follow from the samples, logits and rows that they are made from.
+
+    Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no forbidden null, NaN or value
+    out of range, and has the fingerprint and the row digest of its receipt. Records have exactly the samples and labels
+    of their shards. `prediction` and `correct` follow from the logits; confidence, nll and brier follow to two
+    billionths. Scores have the samples of the records, and those of detectors that need logits only are computed again.
+    The chosen point of a search has the largest AUROC. Features are finite, one row per record.
+
+    Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
+    """
     look = _Look(case)
     for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "claims"):
         for ref, _, receipt in case.outputs(kind):

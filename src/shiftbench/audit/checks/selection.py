@@ -1,18 +1,4 @@
-"""Options are chosen on validation data only, by a named rule, and no tested sample was learned from.
-
-Pass rule: each search names its grid, its ID validation set and its validation OOD sets, none of which is tested. Its
-table has the points of the grid in order, and the first of the best AUROC is the chosen one. If all points give one
-AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets that
-detection compares share no sample, by their overlaps and by keys and pixel digests of the indexes. No sample of a
-tested set is, by key or by content, in the training data of a model, or in what a stream shows to methods as support.
-No OOD set has a split that a model learned from as auxiliary outliers. `HOLDS_TESTED` in a trainer's file excuses its
-models, and is noted. From level 1 on, up to 500 tested images are compared with up to 4,000 learned ones, drawn. Nearly
-equal images are noted, with their number and the nearest ones, since a test set may contain such by nature.
-
-Limits: the digests cover all fields, so that only `overlaps` (between the sets of detection) or `rebuild` find a copy
-with another label. Duplicates that a dataset has across its splits fail too, and are counted; the datasets of the
-default benchmark have none. Only a new run tells whether the AUROC of a point is correct.
-"""
+"""Check of selection: options are chosen on validation data, and no tested sample was learned from."""
 
 import itertools
 from collections.abc import Iterator
@@ -21,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import near_duplicates, planned_sets, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.audit.recompute import detector_scores
@@ -31,14 +18,29 @@ from shiftbench.statistics import search_tables
 from shiftbench.workflow.plan import detector_plan
 from shiftbench.workflow.stages import detector_search
 
-NUMBER, LEVEL = "A8", 0
 _READS = 1
 """From this level on images are compared."""
 _COLUMNS = {"key": "key", "pixels": "content"}
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Check each search, each proof of disjoint sets, and the sets themselves."""
+@check("A8", level=0)
+def selection(case: Case) -> Iterator[Finding | Note]:
+    """Options are chosen on validation data only, by a named rule, and no tested sample was learned from.
+
+    Pass rule: each search names its grid, its ID validation set and its validation OOD sets, none of which is tested.
+    Its table has the points of the grid in order, and the first of the best AUROC is the chosen one. If all points give
+    one AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets
+    that detection compares share no sample, by their overlaps and by keys and pixel digests of the indexes. No sample
+    of a tested set is, by key or by content, in the training data of a model, or in what a stream shows to methods as
+    support. No OOD set has a split that a model learned from as auxiliary outliers. `HOLDS_TESTED` in a trainer's file
+    excuses its models, and is noted. From level 1 on, up to 500 tested images are compared with up to 4,000 learned
+    ones, drawn. Nearly equal images are noted, with their number and the nearest ones, since a test set may contain
+    such by nature.
+
+    Limits: the digests cover all fields, so that only `overlaps` (between the sets of detection) or `rebuild` find a
+    copy with another label. Duplicates that a dataset has across its splits fail too, and are counted; the datasets of
+    the default benchmark have none. Only a new run tells whether the AUROC of a point is correct.
+    """
     searches = 0
     for ref, _, receipt in case.outputs("searches"):
         searches += 1

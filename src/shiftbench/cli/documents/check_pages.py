@@ -1,7 +1,5 @@
 """docs/list_of_checks.md: what each check of the audit looks at, when it passes, and its limits."""
 
-import inspect
-
 from shiftbench.cli.documents import markdown
 
 
@@ -9,14 +7,12 @@ def listing() -> str:
     """The page: a table of all checks, then a section for each."""
     from shiftbench.audit import run  # imports every check
 
-    checks = sorted(run.checks(), key=lambda check: int(check.NUMBER[1:]))
+    checks = sorted(run.checks(), key=lambda check: int(check.number[1:]))
     lines = ["# The checks of the audit", "", markdown.GENERATED, ""]
     lines += ["| check | file | level | what is checked |", "| --- | --- | --- | --- |"]
     for check in checks:
-        file = f"[{run.name_of(check)}](../src/shiftbench/audit/checks/{run.name_of(check)}.py)"
-        about = (check.__doc__ or "").strip().partition("\n")[0]
-        lines.append(markdown.row(check.NUMBER, file, str(check.LEVEL), about))
+        file = f"[{check.name}](../src/shiftbench/audit/checks/{check.file})"
+        lines.append(markdown.row(check.number, file, str(check.level), check.title))
     for check in checks:
-        rule = inspect.cleandoc(check.__doc__ or "").partition("\n")[2].strip()
-        lines += ["", f"## {check.NUMBER} {run.name_of(check)}", "", rule]
+        lines += ["", f"## {check.number} {check.name}", "", check.rule]
     return "\n".join(lines) + "\n"

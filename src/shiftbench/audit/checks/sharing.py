@@ -1,10 +1,4 @@
-"""Each dataset states its licence, and data that may not be shared are not pushed.
-
-Pass rule: the licence in each manifest of source files and shards is not empty, and is that of the source's file or of
-the dataset's plugin. Each source names its providers or a homepage, its digests, and whether it may be shared. Shards
-that may not be shared are in data/local, which is in no output of DVC and not in git. No manifest in data/shards
-forbids sharing. Source files are in data/sources, which is never pushed.
-"""
+"""Checks of shared data: licences, and the objects that remotes have."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -13,20 +7,28 @@ from typing import Any
 import yaml
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import git_state, shard_folders
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data import source_files
 from shiftbench.workflow.plan.params import Dataset
+from shiftbench.workflow.tools import doctor
 
-NUMBER, LEVEL = "A7", 0
 _PRIVATE = ("data/local", "data/sources")
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare manifests with plugins and sources, then check DVC's outputs and git."""
+@check("A7", level=0)
+def licences(case: Case) -> Iterator[Finding | Note]:
+    """Each dataset states its licence, and data that may not be shared are not pushed.
+
+    Pass rule: the licence in each manifest of source files and shards is not empty, and is that of the source's file or
+    of the dataset's plugin. Each source names its providers or a homepage, its digests, and whether it may be shared.
+    Shards that may not be shared are in data/local, which is in no output of DVC and not in git. No manifest in
+    data/shards forbids sharing. Source files are in data/sources, which is never pushed.
+    """
     seen = dict.fromkeys(("sources", "shards"), 0)
     for ref, _, _ in case.outputs("sources"):
         seen["sources"] += 1
@@ -119,3 +121,52 @@ def _outs(file: Path) -> list[str]:
         for out in stage.get("outs", ()):
             outs += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
     return outs
+
+
+@check("A29", level=1)
+def availability(case: Case) -> Iterator[Finding | Note]:
+    """The remotes have all objects that dvc.lock names, with the recorded sizes.
+
+    Pass rule: a remote that answers has every object that dvc.lock names, and the listing of each folder. The size of
+    each object is that of the copy here, and the sizes of an output's objects add up to what dvc.lock records. The
+    check is incomplete if no remote answers, or if no remote that answers has an object. Another size, or a listing
+    with other bytes, fails. Two facts are notes: a remote does not answer while another one has everything, and there
+    is only one remote.
+
+    Limits: only sizes are read; `shiftbench pull` in a fresh clone reads all bytes.
+    """
+    try:
+        remotes = doctor.remotes_held(case.root)
+    except DataError as error:  # no DVC, or nothing recorded
+        yield Note(f"no remote was checked: {error}")
+        return
+    alive = [one for one in remotes if one["error"] is None]
+    for one in remotes:
+        if one["error"] is not None:
+            yield Note(f"remote {one['name']} ({one['url']}) does not serve: {one['error']}")
+        for line in one.get("wrong", ()):
+            yield case.failed(_file(line), f"remote {one['name']} contradicts dvc.lock: {line}")
+    if not alive:
+        why = "no remote answers, so that nobody can fetch the recorded files; see `shiftbench doctor --remotes`"
+        yield case.incomplete("dvc.lock", why)
+        return
+    yield from _missing(case, alive)
+    yield _note(alive)
+
+
+def _missing(case: Case, alive: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Yield the objects that no remote that answers has."""
+    nowhere = set.intersection(*(set(one["missing"]) for one in alive))
+    for line in sorted(nowhere):
+        yield case.incomplete(_file(line), f"no remote that answers has {line}; `dvc push` it")
+
+
+def _file(line: str) -> str:
+    """File that an object of a remote belongs to."""
+    return line.partition(":")[0]
+
+
+def _note(alive: list[dict[str, Any]]) -> Note:
+    held = "; ".join(f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive)
+    places = len({one["url"] for one in alive})
+    return Note(held if places > 1 else f"{held}; there is only one place: a second mirror is missing")
