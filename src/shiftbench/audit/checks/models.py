@@ -201,7 +201,7 @@ def _train(checkout: IsolatedCheckout, model: _Model, seconds: float, **kernels:
     def task(model: _Model) -> dict[str, object]:
         return {"recipe": checkout.job("train", model.ref.name, [model.artifact])}
 
-    checkout.do("training_worker", [[model]], task, varied=False, seconds=seconds, variables=kernels)
+    checkout.do("model_worker", [[model]], task, varied=False, seconds=seconds, variables=kernels)
 
 
 # ------------------------------------------------------------------ which models

@@ -90,7 +90,7 @@ def evaluate_again(case: Case) -> Evaluated:
             done.groups.append(group)
     if done.groups:
         hands = _dealt(done.groups)
-        checkout.do("evaluation_worker", hands, lambda group: _task(case, group, checkout), varied=False)
+        checkout.do("model_worker", hands, lambda group: _task(case, group, checkout), varied=False)
     for group in done.groups:
         group.comparisons = list(_comparisons(case, group))
     return done
@@ -177,6 +177,7 @@ def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any
         "sizes": {name: run.get("batch_size") for name, run in runs.items()},
         "device": "cuda" if any(device.startswith("cuda") for device in devices) else "cpu",
         "first": group.first.ref.name,
+        "alone": True,
     }
 
 

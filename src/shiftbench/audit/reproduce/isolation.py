@@ -50,7 +50,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 imported before anything of the checkout."""
 _OF_SHARDS = ("numpy", "pyarrow.parquet", "PIL.Image", "cv2")
 _OF_NETS = (*_OF_SHARDS, "torch", "safetensors.torch")
-_LIBRARIES = {"shard_worker": _OF_SHARDS, "evaluation_worker": _OF_NETS, "training_worker": _OF_NETS}
+_LIBRARIES = {"shard_worker": _OF_SHARDS, "model_worker": _OF_NETS}
 INHERITED = (*child_environment.LIBRARIES, "NUMBA_CPU_")
 """Environment variables that a child keeps: they choose the kernels."""
 _MACHINE_CODE = "machine code"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.audit.reproduce.worker import Answer, Task, answer_or_error, pick, run_in_fork, serve, watch
+from shiftbench.audit.reproduce.worker import Answer, Task, pick, serve, watch
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -127,13 +127,5 @@ def _list_backwards() -> None:
     module.scandir = Backwards
 
 
-def answers(tasks: list[Task], out: Path, number: int) -> list[Answer]:
-    """Do all tasks in a varied environment: those that must run alone in forks, before the others."""
-    _vary(number)
-    first = sorted(range(len(tasks)), key=lambda i: not tasks[i].get("alone"))
-    done = {i: (run_in_fork if tasks[i].get("alone") else answer_or_error)(make, tasks[i], out) for i in first}
-    return [done[i] for i in range(len(tasks))]
-
-
 if __name__ == "__main__":
-    serve(answers)
+    serve(make, _vary)
