@@ -138,12 +138,9 @@ class Case:
     # ------------------------------------------------------------------ draws
 
     def draw(self, purpose: str, population: int, count: int) -> list[int]:
-        """Draw distinct indices, sorted: the same for the same seed, purpose and population.
+        """Draw at most `count` distinct indices, sorted: the same for the same seed, purpose and population.
 
-        Args:
-            purpose: what is drawn from (a folder's name), so that draws are independent.
-            population: size of the population.
-            count: largest number of indices.
+        `purpose` is what is drawn from (a folder's name), so that draws are independent.
         """
         number = int.from_bytes(hashlib.sha256(self.seed.encode()).digest()[:8], "little")
         rng = RandomStream(number, "audit", purpose, str(population))

@@ -48,12 +48,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was checked, or why nothing was; a note changes no verdict.
-
-    Attributes:
-        text: one sentence.
-        limits: whether it limits the verdict.
-    """
+    """What was checked, or why nothing was, in one sentence. A note changes no verdict; it may limit it."""
 
     text: str
     limits: bool = False

@@ -24,11 +24,7 @@ _OWN = ("audit",)
 
 @contextmanager
 def enter(folder: Path) -> Iterator[Path]:
-    """Enter a checkout, and read its code instead of running it; gives the folder of the audited package.
-
-    Raises:
-        ParamsError: there is no such folder, or no params.yaml in it.
-    """
+    """Enter a checkout, and read its code instead of running it; gives the folder of the audited package."""
     if not (folder / "params.yaml").is_file():
         raise ParamsError(f"{folder} is no checkout: it has no params.yaml; name the folder that does")
     package = package_of(folder)

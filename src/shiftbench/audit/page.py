@@ -26,12 +26,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 
 
 def write(done: Audit, root: Path, into: Path | None = None) -> Path | None:
-    """Write the three files below an output root.
-
-    Args:
-        done: the audit.
-        root: the output root; the files are next to its report.
-        into: another folder for the files.
+    """Write the three files next to the report of an output root, or into another folder.
 
     Returns:
         The page; None if there is no report.

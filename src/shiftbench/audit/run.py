@@ -27,11 +27,7 @@ _RUNS = 2
 
 
 def select_checks(only: Sequence[str]) -> list[Check]:
-    """Checks with some names or numbers (`digests`, `A10`); all if there are none.
-
-    Raises:
-        ParamsError: no check has such a name.
-    """
+    """Checks with some names or numbers (`digests`, `A10`); all if there are none."""
     known = checks()
     for name in only:
         if not any(name in (check.name, check.number) for check in known):
@@ -58,11 +54,7 @@ class AuditRequest:
     today: str | None = None
 
     def __post_init__(self) -> None:
-        """Check that level and checks exist.
-
-        Raises:
-            ParamsError: no such level or check.
-        """
+        """Check that level and checks exist."""
         if self.level not in LEVELS:
             raise ParamsError(f"no level {self.level}; the levels are 0 to {LEVELS[-1]}")
         select_checks(self.only)
@@ -196,11 +188,7 @@ def _findings(check: Check, case: Case) -> list[Finding | Note]:
 
 
 def write(done: Audit, file: Path) -> None:
-    """Write an audit as JSON; `-` prints it.
-
-    Raises:
-        DataError: the folder cannot be written.
-    """
+    """Write an audit as JSON; `-` prints it."""
     text = json.dumps(done.plain(), indent=1, allow_nan=False) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)

@@ -58,14 +58,7 @@ class TableSummary:
 
 
 def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -> list[dict[str, Any]]:
-    """Results of an audit for each table, as JSON.
-
-    Args:
-        plan: of the checkout.
-        results: of all requested checks.
-        level: the requested level.
-        inside: whether the auditor is part of the checkout.
-    """
+    """Results of an audit for each table, as JSON; `inside`: whether the auditor is part of the checkout."""
     return [asdict(_table(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
 
 

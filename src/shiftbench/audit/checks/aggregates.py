@@ -144,13 +144,7 @@ CellDifference = tuple[str, str, str, str, dict[str, Any] | None]
 
 
 def cell_differences(actual: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[CellDifference]:
-    """Yield each cell in which two tables differ; rows are matched by key.
-
-    Args:
-        actual: the table of the run.
-        made: the table that was made again.
-        form: the format of both.
-    """
+    """Yield each cell in which the table of the run and the one that was made again differ; rows are matched by key."""
     keys = list(form.key)
     rows = {tuple(row[name] for name in keys): row for row in actual.iter_rows(named=True)}
     for row in made.iter_rows(named=True):

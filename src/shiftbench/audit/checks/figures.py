@@ -137,15 +137,7 @@ def _first(here: Path, made: Path) -> int:
 
 
 def differing_figures(here: Path, made: Path) -> Iterator[Figure]:
-    """Yield each figure in which two files differ.
-
-    Args:
-        here: the printed file.
-        made: the file that was made again, with the same name.
-
-    Raises:
-        ValueError: `here` is no JSON.
-    """
+    """Yield each figure in which a printed file and the file that was made again differ."""
     if here.suffix == ".json":
         yield from _values(json.loads(here.read_text()), json.loads(made.read_text()), "")
     elif here.suffix == ".csv":

@@ -172,10 +172,9 @@ def training(case: Case) -> Iterator[Finding | Note]:
     patience, done = max(_SECONDS, time.time() - case.started), 0
     for at in case.draw("training", len(models), max(1, case.count // _EACH)):
         model, started = _Model(artifact=models[at]), time.time()
-        missing = checkout.link_inputs(model.artifact)
-        if missing:
-            why = f"it could not be trained again: {missing[0].path} is not here"
-            yield case.incomplete(model.ref, why)
+        lack = checkout.lack(model.artifact)
+        if lack:
+            yield case.incomplete(model.ref, f"it could not be trained again{lack}")
             continue
         _train(checkout, model, max(patience, _TIMES * _took(case, model.ref)))
         patience -= time.time() - started

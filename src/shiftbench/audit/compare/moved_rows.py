@@ -69,18 +69,12 @@ class MovedRow:
 
 
 def rows(here: Path, there: Path, *, paired: bool) -> tuple[int, list[MovedRow]]:
-    """Compare two metric tables; a file that does not exist has no rows.
+    """Compare two metric tables, with the replicates in their folders; a file that does not exist has no rows.
 
-    Args:
-        here: `metrics.parquet` of one run, with `replicates.parquet` in its folder.
-        there: that of the other.
-        paired: whether resample i is the same in both.
+    If both runs have the same resamples, rows are compared as pairs.
 
     Returns:
         The number of rows, and those that moved: the largest movements first, then rows of one run only.
-
-    Raises:
-        DataError: a table cannot be read, or has other columns.
     """
     both = _joined(here, there)
     moved = both.filter(~_equal())

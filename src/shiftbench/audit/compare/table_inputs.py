@@ -86,13 +86,7 @@ class Table:
 
 
 def _part(receipt: Receipt, row: MovedRow, rows: set[str]) -> Receipt:
-    """Part of a table's recipe that decides a row: code, its metric, and for its interval the resamples.
-
-    Args:
-        receipt: the table's.
-        row: the row.
-        rows: inputs of the row in this run only.
-    """
+    """Part of a table's recipe that decides a row; `rows` are inputs of the row in this run only."""
     whole, metric = receipt["recipe"], row.key["metric"]
     names = ("task", "code") if row.value_moved else ("task", "code", "seed", "draws")
     part = {name: whole[name] for name in names if name in whole}

@@ -17,11 +17,7 @@ _LIMIT = 10_000_000
 
 
 def header(file: Path) -> dict[str, Any]:
-    """Header of a safetensors file.
-
-    Raises:
-        DataError: it is something else, for example a pickle.
-    """
+    """Header of a safetensors file; a file that is something else, for example a pickle, is a DataError."""
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         text = stream.read(size) if 0 < size <= _LIMIT else b""
@@ -38,11 +34,7 @@ def header(file: Path) -> dict[str, Any]:
 
 
 def metadata(file: Path) -> dict[str, str]:
-    """Metadata of a checkpoint: `name`, `fingerprint`, `classes` (JSON).
-
-    Raises:
-        DataError: it is no safetensors file.
-    """
+    """Metadata of a checkpoint: `name`, `fingerprint`, `classes` (JSON)."""
     content = header(file).get("__metadata__")
     return content if isinstance(content, dict) else {}
 
@@ -61,11 +53,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def tensors(file: Path) -> Tensors:
-    """Tensors of a checkpoint.
-
-    Raises:
-        DataError: it is no safetensors file.
-    """
+    """Tensors of a checkpoint."""
     return {name: _numbers(data, facts["dtype"]) for name, facts, data in _parts(file)}
 
 
@@ -94,11 +82,7 @@ def largest_weight(tensors: Tensors) -> float:
 
 
 def content(file: Path) -> str:
-    """Digest of all tensors with their names, types and shapes, without the metadata.
-
-    Raises:
-        DataError: it is no safetensors file.
-    """
+    """Digest of all tensors with their names, types and shapes, without the metadata."""
     hasher = hashlib.sha256()
     for name, facts, data in _parts(file):
         hasher.update(json.dumps([name, facts["dtype"], facts["shape"]]).encode())
@@ -122,11 +106,7 @@ _BF16 = 0x7F80  # the exponent's bits: all set in what is not finite
 
 
 def finite(file: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each tensor's name, sorted, and whether all its numbers are finite.
-
-    Raises:
-        DataError: it is no safetensors file.
-    """
+    """Yield each tensor's name, sorted, and whether all its numbers are finite."""
     for name, facts, data in _parts(file):
         yield name, _finite(data, facts["dtype"])
 

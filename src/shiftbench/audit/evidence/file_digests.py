@@ -20,12 +20,7 @@ Inode = tuple[int, int]
 
 @dataclass
 class Digests:
-    """Digests of the files that were read so far; `of` reads further ones.
-
-    Attributes:
-        threads: number of files that are read at once.
-        bytes: number of bytes read.
-    """
+    """Digests of the files that were read so far; `of` reads further ones. `bytes` counts what was read."""
 
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     bytes: int = 0
@@ -40,11 +35,7 @@ class Digests:
         return None if inode is None else self._known[inode, kind]
 
     def read(self, kinds_of: Mapping[Path, Iterable[str]]) -> None:
-        """Read files that were not read yet, several at once.
-
-        Args:
-            kinds_of: file -> kinds of digests.
-        """
+        """Read files that were not read yet, several at once; each has the kinds of its digests."""
         kinds_by_inode: dict[Inode, set[str]] = {}
         files: dict[Inode, tuple[Path, int]] = {}
         for file, names in kinds_of.items():

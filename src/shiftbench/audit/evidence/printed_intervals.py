@@ -20,11 +20,7 @@ _SCALES = (1.0, 100.0, -1.0, -100.0)
 
 
 def published(home: Path) -> NDArray[np.float64]:
-    """Value and interval of each published row, without those of systems: float64 (rows, 3).
-
-    Raises:
-        OSError, polars.exceptions.PolarsError: a file cannot be read.
-    """
+    """Value and interval of each published row, without those of systems: float64 (rows, 3)."""
     places = [place for place in sorted(home.glob("*/results")) if place.is_dir()]
     frames = [pl.read_parquet(f) for place in places for f in place.rglob("metrics.parquet")]
     frames += [pl.read_csv(f) for place in places for f in place.rglob("leaderboard.csv")]

@@ -22,15 +22,7 @@ _COLUMNS = ("key", "tar", "offset", "size", "sha256", "pixels")
 
 
 def raw_manifest(case: Case, ref: Ref) -> dict[str, Any]:
-    """Manifest of shards or sources, complete or not; empty if it is no JSON object.
-
-    Args:
-        case: what is audited.
-        ref: of kind `shards` or `sources`, and here.
-
-    Raises:
-        OSError: there is no manifest.
-    """
+    """Manifest of shards or sources, complete or not; empty if it is no JSON object. An OSError if there is none."""
     return _manifest(*_version(case.root / ref.path))
 
 
@@ -59,29 +51,17 @@ def entries(case: Case, ref: Ref) -> list[Entry] | None:
 
 
 def index(case: Case, ref: Ref) -> pa.Table:
-    """Columns `key` and `pixels` of a folder's index.
-
-    Args:
-        case: what is audited.
-        ref: of kind `shards`, and here.
-
-    Raises:
-        OSError, pyarrow.ArrowException: there is no index, or it cannot be read.
-    """
+    """Columns `key` and `pixels` of a folder's index."""
     return _index(*_version(case.folder(ref) / shards.INDEX))
 
 
 def keys(case: Case, ref: Ref) -> pa.Array:
-    """Keys of a folder of shards, in its order; arguments and errors as of `index`."""
+    """Keys of a folder of shards, in its order."""
     return index(case, ref).column("key").combine_chunks()
 
 
 def keys_of(table: Path) -> pa.Array:
-    """Column `key` of any table.
-
-    Raises:
-        OSError, pyarrow.ArrowException: it cannot be read.
-    """
+    """Column `key` of any table."""
     with pq.ParquetFile(table) as parquet:
         return parquet.read(["key"], use_threads=False).column("key").combine_chunks()
 

@@ -60,11 +60,7 @@ def form_of(kind: str, name: str) -> Format | None:
 
 
 def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
-    """Read a table of a kind of output.
-
-    Raises:
-        SchemaError: it does not have the format of such an output.
-    """
+    """Read a table of a kind of output; another format than that of such an output is a SchemaError."""
     form = form_of(kind, file.name)
     if form is None:
         stated = (pq.read_metadata(file).metadata or {}).get(formats.NAME, b"").decode()
@@ -77,12 +73,7 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
 def flaws(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Flaw]:
     """Yield the flaws of a table that has the correct columns.
 
-    Args:
-        file: its file.
-        table: its content.
-        form: its format.
-        fingerprint: of the recipe, as the receipt states it.
-        digest: of its rows, as the receipt states it.
+    Fingerprint and digest are those of the recipe and of the rows, as the receipt states them.
     """
     facts = pq.read_metadata(file).metadata or {}
     stated = facts.get(_FINGERPRINT, b"").decode()

@@ -10,14 +10,7 @@ from shiftbench.data.shards import BLOCK
 
 
 class Header(NamedTuple):
-    """The header of a member, and the place of its data.
-
-    Attributes:
-        name: with its folder.
-        block: the header itself.
-        start: the first byte of the data.
-        size: of the data, in bytes.
-    """
+    """The header block of a member, and the place of its data in bytes."""
 
     name: str
     block: bytes
@@ -37,14 +30,7 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member.
-
-    Attributes:
-        name: with its folder.
-        head: the header block.
-        data: its bytes.
-        padding: what fills the last block.
-    """
+    """One member: its name with the folder, header block, data, and the bytes that fill the last block."""
 
     name: str
     head: bytes
@@ -57,11 +43,7 @@ class Member:
 
 
 def headers(data: bytes | memoryview | mmap, start: int, end: int) -> Iterator[Header]:
-    """Yield the headers between two bytes.
-
-    Raises:
-        DataError: a header has no size.
-    """
+    """Yield the headers between two bytes; a header without a size is a DataError."""
     while start < end:
         block = bytes(data[start : start + BLOCK])
         header = Header(name_of(block), block, start + BLOCK, _size_of(block))
@@ -70,11 +52,7 @@ def headers(data: bytes | memoryview | mmap, start: int, end: int) -> Iterator[H
 
 
 def members(data: bytes | memoryview) -> list[Member]:
-    """Parse consecutive members.
-
-    Raises:
-        DataError: a header has no size, or a member is longer than the data.
-    """
+    """Parse consecutive members; a member that is longer than the data is a DataError."""
     parts = []
     for header in headers(data, 0, len(data)):
         if header.next > len(data):

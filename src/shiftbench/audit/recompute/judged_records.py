@@ -106,11 +106,7 @@ class Space:
 
     @classmethod
     def of(cls, model: Sequence[str], dataset: Sequence[str]) -> Space:
-        """Match classes by name; predictions are restricted to a dataset's classes if these are a part of the model's.
-
-        Raises:
-            DataError: a class occurs twice.
-        """
+        """Match classes by name; only a dataset's classes may be predicted if they are a part of the model's."""
         if len(set(model)) < len(model) or len(set(dataset)) < len(dataset):
             raise DataError("a class name occurs twice")
         at = {name: index for index, name in enumerate(model)}
@@ -128,7 +124,7 @@ def judge(table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32
 
     Args:
         table: records.
-        labels: model's classes, int64 (n,), -1: none.
+        labels: the model's classes, int64 (n,); -1: none.
         logits: float32 (n, C).
         space: the classes.
     """

@@ -22,12 +22,7 @@ Key = tuple[Any, ...]
 
 
 class Second:
-    """The rows of one benchmark, as its recipe names them.
-
-    Args:
-        root: the output root.
-        spec: the recipe of the tables.
-    """
+    """The rows of one benchmark below an output root, as the recipe of its tables names them."""
 
     def __init__(self, root: Path, spec: dict[str, Any]) -> None:
         self.root, self.spec = root, spec

@@ -1,5 +1,6 @@
 """A checkout that contains only inputs, at another path, and the processes that make outputs again in it."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,11 +15,12 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.finding import some
 from shiftbench.audit.reproduce import confinement
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.data import source_files, training_log
+from shiftbench.data import pins, shards, source_files, training_log
 from shiftbench.provenance import child_environment
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.workflow.plan import unavailable
@@ -60,13 +62,7 @@ _AUDIT = "audit"
 
 @dataclass(kw_only=True)
 class Work:
-    """A task of a worker, and its result.
-
-    Attributes:
-        answer: of the worker, as its `make` gives it.
-        environment: of the worker.
-        is_late: whether the worker was ended because it took too long.
-    """
+    """A task of a worker, and its result: answer and environment of the worker, and whether it took too long."""
 
     answer: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -82,12 +78,7 @@ _Work = TypeVar("_Work", bound=Work)
 
 
 class IsolatedCheckout:
-    """A folder that contains only the inputs of recipes.
-
-    Args:
-        case: what is audited.
-        name: of a folder in its scratch; the output root is some folders deeper.
-    """
+    """A folder in the scratch of a case that contains only the inputs of recipes; the output root is deeper."""
 
     def __init__(self, case: Case, name: str) -> None:
         self.case = case
@@ -102,9 +93,20 @@ class IsolatedCheckout:
             if not file.is_absolute():
                 _link(file.absolute(), self.home / file)
 
-    def link_inputs(self, artifact: Artifact) -> list[Ref]:
-        """Link the inputs of an artifact; gives the missing ones."""
-        return [ref for ref in artifact.inputs if not self._bring(ref)]
+    def lack(self, artifact: Artifact) -> str:
+        """Link the inputs of an artifact; gives what is missing, as the end of a sentence; empty: nothing is."""
+        missing = [ref.path for ref in artifact.inputs if not self._bring(ref)]
+        for ref in artifact.inputs:
+            if ref.kind == "shards" and ref.path not in missing:
+                tars = (self.case.folder(ref) / tar for tar in shards.manifest(self.case.folder(ref))["tars"])
+                missing += [tar.relative_to(self.case.root).as_posix() for tar in tars if not tar.is_file()]
+        if missing:
+            return f": {some(missing)} is not here"
+        try:
+            pins.check(artifact.recipe)
+        except DataError as error:
+            return f" without its user's own file: {error}"
+        return ""
 
     def _bring(self, ref: Ref) -> bool:
         if ref.kind == "sources":
@@ -126,10 +128,12 @@ class IsolatedCheckout:
     def _source_folder(self, ref: Ref) -> Path | None:
         """Folder with the checked bytes of a source, in data/sources or this machine's cache; None: not there."""
         if ref.name not in self._source_files:
-            homes = (self.case.folder(ref), source_files.original_folder(ref.name))
-            source = source_files.load_source(ref.name)
-            complete = (home for home in homes if _is_complete(source, home))
-            self._source_files[ref.name] = next(complete, None)
+            self._source_files[ref.name] = None
+            for home in (self.case.folder(ref), source_files.original_folder(ref.name)):
+                with contextlib.suppress(DataError, OSError):
+                    source_files.verify(source_files.load_source(ref.name), home)
+                    self._source_files[ref.name] = home
+                    break
         return self._source_files[ref.name]
 
     def job(self, verb: str, name: str, artifacts: Sequence[Artifact]) -> str:
@@ -160,9 +164,6 @@ class IsolatedCheckout:
             varied: whether the environment differs from the auditor's as far as possible.
             seconds: time limit; the work of ended processes is late.
             variables: further variables of the environment.
-
-        Raises:
-            DataError: a process ended without answers; contains its output.
         """
         groups = [hand for hand in hands if hand]
         started = [
@@ -170,12 +171,14 @@ class IsolatedCheckout:
             for number, hand in enumerate(groups)
         ]
         outputs = _finish([process for process, _ in started], seconds)
-        for hand, (_, file), text in zip(groups, started, outputs, strict=True):
-            if text is None:
+        for hand, (_, file), output in zip(groups, started, outputs, strict=True):
+            if output is None:
                 for work in hand:
                     work.is_late = True
                 continue
-            content = _read_answers(worker, file, text)
+            if not file.is_file():
+                raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_SAID:]}")
+            content = json.loads(file.read_text())
             for work, answer in zip(hand, content["answers"], strict=True):
                 work.answer, work.environment = answer, content["environment"]
 
@@ -262,8 +265,8 @@ def _mirror(source: Path, place: Path, without: Path | None = None) -> None:
             _link(file.resolve(), place / file.relative_to(source))
 
 
-def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None) -> list[str | None]:
-    """Wait for processes; gives what they printed, or None if they took too long. All processes end in this call."""
+def _finish(processes: list[subprocess.Popen[str]], seconds: float | None) -> list[str | None]:
+    """Output of processes, or None if they took too long. All processes end in this call."""
     try:
         return [process.communicate(timeout=seconds)[0] for process in processes]
     except subprocess.TimeoutExpired:
@@ -273,22 +276,7 @@ def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None
             process.kill()
 
 
-def _read_answers(worker: str, file: Path, output: str) -> dict[str, Any]:
-    if not file.is_file():
-        raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_SAID:]}")
-    content: dict[str, Any] = json.loads(file.read_text())
-    return content
-
-
 def _link(target: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.is_symlink():
         place.symlink_to(target)
-
-
-def _is_complete(source: source_files.Source, home: Path) -> bool:
-    try:
-        source_files.verify(source, home)
-    except (DataError, OSError):
-        return False
-    return True

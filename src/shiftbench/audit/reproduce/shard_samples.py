@@ -13,7 +13,7 @@ from shiftbench.audit.finding import Finding, Verdict
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.data import pins, shards
+from shiftbench.data import shards
 from shiftbench.data.shards import Entry
 from shiftbench.provenance.recipe import Artifact
 
@@ -72,12 +72,7 @@ class Task(Work):
 
 @dataclass
 class Samples:
-    """Makes samples again in another environment.
-
-    Args:
-        case: what is audited.
-        name: of a folder in its scratch.
-    """
+    """Makes samples again in another environment; `name` is that of a folder in the scratch of the case."""
 
     case: Case
     name: str
@@ -92,7 +87,7 @@ class Samples:
         for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind == "shards":
                 folder = self._folder(ref, artifact)
-                if folder and self._can(artifact, folder.entries):
+                if folder and self._can(artifact, f"{len(folder.entries)} samples"):
                     yield folder
 
     def _folder(self, ref: Ref, artifact: Artifact) -> Folder | None:
@@ -108,29 +103,12 @@ class Samples:
             self.problems.append(self.case.failed(ref, why))
             return None
 
-    def _can(self, artifact: Artifact, entries: list[Entry]) -> bool:
+    def _can(self, artifact: Artifact, what: str) -> bool:
         """Whether all inputs of an artifact are here; notes what is missing."""
-        missing = self.checkout.link_inputs(artifact)
-        missing += [need for need in artifact.inputs if need not in missing and self._manifest_only(need)]
-        if missing:
-            names = ", ".join(need.path for need in missing)
-            why = f"{len(entries)} samples could not be made again: {names} is not here"
-            self.problems.append(self.case.incomplete(artifact.ref, why))
-            return False
-        try:
-            pins.check(artifact.recipe)
-        except DataError as error:
-            why = f"it could not be made again without its user's own file: {error}"
-            self.problems.append(self.case.incomplete(artifact.ref, why))
-            return False
-        return True
-
-    def _manifest_only(self, ref: Ref) -> bool:
-        """Whether some tars of a folder of shards are missing."""
-        if ref.kind != "shards":
-            return False
-        place = self.case.folder(ref)
-        return any(not (place / tar).is_file() for tar in shards.manifest(place)["tars"])
+        lack = self.checkout.lack(artifact)
+        if lack:
+            self.problems.append(self.case.incomplete(artifact.ref, f"{what} could not be made again{lack}"))
+        return not lack
 
     def previews(self) -> Iterator[Artifact]:
         """Yield the planned previews that are here with their inputs; note the others."""
@@ -138,7 +116,7 @@ class Samples:
             if ref.kind != "previews":
                 continue
             if (self.case.root / ref.path).is_file():
-                if self._can(artifact, []):
+                if self._can(artifact, "it"):
                     yield artifact
             else:
                 why = f"this preview is missing, so that it was not made again{forbidden(ref)}"
@@ -162,18 +140,12 @@ def forbidden(ref: Ref) -> str:
 
 
 def expected(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """Expected digests of samples, in the order of work."""
+    """Digests of samples, in the order of work."""
     return {entry.key: [entry.sha256, entry.pixels] for entry in entries}
 
 
 def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
-    """Yield findings about the answer of a task.
-
-    Args:
-        case: what is audited.
-        task: a finished task.
-        what: how the samples were made, in a few words.
-    """
+    """Yield findings about the answer of a task; `what` is how the samples were made, in a few words."""
     if "error" in task.answer:
         yield case.failed(task.ref, f"{what}, it gives an error: {task.answer['error']}")
     elif task.of is None:

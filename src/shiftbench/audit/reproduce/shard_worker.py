@@ -27,8 +27,7 @@ def make(task: Task, out: Path) -> Answer:
         out: a folder for the bytes of samples that differ.
 
     Returns:
-        `differ`, for clean shards also `keys` and `about`, for previews `shown`; or `error`. `undeclared`: files
-        that were opened and definitions that ran without being declared.
+        `differ`, for clean shards also `keys` and `about`, for previews `shown`; or `error`; and `undeclared`.
     """
     run = Run(Path(task["recipe"]))
     with watch(run) as undeclared:

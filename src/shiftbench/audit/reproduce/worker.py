@@ -53,8 +53,7 @@ def serve(make: Make, prepare: Callable[[int], None] | None = None) -> None:
 def watch(run: Run) -> Iterator[Callable[[], list[str]]]:
     """Watch the files that a job opens and the definitions that it runs.
 
-    Yields:
-        A function that lists those that no recipe names: `opens FILE`, `runs FILE: DEFINITION`.
+    Yields a function that lists those that no recipe names: `opens FILE`, `runs FILE: DEFINITION`.
     """
     with opened_files.watched(run.opens()) as files, ran.watched() as code:
         yield lambda: [
@@ -91,9 +90,6 @@ def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
     """Yield some samples of a folder of shards, read from their places in the tars.
 
     `shards.read` would read whole tars, and no recipe names `shards.Lookup`, so `watch` would report it.
-
-    Raises:
-        ChecksumError: a sample's bytes are not those of the index.
     """
     names = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
     for tar, group in itertools.groupby(entries, key=lambda entry: entry.tar):
