@@ -1,14 +1,7 @@
 """Declaration of checks: a decorated function is a check of the audit.
 
-    @check("A10", level=1)
-    def digests(case):
-        \"\"\"Every file has the sha256 that the evidence states.
-
-        Pass rule: ...
-        \"\"\"
-
-The function's name is the name of the check. The first line of its docstring is the title, and the other lines are the
-rule in docs/list_of_checks.md. A file in `checks/` contains the checks of one theme.
+`@check("A10", level=1)` stands above the function, whose name is the name of the check. The first line of its docstring
+is the title, and the other lines are the rule in docs/list_of_checks.md.
 """
 
 import importlib
@@ -51,12 +44,12 @@ class Check:
     @property
     def title(self) -> str:
         """What is checked, in one sentence."""
-        return inspect.getdoc(self.examine).partition("\n")[0]
+        return (inspect.getdoc(self.examine) or "").partition("\n")[0]
 
     @property
     def rule(self) -> str:
         """Pass rule and limits."""
-        return inspect.getdoc(self.examine).partition("\n")[2].strip()
+        return (inspect.getdoc(self.examine) or "").partition("\n")[2].strip()
 
 
 def check(number: str, *, level: int) -> Callable[[Examine], Check]:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment
 
 from shiftbench import __version__
-from shiftbench.audit import run, summary
+from shiftbench.audit import check, summary
 from shiftbench.audit.finding import Audit
 from shiftbench.base import files
 from shiftbench.base.refs import Ref
@@ -63,7 +63,7 @@ def page(done: Audit) -> str:
             limits=summary.limits(done),
             told=[result for result in results if result.findings],
             left=[result for result in results if result.verdict == "not run"],
-            unasked=len(run.checks()) - len(results),
+            unasked=len(check.checks()) - len(results),
             shown={"findings": _FINDINGS, "numbers": _NUMBERS},
             policy=_POLICY,
             style=html.style(),
@@ -90,7 +90,7 @@ _MEANINGS = {
 
 def _headline(done: Audit) -> str:
     """Verdict with the level or the number of checks: an audit of some checks must not look complete."""
-    total = len(run.checks())
+    total = len(check.checks())
     if len(done.results) < total:
         return f"{done.verdict}, {len(done.results)} of {total} checks"
     return f"{done.verdict}, level {done.about['level']}"

@@ -132,18 +132,13 @@ def _about(case: Case) -> dict[str, Any]:
         "count": case.count,
         "seconds": round(time.time() - case.started, 3),
         "auditor": {"inside": inside, **outside.auditor(), "environment": environment.describe()},
-        "checkout": _checkout(case),
+        "checkout": {
+            "commit": git_state.says("rev-parse", "--verify", "HEAD"),
+            **({"modules unlike the auditor's": len(case.differing_modules)} if case.outside else {}),
+        },
         "planned": len(case.plan.artifacts),
         "here": len(case.complete),
     }
-
-
-def _checkout(case: Case) -> dict[str, Any]:
-    """Commit of the checkout, and the number of modules that differ from the auditor's."""
-    facts: dict[str, Any] = {"commit": git_state.says("rev-parse", "--verify", "HEAD")}
-    if case.outside:
-        facts["modules unlike the auditor's"] = len(case.differing_modules)
-    return facts
 
 
 def _head(check: Check, verdict: Verdict | Literal["not run"], **more: Any) -> Result:

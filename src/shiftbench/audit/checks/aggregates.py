@@ -47,22 +47,17 @@ def aggregates(case: Case) -> Iterator[Finding | Note]:
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         try:
-            yield from _twice(case, ref, receipt)
+            results = list(_stage_again(case, ref, receipt))
+            yield from results
+            if ref.kind == "tables":
+                named = {finding.sample for finding in results if isinstance(finding, Finding)}
+                yield from _second_implementation(case, ref, receipt["recipe"], named)
         except NotRunError as error:
             yield case.incomplete(ref, str(error))
         except _UNUSABLE as error:
             yield case.failed(ref, f"nothing can be computed from these rows: {error}")
     if not any(True for _ in case.outputs("tables")):
         yield Note("no tables are here, so there is nothing to compute again")
-
-
-def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    results = list(_stage_again(case, ref, receipt))
-    yield from results
-    if ref.kind == "claims":
-        return
-    named = {finding.sample for finding in results if isinstance(finding, Finding)}
-    yield from _second_implementation(case, ref, receipt["recipe"], named)
 
 
 # ------------------------------------------------------------------ by other code
@@ -90,17 +85,12 @@ def _second_implementation(
             why = "the table lacks a row that its records give"
             yield case.failed(ref, why, sample=place, expected=str(value))
         elif (row["value"], row["n"]) != (value, n):
-            yield _other_value(ref, row, place, (value, n))
+            why = "the value does not follow from the rows (second implementation)"
+            expected, actual = f"{value!r} of n = {n}", f"{row['value']!r} of n = {row['n']}"
+            numbers = (published_numbers.spell(row),)
+            yield Finding("failed", ref.path, why, place, expected, actual, numbers)
     done = f"{len(values)} of {len(table)} metric rows computed again"
     yield Note(f"{ref.name}: {done} by a second implementation")
-
-
-def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.Value) -> Finding:
-    why = "the value does not follow from the rows (second implementation)"
-    expected = f"{value[0]!r} of n = {value[1]}"
-    actual = f"{row['value']!r} of n = {row['n']}"
-    numbers = (published_numbers.spell(row),)
-    return Finding("failed", ref.path, why, sample=place, expected=expected, found=actual, numbers=numbers)
 
 
 # ------------------------------------------------------------------ by the stage
@@ -155,15 +145,11 @@ def cell_differences(actual: pl.DataFrame, made: pl.DataFrame, form: Format) -> 
             continue
         for name, value in row.items():
             value_here = row_here[name]
-            if not _same(value, value_here):
+            if value != value_here and (value == value or value_here == value_here):  # two NaN are equal
                 texts = _short(value, value_here), _short(value_here, value)
                 yield table_files.spell(key), name, *texts, row_here
     for key, row in rows.items():
         yield table_files.spell(key), "the row", "none", "a row", row
-
-
-def _same(one: Any, two: Any) -> bool:
-    return bool(one == two) or (one != one and two != two)
 
 
 def _short(value: Any, other: Any) -> str:

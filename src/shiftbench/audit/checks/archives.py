@@ -24,7 +24,6 @@ from shiftbench.data.shards import BLOCK, END, Entry
 from shiftbench.workflow.plan.prune import OUTS
 from shiftbench.workflow.storage import dvc_config, dvc_lock
 
-_HEAD = shards._head
 _BESIDE = (".receipt.json", ".run.json")
 _OWN = ("results/report/audit.html", "results/report/audit.json", "results/report/audit.svg")
 """What the audit itself writes."""
@@ -142,7 +141,7 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
     last = -1
     try:
         for header in headers(data, at, end):
-            if header.block != _HEAD(header.name.encode(), header.size):
+            if header.block != shards._head(header.name.encode(), header.size):
                 why = "is not the canonical one (time, owner, mode or format)"
                 return f"the header of {header.name!r} at byte {at} {why}"
             stem, extension = header.name[: len(key) + 1], header.name[len(key) + 1 :]
@@ -222,7 +221,7 @@ def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
 def _stray(path: Path, name: str, planned: set[str], links: dict[Path, Path]) -> str | None:
     """Flaw of a file of the store; None: it has none."""
     kind = path.lstat().st_mode
-    if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
+    if stat.S_ISLNK(kind) and links.get(path.absolute()) != _normal(path.absolute().parent / path.readlink()):
         return f"a symbolic link to {path.readlink()}, which DVC did not make: `shiftbench pull` restores it"
     if not stat.S_ISLNK(kind) and not stat.S_ISREG(kind):
         return "no file: a pipe, a socket or a device, which gives other bytes to each reader; remove it"
@@ -246,9 +245,8 @@ def _planned_names(case: Case) -> set[str]:
     return names
 
 
-def _target(link: Path) -> Path:
-    """Target of a symbolic link, one step."""
-    return Path(os.path.normpath(link.absolute().parent / link.readlink()))
+def _normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))
 
 
 def _links(case: Case) -> dict[Path, Path]:
@@ -256,4 +254,4 @@ def _links(case: Case) -> dict[Path, Path]:
         links = dvc_lock.links(dvc_config.home_of(case.root))
     except (DataError, ValueError, KeyError, TypeError):  # nothing recorded, or a damaged listing
         return {}
-    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in links.items()}
+    return {path.absolute(): _normal(kept) for path, kept in links.items()}

@@ -53,7 +53,9 @@ def commit(case: Case) -> Iterator[Finding | Note]:
         yield case.incomplete("params.yaml", why)
         yield Note("without a commit nothing was compared")
         return
-    yield from _rewritten(case)
+    for name in git_state.rewritten():
+        why = "git is told to read another object than the commit names; `git replace -d` it"
+        yield case.failed(name, why, expected="no replacement and no graft")
     yield from _tree(case)
     yield from _importable(case)
     yield from _commits(case, head)
@@ -62,13 +64,6 @@ def commit(case: Case) -> Iterator[Finding | Note]:
 
 
 # ------------------------------------------------------------------------------ the tree
-
-
-def _rewritten(case: Case) -> Iterator[Finding]:
-    """Yield replacements and grafts, which make git show another history than the commits name."""
-    for name in git_state.rewritten():
-        why = "git is told to read another object than the commit names; `git replace -d` it"
-        yield case.failed(name, why, expected="no replacement and no graft")
 
 
 def _tree(case: Case) -> Iterator[Finding | Note]:
@@ -163,12 +158,8 @@ def _bytecode(case: Case) -> Iterator[Finding]:
     sources |= {file.resolve() for file in (case.package / "audit").rglob("*.py")}
     for file in bytecode.forged(sources):
         why = "this bytecode differs from its source, and Python would run it; remove it"
-        yield case.failed(_relative(file), why)
-
-
-def _relative(file: Path) -> str:
-    top = git_state.top()
-    return (file.relative_to(top) if file.is_relative_to(top) else file).as_posix()
+        top = git_state.top()
+        yield case.failed((file.relative_to(top) if file.is_relative_to(top) else file).as_posix(), why)
 
 
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)

@@ -163,15 +163,11 @@ def caching(case: Case) -> Iterator[Finding | Note]:
     done = evaluate_again(case)
     groups = done.complete
     for group in groups:
-        yield from _files(case, group)
+        for event in group.answer["undeclared"]:
+            why = f"evaluation {event}, which no recipe names; name a file in ASSETS, or pin it"
+            yield case.failed(group.first.ref, why, found=event)
         yield from _batches(case, group)
     yield Note(f"{len(groups)} (model, method) checked")
-
-
-def _files(case: Case, group: Group) -> Iterator[Finding]:
-    for event in group.answer["undeclared"]:
-        why = f"evaluation {event}, which no recipe names; name a file in ASSETS, or pin it"
-        yield case.failed(group.first.ref, why, found=event)
 
 
 def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
@@ -188,9 +184,5 @@ def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
     elif measured["net"] and not min(new):
         why = "a network gives outputs without computing them: they are cached"
         yield case.failed(group.first.ref, why, expected="calls of its modules", found=text)
-    yield Note(f"{name}: {text}; {_times(measured['seconds'])}")
-
-
-def _times(seconds: dict[str, list[float]]) -> str:
-    new, repeated = (1e3 * statistics.median(seconds[name]) for name in ("new", "repeated"))
-    return f"{new:.3g} ms new, {repeated:.3g} ms repeated (medians)"
+    seconds = (1e3 * statistics.median(measured["seconds"][name]) for name in ("new", "repeated"))
+    yield Note("{}: {}; {:.3g} ms new, {:.3g} ms repeated (medians)".format(name, text, *seconds))

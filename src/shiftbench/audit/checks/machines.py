@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 from shiftbench.audit.case import Case, Flaw
@@ -166,7 +165,8 @@ def installed(case: Case) -> Iterator[Finding | Note]:
     requirements.lock` does not. Interpreter, C library and kernel are the machine's. `rebuild` and `reevaluation`
     compare the digests of wheels between the run files and here, if bytes differ.
     """
-    stated = {file: (name, digest) for name in PACKAGES for file, digest in _files(name)}
+    here = [name for name in PACKAGES if wheels.records([name])]
+    stated = {file: (name, digest) for name in here for file, digest in wheels.files(name)}
     case.digests.read(dict.fromkeys(stated, ("sha256",)))
     for file, (name, digest) in stated.items():
         actual = case.digests.of(file)
@@ -179,7 +179,3 @@ def installed(case: Case) -> Iterator[Finding | Note]:
             yield case.failed(place, why, expected=f"a file of {name}", found=place)
     names = {name for name, _ in stated.values()}
     yield Note(f"{len(stated)} files of {len(names)} packages have the hashes of their wheels")
-
-
-def _files(name: str) -> list[tuple[Path, str]]:
-    return list(wheels.files(name)) if wheels.records([name]) else []

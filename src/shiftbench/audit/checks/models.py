@@ -1,22 +1,23 @@
 """Checks of models: checkpoints as files, and a drawn model that is trained again."""
 
-import json
+import ast
+import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 from safetensors import SafetensorError, safe_open
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.check import check
-from shiftbench.audit.evidence import checkpoint_files, environments, shard_folders, training_logs
+from shiftbench.audit.evidence import checkpoint_files, environments, shard_folders, table_files
 from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.reproduce import confinement
-from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
+from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Remade
 from shiftbench.audit.reproduce.tolerance import FACTOR, UNITS
+from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import sha256
 from shiftbench.base.refs import Ref
@@ -29,8 +30,8 @@ def checkpoints(case: Case) -> Iterator[Finding | Note]:
     """Checkpoints contain tensors only, and belong to their receipt and their training data.
 
     Pass rule: the file is safetensors. Anything else, for example a pickle, is not opened, since loading it could run
-    code. The metadata have the name and the fingerprint of the receipt, and the classes of the training shards in their
-    order. Every tensor is finite. Models that were trained here from different seeds have different tensors. The
+    code. The metadata have the name and the fingerprint of the receipt (`coverage` compares the classes). Every tensor
+    is finite. Models that were trained here from different seeds have different tensors. The
     training log is a readable table. Its last `val_accuracy` is within 5 points of that of the records of the
     validation split, if these are kept and the trainer measures it by the model's own predictions. The checkpoint of a
     black box (`predictions`, `callable`, ONNX) has the sha256 of the user's file. `digests` checks the digests of
@@ -38,18 +39,16 @@ def checkpoints(case: Case) -> Iterator[Finding | Note]:
 
     Limits: `training` checks for a drawn model that training gives these tensors, level 4 for all models.
     """
-    files = tensors = unmatched = 0
+    files = tensors = 0
     contents: dict[str, tuple[Ref, Artifact]] = {}
     for ref, artifact, receipt in case.outputs("checkpoints"):
         files += 1
         file = case.root / ref.path
         try:
-            checkpoint_files.header(file)
             stated = checkpoint_files.metadata(file)
-            yield from _metadata(case, ref, receipt, stated)
-            classes = _classes(case, ref, artifact)
-            unmatched += classes is None
-            yield from _classes_agree(case, ref, stated, classes)
+            for name, expected in (("name", ref.name), ("fingerprint", receipt["fingerprint"])):
+                why = f"this is another checkpoint: its {name} is not that of the receipt; pull or train it again"
+                yield from case.expect(ref, why, expected, stated.get(name))
             broken, count = _infinite_tensor(file)
             tensors += count
             yield from _copied(case, ref, artifact, contents)
@@ -59,8 +58,7 @@ def checkpoints(case: Case) -> Iterator[Finding | Note]:
         if broken:
             yield case.failed(ref, f"tensor {broken} is not finite")
         yield from _log(case, ref, artifact)
-    without = f"; for {unmatched}, no training shards with their classes are here" if unmatched else ""
-    yield Note(f"{files} checkpoints with {tensors} tensors{without}")
+    yield Note(f"{files} checkpoints with {tensors} tensors")
 
 
 def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]) -> Iterator[Finding]:
@@ -74,33 +72,6 @@ def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[
         yield case.failed(ref, why, **details)
 
 
-def _metadata(case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, str]) -> Iterator[Finding]:
-    for name, expected in (("name", ref.name), ("fingerprint", receipt["fingerprint"])):
-        why = f"this is another checkpoint: its {name} is not that of the receipt; pull or train it again"
-        yield from case.expect(ref, why, expected, stated.get(name))
-
-
-def _classes(case: Case, ref: Ref, artifact: Artifact) -> list[str] | None:
-    """Classes of the shards that a model was trained on; None if these are not here."""
-    for need in artifact.inputs:
-        if need.kind == "shards" and need.parts[0] == ref.parts[0] and need in case.complete:
-            manifest = shard_folders.manifest(case, need)
-            return list(manifest["classes"]) if manifest else None
-    return None
-
-
-def _classes_agree(case: Case, ref: Ref, stated: dict[str, str], classes: list[str] | None) -> Iterator[Finding]:
-    try:
-        classes_here = json.loads(stated["classes"])
-    except (KeyError, ValueError):
-        why = "the checkpoint does not state its classes; train it again"
-        yield case.failed(ref, why, found=str(stated.get("classes")))
-        return
-    if classes is not None and classes_here != classes:
-        why = "the checkpoint's classes differ from those of its training data, or in their order; train it again"
-        yield case.failed(ref, why, expected=some(classes, 12), found=some(classes_here, 12))
-
-
 def _infinite_tensor(file: Path) -> tuple[str | None, int]:
     """Name of the first tensor that is not finite, and how many there are."""
     with safe_open(file, framework="np") as opened:
@@ -111,15 +82,66 @@ def _infinite_tensor(file: Path) -> tuple[str | None, int]:
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
     file = training_log.log_path(case.root / ref.path)
-    log = training_logs.read(file)
+    log = _log_of(file)
     place = f"{ref.path}.log.parquet"
     if isinstance(log, str):
         yield case.failed(ref, log, file=place)
         return
-    last, known = training_logs.last_accuracy(log), training_logs.recorded_accuracy(case, ref, artifact)
-    if last is not None and known is not None and abs(last - known[0]) > training_logs.POINTS:
+    last, known = _last_accuracy(log), _recorded_accuracy(case, ref, artifact)
+    if last is not None and known is not None and abs(last - known[0]) > _POINTS:
         why = "the last accuracy in the log of the training is not that of the records of the validation split"
         yield case.failed(ref, why, file=place, expected=f"{known[0]:.4f}", found=f"{last:.4f}")
+
+
+# ------------------------------------------------------------------ logs of trainings
+
+
+_POINTS = 0.05
+"""Difference of a logged accuracy and that of the records that is allowed."""
+_LOGGED = "val_accuracy"
+
+
+def _log_of(file: Path) -> pa.Table | str:
+    """Read the log of a training; a text says why it cannot be read."""
+    if not file.is_file():
+        return "the log of the training is not here"
+    content = table_files.safe_read(file, "checkpoints")
+    return content if isinstance(content, str) else content[0]
+
+
+def _last_accuracy(log: pa.Table | str) -> float | None:
+    """Last `val_accuracy` of a log; None: the log cannot be read, or has none, or one for each of several tasks."""
+    if isinstance(log, str):
+        return None
+    rows = [row for row in log.to_pylist() if str(row["name"]).startswith(_LOGGED)]
+    if not rows or any(row["name"] != _LOGGED for row in rows):
+        return None
+    return float(max(rows, key=lambda row: row["step"])["value"])
+
+
+def _recorded_accuracy(case: Case, ref: Ref, artifact: Artifact) -> tuple[float, int] | None:
+    """Accuracy of the records that the trainer validates on, and their number; None: there are no such records."""
+    trainer = registry.file("trainers", artifact.recipe["trainer"]["use"])
+    if any(isinstance(n, ast.keyword) and n.arg == "validate" for n in ast.walk(_parsed(trainer))):
+        return None
+    shift = artifact.recipe.get("train_on", "identity/0")
+    dataset = ref.parts[0]
+    records = Ref("records", f"{ref.name}/plain/{dataset}/val/{shift}")
+    if records not in case.complete:
+        return None
+    content = table_files.safe_read(case.root / records.path, "records")
+    if isinstance(content, str) or "correct" not in content[0].column_names:
+        return None
+    right = content[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
+    return (float(right.mean()), len(right)) if len(right) else None
+
+
+@functools.cache
+def _parsed(file: Path) -> ast.AST:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+# ------------------------------------------------------------------ training again
 
 
 _EACH, _SECONDS, _TIMES = 16, 60.0, 3
@@ -131,23 +153,6 @@ _KERNELS = {
     "OPENBLAS_CORETYPE": "Nehalem",
 }
 """Kernels that every x86-64 CPU has: another CPU may change a model as much as these do."""
-
-
-@dataclass
-class _Model(Work):
-    """A model that is trained again."""
-
-    artifact: Artifact
-
-    @property
-    def ref(self) -> Ref:
-        """Its checkpoint."""
-        return self.artifact.ref
-
-    @property
-    def artifacts(self) -> Sequence[Artifact]:
-        """The checkpoint alone."""
-        return (self.artifact,)
 
 
 @check("A33", level=3)
@@ -166,17 +171,20 @@ def training(case: Case) -> Iterator[Finding | Note]:
     Limits: a note states the probability of detecting a forged model; level 4 trains all models.
     """
     checkout = IsolatedCheckout(case, "trained")
-    trained = _trained(case)
-    yield from _elsewhere(case, [one for one in trained if not _on_cpu(case, one)])
-    models = _cheap(case, [one for one in trained if _on_cpu(case, one)])
+    trained = [one for _, one, _ in case.outputs("checkpoints") if any(need.kind == "shards" for need in one.inputs)]
+    on_cpu = [one for one in trained if str((case.run_file(one.ref) or {}).get("device") or "cpu") == "cpu"]
+    yield from _on_gpu(case, [one.ref for one in trained if one not in on_cpu])
+    costs = sorted(_cost(case, one) for one in on_cpu)
+    models = [one for one in on_cpu if _cost(case, one) <= costs[len(costs) // 2]]
     patience, done = max(_SECONDS, time.time() - case.started), 0
     for at in case.draw("training", len(models), max(1, case.count // _EACH)):
-        model, started = _Model(artifact=models[at]), time.time()
+        model, started = Remade(models[at]), time.time()
         lack = checkout.lack(model.artifact)
         if lack:
             yield case.incomplete(model.ref, f"it could not be trained again{lack}")
             continue
-        _train(checkout, model, max(patience, _TIMES * _took(case, model.ref)))
+        seconds = (case.run_file(model.ref) or {}).get("seconds")
+        _train(checkout, model, max(patience, _TIMES * seconds if isinstance(seconds, int | float) else 0.0))
         patience -= time.time() - started
         if model.is_late:
             why = "it was drawn and not trained again: it takes longer than the rest; level 4 trains it"
@@ -196,50 +204,22 @@ def training(case: Case) -> Iterator[Finding | Note]:
     yield confinement.note()
 
 
-def _train(checkout: IsolatedCheckout, model: _Model, seconds: float, **kernels: str) -> None:
-    def task(model: _Model) -> dict[str, object]:
-        return {"recipe": checkout.job("train", model.ref.name, [model.artifact])}
-
-    checkout.do("model_worker", [[model]], task, varied=False, seconds=seconds, variables=kernels)
+def _train(checkout: IsolatedCheckout, model: Remade, seconds: float, **kernels: str) -> None:
+    task = {"recipe": checkout.job("train", model.ref.name, [model.artifact])}
+    checkout.do("model_worker", [[model]], lambda _: task, varied=False, seconds=seconds, variables=kernels)
 
 
 # ------------------------------------------------------------------ which models
 
 
-def _trained(case: Case) -> list[Artifact]:
-    """Checkpoints that were trained on shards, in plan order."""
-    return [
-        artifact
-        for _, artifact, _ in case.outputs("checkpoints")
-        if any(need.kind == "shards" for need in artifact.inputs)
-    ]
-
-
-def _on_cpu(case: Case, artifact: Artifact) -> bool:
-    return str((case.run_file(artifact.ref) or {}).get("device") or "cpu") == "cpu"
-
-
-def _took(case: Case, ref: Ref) -> float:
-    """Seconds of a training, by its run file."""
-    seconds = (case.run_file(ref) or {}).get("seconds")
-    return float(seconds) if isinstance(seconds, int | float) else 0.0
-
-
-def _elsewhere(case: Case, models: list[Artifact]) -> Iterator[Finding]:
+def _on_gpu(case: Case, refs: list[Ref]) -> Iterator[Finding]:
     """Name the models that are not trained again, since a GPU trained them by their run files."""
-    if models:
-        refs = [model.ref for model in models]
+    if refs:
         why = (
             f"{len(refs)} models were trained on a GPU, by their run files, and were not trained again: "
             f"{some((ref.name for ref in refs), 8)}; level 4 on such a GPU trains them"
         )
         yield Finding("incomplete", refs[0].path, why, numbers=case.numbers(*refs))
-
-
-def _cheap(case: Case, trained: list[Artifact]) -> list[Artifact]:
-    """Cheaper half of some models, in plan order."""
-    order = sorted(_cost(case, artifact) for artifact in trained)
-    return [a for a in trained if _cost(case, a) <= order[len(order) // 2]]
 
 
 def _cost(case: Case, artifact: Artifact) -> float:
@@ -253,7 +233,7 @@ def _cost(case: Case, artifact: Artifact) -> float:
 # ------------------------------------------------------------------ verdict on other tensors
 
 
-def _compare(case: Case, checkout: IsolatedCheckout, model: _Model) -> Iterator[Finding]:
+def _compare(case: Case, checkout: IsolatedCheckout, model: Remade) -> Iterator[Finding]:
     if "error" in model.answer:
         yield case.failed(model.ref, f"it cannot be trained again: {model.answer['error']}")
         return
@@ -278,7 +258,7 @@ def _compare(case: Case, checkout: IsolatedCheckout, model: _Model) -> Iterator[
         )
 
 
-def _judged(case: Case, checkout: IsolatedCheckout, model: _Model) -> tuple[Verdict, str]:
+def _judged(case: Case, checkout: IsolatedCheckout, model: Remade) -> tuple[Verdict, str]:
     """Verdict on a model that is not exact, and why: the reason of a run file alone excuses nothing."""
     run = case.run_file(model.ref) or {}
     reasons = environments.reasons(run.get("environment"), model.environment)
@@ -301,24 +281,24 @@ def _judged(case: Case, checkout: IsolatedCheckout, model: _Model) -> tuple[Verd
     return "failed", f"{why}, more than these explain: {explanation}"
 
 
-def _room(checkout: IsolatedCheckout, model: _Model, retrained: checkpoint_files.Tensors) -> float:
+def _room(checkout: IsolatedCheckout, model: Remade, retrained: checkpoint_files.Tensors) -> float:
     """Largest difference of a weight that another CPU may make, measured here with other kernels."""
-    again = _Model(artifact=model.artifact)
+    again = Remade(model.artifact)
     _train(checkout, again, 10 * _SECONDS, **_KERNELS)
     other = {} if again.is_late or "error" in again.answer else checkpoint_files.tensors(checkout.root / model.ref.path)
     difference = checkpoint_files.largest_difference(other, retrained) or 0.0
     return max(FACTOR * difference, UNITS["float32"] * max(1.0, checkpoint_files.largest_weight(retrained)))
 
 
-def _other_accuracy(case: Case, checkout: IsolatedCheckout, model: _Model) -> str:
+def _other_accuracy(case: Case, checkout: IsolatedCheckout, model: Remade) -> str:
     """A text that says that the model trained again has another accuracy than recorded; empty: it has not."""
     log = training_log.log_path(checkout.root / model.ref.path)
-    last = training_logs.last_accuracy(training_logs.read(log))
-    recorded = training_logs.recorded_accuracy(case, model.ref, model.artifact)
+    last = _last_accuracy(_log_of(log))
+    recorded = _recorded_accuracy(case, model.ref, model.artifact)
     if last is None or recorded is None:
         return ""
     accuracy, samples = recorded
-    room = max(training_logs.POINTS, _ERRORS * math.sqrt(0.5 / samples))
+    room = max(_POINTS, _ERRORS * math.sqrt(0.5 / samples))
     if abs(last - accuracy) <= room:
         return ""
     return f"its accuracy is {last:.4f} when trained again, and {accuracy:.4f} in the records"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shiftbench.audit.case import Case, Flaw
+from shiftbench.audit.case import Case, Flaw, upstream
 from shiftbench.audit.check import check
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base.errors import DataError
@@ -37,7 +37,8 @@ def chain(case: Case) -> Iterator[Finding | Note]:
 
     Limits: other checks compare the bytes with the receipts.
     """
-    links = _links(case)
+    inputs = upstream(case.plan, [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")])
+    links = [ref for ref in case.plan.artifacts if ref in inputs]
     if not any(case.state(ref) != "absent" for ref in links):
         why = "there are no results yet: `make run` makes them, `shiftbench pull` fetches recorded ones"
         yield case.incomplete("results", why)
@@ -71,17 +72,6 @@ _BROKEN = {
 }
 
 
-def _links(case: Case) -> list[Ref]:
-    """Tables, the report and all their inputs, in plan order."""
-    todo = [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")]
-    refs = set(todo)
-    while todo:
-        new = set(case.plan.artifacts[todo.pop()].inputs) - refs
-        refs |= new
-        todo += new
-    return [ref for ref in case.plan.artifacts if ref in refs]
-
-
 def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
     """Yield one finding per folder of missing outputs: a partial clone lacks thousands."""
     groups: dict[tuple[str, str, bool], list[Ref]] = {}
@@ -92,14 +82,9 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
         cure = _CURES.get(kind, "`shiftbench pull` fetches recorded ones, `make run` makes the others")
         cure = "a licence forbids sharing; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
-        yield case.incomplete(_home(members), why, expected=some(ref.name for ref in members), found="nothing there")
-
-
-def _home(refs: list[Ref]) -> str:
-    """Common folder of some outputs; of one output, its path."""
-    if len(refs) == 1:
-        return refs[0].path
-    return os.path.commonpath([PurePosixPath(ref.path).parent for ref in refs])
+        common = os.path.commonpath([PurePosixPath(ref.path).parent for ref in members])
+        place = common if len(members) > 1 else members[0].path
+        yield case.incomplete(place, why, expected=some(ref.name for ref in members), found="nothing there")
 
 
 def _recorded(root: Path) -> set[Path]:

@@ -1,6 +1,5 @@
 """Checks of recipes: their parameters and seeds, and whether a run would make anything again."""
 
-import functools
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -154,16 +153,11 @@ def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     if not file.is_file():
         return
     training = file.parent.name in random_calls.TRAINING
-    for line, call in _calls(file, file.stat().st_mtime_ns, training=training):
+    for line, call in random_calls.calls(file, training=training):
         if (name, call) in DECIDES_NOTHING:
             continue
         why = f"{call} at line {line} draws from a generator without a seed from params; use the sample's stream"
         yield case.failed(user, why, file=name, expected="random numbers by key", found=call)
-
-
-@functools.cache
-def _calls(file: Any, _mtime: int, *, training: bool) -> list[tuple[int, str]]:
-    return list(random_calls.calls(file, training=training))
 
 
 _SHOWN = 4

@@ -117,9 +117,13 @@ def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator
     """Yield the gaps of the descriptions, and digests that differ from the manifest."""
     folder = manifest.folder(home, content["name"])
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
-    stated = {crate.FILE: _of_crate(folder), bill_of_materials.FILE: _of_bill(folder)}
-    for dataset in _datasets(content):
-        stated[f"croissant/{dataset}.json"] = _of_croissant(folder, dataset)
+    in_crate = {node["name"]: node["sha256"] for node in _nodes(folder / crate.FILE, "@graph")}
+    stated = {crate.FILE: in_crate, bill_of_materials.FILE: _of_bill(folder)}
+    released = (one["path"] for one in content["artefacts"] if one["kind"] == "shards" and "withheld" not in one)
+    for dataset in sorted({PurePosixPath(path).parts[2] for path in released}):
+        nodes = _nodes(folder / "croissant" / f"{dataset}.json", "distribution")
+        in_croissant = {f"data/shards/{dataset}/{node['@id']}": node["sha256"] for node in nodes}
+        stated[f"croissant/{dataset}.json"] = in_croissant
     for name, claims in stated.items():
         place = f"{manifest.FOLDER}/{content['name']}/{name}"
         if not claims and name != bill_of_materials.FILE:  # which may name no checkpoints
@@ -131,20 +135,6 @@ def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator
                 yield case.failed(place, why, expected=expected, found=digest)
 
 
-def _datasets(content: manifest.Content) -> list[str]:
-    """Datasets of which shards are released."""
-    shards = [
-        PurePosixPath(entry["path"])
-        for entry in content["artefacts"]
-        if entry["kind"] == "shards" and "withheld" not in entry
-    ]
-    return sorted({path.parts[2] for path in shards})
-
-
-def _of_crate(folder: Path) -> dict[str, str]:
-    return {node["name"]: node["sha256"] for node in _nodes(folder / crate.FILE, "@graph")}
-
-
 def _of_bill(folder: Path) -> dict[str, str]:
     """Digests of checkpoints; empty if the bill is missing or damaged, which the statement check reports."""
     try:
@@ -153,11 +143,6 @@ def _of_bill(folder: Path) -> dict[str, str]:
         return {one["bom-ref"]: one["hashes"][0]["content"] for one in models}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return {}
-
-
-def _of_croissant(folder: Path, dataset: str) -> dict[str, str]:
-    nodes = _nodes(folder / "croissant" / f"{dataset}.json", "distribution")
-    return {f"data/shards/{dataset}/{node['@id']}": node["sha256"] for node in nodes}
 
 
 def _nodes(file: Path, key: str) -> list[dict[str, Any]]:

@@ -139,27 +139,21 @@ def alone(case: Case) -> Iterator[Finding | Note]:
     for artifact in samples.previews():
         if "shift" in artifact.recipe:
             golden.setdefault(artifact.ref.parts[:3], []).append(artifact)
-    alone, together = [], []
-    for name, folders in stored.items():
-        one, several = _stored(case, "/".join(name), folders)
-        alone.append(one)
-        together.append(several)
-    alone += [_golden(case, "/".join(name), artifacts) for name, artifacts in golden.items()]
+    pairs = [_stored(case, "/".join(name), folders) for name, folders in stored.items()]
+    alone, together = [one for one, _ in pairs], [several for _, several in pairs]
+    for name, artifacts in golden.items():
+        at = case.draw(f"severity of {'/'.join(name)}", len(artifacts), 1)[0]
+        alone.append(Task(artifacts[at], None, {}, alone=True))
     samples.make([*alone, *together[::-1]])
-    yield from (problem for problem in samples.problems if _is_shift(problem))
-    for task in alone:
-        yield from judge(case, task, "made alone")
-    for task in together:
-        yield from judge(case, task, "made in reverse order")
+    yield from (problem for problem in samples.problems if "/identity/" not in problem.file)
+    for tasks, how in ((alone, "made alone"), (together, "made in reverse order")):
+        for task in tasks:
+            yield from judge(case, task, how)
     yield Note(
         f"{len(alone)} shifts: one sample each made alone, and {len(together)} times up to {TOGETHER} in reverse order"
         if alone
         else "no shift has samples here that could be made alone"
     )
-
-
-def _is_shift(problem: Finding) -> bool:
-    return "/identity/" not in problem.file
 
 
 def _stored(case: Case, name: str, folders: list[Folder]) -> tuple[Task, Task]:
@@ -169,8 +163,3 @@ def _stored(case: Case, name: str, folders: list[Folder]) -> tuple[Task, Task]:
     first = entries[case.draw(f"first of {name}", len(entries), 1)[0]]
     one = Task(folder.artifact, folder, expected([first]), alone=True)
     return one, Task(folder.artifact, folder, expected(entries[::-1]))
-
-
-def _golden(case: Case, name: str, artifacts: list[Artifact]) -> Task:
-    artifact = artifacts[case.draw(f"severity of {name}", len(artifacts), 1)[0]]
-    return Task(artifact, None, {}, alone=True)

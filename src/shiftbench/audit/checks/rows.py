@@ -1,5 +1,6 @@
 """Check of rows: tables have their format, and follow from samples, logits and other rows."""
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -12,17 +13,17 @@ from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.check import check
-from shiftbench.audit.evidence import table_files
+from shiftbench.audit.evidence import checkpoint_files, table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import judged_records
-from shiftbench.audit.recompute.cached_evidence import CachedEvidence
 from shiftbench.audit.recompute.judged_records import Flaw, Space, Truth
 from shiftbench.base import registry
-from shiftbench.base.errors import NotRunError, ShiftbenchError
+from shiftbench.base.errors import DataError, NotRunError, ShiftbenchError
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.workflow.stages.score import scored
 
+_TABLES = 64  # record tables that are held at once: scores come in the order of their records
 _CLOSE = 1e-9  # relative, of a score that is computed again: exp differs between CPUs
 _OF_SAMPLES = ("label", "group", "cluster")
 Spec = dict[str, Any]
@@ -37,7 +38,7 @@ def rows(case: Case) -> Iterator[Finding | Note]:
     out of range, and has the fingerprint and the row digest of its receipt. Records have exactly the samples and labels
     of their shards. `prediction` and `correct` follow from the logits; confidence, nll and brier follow to two
     billionths. Scores have the samples of the records, and those of detectors that need logits only are computed again.
-    The chosen point of a search has the largest AUROC. Features are finite, one row per record.
+    Features are finite, one row per record.
 
     Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
     """
@@ -60,7 +61,10 @@ class _Look:
     """Checks files, and counts them."""
 
     def __init__(self, case: Case) -> None:
-        self.case, self.evidence = case, CachedEvidence(case)
+        self.case = case
+        self._truth = functools.cache(self._truth_of)
+        self._recorded = functools.lru_cache(_TABLES)(self._recorded_of)
+        self._classes = functools.cache(lambda ref: checkpoint_files.classes(case.root / ref.path))
         self.counts: Counter[str] = Counter()
         self._unjudged: Counter[Ref] = Counter()  # files of records by what is missing for them
 
@@ -70,9 +74,7 @@ class _Look:
         """Check the Parquet files of an output."""
         for name in receipt["made"]:
             if name.endswith(".parquet"):
-                table = yield from self._table(ref, receipt, name)
-                if table is not None and ref.kind == "searches":
-                    yield from _chosen(self.case, ref, table)
+                yield from self._table(ref, receipt, name)
 
     def _table(self, ref: Ref, receipt: Spec, name: str) -> Generator[Finding, None, pa.Table | None]:
         file = self.case.folder(ref) / name
@@ -98,7 +100,7 @@ class _Look:
         if table is None:
             return
         shards = self._shards(ref, receipt)
-        truth = self.evidence.truth(shards) if shards else None
+        truth = self._truth(shards) if shards else None
         if truth is None or truth.labels is None:
             self._unjudged[shards or ref] += 1
         if truth is None:
@@ -111,6 +113,36 @@ class _Look:
                 source = "sample" if column in _OF_SAMPLES else "logits and the label"
                 why = f"{column} does not follow from the {source}"
                 yield self.case.failed(ref, why, sample=key, expected=expected, found=seen)
+
+    def _truth_of(self, shards: Ref) -> Truth | None:
+        """Labels and metadata of shards; None: the shards are not here, or cannot be read."""
+        try:
+            return judged_records.truth(self.case, shards) if shards in self.case.complete else None
+        except (DataError, ValueError):
+            return None  # a tar that cannot be walked is a finding of `archives`
+
+    def _recorded_of(self, records: Ref) -> pa.Table | None:
+        """A table of records; None: it cannot be read."""
+        content = table_files.safe_read(self.case.root / records.path, "records")
+        return None if isinstance(content, str) else content[0]
+
+    def _logits(self, records: Ref, table: pa.Table) -> NDArray[np.float32] | None:
+        """All logits (n, C) of the records or of the kept features; None if only the largest are here.
+
+        If rows have different widths, they are (1, all).
+        """
+        if "logits" in table.column_names:
+            lists = table.column("logits").combine_chunks()
+            widths = lists.value_lengths().unique().to_pylist()
+            flat: NDArray[np.float32] = lists.flatten().to_numpy()
+            return flat.reshape(len(table), widths[0]) if len(widths) == 1 else flat.reshape(1, -1)
+        kept = Ref("features", records.name)
+        features = self.case.root / kept.path
+        file = features.with_name(f"{features.stem}.logits.npy")
+        if kept not in self.case.complete or not file.is_file():
+            return None
+        logits: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return logits
 
     def _shards(self, ref: Ref, receipt: Spec) -> Ref | None:
         """Planned shards of the records' samples."""
@@ -133,7 +165,7 @@ class _Look:
             return
         dataset, name, *_ = ref.parts
         checkpoint = Ref("checkpoints", f"{dataset}/{name}")
-        classes = self.evidence.classes(checkpoint)
+        classes = self._classes(checkpoint)
         if classes is None:
             self._unjudged[checkpoint] += 1  # the reason is a finding of `checkpoints`
             return
@@ -151,7 +183,7 @@ class _Look:
         self.counts["records judged again"] += len(table)
 
     def _by_logits(self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Flaw]:
-        logits, shape = self.evidence.logits(ref, table), (len(table), space.classes)
+        logits, shape = self._logits(ref, table), (len(table), space.classes)
         if logits is None:
             yield from judged_records.judge_top(table, labels, space)
         elif logits.shape != shape:
@@ -173,14 +205,14 @@ class _Look:
         table = yield from self._table(ref, receipt, Path(ref.path).name)
         spec = receipt["recipe"]
         of = Ref("records", str(spec.get("rows")))
-        records = self.evidence.records(of)
+        records = self._recorded(of)
         if table is None or records is None:
             return
         wrong = table_files.key_flaw(table, records.column("key").to_pylist())
         if wrong:
             yield self.case.failed(ref, **wrong)
         else:
-            logits = self.evidence.logits(of, records)
+            logits = self._logits(of, records)
             yield from self._recompute(ref, spec, table, Rows(records, None, logits, name=of.path))
 
     def _recompute(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
@@ -221,7 +253,7 @@ class _Look:
 
     def features(self, ref: Ref) -> Iterator[Finding]:
         """Check the features and logits of records."""
-        records = self.evidence.records(Ref("records", ref.name))
+        records = self._recorded(Ref("records", ref.name))
         features = self.case.root / ref.path
         for file in (features, features.with_name(f"{features.stem}.logits.npy")):
             place = file.relative_to(self.case.root).as_posix()
@@ -235,15 +267,3 @@ class _Look:
             self.counts["rows of features and logits"] += len(values)
             for wrong in table_files.array_flaws(values, records):
                 yield self.case.failed(ref, file=place, **wrong)
-
-
-def _chosen(case: Case, ref: Ref, table: pa.Table) -> Iterator[Finding]:
-    """Check that the chosen point is the first of the best."""
-    rows = table.to_pylist()
-    fit = [row for row in rows if row["auroc"] is not None]
-    best = max(fit, key=lambda row: row["auroc"], default=None)
-    chosen = [row["number"] for row in rows if row["chosen"]]
-    if best is None or chosen != [best["number"]]:
-        why = "the chosen point is not the first of the best"
-        expected = "one that fits" if best is None else f"point {best['number']}"
-        yield case.failed(ref, why, expected=expected, found=f"point {', '.join(map(str, chosen))}")

@@ -5,21 +5,26 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.check import check
-from shiftbench.audit.evidence import near_duplicates, planned_sets, shard_folders
+from shiftbench.audit.evidence import near_duplicates, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.audit.recompute import detector_scores
+from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
 from shiftbench.provenance import recipe
 from shiftbench.statistics import search_tables
 from shiftbench.workflow.plan import detector_plan
+from shiftbench.workflow.plan.params import Benchmark
 from shiftbench.workflow.stages import detector_search
 
 _READS = 1
 """From this level on images are compared."""
+Pair = tuple[Ref, Ref, str]
+"""Two sets, and their roles."""
 _COLUMNS = {"key": "key", "pixels": "content"}
 
 
@@ -50,7 +55,7 @@ def selection(case: Case) -> Iterator[Finding | Note]:
         yield from _proof(case, ref, receipt["recipe"])
     yield from _known_outliers(case)
     yield from _declared(case)
-    pairs = planned_sets.must_be_disjoint(case)
+    pairs = _must_be_disjoint(case)
     here = [pair for pair in pairs if pair[0] in case.complete and pair[1] in case.complete]
     for pair in here:
         yield from _disjoint(case, *pair)
@@ -59,7 +64,7 @@ def selection(case: Case) -> Iterator[Finding | Note]:
     yield Note(f"{searches} searches; {len(here)} of {len(pairs)} pairs of sets that must be disjoint are here")
 
 
-def _near_duplicates(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
+def _near_duplicates(case: Case, pairs: list[Pair]) -> Iterator[Note]:
     """Note nearly equal images in training data and tested data."""
     images = near_duplicates.Images(case)
     for one, other, _ in pairs:
@@ -160,7 +165,7 @@ def _counts(case: Case, ref: Ref, content: dict[str, Any], rows: list[dict[str, 
 
 def _searched(case: Case, records: str) -> Ref:
     dataset, split = Ref("records", records).parts[3:5]
-    return planned_sets.clean_set(case, dataset, split)
+    return _clean_set(case, dataset, split)
 
 
 # ------------------------------------------------------------------------------ disjoint sets
@@ -169,20 +174,20 @@ def _searched(case: Case, records: str) -> Ref:
 def _known_outliers(case: Case) -> Iterator[Finding]:
     """Yield OOD sets that models were trained on: their classes are not unknown, whatever the split."""
     for name, benchmark in case.plan.benchmarks.items():
-        trained_on = {place.parts[0] for place in planned_sets.training_shards(case, name)} - {benchmark.dataset}
+        trained_on = {place.parts[0] for place in _training_shards(case, name)} - {benchmark.dataset}
         for dataset in sorted(trained_on & benchmark.ood_groups.keys()):
             why = (
                 f"models of benchmark {name} were trained on {dataset}, which is tested as unknown: drop it from "
                 "`ood`, or train them on another set"
             )
-            yield case.failed(planned_sets.clean_set(case, dataset, benchmark.split), why)
+            yield case.failed(_clean_set(case, dataset, benchmark.split), why)
 
 
 def _declared(case: Case) -> Iterator[Note]:
     """Note models that contain tested data."""
     for name in case.plan.benchmarks:
-        for ref in sorted(planned_sets.checkpoints_of(case, name)):
-            if why := planned_sets.holds_tested(case, ref):
+        for ref in sorted(_checkpoints_of(case, name)):
+            if why := _holds_tested(case, ref):
                 yield Note(f"{ref.name} of benchmark {name} contains tested data: {why}", limits=True)
 
 
@@ -203,7 +208,7 @@ def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
 
 def _shared(case: Case, one: Ref, two: Ref, column: str) -> pa.Array:
     a, b = (shard_folders.index(case, ref).column(column).combine_chunks() for ref in (one, two))
-    return shard_folders.intersection(a, b)
+    return b.filter(pc.is_in(b, value_set=a))
 
 
 def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
@@ -223,3 +228,78 @@ def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
             place = case.plan._conditions.resolve(Ref("shards", name))
             there = len(shard_folders.index(case, place)) if place in case.complete else stated
             yield from case.expect(ref, f"the proof is about other samples of {name}", there, stated)
+
+
+# ------------------------------------------------------------------------------ planned sets
+
+
+def _must_be_disjoint(case: Case) -> list[Pair]:
+    """Sets that may share no sample: those that detection compares, and training and tested sets."""
+    parts: dict[tuple[Ref, Ref], str] = {}
+    for name, benchmark in case.plan.benchmarks.items():
+        if benchmark.ood_groups or benchmark.val_sets:
+            for pair, roles in _detection_pairs(case, benchmark):
+                parts.setdefault(pair, f"{roles} of benchmark {name}")
+        for stream in benchmark.streams:
+            for pair in _stream_pairs(case, stream):
+                parts.setdefault(pair, f"support and tested of stream {stream}")
+        for place in _tested_shards(case, name):
+            for source in _training_shards(case, name):
+                parts.setdefault((source, place), f"training and tested sets of benchmark {name}")
+    return [(*pair, why) for pair, why in parts.items()]
+
+
+def _detection_pairs(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[Ref, Ref], str]]:
+    """Yield the sets that detection compares and their roles."""
+    sets = detector_plan.sets(benchmark, case.plan.params)
+    for (role, *one), (other, *two) in itertools.combinations(sets, 2):
+        if role != other and {"id", "val_ood", "support"} & {role, other}:
+            yield (_clean_set(case, *one), _clean_set(case, *two)), f"{role} and {other}"
+
+
+def _stream_pairs(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
+    """Yield each set that a stream shows to methods, with each set that it tests."""
+    walked = case.plan._conditions.walk(stream)
+    shown = {one.data.parts[:2] for place in walked for one in place.support}
+    tested = {place.data.parts[:2] for place in walked}
+    for one, other in itertools.product(sorted(shown), sorted(tested)):
+        yield _clean_set(case, *one), _clean_set(case, *other)
+
+
+def _clean_set(case: Case, dataset: str, split: str) -> Ref:
+    """Planned clean shards of a split."""
+    return case.plan._conditions.resolve(refs.shards(dataset, split))
+
+
+def _tested_shards(case: Case, benchmark: str) -> set[Ref]:
+    """Clean set and domain shifts that a benchmark tests; other shifts keep the keys of their clean set."""
+    requested = case.plan.benchmarks[benchmark]
+    places = {
+        condition.data
+        for condition in case.plan.conditions(requested)
+        if condition.split == requested.split and "/" in condition.stream and condition.dataset == requested.dataset
+    }
+    return {place for place in places if place.parts[2] == "identity"}
+
+
+def _training_shards(case: Case, benchmark: str) -> set[Ref]:
+    """Shards that a benchmark's models were trained on, without models that contain tested data."""
+    return {
+        need
+        for ref in _checkpoints_of(case, benchmark)
+        if not _holds_tested(case, ref)
+        for need in case.plan.artifacts[ref].inputs
+        if need.kind == "shards"
+    }
+
+
+def _checkpoints_of(case: Case, benchmark: str) -> set[Ref]:
+    """Checkpoints that a benchmark evaluates."""
+    rows = case.plan.rows(case.plan.benchmarks[benchmark])
+    return {Ref("checkpoints", row["model"]) for row in rows}
+
+
+def _holds_tested(case: Case, checkpoint: Ref) -> str:
+    """Why a model contains tested data, by its trainer's file; empty if the file does not say so."""
+    trainer = registry.find("trainers", case.plan.artifacts[checkpoint].recipe["trainer"]["use"])
+    return str(getattr(trainer, "HOLDS_TESTED", ""))

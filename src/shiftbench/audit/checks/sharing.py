@@ -145,28 +145,14 @@ def availability(case: Case) -> Iterator[Finding | Note]:
         if one["error"] is not None:
             yield Note(f"remote {one['name']} ({one['url']}) does not serve: {one['error']}")
         for line in one.get("wrong", ()):
-            yield case.failed(_file(line), f"remote {one['name']} contradicts dvc.lock: {line}")
+            yield case.failed(line.partition(":")[0], f"remote {one['name']} contradicts dvc.lock: {line}")
     if not alive:
         why = "no remote answers, so that nobody can fetch the recorded files; see `shiftbench doctor --remotes`"
         yield case.incomplete("dvc.lock", why)
         return
-    yield from _missing(case, alive)
-    yield _note(alive)
-
-
-def _missing(case: Case, alive: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Yield the objects that no remote that answers has."""
     nowhere = set.intersection(*(set(one["missing"]) for one in alive))
     for line in sorted(nowhere):
-        yield case.incomplete(_file(line), f"no remote that answers has {line}; `dvc push` it")
-
-
-def _file(line: str) -> str:
-    """File that an object of a remote belongs to."""
-    return line.partition(":")[0]
-
-
-def _note(alive: list[dict[str, Any]]) -> Note:
+        yield case.incomplete(line.partition(":")[0], f"no remote that answers has {line}; `dvc push` it")
     held = "; ".join(f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive)
     places = len({one["url"] for one in alive})
-    return Note(held if places > 1 else f"{held}; there is only one place: a second mirror is missing")
+    yield Note(held if places > 1 else f"{held}; there is only one place: a second mirror is missing")

@@ -144,7 +144,7 @@ class Walk:
         receipts = []
         for side, link in ((self.here, here), (self.there, there)):
             receipt = side.receipt(path)
-            if receipt is None or _states(receipt, path) != link[0]:
+            if receipt is None or receipt["made"].get(PurePosixPath(path).name) != link[0]:
                 return [_untold(path, side, here, there)]
             if recipe.fingerprint(receipt["recipe"]) != receipt["fingerprint"]:
                 what = f"the receipt in {side.label} was edited: its fingerprint is not its recipe's"
@@ -227,11 +227,6 @@ def run_environment(run: Receipt) -> Receipt:
 
 def _mapping(value: Any) -> Receipt:
     return value if isinstance(value, dict) else {}
-
-
-def _states(receipt: Receipt, path: str) -> str | None:
-    digest: str | None = receipt["made"].get(PurePosixPath(path).name)
-    return digest
 
 
 def _link(consumer: Receipt, path: str) -> Link:

@@ -48,6 +48,7 @@ def classes(file: Path) -> list[str] | None:
     return names if isinstance(names, list) else None
 
 
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 Tensors = dict[str, NDArray[Any]]
 """Tensors by name: floats in double precision, others as bytes."""
 
@@ -55,6 +56,12 @@ Tensors = dict[str, NDArray[Any]]
 def tensors(file: Path) -> Tensors:
     """Tensors of a checkpoint."""
     return {name: _numbers(data, facts["dtype"]) for name, facts, data in _parts(file)}
+
+
+def finite(file: Path) -> Iterator[tuple[str, bool]]:
+    """Yield each tensor's name, sorted, and whether all its numbers are finite."""
+    for name, facts, data in _parts(file):
+        yield name, bool(np.isfinite(_numbers(data, facts["dtype"])).all())
 
 
 def _numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
@@ -99,20 +106,3 @@ def _parts(file: Path) -> Iterator[tuple[str, dict[str, Any], NDArray[np.uint8]]
     for name, facts in sorted(about.items()):
         low, high = facts["data_offsets"]
         yield name, facts, data[start + low : start + high]
-
-
-_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
-_BF16 = 0x7F80  # the exponent's bits: all set in what is not finite
-
-
-def finite(file: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each tensor's name, sorted, and whether all its numbers are finite."""
-    for name, facts, data in _parts(file):
-        yield name, _finite(data, facts["dtype"])
-
-
-def _finite(data: NDArray[np.uint8], dtype: str) -> bool:
-    raw = data.tobytes()
-    if dtype == "BF16":
-        return bool(((np.frombuffer(raw, "<u2") & _BF16) != _BF16).all())
-    return dtype not in _FLOATS or bool(np.isfinite(np.frombuffer(raw, _FLOATS[dtype])).all())

@@ -64,8 +64,9 @@ def top() -> Path:
 def changed() -> tuple[list[TrackedFile], list[str]]:
     """Files of HEAD that differ here, and names of files that HEAD does not have."""
     known = {file.name: file for file in _files()}
-    listed = _lines("ls-files", "--cached", "--others", "--exclude-standard")
-    return [file for file in known.values() if not file.same], sorted(set(listed) - known.keys())
+    output = ask("ls-files", "--cached", "--others", "--exclude-standard", "-z", home=top()) or b""
+    listed = {os.fsdecode(line) for line in output.split(b"\0") if line}
+    return [file for file in known.values() if not file.same], sorted(listed - known.keys())
 
 
 def tracked() -> set[Path]:
@@ -138,12 +139,6 @@ def _hash(kind: str, content: bytes, length: int) -> str:
     if length == 64:
         return hashlib.sha256(data).hexdigest()
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-
-def _lines(*words: str) -> list[str]:
-    """Names that git lists, of the whole repository."""
-    output = ask(*words, "-z", home=top()) or b""
-    return [os.fsdecode(line) for line in output.split(b"\0") if line]
 
 
 def is_shallow() -> bool:

@@ -90,16 +90,6 @@ def difference(here: pa.Array, there: pa.Array) -> pa.Array:
     return here.filter(pc.invert(pc.is_in(here, value_set=there)))
 
 
-def intersection(one: pa.Array, two: pa.Array) -> pa.Array:
-    """Values of `two` that `one` also has.
-
-    Example:
-        >>> intersection(pa.array(["a", "b"]), pa.array(["b", "c"])).to_pylist()
-        ['b']
-    """
-    return two.filter(pc.is_in(two, value_set=one))
-
-
 def _version(file: Path) -> tuple[Path, int, int]:
     """A file with its time and size, which change with its content."""
     stat = file.stat()

@@ -30,12 +30,11 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member: its name with the folder, header block, data, and the bytes that fill the last block."""
+    """One member: its name with the folder, header block, and data."""
 
     name: str
     head: bytes
     data: bytes
-    padding: bytes
 
     def extension(self, key: str) -> str:
         """The name after the sample's key and a dot."""
@@ -57,8 +56,7 @@ def members(data: bytes | memoryview) -> list[Member]:
     for header in headers(data, 0, len(data)):
         if header.next > len(data):
             raise DataError(f"the member {header.name!r} is longer than the rest of the file")
-        body, padding = data[header.start : header.end], data[header.end : header.next]
-        parts.append(Member(header.name, header.block, bytes(body), bytes(padding)))
+        parts.append(Member(header.name, header.block, bytes(data[header.start : header.end])))
     return parts
 
 

@@ -65,7 +65,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
         inside = [entry for entry in entries if entry.tar == tar]
         if not inside:
             continue
-        with (folder / tar).open("rb") as stream, _mapped(stream.fileno()) as data:
+        with (folder / tar).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for entry in inside:
                 fields = _fields(data, entry, extensions)
                 labels.append(int(fields.get("cls", b"-1")))
@@ -73,10 +73,6 @@ def truth(case: Case, ref: Ref) -> Truth | None:
                 if "group" in meta or "cluster" in meta:
                     metas[entry.key] = meta
     return Truth(manifest["classes"], keys, labels, metas, "label" in manifest["fields"])
-
-
-def _mapped(handle: int) -> mmap.mmap:
-    return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
 
 
 def _fields(data: mmap.mmap, entry: Entry, extensions: set[str | None]) -> dict[str, bytes]:

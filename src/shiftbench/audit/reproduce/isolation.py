@@ -74,6 +74,23 @@ class Work:
         return ()
 
 
+@dataclass
+class Remade(Work):
+    """Work that makes one artifact again."""
+
+    artifact: Artifact
+
+    @property
+    def ref(self) -> Ref:
+        """The output."""
+        return self.artifact.ref
+
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """The artifact alone."""
+        return (self.artifact,)
+
+
 _Work = TypeVar("_Work", bound=Work)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import byte_differences, environments
 from shiftbench.audit.finding import Finding, Verdict
-from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
+from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Remade
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
@@ -37,7 +37,7 @@ class Folder:
 
 
 @dataclass
-class Task(Work):
+class Task(Remade):
     """Samples of one output that are made again, and the result.
 
     Attributes:
@@ -46,20 +46,9 @@ class Task(Work):
         alone: whether in a process that does nothing else.
     """
 
-    artifact: Artifact
     of: Folder | None
     expected: dict[str, Any]
     alone: bool = False
-
-    @property
-    def ref(self) -> Ref:
-        """The output."""
-        return self.artifact.ref
-
-    @property
-    def artifacts(self) -> Sequence[Artifact]:
-        """The output alone."""
-        return (self.artifact,)
 
     @property
     def work(self) -> float:
