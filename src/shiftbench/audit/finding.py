@@ -76,10 +76,6 @@ class Result:
     seconds: float = 0.0
     limits: tuple[str, ...] = ()
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Audit:
@@ -102,7 +98,7 @@ class Audit:
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
-        results = [result.plain() for result in self.results]
+        results = [asdict(result) for result in self.results]
         head = {"verdict": self.verdict, "exit_code": self.exit_code}
         return {**head, "about": self.about, "results": results}
 

@@ -61,7 +61,7 @@ def page(done: Audit) -> str:
             auditor=_auditor(done.about),
             tables=[(table, summary.lines(table)) for table in done.about.get("tables", ())],
             limits=summary.limits(done),
-            told=[result for result in results if result.findings],
+            flawed=[result for result in results if result.findings],
             left=[result for result in results if result.verdict == "not run"],
             unasked=len(check.checks()) - len(results),
             shown={"findings": _FINDINGS, "numbers": _NUMBERS},

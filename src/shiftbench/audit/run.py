@@ -106,14 +106,8 @@ def audit_without_plan(error: ParamsError, request: AuditRequest) -> Audit:
         verdict: Verdict = plan_verdict if check.number == "A4" else "incomplete"
         why = str(error) if check.number == "A4" else _UNPLANNED
         results.append(_head(check, verdict, findings=(Finding(verdict, "params.yaml", why),)))
-    about = {
-        "date": request.date,
-        "seed": request.seed or "",
-        "given": bool(request.seed),
-        "level": request.level,
-        "count": request.count,
-    }
-    return _audit(results, {**about, "seconds": 0.0, "planned": 0, "here": 0})
+    asked = {"date": request.date, "seed": request.seed or "", "level": request.level, "count": request.count}
+    return _audit(results, {**asked, "given": bool(request.seed), "seconds": 0.0, "planned": 0, "here": 0})
 
 
 def _audit(results: list[Result], about: dict[str, Any]) -> Audit:

@@ -19,7 +19,7 @@ from shiftbench.provenance import child_environment, environment, recipe
 from shiftbench.workflow.plan import configurations, loading, unavailable
 
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
-_SAID = 1500
+_OUTPUT = 1500
 
 
 @check("A24", level=4)
@@ -122,7 +122,7 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
                 yield case.incomplete(ref, why)
         elif there is None and ref.kind != "features":  # which are made where they are asked for
             why = "the clone did not make it"
-            yield case.failed(ref, why, found=done.stdout.strip()[-_SAID:])
+            yield case.failed(ref, why, found=done.stdout.strip()[-_OUTPUT:])
             not_made |= case.downstream(ref)
         elif here is None or there is None:
             counts["not here"] += 1
@@ -137,10 +137,8 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
 def _difference(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
     """Finding about an output that has other bytes in the clone."""
     names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
-    then = (case.run_file(ref) or {}).get("environment")
-    reasons = environments.reasons(then, environment.describe())
-    moves = ref.kind not in _BY_CONSTRUCTION
-    verdict: Verdict = "statistical" if reasons and moves else "failed"
+    reasons = environments.reasons((case.run_file(ref) or {}).get("environment"), environment.describe())
+    verdict: Verdict = "statistical" if reasons and ref.kind not in _BY_CONSTRUCTION else "failed"
     why = "; ".join(reasons) if reasons else "nothing in the environment differs from the run's"
     return case.finding(
         verdict,

@@ -205,12 +205,9 @@ def _objects(case: Case) -> dict[Path, str | None]:
         if output.is_folder:
             files[object_file] = None
     root = case.root.resolve()
-    return {file: _below(root, home / path) if path else None for file, path in files.items() if file.is_file()}
-
-
-def _below(root: Path, file: Path) -> str | None:
-    """Path relative to the output root; None: it belongs to another root, such as the default benchmark's."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
+    # A path below another root, such as the default benchmark's, is None.
+    own = {file: home / path for file, path in files.items() if path and (home / path).is_relative_to(root)}
+    return {file: own[file].relative_to(root).as_posix() if file in own else None for file in files if file.is_file()}
 
 
 def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | Note]:

@@ -4,7 +4,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +126,12 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
         verdict: Verdict = "incomplete" if case.differing_modules else "failed"
         why = "its figures are those of the tables, but they are written in other bytes"
         cure = "the version of the checkout writes pages" if case.differing_modules else "`make run` writes it"
-        actual = f"byte {_first(here, made)} differs first"
+        actual = f"byte {_first(here.read_bytes(), made.read_bytes())} differs first"
         yield Finding(verdict, place, f"{why}; {cure} again", found=actual)
 
 
-def _first(here: Path, made: Path) -> int:
-    one, two = here.read_bytes(), made.read_bytes()
+def _first(one: Sequence[object], two: Sequence[object]) -> int:
+    """Place of the first difference of two sequences."""
     pairs = enumerate(zip(one, two, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(two)))
 
@@ -175,24 +175,16 @@ def _text(page: str, remade: str) -> Iterator[Figure]:
         return
     parts, expected_parts = _NUMBER.split(page), _NUMBER.split(remade)
     if parts != expected_parts:
-        at = next(
-            (i for i, (one, two) in enumerate(zip(parts, expected_parts, strict=False)) if one != two),
-            min(len(parts), len(expected_parts)) - 1,
-        )
-        one, two = _first_difference(parts[at], expected_parts[at])
-        yield f"text after {_words_before(expected_parts, at)!r}", two, one
+        at = min(_first(parts, expected_parts), len(parts) - 1, len(expected_parts) - 1)
+        one, two = parts[at], expected_parts[at]
+        first = _first(one, two)
+        place = f"text after {_words_before(expected_parts, at)!r}"
+        yield place, two[first : first + _WORDS], one[first : first + _WORDS]
         return
     numbers = zip(_NUMBER.findall(page), _NUMBER.findall(remade), strict=True)
     for at, (one, two) in enumerate(numbers):
         if one != two:
             yield f"after {_words_before(expected_parts, at + 1)!r}", two, one
-
-
-def _first_difference(one: str, two: str) -> tuple[str, str]:
-    """Two texts from where they differ, shortened."""
-    pairs = enumerate(zip(one, two, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
-    return one[at : at + _WORDS], two[at : at + _WORDS]
 
 
 def _words_before(parts: list[str], at: int) -> str:

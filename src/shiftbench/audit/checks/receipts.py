@@ -115,7 +115,10 @@ def _complete(case: Case, ref: Ref) -> Iterator[Flaw]:
 
 def _figures(case: Case) -> Iterator[Finding]:
     """Yield the figures of tables and report that no plan contains."""
-    known = {(name, model) for name in case.plan.benchmarks for model in _models(case, name)}
+    known: set[tuple[str, str]] = set()
+    for name, benchmark in case.plan.benchmarks.items():
+        models = {row["model"] for row in case.plan.rows(benchmark)} | case.observed(name, "model")
+        known |= {(name, of) for model in models for of in (model, model.rsplit("-s", 1)[0])}  # means over seeds, too
     for name, table in case.metrics.items():
         printed = set(table.select("benchmark", "model").unique().iter_rows())
         yield from _foreign(case, Ref("tables", name), Ref("tables", name).path, printed - known)
@@ -130,13 +133,6 @@ def _figures(case: Case) -> Iterator[Finding]:
     if summary.is_file():
         others = from_json(summary.read_bytes()).keys() - case.plan.benchmarks.keys()
         yield from _foreign(case, report, str(folder / summary.name), {(name, "") for name in others})
-
-
-def _models(case: Case, benchmark: str) -> set[str]:
-    """Models of a benchmark, names of means over their training seeds, and models that analyses name."""
-    rows = case.plan.rows(case.plan.benchmarks[benchmark])
-    names = {row["model"] for row in rows} | case.observed(benchmark, "model")
-    return names | {name.rsplit("-s", 1)[0] for name in names}
 
 
 def _foreign(case: Case, ref: Ref, file: str, extra: set[tuple[str, str]]) -> Iterator[Finding]:

@@ -106,7 +106,11 @@ def seeds(case: Case) -> Iterator[Finding | Note]:
     for ref, _, receipt in case.outputs():
         content = receipt["recipe"]
         seeds += "seed" in content
-        wrong += _facts_wrong(case, ref, content)
+        for name, (expected, actual) in _facts(case, ref, content).items():
+            if expected != actual:
+                why = f"its {name} is not what params and its name say, so that other random numbers were drawn"
+                details = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(actual)}
+                wrong.append((ref, why, details))
         for name in content.get("code", {}):
             users.setdefault(name, ref)
     yield from case.grouped(wrong)
@@ -116,20 +120,11 @@ def seeds(case: Case) -> Iterator[Finding | Note]:
     yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random numbers by key only")
 
 
-def _facts_wrong(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Flaw]:
-    for name, (expected, actual) in _facts(case, ref, content).items():
-        if expected != actual:
-            why = f"its {name} is not what params and its name say, so that other random numbers were drawn"
-            details = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(actual)}
-            yield ref, why, details
-
-
 def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Parts of the key of random numbers by name: the expected value, and that of the recipe."""
     seed = case.plan.params.seed
     if ref.kind == "checkpoints":
-        own = CheckpointName.of(ref).seed
-        return {"training seed": ([seed, own], content.get("seed"))}
+        return {"training seed": ([seed, CheckpointName.of(ref).seed], content.get("seed"))}
     facts: dict[str, tuple[Any, Any]] = {}
     if "seed" in content or "shift" in content or ref.kind in ("records", "tables"):
         facts["seed"] = (seed, content.get("seed"))
@@ -138,10 +133,9 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
     if isinstance(content.get("shift"), dict):
         # Of shards `dataset/split/shift/severity`, of records applied while reading the same at the end.
         *_, shift, severity = ShardsName.of(Ref("shards", content.get("golden", ref.name)))
-        fresh = case.plan.params.shift(shift).fresh
         facts["shift"] = (shift, content["shift"].get("name"))
         facts["severity"] = (severity, content.get("severity"))
-        facts["fresh"] = (fresh, content.get("fresh"))
+        facts["fresh"] = (case.plan.params.shift(shift).fresh, content.get("fresh"))
     return facts
 
 
@@ -152,12 +146,10 @@ def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
         return  # a plugin folder that params no longer name: `reruns` tells
     if not file.is_file():
         return
-    training = file.parent.name in random_calls.TRAINING
-    for line, call in random_calls.calls(file, training=training):
-        if (name, call) in DECIDES_NOTHING:
-            continue
-        why = f"{call} at line {line} draws from a generator without a seed from params; use the sample's stream"
-        yield case.failed(user, why, file=name, expected="random numbers by key", found=call)
+    for line, call in random_calls.calls(file, training=file.parent.name in random_calls.TRAINING):
+        if (name, call) not in DECIDES_NOTHING:
+            why = f"{call} at line {line} draws from a generator without a seed from params; use the sample's stream"
+            yield case.failed(user, why, file=name, expected="random numbers by key", found=call)
 
 
 _SHOWN = 4
@@ -175,7 +167,12 @@ def reruns(case: Case) -> Iterator[Finding | Note]:
 
     Limits: `coherence` compares the bytes of inputs; `chain` covers missing outputs.
     """
-    wrong = list(_stale(case))
+    wrong: list[Flaw] = []
+    for ref, artifact, receipt in case.outputs():
+        if receipt["fingerprint"] != artifact.fingerprint:
+            now, then = artifact.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
+            details = {"expected": f"recipe {now}", "found": f"recipe {then}"}
+            wrong.append((ref, f"{_changed(receipt['recipe'], artifact)}; {_CURE}", details))
     if case.differing_modules and wrong:
         (ref, why, details), count = wrong[0], len(wrong)
         modules = case.differing_modules
@@ -184,14 +181,6 @@ def reruns(case: Case) -> Iterator[Finding | Note]:
     else:
         yield from case.grouped(wrong)
     yield Note(f"{len(case.complete) - len(wrong)} of {len(case.complete)} outputs would not be made again")
-
-
-def _stale(case: Case) -> Iterator[Flaw]:
-    for ref, artifact, receipt in case.outputs():
-        if receipt["fingerprint"] != artifact.fingerprint:
-            now, then = artifact.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
-            details = {"expected": f"recipe {now}", "found": f"recipe {then}"}
-            yield ref, f"{_changed(receipt['recipe'], artifact)}; {_CURE}", details
 
 
 def _changed(old: dict[str, Any], artifact: Artifact) -> str:

@@ -133,7 +133,9 @@ def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     detector = Detector(artifact, run)
     options, state = detector.chosen()
     rows = detector.rows(artifact.recipe["rows"])
-    order = np.array(_permutation(case, artifact.ref.name, len(rows)), dtype=np.int64)
+    number = int.from_bytes(hashlib.sha256(f"{case.seed} {artifact.ref.name}".encode()).digest()[:8], "little")
+    stream = RandomStream(number, "audit", "order", "")
+    order = np.array([int(i) for i in stream.choice(len(rows), len(rows))], dtype=np.int64)
     known = detector.scores(rows, options, state).column("score").to_numpy()
     blind = detector.scores(_anonymous(rows, order), options, state)
     differences = np.abs(blind.column("score").to_numpy() - known[order])
@@ -144,11 +146,6 @@ def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
         why = f"{count} of {len(known)} scores differ if names and labels are hidden and the order changes"
         details = {"expected": repr(float(known[order][at])), "found": repr(float(known[order][at] - differences[at]))}
         yield case.failed(artifact.ref, why, sample=rows.keys[int(order[at])], **details)
-
-
-def _permutation(case: Case, name: str, count: int) -> list[int]:
-    number = int.from_bytes(hashlib.sha256(f"{case.seed} {name}".encode()).digest()[:8], "little")
-    return [int(i) for i in RandomStream(number, "audit", "order", "").choice(count, count)]
 
 
 def _anonymous(rows: Rows, order: NDArray[np.int64]) -> Rows:

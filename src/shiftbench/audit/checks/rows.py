@@ -42,22 +42,22 @@ def rows(case: Case) -> Iterator[Finding | Note]:
 
     Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
     """
-    look = _Look(case)
+    tables = _Tables(case)
     for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "claims"):
         for ref, _, receipt in case.outputs(kind):
-            yield from look.tables(ref, receipt)
+            yield from tables.files(ref, receipt)
     for ref, _, receipt in case.outputs("records"):
-        yield from look.records(ref, receipt)
+        yield from tables.records(ref, receipt)
     for ref, _, receipt in case.outputs("scores"):
-        yield from look.scores(ref, receipt)
+        yield from tables.scores(ref, receipt)
     for ref, _, _ in case.outputs("features"):
-        yield from look.features(ref)
-    yield from look.unjudged()
-    counts = ", ".join(f"{count} {what}" for what, count in look.counts.items())
+        yield from tables.features(ref)
+    yield from tables.unjudged()
+    counts = ", ".join(f"{count} {what}" for what, count in tables.counts.items())
     yield Note(counts or "there are no results yet, so there are no rows")
 
 
-class _Look:
+class _Tables:
     """Checks files, and counts them."""
 
     def __init__(self, case: Case) -> None:
@@ -70,7 +70,7 @@ class _Look:
 
     # -------------------------------------------------------------- any table
 
-    def tables(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
+    def files(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
         """Check the Parquet files of an output."""
         for name in receipt["made"]:
             if name.endswith(".parquet"):

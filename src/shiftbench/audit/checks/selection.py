@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from shiftbench.audit.case import Case
@@ -123,17 +122,12 @@ def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
         expected = f"{best['options']} (AUROC {best['auroc']:.6g})" if best else "a point that fits"
         yield case.failed(ref, why, expected=expected, found=some(chosen))
         return
-    yield from _effect(case, ref, receipt, rows)
-    yield from _counts(case, ref, receipt["recipe"], rows)
-
-
-def _effect(case: Case, ref: Ref, receipt: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[Finding | Note]:
     effect, stated = search_tables.effect(rows), receipt.get("facts", {}).get("effect")
     why = "which options mattered is not what the receipt states"
     yield from case.expect(ref, why, effect, stated, file=f"{ref.path}.receipt.json")
-    fit = [row for row in rows if row["auroc"] is not None]
     if len(fit) > 1 and len({row["auroc"] for row in fit}) == 1:
         yield from _without_effect(case, ref, fit)
+    yield from _counts(case, ref, receipt["recipe"], rows)
 
 
 def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator[Finding | Note]:
@@ -155,17 +149,12 @@ def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator
 def _counts(case: Case, ref: Ref, content: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[Finding]:
     """Compare how many samples were searched on with the indexes."""
     for column, names in (("n_id", [content["id"]]), ("n_ood", content["ood"])):
-        places = [_searched(case, name) for name in names]
+        places = [_clean_set(case, *Ref("records", name).parts[3:5]) for name in names]
         stated = {row[column] for row in rows}
         if case.complete.keys() >= set(places):
             there = sum(len(shard_folders.index(case, place)) for place in places)
             why = f"the search was made on another number of samples ({column})"
             yield from case.expect(ref, why, [there], sorted(stated))
-
-
-def _searched(case: Case, records: str) -> Ref:
-    dataset, split = Ref("records", records).parts[3:5]
-    return _clean_set(case, dataset, split)
 
 
 # ------------------------------------------------------------------------------ disjoint sets
@@ -196,19 +185,15 @@ def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
         yield case.failed(two, f"one set has two roles: {roles}")
         return
     for column, what in _COLUMNS.items():
-        shared = _shared(case, one, two, column)
+        rows = shard_folders.index(case, two)
+        there = shard_folders.index(case, one).column(column).combine_chunks()
+        shared = rows.column(column).filter(pc.is_in(rows.column(column), value_set=there))
         if len(shared):
-            rows = shard_folders.index(case, two)
             key = rows.column("key")[rows.column(column).to_pylist().index(shared[0].as_py())].as_py()
             why = f"{roles} share {len(shared)} sample(s) by {what}: take them out of {one.name} or of {two.name}"
             actual = f"{len(shared)} of {len(rows)} are also in {one.name}"
             yield case.failed(two, why, sample=key, expected="none", found=actual)
             return
-
-
-def _shared(case: Case, one: Ref, two: Ref, column: str) -> pa.Array:
-    a, b = (shard_folders.index(case, ref).column(column).combine_chunks() for ref in (one, two))
-    return b.filter(pc.is_in(b, value_set=a))
 
 
 def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:

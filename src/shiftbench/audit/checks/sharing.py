@@ -52,14 +52,11 @@ def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     yield from case.expect(ref, why, source.redistribute, about.get("redistribute"))
     stated = {name: facts.sha256 for name, facts in source.files.items()}
     files: dict[str, dict[str, Any]] = about.get("files") or {}
-    found_digests = {name: str(facts.get("sha256")) for name, facts in files.items()}
+    actual = {name: str(facts.get("sha256")) for name, facts in files.items()}
     if source.tree is not None:
-        stated, found_digests = (
-            {"tree": source.tree.sha256},
-            {"tree": source_files.tree_digest(found_digests.items())},
-        )
-    if stated != found_digests:
-        wrong = sorted(name for name, _ in stated.items() ^ found_digests.items())
+        stated, actual = ({"tree": source.tree.sha256}, {"tree": source_files.tree_digest(actual.items())})
+    if stated != actual:
+        wrong = sorted(name for name, _ in stated.items() ^ actual.items())
         why = f"the digests are not those of sources/{ref.name}.yaml: {', '.join(dict.fromkeys(wrong[:3]))}"
         yield case.failed(ref, why)
 

@@ -145,14 +145,11 @@ def _causes(walk: Walk, path: str, actual: Mapping[str, str]) -> tuple[Cause, ..
     links = [(one["made"].get(name), one["fingerprint"]) for one in (receipt_here, receipt_there)]
     causes = walk.causes(path, links[0], links[1])
     explained = {cause.path for cause in causes if cause.kind == "environment"}
-    return tuple(_unexcused(cause, explained) for cause in causes)
-
-
-def _unexcused(cause: Cause, explained: set[str]) -> Cause:
-    """A cause; only another environment explains other bytes of data or checkpoints with the same recipe."""
-    if cause.what == OTHER_BYTES and cause.path not in explained:
-        return replace(cause, kind="unexplained")
-    return cause
+    # Only another environment explains other bytes of data or checkpoints with the same recipe.
+    return tuple(
+        replace(cause, kind="unexplained") if cause.what == OTHER_BYTES and cause.path not in explained else cause
+        for cause in causes
+    )
 
 
 def _verdicts(root: Path) -> dict[str, str]:

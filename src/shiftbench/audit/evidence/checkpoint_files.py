@@ -1,4 +1,7 @@
-"""Checkpoints read as bytes: their header is JSON, so that no code runs and no library is used."""
+"""Checkpoints read as bytes: their header is JSON, so that no code runs.
+
+The library that wrote them is not used: it reads much larger headers, and a stranger wrote the file.
+"""
 
 import hashlib
 import json

@@ -1,6 +1,7 @@
 """Manifests, indexes and keys of folders of shards, read without trusting their digests.
 
-Several checks need the same manifests and keys: each is read once, and again if the file has changed.
+`data.shards` refuses a folder at its first wrong digest; the audit reads on, and names every fault. Several checks need
+the same manifests and keys: each is read once, and again if the file has changed.
 """
 
 import functools

@@ -1,6 +1,7 @@
 """Checks of any table: format, order, keys, nulls, ranges and NaN.
 
-A second implementation of what `schema` checks when it writes tables, with Polars instead of pyarrow.
+`schema` checks the same when it writes tables. This second implementation, in Polars instead of pyarrow, also reads
+tables that `schema` did not write, and finds errors of `schema`.
 """
 
 from collections import Counter
@@ -42,6 +43,7 @@ _ALONE = {
     "searches": formats.SEARCHES,
     "overlaps": formats.OVERLAPS,
     "analyses": formats.OBSERVATIONS,
+    "checkpoints": formats.LOG,
 }
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
 """Tables whose numbers may be infinite, such as a ratio to a model without errors."""
@@ -52,17 +54,10 @@ Flaw = tuple[str, str, str]
 """Reason, expected value, actual value."""
 
 
-def form_of(kind: str, name: str) -> Format | None:
-    """Format of a file; None: its own metadata names its format of records."""
-    if kind in ("tables", "claims"):
-        return TABLES.get(name)
-    return formats.LOG if kind == "checkpoints" else _ALONE.get(kind)
-
-
 def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     """Read a table of a kind of output; another format than that of such an output is a SchemaError."""
-    form = form_of(kind, file.name)
-    if form is None:
+    form = TABLES.get(file.name) if kind in ("tables", "claims") else _ALONE.get(kind)
+    if form is None:  # its own metadata name its format of records
         stated = (pq.read_metadata(file).metadata or {}).get(formats.NAME, b"").decode()
         form = schema.find_format(stated)
         if not stated.startswith(f"{kind}/"):

@@ -1,4 +1,7 @@
-"""Members of a tar, parsed without tarfile: header, name, data and padding."""
+"""Members of a tar: header, name and data.
+
+They are parsed here, without `tarfile` and `data.shards`, because the reader of a run skips what it does not expect.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

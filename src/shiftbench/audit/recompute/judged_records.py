@@ -1,4 +1,7 @@
-"""Records judged a second time from their logits and the samples' labels, in NumPy, without the task's code."""
+"""Records judged a second time from their logits and the samples' labels, in NumPy.
+
+The task's own code is not called: an error in it would repeat itself here.
+"""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ def evaluate_again(case: Case) -> Evaluated:
     if done.groups:  # over at most two processes, and not more than there are CPUs for their threads
         threads = max(int(group.first.recipe["threads"]) for group in done.groups)
         count = max(1, min(_AT_ONCE, len(os.sched_getaffinity(0)) // threads))
-        hands = [done.groups[first::count] for first in range(count)]
-        checkout.do("model_worker", hands, lambda group: _task(case, group, checkout), varied=False)
+        queues = [done.groups[first::count] for first in range(count)]
+        checkout.do("model_worker", queues, lambda group: _task(case, group, checkout), varied=False)
     for group in done.groups:
         group.comparisons = list(_comparisons(case, group))
     return done

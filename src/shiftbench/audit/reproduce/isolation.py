@@ -56,7 +56,7 @@ _LIBRARIES = {"shard_worker": _OF_SHARDS, "model_worker": _OF_NETS}
 INHERITED = (*child_environment.LIBRARIES, "NUMBA_CPU_")
 """Environment variables that a child keeps: they choose the kernels."""
 _MACHINE_CODE = "machine code"
-_SAID = 2000
+_OUTPUT = 2000
 _AUDIT = "audit"
 
 
@@ -155,8 +155,7 @@ class IsolatedCheckout:
 
     def job(self, verb: str, name: str, artifacts: Sequence[Artifact]) -> str:
         """Write a recipe file; gives its path."""
-        folders = [str(folder) for folder in registry.Folders.extra]
-        job = Job(verb, name, tuple(artifacts), {"plugins": folders})
+        job = Job(verb, name, tuple(artifacts), {"plugins": list(map(str, registry.Folders.extra))})
         file = self.root / job.recipe_path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(job.text())
@@ -165,7 +164,7 @@ class IsolatedCheckout:
     def do(
         self,
         worker: str,
-        hands: Sequence[list[_Work]],
+        queues: Sequence[list[_Work]],
         task: Callable[[_Work], dict[str, Any]],
         *,
         varied: bool,
@@ -176,33 +175,33 @@ class IsolatedCheckout:
 
         Args:
             worker: name of a module in this package.
-            hands: the tasks of each process; an empty list starts no process.
+            queues: the tasks of each process; an empty list starts no process.
             task: the specification of a piece of work.
             varied: whether the environment differs from the auditor's as far as possible.
             seconds: time limit; the work of ended processes is late.
             variables: further variables of the environment.
         """
-        groups = [hand for hand in hands if hand]
+        groups = [queue for queue in queues if queue]
         started = [
-            self._start(worker, hand, list(map(task, hand)), number, variables, varied=varied)
-            for number, hand in enumerate(groups)
+            self._start(worker, queue, list(map(task, queue)), number, variables, varied=varied)
+            for number, queue in enumerate(groups)
         ]
         outputs = _finish([process for process, _ in started], seconds)
-        for hand, (_, file), output in zip(groups, started, outputs, strict=True):
+        for queue, (_, file), output in zip(groups, started, outputs, strict=True):
             if output is None:
-                for work in hand:
+                for work in queue:
                     work.is_late = True
                 continue
             if not file.is_file():
-                raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_SAID:]}")
+                raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_OUTPUT:]}")
             content = json.loads(file.read_text())
-            for work, answer in zip(hand, content["answers"], strict=True):
+            for work, answer in zip(queue, content["answers"], strict=True):
                 work.answer, work.environment = answer, content["environment"]
 
     def _start(
         self,
         worker: str,
-        hand: Sequence[Work],
+        queue: Sequence[Work],
         tasks: list[dict[str, Any]],
         number: int,
         variables: Mapping[str, str],
@@ -212,11 +211,11 @@ class IsolatedCheckout:
         """Start a worker; gives the process and the file of its answers."""
         folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
-        extra = [str(folder) for folder in registry.Folders.extra]
-        file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
+        plugins = list(map(str, registry.Folders.extra))
+        file.write_text(json.dumps({"tasks": tasks, "plugins": plugins, "number": number}))
         python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
         words = [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]]
-        artifacts = [artifact for work in hand for artifact in work.artifacts]
+        artifacts = [artifact for work in queue for artifact in work.artifacts]
         reads = [place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())]
         reads += [*self._own, *confinement.own_files(artifacts)]
         process = subprocess.Popen(
@@ -268,18 +267,12 @@ def code_folder(case: Case) -> Path:
         return registry.PACKAGE.parent
     folder = case.scratch / "code"
     if not folder.is_dir():
-        own = registry.PACKAGE / _AUDIT
-        _mirror(case.package, folder / registry.PACKAGE.name, without=case.package / _AUDIT)
-        _mirror(own, folder / registry.PACKAGE.name / _AUDIT)
+        theirs = [file for file in case.package.rglob("*") if not file.is_relative_to(case.package / _AUDIT)]
+        for source, files in ((case.package, theirs), (registry.PACKAGE, (registry.PACKAGE / _AUDIT).rglob("*"))):
+            for file in files:
+                if file.is_file() and "__pycache__" not in file.parts:
+                    _link(file.resolve(), folder / registry.PACKAGE.name / file.relative_to(source))
     return folder
-
-
-def _mirror(source: Path, place: Path, without: Path | None = None) -> None:
-    """Link each file of a folder of sources."""
-    for file in source.rglob("*"):
-        hidden = "__pycache__" in file.parts or (without and file.is_relative_to(without))
-        if file.is_file() and not hidden:
-            _link(file.resolve(), place / file.relative_to(source))
 
 
 def _finish(processes: list[subprocess.Popen[str]], seconds: float | None) -> list[str | None]:

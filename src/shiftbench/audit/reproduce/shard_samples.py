@@ -30,11 +30,6 @@ class Folder:
     entries: list[Entry]
     about: dict[str, Any]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all samples."""
-        return sum(entry.size for entry in self.entries)
-
 
 @dataclass
 class Task(Remade):
@@ -56,7 +51,8 @@ class Task(Remade):
         if self.of is None:
             return 1e5
         share = len(self.expected) / max(1, len(self.of.entries))
-        return self.of.size * (share + ("dataset" in self.artifact.recipe)) + 1e5
+        size = sum(entry.size for entry in self.of.entries)
+        return size * (share + ("dataset" in self.artifact.recipe)) + 1e5
 
 
 @dataclass
@@ -113,10 +109,10 @@ class Samples:
 
     def make(self, tasks: list[Task]) -> None:
         """Do the tasks, in as many processes as there are CPUs (at most two); each task gets its answer."""
-        hands: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
+        queues: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
         for task in sorted(tasks, key=lambda task: -task.work):
-            min(hands, key=lambda hand: sum(one.work for one in hand)).append(task)
-        self.checkout.do("shard_worker", hands, self._spec, varied=True)
+            min(queues, key=lambda queue: sum(one.work for one in queue)).append(task)
+        self.checkout.do("shard_worker", queues, self._spec, varied=True)
 
     def _spec(self, task: Task) -> dict[str, Any]:
         file = self.checkout.job("shift", f"{task.ref.kind}/{task.ref.name}", [task.artifact])
