@@ -66,10 +66,10 @@ def aggregates(case: Case) -> Iterator[Finding | Note]:
 def _second_implementation(
     case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]
 ) -> Iterator[Finding | Note]:
-    content = table_files.safe_read(case.root / ref.path, "tables")
-    if isinstance(content, str):
-        return  # a finding of `rows`
-    table = table_files.frame_of(content[0])
+    here = table_files.readable(case.root / ref.path, "tables")
+    if here is None:
+        return
+    table = table_files.frame_of(here)
     second = metric_rows.Second(case.root, spec)
     rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
     curves = {name for name, about in spec["metrics"].items() if registry.find("metrics", about["use"]).KIND == "curve"}

@@ -21,7 +21,7 @@ from shiftbench.data import codecs, pins, places, shards, source_files
 from shiftbench.data.shards import Entry
 from shiftbench.workflow.storage import dvc_config, dvc_lock
 
-_SAMPLES = 20  # damaged samples of a tar that are named one by one
+_SAMPLES = 20  # damaged samples of a tar or a folder that are named one by one
 _UNVERSIONED = ("features", "sources")  # a cache, and what others keep: absent in every clone
 
 
@@ -249,9 +249,6 @@ def _absent(case: Case) -> Iterator[Finding]:
         yield case.incomplete(refs[0], why)
 
 
-_FINDINGS = 20  # samples of a folder that are named one by one
-
-
 @check("A12", level=1)
 def pixels(case: Case) -> Iterator[Finding | Note]:
     """Samples decode to the recorded pixels, whichever image library encoded the files.
@@ -303,14 +300,14 @@ def _decoded(case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry])
         if actual == entry.pixels:
             continue
         count += 1
-        if count <= _FINDINGS:
+        if count <= _SAMPLES:
             file = tar.relative_to(case.root).as_posix()
             why = "it does not decode to the recorded pixels: the data differ, not only their encoding"
             place = {"file": file, "sample": entry.key, "expected": entry.pixels, "found": actual}
             explanation = explain(case, ref, file, entry.key)
             yield case.failed(ref, why, explanation=explanation, **place)
-    if count > _FINDINGS:
-        yield case.failed(ref, f"{count - _FINDINGS} more samples do not decode to the recorded pixels")
+    if count > _SAMPLES:
+        yield case.failed(ref, f"{count - _SAMPLES} more samples do not decode to the recorded pixels")
 
 
 def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:

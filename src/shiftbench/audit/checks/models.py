@@ -31,11 +31,11 @@ def checkpoints(case: Case) -> Iterator[Finding | Note]:
 
     Pass rule: the file is safetensors. Anything else, for example a pickle, is not opened, since loading it could run
     code. The metadata have the name and the fingerprint of the receipt (`coverage` compares the classes). Every tensor
-    is finite. Models that were trained here from different seeds have different tensors. The
-    training log is a readable table. Its last `val_accuracy` is within 5 points of that of the records of the
-    validation split, if these are kept and the trainer measures it by the model's own predictions. The checkpoint of a
-    black box (`predictions`, `callable`, ONNX) has the sha256 of the user's file. `digests` checks the digests of
-    checkpoints and of pinned files.
+    is finite. Models that were trained here from different seeds have different tensors. The training log is a readable
+    table. Its last `val_accuracy` is within 5 points of that of the records of the validation split, if these are kept
+    and the trainer measures it by the model's own predictions. The checkpoint of a black box (`predictions`,
+    `callable`, ONNX) has the sha256 of the user's file. `digests` checks the digests of checkpoints and of pinned
+    files.
 
     Limits: `training` checks for a drawn model that training gives these tensors, level 4 for all models.
     """
@@ -68,8 +68,7 @@ def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[
     first, other = contents.setdefault(checkpoint_files.content(case.root / ref.path), (ref, artifact))
     if artifact.recipe.get("seed") != other.recipe.get("seed"):
         why = f"its tensors are those of {first.name}, which has another seed: one is a copy; train both again"
-        details = {"expected": "other tensors", "found": "equal tensors"}
-        yield case.failed(ref, why, **details)
+        yield case.failed(ref, why, expected="other tensors", found="equal tensors")
 
 
 def _infinite_tensor(file: Path) -> tuple[str | None, int]:
@@ -81,9 +80,7 @@ def _infinite_tensor(file: Path) -> tuple[str | None, int]:
 
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
-    file = training_log.log_path(case.root / ref.path)
-    log = _log_of(file)
-    place = f"{ref.path}.log.parquet"
+    log, place = _log_of(training_log.log_path(case.root / ref.path)), f"{ref.path}.log.parquet"
     if isinstance(log, str):
         yield case.failed(ref, log, file=place)
         return
@@ -129,10 +126,10 @@ def _recorded_accuracy(case: Case, ref: Ref, artifact: Artifact) -> tuple[float,
     records = Ref("records", f"{ref.name}/plain/{dataset}/val/{shift}")
     if records not in case.complete:
         return None
-    content = table_files.safe_read(case.root / records.path, "records")
-    if isinstance(content, str) or "correct" not in content[0].column_names:
+    table = table_files.readable(case.root / records.path, "records")
+    if table is None or "correct" not in table.column_names:
         return None
-    right = content[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
+    right = table.column("correct").drop_null().to_numpy(zero_copy_only=False)
     return (float(right.mean()), len(right)) if len(right) else None
 
 

@@ -111,12 +111,10 @@ def _scored(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     detector = Detector(artifact, run)
     table = detector.scores(detector.rows(artifact.recipe["rows"]), *detector.chosen())
     made = table.column("score").to_numpy()
-    content = table_files.safe_read(case.root / artifact.ref.path, "scores")
-    if isinstance(content, str):
+    here = table_files.readable(case.root / artifact.ref.path, "scores")
+    if here is None or here.column("key").to_pylist() != table.column("key").to_pylist():
         return  # a finding of `rows`
-    keys, recorded = content[0].column("key"), content[0].column("score").to_numpy()
-    if keys.to_pylist() != table.column("key").to_pylist():
-        return  # a finding of `rows`
+    keys, recorded = here.column("key"), here.column("score").to_numpy()
     share = _APART if is_cheap(artifact) else _OF_NET
     room = share * float(np.ptp(made)) + 1e-9 * float(1 + np.abs(made).max()) if len(made) else 0.0
     differs = np.abs(made - recorded) > room
@@ -169,8 +167,8 @@ def _searched(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Find
     detector, spec = Detector(artifact, run), artifact.recipe
     clean = detector.rows(spec["id"])
     ood = [detector.rows(name) for name in spec["ood"]]
-    content = table_files.safe_read(case.root / artifact.ref.path, "searches")
-    for row in () if isinstance(content, str) else content[0].to_pylist():
+    table = table_files.readable(case.root / artifact.ref.path, "searches")
+    for row in () if table is None else table.to_pylist():
         if row["auroc"] is None:
             continue
         options, state = detector.fitted(json.loads(row["options"]))

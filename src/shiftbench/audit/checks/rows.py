@@ -63,7 +63,7 @@ class _Tables:
     def __init__(self, case: Case) -> None:
         self.case = case
         self._truth = functools.cache(self._truth_of)
-        self._recorded = functools.lru_cache(_TABLES)(self._recorded_of)
+        self._recorded = functools.lru_cache(_TABLES)(lambda ref: table_files.readable(case.root / ref.path, "records"))
         self._classes = functools.cache(lambda ref: checkpoint_files.classes(case.root / ref.path))
         self.counts: Counter[str] = Counter()
         self._unjudged: Counter[Ref] = Counter()  # files of records by what is missing for them
@@ -120,11 +120,6 @@ class _Tables:
             return judged_records.truth(self.case, shards) if shards in self.case.complete else None
         except (DataError, ValueError):
             return None  # a tar that cannot be walked is a finding of `archives`
-
-    def _recorded_of(self, records: Ref) -> pa.Table | None:
-        """A table of records; None: it cannot be read."""
-        content = table_files.safe_read(self.case.root / records.path, "records")
-        return None if isinstance(content, str) else content[0]
 
     def _logits(self, records: Ref, table: pa.Table) -> NDArray[np.float32] | None:
         """All logits (n, C) of the records or of the kept features; None if only the largest are here.
@@ -244,8 +239,8 @@ class _Tables:
         if "search" not in spec:
             return {}
         file = self.case.root / Ref("searches", spec["search"]).path
-        content = table_files.safe_read(file, "searches")
-        rows = [] if isinstance(content, str) else content[0].to_pylist()
+        table = table_files.readable(file, "searches")
+        rows = [] if table is None else table.to_pylist()
         options: Spec = next((json.loads(row["options"]) for row in rows if row["chosen"]), {})
         return options
 

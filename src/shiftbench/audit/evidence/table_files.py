@@ -175,6 +175,12 @@ def safe_read(file: Path, kind: str) -> tuple[pa.Table, Format] | str:
         return str(error)
 
 
+def readable(file: Path, kind: str) -> pa.Table | None:
+    """A table of a kind of output; None: it cannot be read, which is a finding of the check `rows`."""
+    content = safe_read(file, kind)
+    return None if isinstance(content, str) else content[0]
+
+
 def array_flaws(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:
     """Yield the flaws of an array of one row per record, as arguments of a finding."""
     if values.dtype != np.float32 or values.ndim != 2:

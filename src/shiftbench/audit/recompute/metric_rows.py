@@ -56,8 +56,8 @@ class Second:
 
     def _detection(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
         scored = [row for row in self.rows if row["detector"]]
-        inside = (row for row in scored if not row["ood"] and (row["reference"] is None or row["step"] is not None))
-        clean = {_evaluation(row): row for row in inside}
+        clean_rows = (row for row in scored if not row["ood"] and (row["reference"] is None or row["step"] is not None))
+        clean = {_evaluation(row): row for row in clean_rows}
         for row in scored:
             if not row["ood"]:
                 continue
@@ -90,7 +90,6 @@ def _position(row: dict[str, Any]) -> str:
 # ---------------------------------------------------------------------- sample metrics
 
 _COLUMNS = ["key", "correct", "nll_e9", "brier_e9", "group"]
-
 
 _SAMPLE = {"accuracy": ("correct", 1), "error": ("correct", 1), "nll": ("nll_e9", E9), "brier": ("brier_e9", E9)}
 """Metric -> the column whose mean it is (of `error`, the share without), and the unit of the column."""
