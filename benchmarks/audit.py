@@ -22,7 +22,7 @@ from typing import Any
 
 from shiftbench.audit import run
 from shiftbench.audit.case import Case
-from shiftbench.audit.checks.digests import _manifests, _receipts, _source_files
+from shiftbench.audit.checks.contents import _manifests, _receipts, _source_files
 from shiftbench.audit.evidence.file_digests import Digests
 from shiftbench.workflow.plan import plan as plans
 

@@ -1,6 +1,5 @@
-"""A16: weights are safetensors of finite numbers, of the right name, recipe and classes."""
+"""A16: weights are safetensors of finite numbers, of the right name and recipe."""
 
-import json
 import pickle
 
 import numpy as np
@@ -23,11 +22,6 @@ FAULTS = {
     "the tensors": (not_finite, "tensor head.bias is not finite"),
     "the name": (lambda _, facts: facts.update(name="tiny/other-erm-s0"), "its name is not"),
     "the recipe": (lambda _, facts: facts.update(fingerprint="0" * 64), "its fingerprint is not"),
-    "the classes": (
-        lambda _, facts: facts.update(classes=json.dumps(json.loads(facts["classes"])[::-1])),
-        "or in their order",
-    ),
-    "no classes": (lambda _, facts: facts.pop("classes"), "does not state its classes"),
 }
 
 

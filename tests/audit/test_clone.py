@@ -21,7 +21,7 @@ def case(made, **over: object) -> Case:
 
 
 def verdicts(made) -> list[tuple[str, str]]:
-    said = clone.check(case(made))
+    said = clone.clone(case(made))
     return [(one.verdict, one.why) for one in said if isinstance(one, Finding)]
 
 

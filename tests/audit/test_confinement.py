@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from makers.made_benchmark import Made
-from shiftbench.audit.checks import caching, reevaluation
+from shiftbench.audit.checks import evaluations
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import confine, confinement, isolation
 from shiftbench.evaluation.sandbox import kernel
@@ -120,12 +120,12 @@ def test_a_worker_reaches_its_inputs_alone(made: Made) -> None:
     (made.root / "mine/methods/leaks.py").write_text(text)
     plan = made.plan(methods={"plain": {"use": "leaks"}})
     case = made.case(plan=plan, level=3, count=2)
-    said = list(reevaluation.check(case))
+    said = list(evaluations.reevaluation(case))
     found = [one for one in said if isinstance(one, Finding)]
     assert {one.verdict for one in found} == {"failed"}
     assert {"no way" in one.why for one in found} == {True}, [one.why for one in found]
     assert any("Landlock" in one.text for one in said if isinstance(one, Note))
-    assert not [one for one in caching.check(case) if isinstance(one, Finding)]
+    assert not [one for one in evaluations.caching(case) if isinstance(one, Finding)]
 
 
 def test_without_landlock_the_level_says_so(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

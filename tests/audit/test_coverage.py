@@ -68,6 +68,9 @@ def test_weights_with_classes_in_another_order_fail(made):
     forgeries.checkpoint(made.root, ref, lambda _, facts: facts.update(classes=turned))
     (finding,) = made.findings("coverage")
     assert (finding.file, finding.expected) == (ref.path, json.dumps(names))
+    forgeries.checkpoint(made.root, ref, lambda _, facts: facts.pop("classes"))
+    (finding,) = made.findings("coverage")
+    assert (finding.file, "does not state its classes" in finding.why) == (ref.path, True)
 
 
 def test_a_row_that_the_table_lacks_or_has_besides_fails(made):

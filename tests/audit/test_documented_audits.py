@@ -61,7 +61,7 @@ def test_a_checkout_starts_workers_as_often_as_it_is_asked(published: Made, time
     checkout = IsolatedCheckout(published.case(level=3), "often")
     for _ in range(times):
         hands = [[Work()], [Work()]]
-        checkout.do("training_worker", hands, lambda _: {"recipe": "none"}, varied=False)
+        checkout.do("model_worker", hands, lambda _: {"recipe": "none"}, varied=False)
         assert all("error" in work.answer for hand in hands for work in hand)
 
 

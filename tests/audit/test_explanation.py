@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from makers import forgeries
-from shiftbench.audit.checks import explanation
+from shiftbench.audit.checks import contents
 from shiftbench.audit.evidence import byte_differences
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -81,7 +81,7 @@ def test_what_cannot_be_looked_into_fails(made):
     file = str((made.root / ref.path).with_name("000000.tar").relative_to(made.root))
     case = made.case()
     case.mismatches.append((ref, file, ("no/such/key",)))
-    (finding,) = explanation.check(case)
+    (finding,) = contents.explanation(case)
     assert finding.verdict == "failed"
     assert "cannot be explained" in finding.why
 

@@ -58,4 +58,4 @@ def test_an_edited_page_is_not_what_is_published(made: Made) -> None:
     (made.root / "published").mkdir()
     Path("docs/systems.md").write_text("AUROC 0.895\n")
     case = made.case(level=1, pages=lambda _: pages)
-    assert {one.file for one in figures.check(case) if isinstance(one, Finding)} == {"docs/systems.md"}
+    assert {one.file for one in figures.figures(case) if isinstance(one, Finding)} == {"docs/systems.md"}

@@ -13,7 +13,7 @@ import pytest
 
 from makers.made_benchmark import commit, forget, with_original
 from makers.repositories import HOME
-from shiftbench.audit.checks import caching
+from shiftbench.audit.checks import evaluations
 from shiftbench.audit.finding import Finding
 from shiftbench.audit.reproduce import evaluated_batches
 from shiftbench.base import registry
@@ -136,7 +136,7 @@ def test_a_busy_machine_decides_nothing(made):
     case = made.case(level=3)
     for group in evaluated_batches.evaluate_again(case).groups:
         group.answer["caching"]["seconds"] = {"new": [0.05] * 5, "repeated": [0.001] * 5}
-    said = list(caching.check(case))
+    said = list(evaluations.caching(case))
     assert not [one for one in said if isinstance(one, Finding)]
     assert any("50 ms new, 1 ms repeated" in one.text for one in said)
 

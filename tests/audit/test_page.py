@@ -47,12 +47,11 @@ ABOUT: dict[str, Any] = {
 def audit(verdict: str, *findings: Finding, checks: int | None = None) -> Audit:
     """Return an audit of all checks at level 1; `digests` has the findings."""
     results = []
-    for module in run.checks()[:checks]:
-        name = run.name_of(module)
-        own = findings if name == "digests" else ()
-        state = "not run" if module.LEVEL > 1 else verdict if own else "exact"
+    for check in run.checks()[:checks]:
+        own = findings if check.name == "digests" else ()
+        state = "not run" if check.level > 1 else verdict if own else "exact"
         notes = (f"looked at {NASTY}",)
-        results.append(Result(module.NUMBER, name, module.LEVEL, "A title", state, own, notes, 0.25))
+        results.append(Result(check.number, check.name, check.level, "A title", state, own, notes, 0.25))
     return Audit(verdict, tuple(results), ABOUT)
 
 
@@ -127,7 +126,7 @@ def test_the_page_tells_all_and_runs_nothing(browser, folder):
     assert texts(browser, "h1") == ["Audit failed"]
     assert browser.find_elements("css selector", "script") == []
     rows = texts(browser, "table.checks tbody th")
-    assert rows == [module.NUMBER for module in run.checks()]
+    assert rows == [check.number for check in run.checks()]
     (finding,) = texts(browser, ".finding")
     for part in (FOUND.file, FOUND.why, FOUND.sample, FOUND.expected, FOUND.found, "pillow 12 -> 13"):
         assert str(part) in finding
@@ -136,7 +135,7 @@ def test_the_page_tells_all_and_runs_nothing(browser, folder):
     assert (len(numbers), numbers[0], numbers[-1]) == (51, FOUND.numbers[0], "and 10 more, all in audit.json")
     assert f"looked at {NASTY}" in texts(browser, "table.checks li")
     left = "\n".join(texts(browser, "#left li"))
-    assert all(module.NUMBER in left for module in run.checks() if module.LEVEL > 1)
+    assert all(check.number in left for check in run.checks() if check.level > 1)
     said = texts(browser, "#auditor dd")
     assert {"1.2.3", "d" * 64, "elsewhere", f"c {NASTY}"} <= set(said)
     requests = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")

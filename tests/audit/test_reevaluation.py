@@ -7,7 +7,7 @@ import pytest
 
 from makers import forgeries
 from shiftbench.audit.case import Case
-from shiftbench.audit.checks import caching, fallback, reevaluation, sensitivity
+from shiftbench.audit.checks import evaluations
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import row_comparison, tolerance
@@ -19,7 +19,7 @@ from shiftbench.provenance import recipe
 from shiftbench.workflow.stages import verbs
 
 S0, S1 = (Ref("checkpoints", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
-CHECKS = {"A20": reevaluation, "A21": sensitivity, "A22": fallback, "A23": caching}
+CHECKS = (evaluations.reevaluation, evaluations.sensitivity, evaluations.fallback, evaluations.caching)
 
 
 def records(shift: str, seed: int = 0, method: str = "plain") -> Ref:
@@ -32,7 +32,7 @@ def case(made, **over: object) -> Case:
 
 def level3(audited: Case) -> dict[str, list[Finding]]:
     """Return the findings of the four checks by their numbers."""
-    said = {number: list(check.check(audited)) for number, check in CHECKS.items()}
+    said = {check.number: list(check(audited)) for check in CHECKS}
     assert all(any(isinstance(one, Note) for one in told) for told in said.values())
     return {n: [one for one in told if isinstance(one, Finding)] for n, told in said.items()}
 

@@ -87,12 +87,6 @@ def test_a_relabelled_sample_shows_in_the_records_of_the_shards(made):
     assert {one.file.split("/")[3] for one in found} == {"convnet-erm-s0", "convnet-erm-s1"}
 
 
-def test_a_point_that_is_not_the_best_is_not_the_chosen_one(made):
-    plan, ref = made.plan(), made.one("searches")
-    forgeries.table(made.root, ref, lambda f: f.with_columns(chosen=~pl.col("chosen")))
-    assert "the chosen point is not the first of the best" in [one.why for one in made.findings("rows", plan=plan)]
-
-
 def test_features_of_other_rows_or_without_numbers_fail(made):
     ref = made.one("features")
     file = made.root / ref.path

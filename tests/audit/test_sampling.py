@@ -2,7 +2,7 @@
 
 import pytest
 
-from shiftbench.audit.checks.sampling import chance
+from shiftbench.audit.checks.auditor import chance
 
 
 @pytest.mark.parametrize(("f", "k", "expected"), [(0.5, 1, 0.5), (0.5, 2, 0.75), (0.1, 2, 0.19), (0, 9, 0), (1, 1, 1)])

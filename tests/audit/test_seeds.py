@@ -2,7 +2,7 @@
 
 import pytest
 
-from shiftbench.audit.checks import seeds
+from shiftbench.audit.checks import recipes
 from shiftbench.audit.evidence import random_calls
 from shiftbench.base import registry
 
@@ -73,4 +73,4 @@ def test_what_decides_nothing_is_called_where_it_is_excused_and_nowhere_else():
         for file in files
         for _, name in random_calls.calls(file, training=False)
     }
-    assert called == seeds.DECIDES_NOTHING
+    assert called == recipes.DECIDES_NOTHING

@@ -24,8 +24,8 @@ _OPEN = ("level 1", "level 2", "level 3", "level 4")
 def test_what_a_level_says_and_leaves_open(published: Made, level: int) -> None:
     """The checks of a level that found nothing."""
     results = [
-        Result(module.NUMBER, run.name_of(module), module.LEVEL, "", "exact" if level >= module.LEVEL else "not run")
-        for module in run.checks()
+        Result(check.number, check.name, check.level, "", "exact" if level >= check.level else "not run")
+        for check in run.checks()
     ]
     (table,) = summary.tables(published.plan(), results, level, inside=True)
     assert (table["name"], table["verdict"]) == ("tiny", "exact")

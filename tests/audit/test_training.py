@@ -81,10 +81,10 @@ def test_what_other_kernels_move_is_statistical(made):
 
 
 def test_a_net_that_takes_too_long_is_named(made, monkeypatch):
-    from shiftbench.audit.checks import training
+    from shiftbench.audit.checks import models
 
-    monkeypatch.setattr(training, "_train", lambda _, net, *__: setattr(net, "is_late", True))
-    (finding,) = [one for one in training.check(made.case(level=3)) if isinstance(one, Finding)]
+    monkeypatch.setattr(models, "_train", lambda _, net, *__: setattr(net, "is_late", True))
+    (finding,) = [one for one in models.training(made.case(level=3)) if isinstance(one, Finding)]
     assert (finding.verdict, finding.file in (ONE.path, TWO.path)) == ("incomplete", True)
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from shiftbench.audit.checks import environment as check
+from shiftbench.audit.checks import machines
 from shiftbench.audit.compare import causes
 from shiftbench.audit.evidence import environments
 from shiftbench.provenance import environment
@@ -41,6 +41,6 @@ def test_it_is_no_cause_and_no_reason() -> None:
 
 def test_the_audit_names_what_is_stated_and_what_is_unknown() -> None:
     runs = [{"environment": {"startup": {"PYTHONPATH": True}}}, {"environment": {}}, {}]
-    said = [note.text for note in check._startup(runs) if note.limits]
+    said = [note.text for note in machines._startup(runs) if note.limits]
     assert said[0].startswith("of 2 outputs it is unknown")
     assert said[1].endswith("preloaded: PYTHONPATH (1 outputs)")

@@ -16,7 +16,7 @@ from remotes.conftest import Mirror, Reader
 from remotes.servers import HOST, free_port
 from shiftbench import cli
 from shiftbench.audit.case import Case
-from shiftbench.audit.checks import availability
+from shiftbench.audit.checks import sharing
 from shiftbench.audit.finding import Finding
 from shiftbench.base.errors import DataError
 from shiftbench.data import shards
@@ -138,7 +138,7 @@ def test_the_doctor_tells_what_each_remote_holds(
 
 def _audited(clone: Reader, tmp_path: Path) -> tuple[set[str], str]:
     case = Case(clone.planned, clone.path, 1, 1, "seed", "2030-01-01", tmp_path)
-    said = list(availability.check(case))
+    said = list(sharing.availability(case))
     verdicts = {one.verdict for one in said if isinstance(one, Finding)}
     return verdicts, " ".join(str(one) for one in said)
 

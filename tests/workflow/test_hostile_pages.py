@@ -145,7 +145,7 @@ def test_an_audit_shows_what_others_wrote(browser: WebDriver, tmp_path: Path) ->
     """Each payload in a finding of its own, on the page and in the badge."""
     findings = tuple(Finding("failed", one, f"why {one}", one, one, one, (one,), {"member": one}) for one in PAYLOADS)
     results = tuple(
-        Result(m.NUMBER, audits.name_of(m), m.LEVEL, one, "failed", findings, (one,))
+        Result(m.number, m.name, m.level, one, "failed", findings, (one,))
         for m, one in zip(audits.checks()[:3], PAYLOADS[:3], strict=True)
     )
     about = dict.fromkeys(("date", "seed", "count", "seconds", "planned", "here"), PAYLOADS[0])

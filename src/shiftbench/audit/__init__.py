@@ -1,4 +1,4 @@
-"""The audit checks whether anyone else can get the same results: 33 checks in five levels, one file each in `checks/`.
+"""The audit checks whether anyone else can get the same results: 33 checks in five levels.
 
 | level | question | time |
 | --- | --- | --- |
@@ -15,8 +15,9 @@ Read the modules in this order:
 | `run` | runs the requested checks one after the other |
 | `case` | what a check can read: plan, receipts, run files, drawn samples |
 | `finding` | what a check yields: findings, notes, verdicts |
+| `check` | the decorator that declares a check |
 | `published_numbers` | the printed numbers that depend on an output |
-| `checks/` | the checks |
+| `checks/` | the checks, several of one theme in a file |
 | `evidence/` | reads files without trusting them |
 | `recompute/` | computes rows and tables again, in this process |
 | `reproduce/` | makes shards, records and models again, in processes that can read only their inputs |

@@ -30,6 +30,17 @@ Flaw = tuple[Ref, str, dict[str, Any]]
 _RECEIPT = {"fingerprint", "recipe", "made", "rows", "consumed"}
 
 
+def upstream(plan: Plan, refs: Iterable[Ref]) -> set[Ref]:
+    """Some planned outputs and all outputs that they are made from."""
+    known = set(refs)
+    todo = list(known)
+    while todo:
+        new = set(plan.artifacts[todo.pop()].inputs) - known
+        known |= new
+        todo += new
+    return known
+
+
 def fresh_seed() -> str:
     """128 bits of the system's entropy, hexadecimal: a seed that nobody could know before this audit."""
     return secrets.token_hex(16)
@@ -86,21 +97,19 @@ class Case:
     # ------------------------------------------------------------------ evidence
 
     @functools.cached_property
-    def _receipts(self) -> dict[Ref, dict[str, Any] | None]:
-        return {ref: read_object(recipe.receipt_path(self.root, ref)) for ref in self.plan.artifacts}
-
-    @functools.cached_property
-    def _runs(self) -> dict[Ref, dict[str, Any] | None]:
-        return {ref: read_object(recipe.run_path(self.root, ref)) for ref in self.plan.artifacts}
+    def _objects(self) -> dict[Path, dict[str, Any] | None]:
+        """Receipts and run files of the planned outputs."""
+        files = [at(self.root, ref) for ref in self.plan.artifacts for at in (recipe.receipt_path, recipe.run_path)]
+        return {file: read_object(file) for file in files}
 
     def receipt(self, ref: Ref) -> dict[str, Any] | None:
         """Receipt of a planned output; None: missing, or not complete."""
-        content = self._receipts.get(ref)
+        content = self._objects.get(recipe.receipt_path(self.root, ref))
         return content if content and content.keys() >= _RECEIPT else None
 
     def run_file(self, ref: Ref) -> dict[str, Any] | None:
         """Run file of a planned output; None: missing, or no JSON object."""
-        return self._runs.get(ref)
+        return self._objects.get(recipe.run_path(self.root, ref))
 
     def state(self, ref: Ref) -> State:
         """State of an output."""
@@ -138,12 +147,9 @@ class Case:
     # ------------------------------------------------------------------ draws
 
     def draw(self, purpose: str, population: int, count: int) -> list[int]:
-        """Draw distinct indices, sorted: the same for the same seed, purpose and population.
+        """Draw at most `count` distinct indices, sorted: the same for the same seed, purpose and population.
 
-        Args:
-            purpose: what is drawn from (a folder's name), so that draws are independent.
-            population: size of the population.
-            count: largest number of indices.
+        `purpose` is what is drawn from (a folder's name), so that draws are independent.
         """
         number = int.from_bytes(hashlib.sha256(self.seed.encode()).digest()[:8], "little")
         rng = RandomStream(number, "audit", purpose, str(population))
@@ -192,15 +198,12 @@ class Case:
         numbers: list[str] = []
         for benchmark, table in self.metrics.items():
             if evaluations:
-                rows = self._rows(benchmark, evaluations)
+                rows = self.plan.rows(self.plan.benchmarks[benchmark])
+                rows = [row for row in rows if row["records"] in evaluations or row["scores"] in evaluations]
                 numbers += published_numbers.of_evaluations(table, rows)
             elif benchmark in tables or reported:
                 numbers += published_numbers.of_table(table)
         return tuple(numbers)
-
-    def _rows(self, benchmark: str, names: set[str]) -> list[dict[str, Any]]:
-        rows = self.plan.rows(self.plan.benchmarks[benchmark])
-        return [row for row in rows if row["records"] in names or row["scores"] in names]
 
     # ------------------------------------------------------------------ findings
 

@@ -48,12 +48,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was checked, or why nothing was; a note changes no verdict.
-
-    Attributes:
-        text: one sentence.
-        limits: whether it limits the verdict.
-    """
+    """What was checked, or why nothing was, in one sentence. A note changes no verdict; it may limit it."""
 
     text: str
     limits: bool = False
@@ -81,10 +76,6 @@ class Result:
     seconds: float = 0.0
     limits: tuple[str, ...] = ()
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Audit:
@@ -107,7 +98,7 @@ class Audit:
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
-        results = [result.plain() for result in self.results]
+        results = [asdict(result) for result in self.results]
         head = {"verdict": self.verdict, "exit_code": self.exit_code}
         return {**head, "about": self.about, "results": results}
 

@@ -24,11 +24,7 @@ _OWN = ("audit",)
 
 @contextmanager
 def enter(folder: Path) -> Iterator[Path]:
-    """Enter a checkout, and read its code instead of running it; gives the folder of the audited package.
-
-    Raises:
-        ParamsError: there is no such folder, or no params.yaml in it.
-    """
+    """Enter a checkout, and read its code instead of running it; gives the folder of the audited package."""
     if not (folder / "params.yaml").is_file():
         raise ParamsError(f"{folder} is no checkout: it has no params.yaml; name the folder that does")
     package = package_of(folder)
@@ -56,18 +52,18 @@ def is_inside(folder: Path) -> bool:
 def differing_modules(package: Path) -> tuple[str, ...]:
     """Modules, except for the audit, that differ from this installation."""
     here, there = _modules(registry.PACKAGE), _modules(package)
-    return tuple(n for n in sorted(here | there) if not _alike(registry.PACKAGE / n, package / n))
+    pairs = ((name, registry.PACKAGE / name, package / name) for name in sorted(here | there))
+    return tuple(
+        name
+        for name, one, two in pairs
+        if not (one.is_file() and two.is_file())
+        or (one.read_bytes() != two.read_bytes() and code_digest.digest(one) != code_digest.digest(two))
+    )
 
 
 def _modules(package: Path) -> set[str]:
     names = (path.relative_to(package) for path in package.rglob("*.py"))
     return {name.as_posix() for name in names if name.parts[0] not in _OWN}
-
-
-def _alike(one: Path, two: Path) -> bool:
-    if not (one.is_file() and two.is_file()):
-        return False
-    return one.read_bytes() == two.read_bytes() or code_digest.digest(one) == code_digest.digest(two)
 
 
 def auditor() -> dict[str, Any]:

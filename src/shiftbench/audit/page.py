@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment
 
 from shiftbench import __version__
-from shiftbench.audit import run, summary
+from shiftbench.audit import check, summary
 from shiftbench.audit.finding import Audit
 from shiftbench.base import files
 from shiftbench.base.refs import Ref
@@ -26,12 +26,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 
 
 def write(done: Audit, root: Path, into: Path | None = None) -> Path | None:
-    """Write the three files below an output root.
-
-    Args:
-        done: the audit.
-        root: the output root; the files are next to its report.
-        into: another folder for the files.
+    """Write the three files next to the report of an output root, or into another folder.
 
     Returns:
         The page; None if there is no report.
@@ -66,9 +61,9 @@ def page(done: Audit) -> str:
             auditor=_auditor(done.about),
             tables=[(table, summary.lines(table)) for table in done.about.get("tables", ())],
             limits=summary.limits(done),
-            told=[result for result in results if result.findings],
+            flawed=[result for result in results if result.findings],
             left=[result for result in results if result.verdict == "not run"],
-            unasked=len(run.checks()) - len(results),
+            unasked=len(check.checks()) - len(results),
             shown={"findings": _FINDINGS, "numbers": _NUMBERS},
             policy=_POLICY,
             style=html.style(),
@@ -95,7 +90,7 @@ _MEANINGS = {
 
 def _headline(done: Audit) -> str:
     """Verdict with the level or the number of checks: an audit of some checks must not look complete."""
-    total = len(run.checks())
+    total = len(check.checks())
     if len(done.results) < total:
         return f"{done.verdict}, {len(done.results)} of {total} checks"
     return f"{done.verdict}, level {done.about['level']}"

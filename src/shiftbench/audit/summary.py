@@ -4,9 +4,9 @@ Terminal, page and JSON print the same sentences, from `about.tables` of an audi
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from shiftbench.audit.case import upstream
 from shiftbench.audit.finding import VERDICTS, Audit, Finding, Result, Verdict, some, worst
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan.plan import Plan
@@ -37,46 +37,30 @@ _RECORDED = "the recorded answers of language models, which are not asked again"
 _OWN = "this auditor, which is part of the checkout"
 
 
-@dataclass(frozen=True, slots=True)
-class TableSummary:
-    """The result of an audit for one table.
-
-    Attributes:
-        name: of the benchmark.
-        verdict: the worst of the findings that touch it, and of those of the whole checkout.
-        says: the result in one sentence.
-        not_looked_at, believed: what the sentence leaves open.
-        checks: numbers of the checks whose findings touch it.
-    """
-
-    name: str
-    verdict: Verdict
-    says: str
-    not_looked_at: tuple[str, ...]
-    believed: tuple[str, ...]
-    checks: tuple[str, ...]
-
-
 def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -> list[dict[str, Any]]:
-    """Results of an audit for each table, as JSON.
+    """Results of an audit for each table, as JSON; `inside`: whether the auditor is part of the checkout.
 
-    Args:
-        plan: of the checkout.
-        results: of all requested checks.
-        level: the requested level.
-        inside: whether the auditor is part of the checkout.
+    A table has its `name`; a `verdict`, the worst of the findings that touch it and of those of the whole checkout; the
+    result in one sentence (`says`); what this leaves open (`not_looked_at`, `believed`); and `checks`, the numbers of
+    the checks whose findings touch it.
     """
-    return [asdict(_table(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
+    return [_table(plan, name, results, level, inside=inside) for name in plan.benchmarks]
 
 
-def _table(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> TableSummary:
-    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _has_place(f)]
+def _table(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> dict[str, Any]:
+    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not f.numbers]
     verdict = worst(finding.verdict for _, finding in touching)
-    checks = tuple(dict.fromkeys(number for number, _ in touching))
     reached = _reached(results, level)
-    believed = [*_BELIEVED, *([_RECORDED] if _asks(plan, name) else []), *([_OWN] if inside else [])]
-    open_ = tuple(what for above, what in _NOT_LOOKED_AT if above > reached)
-    return TableSummary(name, verdict, _sentence(results, reached, verdict, touching), open_, tuple(believed), checks)
+    inputs = upstream(plan, [Ref("tables", name)])
+    asks = any("/recorded/" in file for ref in inputs for file in plan.artifacts[ref].recipe["code"])
+    return {
+        "name": name,
+        "verdict": verdict,
+        "says": _sentence(results, reached, verdict, touching),
+        "not_looked_at": [what for above, what in _NOT_LOOKED_AT if above > reached],
+        "believed": [*_BELIEVED, *([_RECORDED] if asks else []), *([_OWN] if inside else [])],
+        "checks": list(dict.fromkeys(number for number, _ in touching)),
+    }
 
 
 def _sentence(
@@ -103,25 +87,6 @@ def _reached(results: Sequence[Result], level: int) -> int:
     done = {result.number for result in results if result.verdict != "not run"}
     needed = {*_AGREE, *(_FOLLOW if level else ())}
     return level if done >= needed else -1
-
-
-def _asks(plan: Plan, name: str) -> bool:
-    """Whether recorded answers of a language model enter a table."""
-    needs, seen = [Ref("tables", name)], set[Ref]()
-    while needs:
-        ref = needs.pop()
-        artifact = plan.artifacts.get(ref)
-        if artifact is None or ref in seen:
-            continue
-        seen.add(ref)
-        needs += artifact.inputs
-        if any("/recorded/" in file for file in artifact.recipe["code"]):
-            return True
-    return False
-
-
-def _has_place(finding: Finding) -> bool:
-    return bool(finding.numbers)
 
 
 def _touches(finding: Finding, name: str) -> bool:

@@ -1,13 +1,4 @@
-"""The tables follow from the rows: a second implementation and the stage itself give every cell again.
-
-Pass rule: other code (`recompute/metric_rows.py`) computes n, accuracy, error, nll, brier, auroc and fpr95 of each row,
-and means over training seeds. All sums are integers, so the values equal the table to the last bit. Then the stage
-makes all tables again from the rows, with the recipe of the receipt. Every cell of every table is equal: intervals,
-replicates, differences, comparisons, curves. A finding names the row of each cell that differs. Other bytes with equal
-cells mean another Parquet writer.
-
-Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
-"""
+"""Check of tables: every cell follows from the rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +10,7 @@ from pyarrow import ArrowException
 
 from shiftbench.audit import published_numbers
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import metric_rows, rerun
@@ -30,14 +22,23 @@ from shiftbench.data.formats import Format
 from shiftbench.provenance import recipe
 from shiftbench.workflow.stages import verbs
 
-NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # cells of one table that are named one by one
 _UNUSABLE = (ShiftbenchError, OSError, KeyError, ValueError, ArrowException, PolarsError)
 _KEY = list(formats.METRICS.key)
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compute each benchmark twice."""
+@check("A14", level=1)
+def aggregates(case: Case) -> Iterator[Finding | Note]:
+    """The tables follow from the rows: a second implementation and the stage itself give every cell again.
+
+    Pass rule: other code (`recompute/metric_rows.py`) computes n, accuracy, error, nll, brier, auroc and fpr95 of each
+    row, and means over training seeds. All sums are integers, so the values equal the table to the last bit. Then the
+    stage makes all tables again from the rows, with the recipe of the receipt. Every cell of every table is equal:
+    intervals, replicates, differences, comparisons, curves. A finding names the row of each cell that differs. Other
+    bytes with equal cells mean another Parquet writer.
+
+    Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
+    """
     for ref, _, receipt in (*case.outputs("tables"), *case.outputs("claims")):
         missing = rerun.missing_inputs(case, ref)
         if missing:
@@ -46,7 +47,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         try:
-            yield from _twice(case, ref, receipt)
+            results = list(_stage_again(case, ref, receipt))
+            yield from results
+            if ref.kind == "tables":
+                named = {finding.sample for finding in results if isinstance(finding, Finding)}
+                yield from _second_implementation(case, ref, receipt["recipe"], named)
         except NotRunError as error:
             yield case.incomplete(ref, str(error))
         except _UNUSABLE as error:
@@ -55,25 +60,16 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield Note("no tables are here, so there is nothing to compute again")
 
 
-def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    results = list(_stage_again(case, ref, receipt))
-    yield from results
-    if ref.kind == "claims":
-        return
-    named = {finding.sample for finding in results if isinstance(finding, Finding)}
-    yield from _second_implementation(case, ref, receipt["recipe"], named)
-
-
 # ------------------------------------------------------------------ by other code
 
 
 def _second_implementation(
     case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]
 ) -> Iterator[Finding | Note]:
-    content = table_files.safe_read(case.root / ref.path, "tables")
-    if isinstance(content, str):
-        return  # a finding of `rows`
-    table = table_files.frame_of(content[0])
+    here = table_files.readable(case.root / ref.path, "tables")
+    if here is None:
+        return
+    table = table_files.frame_of(here)
     second = metric_rows.Second(case.root, spec)
     rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
     curves = {name for name, about in spec["metrics"].items() if registry.find("metrics", about["use"]).KIND == "curve"}
@@ -89,17 +85,12 @@ def _second_implementation(
             why = "the table lacks a row that its records give"
             yield case.failed(ref, why, sample=place, expected=str(value))
         elif (row["value"], row["n"]) != (value, n):
-            yield _other_value(ref, row, place, (value, n))
+            why = "the value does not follow from the rows (second implementation)"
+            expected, actual = f"{value!r} of n = {n}", f"{row['value']!r} of n = {row['n']}"
+            numbers = (published_numbers.spell(row),)
+            yield Finding("failed", ref.path, why, place, expected, actual, numbers)
     done = f"{len(values)} of {len(table)} metric rows computed again"
     yield Note(f"{ref.name}: {done} by a second implementation")
-
-
-def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.Value) -> Finding:
-    why = "the value does not follow from the rows (second implementation)"
-    expected = f"{value[0]!r} of n = {value[1]}"
-    actual = f"{row['value']!r} of n = {row['n']}"
-    numbers = (published_numbers.spell(row),)
-    return Finding("failed", ref.path, why, sample=place, expected=expected, found=actual, numbers=numbers)
 
 
 # ------------------------------------------------------------------ by the stage
@@ -143,13 +134,7 @@ CellDifference = tuple[str, str, str, str, dict[str, Any] | None]
 
 
 def cell_differences(actual: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[CellDifference]:
-    """Yield each cell in which two tables differ; rows are matched by key.
-
-    Args:
-        actual: the table of the run.
-        made: the table that was made again.
-        form: the format of both.
-    """
+    """Yield each cell in which the table of the run and the one that was made again differ; rows are matched by key."""
     keys = list(form.key)
     rows = {tuple(row[name] for name in keys): row for row in actual.iter_rows(named=True)}
     for row in made.iter_rows(named=True):
@@ -160,15 +145,11 @@ def cell_differences(actual: pl.DataFrame, made: pl.DataFrame, form: Format) -> 
             continue
         for name, value in row.items():
             value_here = row_here[name]
-            if not _same(value, value_here):
+            if value != value_here and (value == value or value_here == value_here):  # two NaN are equal
                 texts = _short(value, value_here), _short(value_here, value)
                 yield table_files.spell(key), name, *texts, row_here
     for key, row in rows.items():
         yield table_files.spell(key), "the row", "none", "a row", row
-
-
-def _same(one: Any, two: Any) -> bool:
-    return bool(one == two) or (one != one and two != two)
 
 
 def _short(value: Any, other: Any) -> str:

@@ -1,14 +1,4 @@
-"""Tars are in canonical form, and folders of outputs contain only files that a receipt names.
-
-Pass rule: a tar contains the samples of the index in key order, back to back from byte 0, each with the task's fields
-in order. Headers are ustar with mtime 0, owner 0 and mode 0644. Padding is zeros, two zero blocks are the end, and
-nothing follows them. So no member can hide, and no time of writing shows. In the store (shards, checkpoints, results),
-each file belongs to a planned output, and no name is hidden. Each file is a plain file or a symbolic link that DVC made
-(`cache.type` allows links), which leads to the object that dvc.lock records for this path. An index has no metadata in
-addition to its columns. The card of a folder of shards, if there is one, follows from the manifest.
-
-Limits: only headers, padding and names are checked here; `digests` checks the bytes between.
-"""
+"""Check of archives: tars are in canonical form, and folders contain only files that a receipt names."""
 
 import mmap
 import os
@@ -21,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.tar_members import headers, name_of
 from shiftbench.audit.finding import Finding, Note
@@ -33,8 +24,6 @@ from shiftbench.data.shards import BLOCK, END, Entry
 from shiftbench.workflow.plan.prune import OUTS
 from shiftbench.workflow.storage import dvc_config, dvc_lock
 
-NUMBER, LEVEL = "A11", 1
-_HEAD = shards._head
 _BESIDE = (".receipt.json", ".run.json")
 _OWN = ("results/report/audit.html", "results/report/audit.json", "results/report/audit.svg")
 """What the audit itself writes."""
@@ -47,8 +36,20 @@ _COMPARED = ("tables", "claims", "report")
 """Kinds that are made again, names included, by `aggregates` and `figures`."""
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Check all tars, then all folders."""
+@check("A11", level=1)
+def archives(case: Case) -> Iterator[Finding | Note]:
+    """Tars are in canonical form, and folders of outputs contain only files that a receipt names.
+
+    Pass rule: a tar contains the samples of the index in key order, back to back from byte 0, each with the task's
+    fields in order. Headers are ustar with mtime 0, owner 0 and mode 0644. Padding is zeros, two zero blocks are the
+    end, and nothing follows them. So no member can hide, and no time of writing shows. In the store (shards,
+    checkpoints, results), each file belongs to a planned output, and no name is hidden. Each file is a plain file or a
+    symbolic link that DVC made (`cache.type` allows links), which leads to the object that dvc.lock records for this
+    path. An index has no metadata in addition to its columns. The card of a folder of shards, if there is one, follows
+    from the manifest.
+
+    Limits: only headers, padding and names are checked here; `digests` checks the bytes between.
+    """
     tars = members = 0
     for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
@@ -140,7 +141,7 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
     last = -1
     try:
         for header in headers(data, at, end):
-            if header.block != _HEAD(header.name.encode(), header.size):
+            if header.block != shards._head(header.name.encode(), header.size):
                 why = "is not the canonical one (time, owner, mode or format)"
                 return f"the header of {header.name!r} at byte {at} {why}"
             stem, extension = header.name[: len(key) + 1], header.name[len(key) + 1 :]
@@ -220,7 +221,7 @@ def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
 def _stray(path: Path, name: str, planned: set[str], links: dict[Path, Path]) -> str | None:
     """Flaw of a file of the store; None: it has none."""
     kind = path.lstat().st_mode
-    if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
+    if stat.S_ISLNK(kind) and links.get(path.absolute()) != _normal(path.absolute().parent / path.readlink()):
         return f"a symbolic link to {path.readlink()}, which DVC did not make: `shiftbench pull` restores it"
     if not stat.S_ISLNK(kind) and not stat.S_ISREG(kind):
         return "no file: a pipe, a socket or a device, which gives other bytes to each reader; remove it"
@@ -244,9 +245,8 @@ def _planned_names(case: Case) -> set[str]:
     return names
 
 
-def _target(link: Path) -> Path:
-    """Target of a symbolic link, one step."""
-    return Path(os.path.normpath(link.absolute().parent / link.readlink()))
+def _normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))
 
 
 def _links(case: Case) -> dict[Path, Path]:
@@ -254,4 +254,4 @@ def _links(case: Case) -> dict[Path, Path]:
         links = dvc_lock.links(dvc_config.home_of(case.root))
     except (DataError, ValueError, KeyError, TypeError):  # nothing recorded, or a damaged listing
         return {}
-    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in links.items()}
+    return {path.absolute(): _normal(kept) for path, kept in links.items()}

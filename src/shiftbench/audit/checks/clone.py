@@ -1,12 +1,4 @@
-"""A run in a fresh clone, with empty caches, makes everything again from the source files on.
-
-Pass rule: HEAD is cloned into an empty folder and run with the same params, without the user's home, caches and
-outputs. The files of each output have the digests of the receipts here. Checkpoints that are trained on another CPU or
-with other libraries, and outputs that are made from them, may differ: statistical, with the reason. A source file that
-no provider serves leaves its outputs incomplete. The user's own files are linked.
-
-Limits: it takes as long as the run, and it is the same machine.
-"""
+"""Check of a fresh clone: a run in it makes everything again."""
 
 import contextlib
 import os
@@ -16,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note, Verdict
 from shiftbench.audit.reproduce.isolation import INHERITED
@@ -25,13 +18,21 @@ from shiftbench.data.dataset_card import CARD
 from shiftbench.provenance import child_environment, environment, recipe
 from shiftbench.workflow.plan import configurations, loading, unavailable
 
-NUMBER, LEVEL = "A24", 4
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
-_SAID = 1500
+_OUTPUT = 1500
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Clone, run, compare."""
+@check("A24", level=4)
+def clone(case: Case) -> Iterator[Finding | Note]:
+    """A run in a fresh clone, with empty caches, makes everything again from the source files on.
+
+    Pass rule: HEAD is cloned into an empty folder and run with the same params, without the user's home, caches and
+    outputs. The files of each output have the digests of the receipts here. Checkpoints that are trained on another CPU
+    or with other libraries, and outputs that are made from them, may differ: statistical, with the reason. A source
+    file that no provider serves leaves its outputs incomplete. The user's own files are linked.
+
+    Limits: it takes as long as the run, and it is the same machine.
+    """
     home = case.scratch / "clone" / "repository"
     refused = _clone(home)
     if refused:
@@ -121,7 +122,7 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
                 yield case.incomplete(ref, why)
         elif there is None and ref.kind != "features":  # which are made where they are asked for
             why = "the clone did not make it"
-            yield case.failed(ref, why, found=done.stdout.strip()[-_SAID:])
+            yield case.failed(ref, why, found=done.stdout.strip()[-_OUTPUT:])
             not_made |= case.downstream(ref)
         elif here is None or there is None:
             counts["not here"] += 1
@@ -136,10 +137,8 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
 def _difference(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
     """Finding about an output that has other bytes in the clone."""
     names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
-    then = (case.run_file(ref) or {}).get("environment")
-    reasons = environments.reasons(then, environment.describe())
-    moves = ref.kind not in _BY_CONSTRUCTION
-    verdict: Verdict = "statistical" if reasons and moves else "failed"
+    reasons = environments.reasons((case.run_file(ref) or {}).get("environment"), environment.describe())
+    verdict: Verdict = "statistical" if reasons and ref.kind not in _BY_CONSTRUCTION else "failed"
     why = "; ".join(reasons) if reasons else "nothing in the environment differs from the run's"
     return case.finding(
         verdict,

@@ -1,19 +1,4 @@
-"""The checkout is at a commit, all that decides results is committed, and results come from this history.
-
-Pass rule: params, systems, code of the package (including the audit) and of plugin folders, locks and recorded numbers
-are as in HEAD. The audit hashes commit, trees, blobs and files itself, and does not use the index, filters or hooks.
-Replaced objects and grafts are refused. YAML files are compared by their values, Python files by their syntax without
-comments, other files by their bytes. A source file that a recipe names is in HEAD.
-
-The source folders contain no module that an import would take first: no compiled extension, and no cached bytecode that
-Python does not compare with its source. From level 1 on, the cached bytecode of the audit and of the sources that
-recipes name equals what these compile to. A link counts as git stores it, and leads to a file of HEAD. The commit in
-each run file is HEAD or one of its ancestors. Plugins outside of the repository are in no commit, and fail. If the
-lines of a checkout end in CRLF, this is one finding and the audit stops.
-
-Limits: other files that differ are noted. Results of a checkout with changes are noted, since recipes have the digests
-of the code (see `reruns`). Without git, or with a shallow history, the check is incomplete.
-"""
+"""Check of the commit: the checkout is at one, and all that decides results is committed."""
 
 import ast
 import importlib.machinery
@@ -25,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import bytecode, git_state
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import registry
@@ -32,7 +18,6 @@ from shiftbench.base.registry import entries
 from shiftbench.provenance import code_digest
 from shiftbench.workflow.plan import configurations
 
-NUMBER, LEVEL = "A1", 0
 _READS = 1
 """From this level on bytecode is compared with its source."""
 _BYTES = ("requirements.lock", "sources.lock", "dvc.lock")
@@ -41,8 +26,24 @@ _KINDS = {entries.FILE: "yaml", ".py": "python"}
 _YAML = re.compile(r"params[^/]*\.yaml|(params|systems)/[^/]+\.yaml")
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare the checkout with HEAD, and the commits of the results with its history."""
+@check("A1", level=0)
+def commit(case: Case) -> Iterator[Finding | Note]:
+    """The checkout is at a commit, all that decides results is committed, and results come from this history.
+
+    Pass rule: params, systems, code of the package (including the audit) and of plugin folders, locks and recorded
+    numbers are as in HEAD. The audit hashes commit, trees, blobs and files itself, and does not use the index, filters
+    or hooks. Replaced objects and grafts are refused. YAML files are compared by their values, Python files by their
+    syntax without comments, other files by their bytes. A source file that a recipe names is in HEAD.
+
+    The source folders contain no module that an import would take first: no compiled extension, and no cached bytecode
+    that Python does not compare with its source. From level 1 on, the cached bytecode of the audit and of the sources
+    that recipes name equals what these compile to. A link counts as git stores it, and leads to a file of HEAD. The
+    commit in each run file is HEAD or one of its ancestors. Plugins outside of the repository are in no commit, and
+    fail. If the lines of a checkout end in CRLF, this is one finding and the audit stops.
+
+    Limits: other files that differ are noted. Results of a checkout with changes are noted, since recipes have the
+    digests of the code (see `reruns`). Without git, or with a shallow history, the check is incomplete.
+    """
     head = git_state.says("rev-parse", "--verify", "HEAD")
     if head is None or not git_state.ask("ls-files", "--error-unmatch", "params.yaml"):
         why = (
@@ -52,7 +53,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield case.incomplete("params.yaml", why)
         yield Note("without a commit nothing was compared")
         return
-    yield from _rewritten(case)
+    for name in git_state.rewritten():
+        why = "git is told to read another object than the commit names; `git replace -d` it"
+        yield case.failed(name, why, expected="no replacement and no graft")
     yield from _tree(case)
     yield from _importable(case)
     yield from _commits(case, head)
@@ -61,13 +64,6 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 # ------------------------------------------------------------------------------ the tree
-
-
-def _rewritten(case: Case) -> Iterator[Finding]:
-    """Yield replacements and grafts, which make git show another history than the commits name."""
-    for name in git_state.rewritten():
-        why = "git is told to read another object than the commit names; `git replace -d` it"
-        yield case.failed(name, why, expected="no replacement and no graft")
 
 
 def _tree(case: Case) -> Iterator[Finding | Note]:
@@ -162,12 +158,8 @@ def _bytecode(case: Case) -> Iterator[Finding]:
     sources |= {file.resolve() for file in (case.package / "audit").rglob("*.py")}
     for file in bytecode.forged(sources):
         why = "this bytecode differs from its source, and Python would run it; remove it"
-        yield case.failed(_relative(file), why)
-
-
-def _relative(file: Path) -> str:
-    top = git_state.top()
-    return (file.relative_to(top) if file.is_relative_to(top) else file).as_posix()
+        top = git_state.top()
+        yield case.failed((file.relative_to(top) if file.is_relative_to(top) else file).as_posix(), why)
 
 
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)

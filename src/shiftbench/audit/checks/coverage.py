@@ -1,14 +1,4 @@
-"""Each output has exactly the planned samples, classes and rows.
-
-Pass rule: the manifest of shards has the dataset, split, shift and severity of its path. Its classes are those of the
-dataset, in their order. Its count is that of the index, and with the skipped samples at most the subset of params. Keys
-are unique. Shifted shards have the keys of their clean partner. Records, features and scores have the keys of their
-shards. Checkpoints name the classes of their training data. Each table has a row for every planned model, method,
-condition and sample or detection metric, and no other row.
-
-Limits: indexes and key columns are read, no samples; deeper levels check these. Only `rebuild` can tell whether a
-dataset that is smaller than the subset lost a sample.
-"""
+"""Check of coverage: each output has exactly the planned samples, classes and rows."""
 
 import json
 from collections.abc import Iterator
@@ -20,18 +10,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import checkpoint_files, planned_rows, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref, ShardsName
 
-NUMBER, LEVEL = "A9", 0
 _CURE = "make it again, or pull it"
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare the outputs with the plan."""
+@check("A9", level=0)
+def coverage(case: Case) -> Iterator[Finding | Note]:
+    """Each output has exactly the planned samples, classes and rows.
+
+    Pass rule: the manifest of shards has the dataset, split, shift and severity of its path. Its classes are those of
+    the dataset, in their order. Its count is that of the index, and with the skipped samples at most the subset of
+    params. Keys are unique. Shifted shards have the keys of their clean partner. Records, features and scores have the
+    keys of their shards. Checkpoints name the classes of their training data. Each table has a row for every planned
+    model, method, condition and sample or detection metric, and no other row.
+
+    Limits: indexes and key columns are read, no samples; deeper levels check these. Only `rebuild` can tell whether a
+    dataset that is smaller than the subset lost a sample.
+    """
     seen = dict.fromkeys(("shards", "records", "features", "scores", "checkpoints", "tables"), 0)
     of = {"shards": _shards, "checkpoints": _checkpoint, "tables": _table}
     for ref, _, receipt in case.outputs(*seen):
@@ -57,10 +58,15 @@ def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     clean = refs.shards(dataset, split)
     if shift == "identity":
         own = shard_folders.keys(case, ref)
-        yield from _subset(case, ref, about, content.get("subset"))
+        limit, kept = content.get("subset"), about.get("samples", 0) + len(about.get("skipped", ()))
+        if isinstance(limit, int) and kept > limit:
+            why = "there are more samples than params allow; make it again"
+            yield case.failed(ref, why, expected=str(limit), found=str(kept))
     else:
-        own = shard_folders.keys_of(case.folder(ref) / "index.parquet")
-        yield from _partner(case, ref, own, case.plan.want(clean))
+        own, partner = shard_folders.keys_of(case.folder(ref) / "index.parquet"), case.plan.want(clean)
+        if partner in case.complete:
+            keys = shard_folders.keys(case, partner)
+            yield from _same_keys(case, ref, own, keys, f"its clean partner {partner.name}")
     yield from _count(case, ref, about, own)
 
 
@@ -89,32 +95,17 @@ def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | No
         yield case.failed(ref, why, expected=_short(expected), found=_short(stated))
 
 
-def _subset(case: Case, ref: Ref, about: dict[str, Any], limit: object) -> Iterator[Finding]:
-    kept = about.get("samples", 0) + len(about.get("skipped", ()))
-    if isinstance(limit, int) and kept > limit:
-        why = "there are more samples than params allow; make it again"
-        yield case.failed(ref, why, expected=str(limit), found=str(kept))
-
-
-def _partner(case: Case, ref: Ref, keys: pa.Array, clean: Ref) -> Iterator[Finding]:
-    if clean in case.complete:
-        clean_keys = shard_folders.keys(case, clean)
-        yield from _same_keys(case, ref, keys, clean_keys, f"its clean partner {clean.name}")
-
-
 def _count(case: Case, ref: Ref, about: dict[str, Any], own: pa.Array) -> Iterator[Finding]:
     again = shard_folders.repeated_value(own)
     if again is not None:
-        yield case.failed(ref, "two samples have one key", sample=again, file=_index_of(ref))
+        yield case.failed(
+            ref, "two samples have one key", sample=again, file=Path(ref.path).with_name("index.parquet").as_posix()
+        )
     in_tars = sum(tar["samples"] for tar in about["tars"].values())
     if {about["samples"], in_tars} != {len(own)}:
         why = "manifest, tars and index do not count the same samples"
         actual = f"{about['samples']} in the manifest, {in_tars} in tars"
         yield case.failed(ref, why, expected=f"{len(own)} in the index", found=actual)
-
-
-def _index_of(ref: Ref) -> str:
-    return Path(ref.path).with_name("index.parquet").as_posix()
 
 
 def _fewer(case: Case) -> Iterator[Note]:
@@ -182,7 +173,10 @@ def _same_keys(case: Case, ref: Ref, keys: pa.Array, expected: pa.Array, name: s
 
 def _checkpoint(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
     """Compare the classes in a checkpoint with those of its training data, including their order."""
-    stated = json.loads(checkpoint_files.metadata(case.root / ref.path)["classes"])
+    stated = checkpoint_files.metadata(case.root / ref.path).get("classes")
+    if stated is None:
+        yield case.failed(ref, "the checkpoint does not state its classes; train it again")
+        return
     dataset = ref.parts[0]
     inputs = case.plan.artifacts[ref].inputs
     training_sets = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
@@ -190,7 +184,7 @@ def _checkpoint(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
     expected = _declared_classes(case, dataset)
     if here is not None:
         expected = shard_folders.raw_manifest(case, here).get("classes")
-    yield from _same_classes(case, ref, stated, expected, f"those of {dataset}")
+    yield from _same_classes(case, ref, json.loads(stated), expected, f"those of {dataset}")
 
 
 def _table(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:

@@ -1,27 +1,17 @@
-"""Every printed figure follows from the tables: the report is made again and compared.
-
-Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and metrics/ again from the tables,
-with the recipe of the receipt. Each file has the same bytes. A finding names each figure that differs: by its place in
-JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding. If the
-checkout has published/, three more things are compared. docs/leaderboard.html and the pages of systems follow from it.
-Each published verdict follows from the published replicates. Intervals of README.md and docs/results.md that no
-published row has are noted.
-
-Limits: other pages, numbers without an interval and exchanged numbers are not compared; `aggregates` checks that tables
-follow from rows.
-"""
+"""Check of figures: report and pages follow from the tables."""
 
 import csv
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyarrow import ArrowException
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import judged_again, printed_intervals
 from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.recompute import rerun
@@ -29,7 +19,6 @@ from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import report
 
-NUMBER, LEVEL = "A15", 1
 _FIGURES = 50  # of one file that are named one by one
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 _TAGS = re.compile(r"<[^>]*>|\s+")
@@ -41,8 +30,20 @@ Figure = tuple[str, str, str]
 """Place, expected, found."""
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Make each report again."""
+@check("A15", level=1)
+def figures(case: Case) -> Iterator[Finding | Note]:
+    """Every printed figure follows from the tables: the report is made again and compared.
+
+    Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and metrics/ again from the tables,
+    with the recipe of the receipt. Each file has the same bytes. A finding names each figure that differs: by its place
+    in JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding.
+    If the checkout has published/, three more things are compared. docs/leaderboard.html and the pages of systems
+    follow from it. Each published verdict follows from the published replicates. Intervals of README.md and
+    docs/results.md that no published row has are noted.
+
+    Limits: other pages, numbers without an interval and exchanged numbers are not compared; `aggregates` checks that
+    tables follow from rows.
+    """
     outputs = [one for one in case.outputs("report") if one[0].name == "index"]  # others show samples
     for ref, _, receipt in outputs:
         missing = [need for need in rerun.missing_inputs(case, ref) if not need.local]
@@ -113,7 +114,7 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
     why = "a printed figure is not what the tables give" + rerun.code_change_note(artifact)
     place = here.relative_to(case.root).as_posix()
     try:
-        differences = list(figures(here, made))
+        differences = list(differing_figures(here, made))
     except (ValueError, KeyError, csv.Error) as error:
         yield case.failed(place, f"it cannot be read: {error}")
         return
@@ -125,26 +126,18 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
         verdict: Verdict = "incomplete" if case.differing_modules else "failed"
         why = "its figures are those of the tables, but they are written in other bytes"
         cure = "the version of the checkout writes pages" if case.differing_modules else "`make run` writes it"
-        actual = f"byte {_first(here, made)} differs first"
+        actual = f"byte {_first(here.read_bytes(), made.read_bytes())} differs first"
         yield Finding(verdict, place, f"{why}; {cure} again", found=actual)
 
 
-def _first(here: Path, made: Path) -> int:
-    one, two = here.read_bytes(), made.read_bytes()
+def _first(one: Sequence[object], two: Sequence[object]) -> int:
+    """Place of the first difference of two sequences."""
     pairs = enumerate(zip(one, two, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(two)))
 
 
-def figures(here: Path, made: Path) -> Iterator[Figure]:
-    """Yield each figure in which two files differ.
-
-    Args:
-        here: the printed file.
-        made: the file that was made again, with the same name.
-
-    Raises:
-        ValueError: `here` is no JSON.
-    """
+def differing_figures(here: Path, made: Path) -> Iterator[Figure]:
+    """Yield each figure in which a printed file and the file that was made again differ."""
     if here.suffix == ".json":
         yield from _values(json.loads(here.read_text()), json.loads(made.read_text()), "")
     elif here.suffix == ".csv":
@@ -182,24 +175,16 @@ def _text(page: str, remade: str) -> Iterator[Figure]:
         return
     parts, expected_parts = _NUMBER.split(page), _NUMBER.split(remade)
     if parts != expected_parts:
-        at = next(
-            (i for i, (one, two) in enumerate(zip(parts, expected_parts, strict=False)) if one != two),
-            min(len(parts), len(expected_parts)) - 1,
-        )
-        one, two = _first_difference(parts[at], expected_parts[at])
-        yield f"text after {_words_before(expected_parts, at)!r}", two, one
+        at = min(_first(parts, expected_parts), len(parts) - 1, len(expected_parts) - 1)
+        one, two = parts[at], expected_parts[at]
+        first = _first(one, two)
+        place = f"text after {_words_before(expected_parts, at)!r}"
+        yield place, two[first : first + _WORDS], one[first : first + _WORDS]
         return
     numbers = zip(_NUMBER.findall(page), _NUMBER.findall(remade), strict=True)
     for at, (one, two) in enumerate(numbers):
         if one != two:
             yield f"after {_words_before(expected_parts, at + 1)!r}", two, one
-
-
-def _first_difference(one: str, two: str) -> tuple[str, str]:
-    """Two texts from where they differ, shortened."""
-    pairs = enumerate(zip(one, two, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
-    return one[at : at + _WORDS], two[at : at + _WORDS]
 
 
 def _words_before(parts: list[str], at: int) -> str:

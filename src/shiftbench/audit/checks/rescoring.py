@@ -1,15 +1,4 @@
-"""Drawn detectors and searches, fitted again from records and features, give the same scores.
-
-Pass rule: covers detectors that are fitted or see the network. `--sample` of the (model, method, detector) whose scores
-follow from records and features are drawn, and one for each 16 of those that need the network again. Each is fitted
-again and scores one drawn condition. No score differs by more than a millionth of their spread (with the network: a
-thousandth). A quarter as many searches are drawn, and the AUROC of each point of their grids is the recorded one, to a
-millionth. `--sample` cheap detectors, including those that see logits only, score their rows again in a drawn order,
-with hidden keys, names and labels. The scores are equal to a thousandth of their spread, so that no score depends on
-the name of its sample.
-
-Limits: `reevaluation` checks records and features; what was not drawn is not checked.
-"""
+"""Check of scores: drawn detectors and searches, fitted and scored again."""
 
 import dataclasses
 import hashlib
@@ -21,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import rerun
@@ -33,14 +23,25 @@ from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import detector_search
 
-NUMBER, LEVEL = "A32", 3
 _APART, _OF_NET = 1e-6, 1e-3
 _EACH, _SEARCHES = 16, 4
 _Look = Callable[[Case, Artifact, rerun.Rerun], Iterator[Finding]]
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Fit and score the drawn detectors."""
+@check("A32", level=3)
+def rescoring(case: Case) -> Iterator[Finding | Note]:
+    """Drawn detectors and searches, fitted again from records and features, give the same scores.
+
+    Pass rule: covers detectors that are fitted or see the network. `--sample` of the (model, method, detector) whose
+    scores follow from records and features are drawn, and one for each 16 of those that need the network again. Each is
+    fitted again and scores one drawn condition. No score differs by more than a millionth of their spread (with the
+    network: a thousandth). A quarter as many searches are drawn, and the AUROC of each point of their grids is the
+    recorded one, to a millionth. `--sample` cheap detectors, including those that see logits only, score their rows
+    again in a drawn order, with hidden keys, names and labels. The scores are equal to a thousandth of their spread, so
+    that no score depends on the name of its sample.
+
+    Limits: `reevaluation` checks records and features; what was not drawn is not checked.
+    """
     plain, cheap, costly = _groups(case)
     drawn = [*_draw(case, "cheap", cheap, case.count)]
     drawn += _draw(case, "costly", costly, max(1, case.count // _EACH))
@@ -110,12 +111,10 @@ def _scored(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     detector = Detector(artifact, run)
     table = detector.scores(detector.rows(artifact.recipe["rows"]), *detector.chosen())
     made = table.column("score").to_numpy()
-    content = table_files.safe_read(case.root / artifact.ref.path, "scores")
-    if isinstance(content, str):
+    here = table_files.readable(case.root / artifact.ref.path, "scores")
+    if here is None or here.column("key").to_pylist() != table.column("key").to_pylist():
         return  # a finding of `rows`
-    keys, recorded = content[0].column("key"), content[0].column("score").to_numpy()
-    if keys.to_pylist() != table.column("key").to_pylist():
-        return  # a finding of `rows`
+    keys, recorded = here.column("key"), here.column("score").to_numpy()
     share = _APART if is_cheap(artifact) else _OF_NET
     room = share * float(np.ptp(made)) + 1e-9 * float(1 + np.abs(made).max()) if len(made) else 0.0
     differs = np.abs(made - recorded) > room
@@ -132,7 +131,9 @@ def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     detector = Detector(artifact, run)
     options, state = detector.chosen()
     rows = detector.rows(artifact.recipe["rows"])
-    order = np.array(_permutation(case, artifact.ref.name, len(rows)), dtype=np.int64)
+    number = int.from_bytes(hashlib.sha256(f"{case.seed} {artifact.ref.name}".encode()).digest()[:8], "little")
+    stream = RandomStream(number, "audit", "order", "")
+    order = np.array([int(i) for i in stream.choice(len(rows), len(rows))], dtype=np.int64)
     known = detector.scores(rows, options, state).column("score").to_numpy()
     blind = detector.scores(_anonymous(rows, order), options, state)
     differences = np.abs(blind.column("score").to_numpy() - known[order])
@@ -143,11 +144,6 @@ def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
         why = f"{count} of {len(known)} scores differ if names and labels are hidden and the order changes"
         details = {"expected": repr(float(known[order][at])), "found": repr(float(known[order][at] - differences[at]))}
         yield case.failed(artifact.ref, why, sample=rows.keys[int(order[at])], **details)
-
-
-def _permutation(case: Case, name: str, count: int) -> list[int]:
-    number = int.from_bytes(hashlib.sha256(f"{case.seed} {name}".encode()).digest()[:8], "little")
-    return [int(i) for i in RandomStream(number, "audit", "order", "").choice(count, count)]
 
 
 def _anonymous(rows: Rows, order: NDArray[np.int64]) -> Rows:
@@ -171,8 +167,8 @@ def _searched(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Find
     detector, spec = Detector(artifact, run), artifact.recipe
     clean = detector.rows(spec["id"])
     ood = [detector.rows(name) for name in spec["ood"]]
-    content = table_files.safe_read(case.root / artifact.ref.path, "searches")
-    for row in () if isinstance(content, str) else content[0].to_pylist():
+    table = table_files.readable(case.root / artifact.ref.path, "searches")
+    for row in () if table is None else table.to_pylist():
         if row["auroc"] is None:
             continue
         options, state = detector.fitted(json.loads(row["options"]))

@@ -1,14 +1,6 @@
-"""All rows have their format, and follow from the samples, logits and rows that they are made from.
+"""Check of rows: tables have their format, and follow from samples, logits and other rows."""
 
-Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no forbidden null, NaN or value out
-of range, and has the fingerprint and the row digest of its receipt. Records have exactly the samples and labels of
-their shards. `prediction` and `correct` follow from the logits; confidence, nll and brier follow to two billionths.
-Scores have the samples of the records, and those of detectors that need logits only are computed again. The chosen
-point of a search has the largest AUROC. Features are finite, one row per record.
-
-Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
-"""
-
+import functools
 import json
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -20,58 +12,69 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import table_files
+from shiftbench.audit.check import check
+from shiftbench.audit.evidence import checkpoint_files, table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import judged_records
-from shiftbench.audit.recompute.cached_evidence import CachedEvidence
 from shiftbench.audit.recompute.judged_records import Flaw, Space, Truth
 from shiftbench.base import registry
-from shiftbench.base.errors import NotRunError, ShiftbenchError
+from shiftbench.base.errors import DataError, NotRunError, ShiftbenchError
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.workflow.stages.score import scored
 
-NUMBER, LEVEL = "A13", 1
+_TABLES = 64  # record tables that are held at once: scores come in the order of their records
 _CLOSE = 1e-9  # relative, of a score that is computed again: exp differs between CPUs
 _OF_SAMPLES = ("label", "group", "cluster")
 Spec = dict[str, Any]
 """A recipe."""
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Check each table alone, then tables that belong together."""
-    look = _Look(case)
+@check("A13", level=1)
+def rows(case: Case) -> Iterator[Finding | Note]:
+    """All rows have their format, and follow from the samples, logits and rows that they are made from.
+
+    Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no forbidden null, NaN or value
+    out of range, and has the fingerprint and the row digest of its receipt. Records have exactly the samples and labels
+    of their shards. `prediction` and `correct` follow from the logits; confidence, nll and brier follow to two
+    billionths. Scores have the samples of the records, and those of detectors that need logits only are computed again.
+    Features are finite, one row per record.
+
+    Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
+    """
+    tables = _Tables(case)
     for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "claims"):
         for ref, _, receipt in case.outputs(kind):
-            yield from look.tables(ref, receipt)
+            yield from tables.files(ref, receipt)
     for ref, _, receipt in case.outputs("records"):
-        yield from look.records(ref, receipt)
+        yield from tables.records(ref, receipt)
     for ref, _, receipt in case.outputs("scores"):
-        yield from look.scores(ref, receipt)
+        yield from tables.scores(ref, receipt)
     for ref, _, _ in case.outputs("features"):
-        yield from look.features(ref)
-    yield from look.unjudged()
-    counts = ", ".join(f"{count} {what}" for what, count in look.counts.items())
+        yield from tables.features(ref)
+    yield from tables.unjudged()
+    counts = ", ".join(f"{count} {what}" for what, count in tables.counts.items())
     yield Note(counts or "there are no results yet, so there are no rows")
 
 
-class _Look:
+class _Tables:
     """Checks files, and counts them."""
 
     def __init__(self, case: Case) -> None:
-        self.case, self.evidence = case, CachedEvidence(case)
+        self.case = case
+        self._truth = functools.cache(self._truth_of)
+        self._recorded = functools.lru_cache(_TABLES)(lambda ref: table_files.readable(case.root / ref.path, "records"))
+        self._classes = functools.cache(lambda ref: checkpoint_files.classes(case.root / ref.path))
         self.counts: Counter[str] = Counter()
         self._unjudged: Counter[Ref] = Counter()  # files of records by what is missing for them
 
     # -------------------------------------------------------------- any table
 
-    def tables(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
+    def files(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
         """Check the Parquet files of an output."""
         for name in receipt["made"]:
             if name.endswith(".parquet"):
-                table = yield from self._table(ref, receipt, name)
-                if table is not None and ref.kind == "searches":
-                    yield from _chosen(self.case, ref, table)
+                yield from self._table(ref, receipt, name)
 
     def _table(self, ref: Ref, receipt: Spec, name: str) -> Generator[Finding, None, pa.Table | None]:
         file = self.case.folder(ref) / name
@@ -97,7 +100,7 @@ class _Look:
         if table is None:
             return
         shards = self._shards(ref, receipt)
-        truth = self.evidence.truth(shards) if shards else None
+        truth = self._truth(shards) if shards else None
         if truth is None or truth.labels is None:
             self._unjudged[shards or ref] += 1
         if truth is None:
@@ -110,6 +113,31 @@ class _Look:
                 source = "sample" if column in _OF_SAMPLES else "logits and the label"
                 why = f"{column} does not follow from the {source}"
                 yield self.case.failed(ref, why, sample=key, expected=expected, found=seen)
+
+    def _truth_of(self, shards: Ref) -> Truth | None:
+        """Labels and metadata of shards; None: the shards are not here, or cannot be read."""
+        try:
+            return judged_records.truth(self.case, shards) if shards in self.case.complete else None
+        except (DataError, ValueError):
+            return None  # a tar that cannot be walked is a finding of `archives`
+
+    def _logits(self, records: Ref, table: pa.Table) -> NDArray[np.float32] | None:
+        """All logits (n, C) of the records or of the kept features; None if only the largest are here.
+
+        If rows have different widths, they are (1, all).
+        """
+        if "logits" in table.column_names:
+            lists = table.column("logits").combine_chunks()
+            widths = lists.value_lengths().unique().to_pylist()
+            flat: NDArray[np.float32] = lists.flatten().to_numpy()
+            return flat.reshape(len(table), widths[0]) if len(widths) == 1 else flat.reshape(1, -1)
+        kept = Ref("features", records.name)
+        features = self.case.root / kept.path
+        file = features.with_name(f"{features.stem}.logits.npy")
+        if kept not in self.case.complete or not file.is_file():
+            return None
+        logits: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return logits
 
     def _shards(self, ref: Ref, receipt: Spec) -> Ref | None:
         """Planned shards of the records' samples."""
@@ -132,7 +160,7 @@ class _Look:
             return
         dataset, name, *_ = ref.parts
         checkpoint = Ref("checkpoints", f"{dataset}/{name}")
-        classes = self.evidence.classes(checkpoint)
+        classes = self._classes(checkpoint)
         if classes is None:
             self._unjudged[checkpoint] += 1  # the reason is a finding of `checkpoints`
             return
@@ -150,7 +178,7 @@ class _Look:
         self.counts["records judged again"] += len(table)
 
     def _by_logits(self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Flaw]:
-        logits, shape = self.evidence.logits(ref, table), (len(table), space.classes)
+        logits, shape = self._logits(ref, table), (len(table), space.classes)
         if logits is None:
             yield from judged_records.judge_top(table, labels, space)
         elif logits.shape != shape:
@@ -172,14 +200,14 @@ class _Look:
         table = yield from self._table(ref, receipt, Path(ref.path).name)
         spec = receipt["recipe"]
         of = Ref("records", str(spec.get("rows")))
-        records = self.evidence.records(of)
+        records = self._recorded(of)
         if table is None or records is None:
             return
         wrong = table_files.key_flaw(table, records.column("key").to_pylist())
         if wrong:
             yield self.case.failed(ref, **wrong)
         else:
-            logits = self.evidence.logits(of, records)
+            logits = self._logits(of, records)
             yield from self._recompute(ref, spec, table, Rows(records, None, logits, name=of.path))
 
     def _recompute(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
@@ -211,8 +239,8 @@ class _Look:
         if "search" not in spec:
             return {}
         file = self.case.root / Ref("searches", spec["search"]).path
-        content = table_files.safe_read(file, "searches")
-        rows = [] if isinstance(content, str) else content[0].to_pylist()
+        table = table_files.readable(file, "searches")
+        rows = [] if table is None else table.to_pylist()
         options: Spec = next((json.loads(row["options"]) for row in rows if row["chosen"]), {})
         return options
 
@@ -220,7 +248,7 @@ class _Look:
 
     def features(self, ref: Ref) -> Iterator[Finding]:
         """Check the features and logits of records."""
-        records = self.evidence.records(Ref("records", ref.name))
+        records = self._recorded(Ref("records", ref.name))
         features = self.case.root / ref.path
         for file in (features, features.with_name(f"{features.stem}.logits.npy")):
             place = file.relative_to(self.case.root).as_posix()
@@ -234,15 +262,3 @@ class _Look:
             self.counts["rows of features and logits"] += len(values)
             for wrong in table_files.array_flaws(values, records):
                 yield self.case.failed(ref, file=place, **wrong)
-
-
-def _chosen(case: Case, ref: Ref, table: pa.Table) -> Iterator[Finding]:
-    """Check that the chosen point is the first of the best."""
-    rows = table.to_pylist()
-    fit = [row for row in rows if row["auroc"] is not None]
-    best = max(fit, key=lambda row: row["auroc"], default=None)
-    chosen = [row["number"] for row in rows if row["chosen"]]
-    if best is None or chosen != [best["number"]]:
-        why = "the chosen point is not the first of the best"
-        expected = "one that fits" if best is None else f"point {best['number']}"
-        yield case.failed(ref, why, expected=expected, found=f"point {', '.join(map(str, chosen))}")

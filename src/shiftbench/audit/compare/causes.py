@@ -137,15 +137,15 @@ class Walk:
         """Causes of an output's other bytes; `here` and `there` are as it was consumed."""
         key = path, here, there
         if key not in self._known:
-            self._known[key] = ordered(self._look(path, here, there))
+            self._known[key] = ordered(self._search(path, here, there))
         return self._known[key]
 
-    def _look(self, path: str, here: Link, there: Link) -> list[Cause]:
+    def _search(self, path: str, here: Link, there: Link) -> list[Cause]:
         receipts = []
         for side, link in ((self.here, here), (self.there, there)):
             receipt = side.receipt(path)
-            if receipt is None or _states(receipt, path) != link[0]:
-                return [_untold(path, side, here, there)]
+            if receipt is None or receipt["made"].get(PurePosixPath(path).name) != link[0]:
+                return [_without_receipt(path, side, here, there)]
             if recipe.fingerprint(receipt["recipe"]) != receipt["fingerprint"]:
                 what = f"the receipt in {side.label} was edited: its fingerprint is not its recipe's"
                 return [Cause("unexplained", path, what)]
@@ -229,16 +229,11 @@ def _mapping(value: Any) -> Receipt:
     return value if isinstance(value, dict) else {}
 
 
-def _states(receipt: Receipt, path: str) -> str | None:
-    digest: str | None = receipt["made"].get(PurePosixPath(path).name)
-    return digest
-
-
 def _link(consumer: Receipt, path: str) -> Link:
     return consumer["consumed"].get(path), consumer["recipe"].get("upstream", {}).get(path)
 
 
-def _untold(path: str, side: Side, here: Link, there: Link) -> Cause:
+def _without_receipt(path: str, side: Side, here: Link, there: Link) -> Cause:
     """Cause of a missing receipt, or of one that states other bytes than were consumed."""
     kind = kind_of(path)
     if kind == "sources" or (here[1] == there[1] and kind in _BY_KIND):

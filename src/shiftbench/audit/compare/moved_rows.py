@@ -69,29 +69,20 @@ class MovedRow:
 
 
 def rows(here: Path, there: Path, *, paired: bool) -> tuple[int, list[MovedRow]]:
-    """Compare two metric tables; a file that does not exist has no rows.
+    """Compare two metric tables, with the replicates in their folders; a file that does not exist has no rows.
 
-    Args:
-        here: `metrics.parquet` of one run, with `replicates.parquet` in its folder.
-        there: that of the other.
-        paired: whether resample i is the same in both.
+    If both runs have the same resamples, rows are compared as pairs.
 
     Returns:
         The number of rows, and those that moved: the largest movements first, then rows of one run only.
-
-    Raises:
-        DataError: a table cannot be read, or has other columns.
     """
-    both = _joined(here, there)
-    moved = both.filter(~_equal())
+    frames = [_read(file, name) for file, name in ((here, "here"), (there, "there"))]
+    both = frames[0].join(frames[1], on=_KEY, how="full", nulls_equal=True, coalesce=True)
+    same = (pl.col(f"{name}_here").eq_missing(pl.col(f"{name}_there")) for name in (*_VALUES, "at"))
+    moved = both.filter(~pl.all_horizontal(same))
     draws = [_replicates(file, moved) if paired else {} for file in (here, there)]
     rows = [_row(row, *(d.get(_key(row)) for d in draws)) for row in moved.iter_rows(named=True)]
     return len(both), sorted(rows, key=lambda one: (one.by is None, -abs(one.by or 0.0)))
-
-
-def _joined(here: Path, there: Path) -> pl.DataFrame:
-    frames = [_read(file, name) for file, name in ((here, "here"), (there, "there"))]
-    return frames[0].join(frames[1], on=_KEY, how="full", nulls_equal=True, coalesce=True)
 
 
 def _read(file: Path, name: str) -> pl.DataFrame:
@@ -105,11 +96,6 @@ def _read(file: Path, name: str) -> pl.DataFrame:
     table = table.select(*_KEY, *_VALUES).cast({key: empty.schema[key] for key in _KEY})
     named = {value: f"{value}_{name}" for value in _VALUES}
     return table.rename(named).with_columns(pl.lit(value=True).alias(f"at_{name}"))
-
-
-def _equal() -> pl.Expr:
-    pairs = ((f"{name}_here", f"{name}_there") for name in (*_VALUES, "at"))
-    return pl.all_horizontal(pl.col(one).eq_missing(pl.col(two)) for one, two in pairs)
 
 
 def _replicates(metrics: Path, moved: pl.DataFrame) -> dict[tuple[Any, ...], np.ndarray[Any, Any]]:
@@ -168,11 +154,8 @@ def _paired(moved: MovedRow, draws_here: Any, draws_there: Any) -> MovedRow:
     low, high = (float(end) for end in bootstrap.interval(differences))
     if np.isnan(low):  # fewer than two resamples are defined
         return replace(moved, test="")
-    contradicted = _is_contradicted(moved.by or 0.0, differences)
+    # An edit of the value leaves its own resamples unchanged.
+    spread = np.ptp(differences[~np.isnan(differences)])
+    contradicted = bool(abs((moved.by or 0.0) - np.nanmean(differences)) > ROUNDING + _TIMES * spread)
     tolerance = "within" if low <= 0 <= high and not contradicted else "significant"
     return replace(moved, tolerance=tolerance, difference=(low, high), contradicted=contradicted)
-
-
-def _is_contradicted(by: float, differences: Any) -> bool:
-    """Whether a value moved by more than its own resamples, which an edit of the value leaves unchanged."""
-    return bool(abs(by - np.nanmean(differences)) > ROUNDING + _TIMES * np.ptp(differences[~np.isnan(differences)]))

@@ -108,7 +108,9 @@ def compare(root: Path, there: Published) -> PublishedComparison:
     """
     walk = Walk(Side(root, "this run"), side(there))
     outputs = there.outputs()
-    digests = {path: _digests(root, made) for path, made in outputs.items()}
+    digests = {
+        path: {file: sha256(root / file) for file in made if (root / file).is_file()} for path, made in outputs.items()
+    }
     other = {
         path: _causes(walk, path, digests[path])
         for path, made in outputs.items()
@@ -122,21 +124,11 @@ def compare(root: Path, there: Published) -> PublishedComparison:
         for name, verdict in published.items()
         if here.get(name) != verdict
     }
-    older = any(_is_by_file(text) for path, text in there.texts.items() if path.endswith(_RECEIPT))
+    stated = [from_json(text)["recipe"] for path, text in there.texts.items() if path.endswith(_RECEIPT)]
+    older = any(recipe.get("code") and "roots" not in recipe for recipe in stated)
     return PublishedComparison(
         there.configuration, len(outputs), other, missing, numbers, len(published), changed, older
     )
-
-
-def _is_by_file(receipt: str) -> bool:
-    """Whether the recipe of a receipt has digests of source files."""
-    stated = from_json(receipt)["recipe"]
-    return bool(stated.get("code")) and "roots" not in stated
-
-
-def _digests(root: Path, made: Mapping[str, str]) -> dict[str, str]:
-    """Digests of those files of an output that are here, by path."""
-    return {path: sha256(root / path) for path in made if (root / path).is_file()}
 
 
 def _causes(walk: Walk, path: str, actual: Mapping[str, str]) -> tuple[Cause, ...]:
@@ -153,14 +145,11 @@ def _causes(walk: Walk, path: str, actual: Mapping[str, str]) -> tuple[Cause, ..
     links = [(one["made"].get(name), one["fingerprint"]) for one in (receipt_here, receipt_there)]
     causes = walk.causes(path, links[0], links[1])
     explained = {cause.path for cause in causes if cause.kind == "environment"}
-    return tuple(_unexcused(cause, explained) for cause in causes)
-
-
-def _unexcused(cause: Cause, explained: set[str]) -> Cause:
-    """A cause; only another environment explains other bytes of data or checkpoints with the same recipe."""
-    if cause.what == OTHER_BYTES and cause.path not in explained:
-        return replace(cause, kind="unexplained")
-    return cause
+    # Only another environment explains other bytes of data or checkpoints with the same recipe.
+    return tuple(
+        replace(cause, kind="unexplained") if cause.what == OTHER_BYTES and cause.path not in explained else cause
+        for cause in causes
+    )
 
 
 def _verdicts(root: Path) -> dict[str, str]:

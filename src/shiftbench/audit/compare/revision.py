@@ -22,14 +22,10 @@ _BESIDE = (".receipt.json", ".run.json")
 
 @contextmanager
 def checked_out(root: Path, revision: str) -> Iterator[Path]:
-    """A temporary output root with the tables, receipts and run files of a revision.
-
-    Args:
-        root: the output root of this checkout.
-        revision: a branch, tag or commit of its repository.
+    """A temporary output root with the tables, receipts and run files of a revision (a branch, tag or commit).
 
     Raises:
-        ParamsError: neither a folder nor a revision.
+        ParamsError: it is no revision.
         DataError: nothing was recorded there, or its bytes are neither in the cache nor on a remote.
     """
     commit = _commit(root, revision)

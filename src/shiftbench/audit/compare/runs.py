@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from shiftbench.audit.compare import causes, moved_rows, revision
-from shiftbench.audit.compare.causes import Receipt, Side, Walk
+from shiftbench.audit.compare.causes import Side, Walk
 from shiftbench.audit.compare.moved_rows import MovedRow
 from shiftbench.audit.compare.table_inputs import Table
 from shiftbench.audit.finding import EXIT_CODES, Verdict
@@ -121,7 +121,8 @@ def compare(here: Side, there: Side) -> Comparison:
         path = Ref("tables", name).path
         files = [side.root / path for side in (here, there)]
         receipts = [side.receipt(path) for side in (here, there)]
-        count, changed = moved_rows.rows(*files, paired=_share_draws(*receipts))
+        seeds = [receipt["recipe"].get("seed") for receipt in receipts if receipt]
+        count, changed = moved_rows.rows(*files, paired=len(seeds) == 2 and seeds[0] == seeds[1])
         table = Table(path, walk, *receipts)
         moved += [replace(one, causes=table.causes(one)) for one in changed]
         rows += count
@@ -135,10 +136,6 @@ def _benchmarks(side: Side) -> set[str]:
     if not names:
         raise DataError(f"{side.label} has no results: no {tables}/BENCHMARK/metrics.parquet is there")
     return names
-
-
-def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
-    return bool(here and there and here["recipe"].get("seed") == there["recipe"].get("seed"))
 
 
 def _about(side: Side, benchmarks: set[str]) -> dict[str, Any]:

@@ -43,16 +43,12 @@ class Table:
         parts = _part(self.here, row, paths_here - paths_there), _part(self.there, row, paths_there - paths_here)
         row_causes += causes.recipe_causes(self.path, *parts)
         if not row_causes:
-            row_causes = self._causes_with_equal_inputs(row)
+            # An environment changes a row whose inputs are equal by rounding only.
+            beyond = [Cause("unexplained", self.path, causes.BEYOND_ROUNDING)]
+            row_causes = self.walk.environment_causes(self.path) if row.tolerance == "rounding" else beyond
         if row.contradicted:
             row_causes.append(Cause("unexplained", self.path, _CONTRADICTED))
         return causes.ordered([*row_causes, *self._contradiction])
-
-    def _causes_with_equal_inputs(self, row: MovedRow) -> list[Cause]:
-        """Causes of a row's difference if all its inputs are equal: an environment changes it by rounding only."""
-        if row.tolerance != "rounding":
-            return [Cause("unexplained", self.path, causes.BEYOND_ROUNDING)]
-        return self.walk.environment_causes(self.path)
 
     def _relative_to(self, row: MovedRow) -> list[str]:
         """Models that the row's metric is relative to, in either run."""
@@ -86,13 +82,7 @@ class Table:
 
 
 def _part(receipt: Receipt, row: MovedRow, rows: set[str]) -> Receipt:
-    """Part of a table's recipe that decides a row: code, its metric, and for its interval the resamples.
-
-    Args:
-        receipt: the table's.
-        row: the row.
-        rows: inputs of the row in this run only.
-    """
+    """Part of a table's recipe that decides a row; `rows` are inputs of the row in this run only."""
     whole, metric = receipt["recipe"], row.key["metric"]
     names = ("task", "code") if row.value_moved else ("task", "code", "seed", "draws")
     part = {name: whole[name] for name in names if name in whole}

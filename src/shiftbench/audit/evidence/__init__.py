@@ -1,4 +1,4 @@
 """Readers of the audited files, which trust no digest: shards, tars, tables, checkpoints, environments, git.
 
-`planned_rows` and `planned_sets` give the planned rows and sets.
+Most of them repeat a reader of the stages on purpose: a stage may refuse or skip what the audit has to find.
 """

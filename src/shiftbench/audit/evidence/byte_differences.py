@@ -20,13 +20,7 @@ SAME = "no library, codec or CPU feature differs from the run's: the bytes were 
 
 
 def explain(case: Case, ref: Ref, file: str, key: str | None = None) -> dict[str, Any]:
-    """Explain bytes that differ from the recorded ones.
-
-    Args:
-        case: what is audited.
-        ref: the output that the bytes belong to.
-        file: path relative to the output root.
-        key: of a sample, if the file is a tar.
+    """Explain bytes of an output that differ from the recorded ones; `key` names a sample, if the file is a tar.
 
     Returns:
         The differences by name, for a finding; `unexplained` if the bytes cannot be read.
@@ -105,12 +99,7 @@ def _undecodable(part: Member, key: str) -> str | None:
 
 
 def compare(actual: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
-    """Compare the packed bytes of a sample with those that were made again.
-
-    Args:
-        actual: bytes in the tar.
-        made: bytes that were made again.
-        offset: of the sample in its tar.
+    """Compare the packed bytes of a sample in a tar, at an offset, with those that were made again.
 
     Returns:
         First differing byte of the tar, members that differ, differing pixels and the largest difference.

@@ -23,9 +23,7 @@ def differences(then: Environment, now: Environment) -> list[str]:
 def reasons(then: Environment | None, now: Environment) -> list[str]:
     """Differences of two environments that can change bytes, a line each: CPU, Python, libraries, codecs, GPU.
 
-    Args:
-        then: `environment` of a run file; None: unknown.
-        now: the environment in which the output was made again.
+    If the environment of the run is unknown, there are none.
     """
     if not then:
         return []

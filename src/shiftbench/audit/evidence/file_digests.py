@@ -1,7 +1,7 @@
 """Digests of files: each file is read once, by as many threads as there are cores (hashlib lets them run at once).
 
-Time stamps, sizes and DVC's state are not used. Names of one inode (hard links, symbolic links into
-DVC's cache) are one file.
+The digests that a run keeps (`provenance.memo`), time stamps, sizes and DVC's state are not used, since whoever changed
+a file could change them. Names of one inode (hard links, symbolic links into DVC's cache) are one file.
 """
 
 import hashlib
@@ -20,12 +20,7 @@ Inode = tuple[int, int]
 
 @dataclass
 class Digests:
-    """Digests of the files that were read so far; `of` reads further ones.
-
-    Attributes:
-        threads: number of files that are read at once.
-        bytes: number of bytes read.
-    """
+    """Digests of the files that were read so far; `of` reads further ones. `bytes` counts what was read."""
 
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     bytes: int = 0
@@ -40,11 +35,7 @@ class Digests:
         return None if inode is None else self._known[inode, kind]
 
     def read(self, kinds_of: Mapping[Path, Iterable[str]]) -> None:
-        """Read files that were not read yet, several at once.
-
-        Args:
-            kinds_of: file -> kinds of digests.
-        """
+        """Read files that were not read yet, several at once; each has the kinds of its digests."""
         kinds_by_inode: dict[Inode, set[str]] = {}
         files: dict[Inode, tuple[Path, int]] = {}
         for file, names in kinds_of.items():
@@ -57,12 +48,12 @@ class Digests:
         # Large ones first, dealt out like cards: no thread is left alone with them at the end.
         order = sorted(files, key=lambda inode: -files[inode][1])
         parts = max(self.threads, len(order) // _AT_ONCE)
-        hands = [
+        shares = [
             [(inode, files[inode][0], sorted(kinds_by_inode[inode])) for inode in order[first::parts]]
             for first in range(parts)
         ]
         with ThreadPoolExecutor(self.threads) as pool:
-            for read in pool.map(_read_all, hands):
+            for read in pool.map(_read_all, shares):
                 for inode, digests in read.items():
                     self._known |= {(inode, name): digest for name, digest in digests.items()}
         self.bytes += sum(files[inode][1] for inode in order)
@@ -77,9 +68,9 @@ def _stat(file: Path) -> tuple[Inode | None, int]:
     return ((state.st_dev, state.st_ino), state.st_size) if regular else (None, 0)
 
 
-def _read_all(hand: list[tuple[Inode, Path, list[str]]]) -> dict[Inode, dict[str, str]]:
+def _read_all(share: list[tuple[Inode, Path, list[str]]]) -> dict[Inode, dict[str, str]]:
     block = bytearray(BLOCK)
-    return {inode: _read(file, kinds, memoryview(block)) for inode, file, kinds in hand}
+    return {inode: _read(file, kinds, memoryview(block)) for inode, file, kinds in share}
 
 
 def _read(file: Path, kinds: list[str], block: memoryview) -> dict[str, str]:

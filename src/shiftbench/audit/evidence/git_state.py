@@ -62,31 +62,20 @@ def top() -> Path:
 
 
 def changed() -> tuple[list[TrackedFile], list[str]]:
-    """Files of HEAD that differ here, and names of files that HEAD does not have.
-
-    Raises:
-        DataError: the bytes of an object do not give its name.
-    """
+    """Files of HEAD that differ here, and names of files that HEAD does not have."""
     known = {file.name: file for file in _files()}
-    listed = _lines("ls-files", "--cached", "--others", "--exclude-standard")
-    return [file for file in known.values() if not file.same], sorted(set(listed) - known.keys())
+    output = ask("ls-files", "--cached", "--others", "--exclude-standard", "-z", home=top()) or b""
+    listed = {os.fsdecode(line) for line in output.split(b"\0") if line}
+    return [file for file in known.values() if not file.same], sorted(listed - known.keys())
 
 
 def tracked() -> set[Path]:
-    """Paths of the files of HEAD.
-
-    Raises:
-        DataError: as `changed`.
-    """
+    """Paths of the files of HEAD."""
     return {file.path for file in _files()}
 
 
 def links() -> list[TrackedFile]:
-    """Symbolic links of HEAD.
-
-    Raises:
-        DataError: as `changed`.
-    """
+    """Symbolic links of HEAD."""
     return [file for file in _files() if file.mode == _LINK]
 
 
@@ -127,11 +116,7 @@ def _entries(tree: bytes, size: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _objects(oids: Iterable[str]) -> dict[str, bytes]:
-    """Content of objects, each hashed here.
-
-    Raises:
-        DataError: an object is missing, or its bytes do not give its name.
-    """
+    """Content of objects, each hashed here; a missing or damaged object is a DataError."""
     names = list(oids)
     output = ask("cat-file", "--batch", given="".join(f"{oid}\n" for oid in names).encode()) or b""
     contents, at = {}, 0
@@ -154,12 +139,6 @@ def _hash(kind: str, content: bytes, length: int) -> str:
     if length == 64:
         return hashlib.sha256(data).hexdigest()
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-
-def _lines(*words: str) -> list[str]:
-    """Names that git lists, of the whole repository."""
-    output = ask(*words, "-z", home=top()) or b""
-    return [os.fsdecode(line) for line in output.split(b"\0") if line]
 
 
 def is_shallow() -> bool:

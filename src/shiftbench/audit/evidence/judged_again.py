@@ -25,13 +25,7 @@ class Verdict(NamedTuple):
 
 
 def verdicts(home: Path) -> Iterator[Verdict]:
-    """Yield each published verdict that has replicates.
-
-    Raises:
-        DataError: a published file is damaged.
-        SchemaError: a table is of another format.
-        ValueError: a recipe states no claims.
-    """
+    """Yield each published verdict that has replicates."""
     for configuration in published.configurations(home):
         yield from of_configuration(published.read(home, configuration))
 

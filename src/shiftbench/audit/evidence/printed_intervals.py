@@ -20,11 +20,7 @@ _SCALES = (1.0, 100.0, -1.0, -100.0)
 
 
 def published(home: Path) -> NDArray[np.float64]:
-    """Value and interval of each published row, without those of systems: float64 (rows, 3).
-
-    Raises:
-        OSError, polars.exceptions.PolarsError: a file cannot be read.
-    """
+    """Value and interval of each published row, without those of systems: float64 (rows, 3)."""
     places = [place for place in sorted(home.glob("*/results")) if place.is_dir()]
     frames = [pl.read_parquet(f) for place in places for f in place.rglob("metrics.parquet")]
     frames += [pl.read_csv(f) for place in places for f in place.rglob("leaderboard.csv")]
@@ -34,7 +30,8 @@ def published(home: Path) -> NDArray[np.float64]:
 
 def without_row(text: str, rows: NDArray[np.float64]) -> Iterator[tuple[str, bool]]:
     """Yield each interval of a text, and whether it is in no row."""
-    scaled = np.concatenate([_in(rows, scale) for scale in _SCALES])
+    # With the other sign, the ends are exchanged.
+    scaled = np.concatenate([rows[:, [0, 1, 2] if scale > 0 else [0, 2, 1]] * scale for scale in _SCALES])
     scaled = scaled[np.argsort(scaled[:, 0], kind="stable")]
     for match in _INTERVAL.finditer(text):
         numbers = [float(part.replace("−", "-")) for part in match.groups()]  # noqa: RUF001
@@ -42,8 +39,3 @@ def without_row(text: str, rows: NDArray[np.float64]) -> Iterator[tuple[str, boo
         first, last = np.searchsorted(scaled[:, 0], [numbers[0] - half[0], numbers[0] + half[0]])
         is_near = np.abs(scaled[first:last] - numbers) <= half
         yield match[0], not is_near.all(1).any()
-
-
-def _in(rows: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """Rows in another unit; with the other sign, the ends are exchanged."""
-    return rows[:, [0, 1, 2] if scale > 0 else [0, 2, 1]] * scale

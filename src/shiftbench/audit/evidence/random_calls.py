@@ -22,14 +22,9 @@ _NEVER = frozenset(
 
 
 def calls(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
-    """Yield (line, name) of each call that draws from a global or an unseeded generator.
+    """Yield (line, name) of each call in a Python source that draws from a global or an unseeded generator.
 
-    Args:
-        file: Python source.
-        training: torch's own generator may be used: its seed is set by the trainer.
-
-    Raises:
-        SyntaxError: it is no Python.
+    In a training torch's own generator may be used: the trainer sets its seed.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     known = _imports(tree)

@@ -1,6 +1,7 @@
 """Manifests, indexes and keys of folders of shards, read without trusting their digests.
 
-Several checks need the same manifests and keys: each is read once, and again if the file has changed.
+`data.shards` refuses a folder at its first wrong digest; the audit reads on, and names every fault. Several checks need
+the same manifests and keys: each is read once, and again if the file has changed.
 """
 
 import functools
@@ -22,15 +23,7 @@ _COLUMNS = ("key", "tar", "offset", "size", "sha256", "pixels")
 
 
 def raw_manifest(case: Case, ref: Ref) -> dict[str, Any]:
-    """Manifest of shards or sources, complete or not; empty if it is no JSON object.
-
-    Args:
-        case: what is audited.
-        ref: of kind `shards` or `sources`, and here.
-
-    Raises:
-        OSError: there is no manifest.
-    """
+    """Manifest of shards or sources, complete or not; empty if it is no JSON object. An OSError if there is none."""
     return _manifest(*_version(case.root / ref.path))
 
 
@@ -59,29 +52,17 @@ def entries(case: Case, ref: Ref) -> list[Entry] | None:
 
 
 def index(case: Case, ref: Ref) -> pa.Table:
-    """Columns `key` and `pixels` of a folder's index.
-
-    Args:
-        case: what is audited.
-        ref: of kind `shards`, and here.
-
-    Raises:
-        OSError, pyarrow.ArrowException: there is no index, or it cannot be read.
-    """
+    """Columns `key` and `pixels` of a folder's index."""
     return _index(*_version(case.folder(ref) / shards.INDEX))
 
 
 def keys(case: Case, ref: Ref) -> pa.Array:
-    """Keys of a folder of shards, in its order; arguments and errors as of `index`."""
+    """Keys of a folder of shards, in its order."""
     return index(case, ref).column("key").combine_chunks()
 
 
 def keys_of(table: Path) -> pa.Array:
-    """Column `key` of any table.
-
-    Raises:
-        OSError, pyarrow.ArrowException: it cannot be read.
-    """
+    """Column `key` of any table."""
     with pq.ParquetFile(table) as parquet:
         return parquet.read(["key"], use_threads=False).column("key").combine_chunks()
 
@@ -108,16 +89,6 @@ def difference(here: pa.Array, there: pa.Array) -> pa.Array:
         ['b']
     """
     return here.filter(pc.invert(pc.is_in(here, value_set=there)))
-
-
-def intersection(one: pa.Array, two: pa.Array) -> pa.Array:
-    """Values of `two` that `one` also has.
-
-    Example:
-        >>> intersection(pa.array(["a", "b"]), pa.array(["b", "c"])).to_pylist()
-        ['b']
-    """
-    return two.filter(pc.is_in(two, value_set=one))
 
 
 def _version(file: Path) -> tuple[Path, int, int]:

@@ -1,6 +1,7 @@
 """Checks of any table: format, order, keys, nulls, ranges and NaN.
 
-A second implementation of what `schema` checks when it writes tables, with Polars instead of pyarrow.
+`schema` checks the same when it writes tables. This second implementation, in Polars instead of pyarrow, also reads
+tables that `schema` did not write, and finds errors of `schema`.
 """
 
 from collections import Counter
@@ -42,6 +43,7 @@ _ALONE = {
     "searches": formats.SEARCHES,
     "overlaps": formats.OVERLAPS,
     "analyses": formats.OBSERVATIONS,
+    "checkpoints": formats.LOG,
 }
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
 """Tables whose numbers may be infinite, such as a ratio to a model without errors."""
@@ -52,21 +54,10 @@ Flaw = tuple[str, str, str]
 """Reason, expected value, actual value."""
 
 
-def form_of(kind: str, name: str) -> Format | None:
-    """Format of a file; None: its own metadata names its format of records."""
-    if kind in ("tables", "claims"):
-        return TABLES.get(name)
-    return formats.LOG if kind == "checkpoints" else _ALONE.get(kind)
-
-
 def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
-    """Read a table of a kind of output.
-
-    Raises:
-        SchemaError: it does not have the format of such an output.
-    """
-    form = form_of(kind, file.name)
-    if form is None:
+    """Read a table of a kind of output; another format than that of such an output is a SchemaError."""
+    form = TABLES.get(file.name) if kind in ("tables", "claims") else _ALONE.get(kind)
+    if form is None:  # its own metadata name its format of records
         stated = (pq.read_metadata(file).metadata or {}).get(formats.NAME, b"").decode()
         form = schema.find_format(stated)
         if not stated.startswith(f"{kind}/"):
@@ -77,12 +68,7 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
 def flaws(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Flaw]:
     """Yield the flaws of a table that has the correct columns.
 
-    Args:
-        file: its file.
-        table: its content.
-        form: its format.
-        fingerprint: of the recipe, as the receipt states it.
-        digest: of its rows, as the receipt states it.
+    Fingerprint and digest are those of the recipe and of the rows, as the receipt states them.
     """
     facts = pq.read_metadata(file).metadata or {}
     stated = facts.get(_FINGERPRINT, b"").decode()
@@ -187,6 +173,12 @@ def safe_read(file: Path, kind: str) -> tuple[pa.Table, Format] | str:
         return read(file, kind)
     except (ShiftbenchError, OSError, pa.ArrowException, UnicodeDecodeError) as error:
         return str(error)
+
+
+def readable(file: Path, kind: str) -> pa.Table | None:
+    """A table of a kind of output; None: it cannot be read, which is a finding of the check `rows`."""
+    content = safe_read(file, kind)
+    return None if isinstance(content, str) else content[0]
 
 
 def array_flaws(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:

@@ -1,4 +1,7 @@
-"""Members of a tar, parsed without tarfile: header, name, data and padding."""
+"""Members of a tar: header, name and data.
+
+They are parsed here, without `tarfile` and `data.shards`, because the reader of a run skips what it does not expect.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +13,7 @@ from shiftbench.data.shards import BLOCK
 
 
 class Header(NamedTuple):
-    """The header of a member, and the place of its data.
-
-    Attributes:
-        name: with its folder.
-        block: the header itself.
-        start: the first byte of the data.
-        size: of the data, in bytes.
-    """
+    """The header block of a member, and the place of its data in bytes."""
 
     name: str
     block: bytes
@@ -37,19 +33,11 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member.
-
-    Attributes:
-        name: with its folder.
-        head: the header block.
-        data: its bytes.
-        padding: what fills the last block.
-    """
+    """One member: its name with the folder, header block, and data."""
 
     name: str
     head: bytes
     data: bytes
-    padding: bytes
 
     def extension(self, key: str) -> str:
         """The name after the sample's key and a dot."""
@@ -57,11 +45,7 @@ class Member:
 
 
 def headers(data: bytes | memoryview | mmap, start: int, end: int) -> Iterator[Header]:
-    """Yield the headers between two bytes.
-
-    Raises:
-        DataError: a header has no size.
-    """
+    """Yield the headers between two bytes; a header without a size is a DataError."""
     while start < end:
         block = bytes(data[start : start + BLOCK])
         header = Header(name_of(block), block, start + BLOCK, _size_of(block))
@@ -70,17 +54,12 @@ def headers(data: bytes | memoryview | mmap, start: int, end: int) -> Iterator[H
 
 
 def members(data: bytes | memoryview) -> list[Member]:
-    """Parse consecutive members.
-
-    Raises:
-        DataError: a header has no size, or a member is longer than the data.
-    """
+    """Parse consecutive members; a member that is longer than the data is a DataError."""
     parts = []
     for header in headers(data, 0, len(data)):
         if header.next > len(data):
             raise DataError(f"the member {header.name!r} is longer than the rest of the file")
-        body, padding = data[header.start : header.end], data[header.end : header.next]
-        parts.append(Member(header.name, header.block, bytes(body), bytes(padding)))
+        parts.append(Member(header.name, header.block, bytes(data[header.start : header.end])))
     return parts
 
 

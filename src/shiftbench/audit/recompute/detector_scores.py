@@ -22,12 +22,7 @@ def is_cheap(artifact: Artifact) -> bool:
 
 
 class Detector:
-    """The detector of scores or of a search.
-
-    Args:
-        artifact: scores or a search, with the recipe of its receipt.
-        run: the run that makes it again.
-    """
+    """The detector of scores or of a search, with the recipe of its receipt and the run that makes it again."""
 
     def __init__(self, artifact: Artifact, run: Rerun) -> None:
         self.artifact, self.run, self.spec = artifact, run, artifact.recipe
@@ -39,11 +34,7 @@ class Detector:
         return self._context.rows(self.artifact, name)
 
     def fitted(self, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        """Fit the detector; gives all options and the state.
-
-        Args:
-            options: those of the point of a search, in addition to those of the recipe.
-        """
+        """Fit the detector, with options in addition to those of the recipe; gives all options and the state."""
         whole = {**self.spec["detector"]["options"], **options}
         return whole, self._context.fitted(self.artifact, self.module, whole)
 
@@ -57,16 +48,7 @@ class Detector:
 
 
 def has_effect(case: Case, ref: Ref, points: list[str]) -> bool:
-    """Whether any two points of a search give a sample of ID val different scores.
-
-    Args:
-        case: what is audited.
-        ref: a search that is here with its inputs.
-        points: options as JSON, those that fit.
-
-    Raises:
-        ShiftbenchError, OSError: the detector cannot be used on what is here.
-    """
+    """Whether any two points of a search, options as JSON, give a sample of ID val different scores."""
     artifact = case.plan.artifacts[ref]
     detector = Detector(artifact, Rerun(case, ref))
     rows = detector.rows(artifact.recipe["id"])

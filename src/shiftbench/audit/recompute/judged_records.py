@@ -1,4 +1,7 @@
-"""Records judged a second time from their logits and the samples' labels, in NumPy, without the task's code."""
+"""Records judged a second time from their logits and the samples' labels, in NumPy.
+
+The task's own code is not called: an error in it would repeat itself here.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
         inside = [entry for entry in entries if entry.tar == tar]
         if not inside:
             continue
-        with (folder / tar).open("rb") as stream, _mapped(stream.fileno()) as data:
+        with (folder / tar).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for entry in inside:
                 fields = _fields(data, entry, extensions)
                 labels.append(int(fields.get("cls", b"-1")))
@@ -73,10 +76,6 @@ def truth(case: Case, ref: Ref) -> Truth | None:
                 if "group" in meta or "cluster" in meta:
                     metas[entry.key] = meta
     return Truth(manifest["classes"], keys, labels, metas, "label" in manifest["fields"])
-
-
-def _mapped(handle: int) -> mmap.mmap:
-    return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
 
 
 def _fields(data: mmap.mmap, entry: Entry, extensions: set[str | None]) -> dict[str, bytes]:
@@ -106,11 +105,7 @@ class Space:
 
     @classmethod
     def of(cls, model: Sequence[str], dataset: Sequence[str]) -> Space:
-        """Match classes by name; predictions are restricted to a dataset's classes if these are a part of the model's.
-
-        Raises:
-            DataError: a class occurs twice.
-        """
+        """Match classes by name; only a dataset's classes may be predicted if they are a part of the model's."""
         if len(set(model)) < len(model) or len(set(dataset)) < len(dataset):
             raise DataError("a class name occurs twice")
         at = {name: index for index, name in enumerate(model)}
@@ -128,7 +123,7 @@ def judge(table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32
 
     Args:
         table: records.
-        labels: model's classes, int64 (n,), -1: none.
+        labels: the model's classes, int64 (n,); -1: none.
         logits: float32 (n, C).
         space: the classes.
     """

@@ -5,7 +5,7 @@ conditions and their groups; auroc and fpr95 of each OOD set; means over trainin
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,7 @@ Key = tuple[Any, ...]
 
 
 class Second:
-    """The rows of one benchmark, as its recipe names them.
-
-    Args:
-        root: the output root.
-        spec: the recipe of the tables.
-    """
+    """The rows of one benchmark below an output root, as the recipe of its tables names them."""
 
     def __init__(self, root: Path, spec: dict[str, Any]) -> None:
         self.root, self.spec = root, spec
@@ -43,13 +38,11 @@ class Second:
 
     def values(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
         """Yield the key (values of `columns`) and the value of each covered row, without means."""
-        yield from self._cells(columns)
+        yield from self._conditions(columns)
         yield from self._detection(columns)
 
-    # ------------------------------------------------------------------ artifacts
-
-    def _cells(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
-        metrics = {name: _SAMPLE[use] for name, (use, _) in self._used.items() if use in _SAMPLE}
+    def _conditions(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
+        metrics = {name: use for name, (use, _) in self._used.items() if use in _SAMPLE}
         for row in self.rows if metrics else ():
             if row["detector"] or row["ood"]:
                 continue
@@ -57,15 +50,14 @@ class Second:
             groups = [None, *sorted(frame["group"].drop_nulls().unique())]
             for group in groups:
                 part = frame if group is None else frame.filter(pl.col("group") == group)
-                for name, compute in metrics.items():
+                for name, use in metrics.items():
                     place = {**row, "group": group, "metric": name}
-                    yield self._key(columns, place), compute(part)
-
-    # ------------------------------------------------------------------ detection
+                    yield self._key(columns, place), _mean(part, use)
 
     def _detection(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
         scored = [row for row in self.rows if row["detector"]]
-        clean = {_evaluation(row): row for row in scored if not row["ood"] and _is_clean(row)}
+        clean_rows = (row for row in scored if not row["ood"] and (row["reference"] is None or row["step"] is not None))
+        clean = {_evaluation(row): row for row in clean_rows}
         for row in scored:
             if not row["ood"]:
                 continue
@@ -87,10 +79,6 @@ class Second:
         return tuple(whole[name] for name in columns)
 
 
-def _is_clean(row: dict[str, Any]) -> bool:
-    return row["reference"] is None or row["step"] is not None
-
-
 def _evaluation(row: dict[str, Any]) -> Key:
     return row["model"], row["method"], row["detector"], row["split"], row["step"]
 
@@ -103,31 +91,15 @@ def _position(row: dict[str, Any]) -> str:
 
 _COLUMNS = ["key", "correct", "nll_e9", "brier_e9", "group"]
 
-
-def _accuracy(frame: pl.DataFrame) -> Value:
-    known = frame["correct"].drop_nulls()
-    return _divided(int(known.sum()), len(known)), len(known)
+_SAMPLE = {"accuracy": ("correct", 1), "error": ("correct", 1), "nll": ("nll_e9", E9), "brier": ("brier_e9", E9)}
+"""Metric -> the column whose mean it is (of `error`, the share without), and the unit of the column."""
 
 
-def _error(frame: pl.DataFrame) -> Value:
-    known = frame["correct"].drop_nulls()
-    return _divided(len(known) - int(known.sum()), len(known)), len(known)
-
-
-def _mean_e9(column: str) -> Callable[[pl.DataFrame], Value]:
-    def compute(frame: pl.DataFrame) -> Value:
-        known = frame[column].drop_nulls()
-        return _divided(int(known.sum()), len(known) * E9), len(known)
-
-    return compute
-
-
-_SAMPLE: dict[str, Callable[[pl.DataFrame], Value]] = {
-    "accuracy": _accuracy,
-    "error": _error,
-    "nll": _mean_e9("nll_e9"),
-    "brier": _mean_e9("brier_e9"),
-}
+def _mean(frame: pl.DataFrame, use: str) -> Value:
+    column, unit = _SAMPLE[use]
+    known = frame[column].drop_nulls()
+    total = int(known.sum()) if use != "error" else len(known) - int(known.sum())
+    return _divided(total, len(known) * unit), len(known)
 
 
 def _divided(part: int, whole: int) -> float | None:

@@ -27,14 +27,7 @@ Pair = tuple[Path, Path]
 class Rerun(Run):
     """A run that reads the audited inputs and writes into the audit's folder, without receipts.
 
-    Args:
-        case: what is audited.
-        ref: the output that is made again.
-        planned: the artifact to make; default: the output with the recipe of its receipt.
-
-    Attributes:
-        artifact: the output that is made again.
-        made: the files that were made, by name.
+    It makes `planned`, or else an output with the recipe of its receipt. `made` are the files that were made, by name.
     """
 
     def __init__(self, case: Case, ref: Ref, planned: Artifact | None = None) -> None:
@@ -62,11 +55,7 @@ class Rerun(Run):
             temporary.replace(self.made[name])
 
     def compare(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
-        """Compare the files that were made with the audited ones, byte by byte.
-
-        Args:
-            case: what is audited.
-            stated: names of the files that the receipt states.
+        """Compare the files that were made with those that the receipt states, byte by byte.
 
         Returns:
             Findings about files that only one side has; pairs of files with different bytes.
@@ -111,10 +100,7 @@ def code_change_note(artifact: Artifact) -> str:
 def leaderboard(plan: Plan, root: Path) -> bytes:
     """Leaderboard (`BOARD`) that the report stage makes of the tables below an output root.
 
-    Previews are left out, which a submission does not have.
-
-    Raises:
-        DataError: a table is missing, or the report cannot be made of the tables.
+    Previews are left out, which a submission does not have. A DataError if it cannot be made.
     """
     from shiftbench.workflow.stages import report
 

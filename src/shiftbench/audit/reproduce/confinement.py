@@ -44,19 +44,13 @@ def note() -> Note:
 def command(case: Case, words: list[str], folder: Path, home: Path, reads: Iterable[Path]) -> list[str]:
     """Command that starts a worker, restricted if this kernel can do so.
 
-    Args:
-        case: what is audited.
-        words: the command.
-        folder: the worker's own, for its answers.
-        home: the folder of the isolated checkout.
-        reads: its inputs.
+    It may read `reads`, and write into its own folder (for its answers) and the home of the isolated checkout.
     """
     if missing_support():
         return words
     rules = folder / "rules.json"
     rules.write_text(json.dumps(_rules(case, folder, home, reads)))
-    own = [sys.executable, "-I", "-S", str(_FILE), str(kernel.__file__), str(rules)]
-    return [*own, *words]
+    return [sys.executable, "-I", "-S", str(_FILE), str(kernel.__file__), str(rules), *words]
 
 
 def _rules(case: Case, folder: Path, home: Path, reads: Iterable[Path]) -> dict[str, list[str]]:

@@ -17,9 +17,9 @@ from shiftbench.audit.reproduce import row_comparison
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.audit.reproduce.row_comparison import Comparison
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.base.errors import ShiftbenchError
 from shiftbench.base.refs import Ref
-from shiftbench.data import pins, schema, shards
+from shiftbench.data import schema, shards
 from shiftbench.provenance.recipe import Artifact, Job
 
 _AT_ONCE = 2
@@ -64,12 +64,7 @@ class Group(Work):
 
 @dataclass
 class Evaluated:
-    """All batches that were evaluated again.
-
-    Attributes:
-        groups: that could be evaluated.
-        problems: findings about the others.
-    """
+    """All batches that were evaluated again, and findings about those that could not be."""
 
     groups: list[Group] = field(default_factory=list)
     problems: list[Finding] = field(default_factory=list)
@@ -88,19 +83,14 @@ def evaluate_again(case: Case) -> Evaluated:
         group = _group(case, job, checkout, done.problems)
         if group:
             done.groups.append(group)
-    if done.groups:
-        hands = _dealt(done.groups)
-        checkout.do("evaluation_worker", hands, lambda group: _task(case, group, checkout), varied=False)
+    if done.groups:  # over at most two processes, and not more than there are CPUs for their threads
+        threads = max(int(group.first.recipe["threads"]) for group in done.groups)
+        count = max(1, min(_AT_ONCE, len(os.sched_getaffinity(0)) // threads))
+        queues = [done.groups[first::count] for first in range(count)]
+        checkout.do("model_worker", queues, lambda group: _task(case, group, checkout), varied=False)
     for group in done.groups:
         group.comparisons = list(_comparisons(case, group))
     return done
-
-
-def _dealt(groups: list[Group]) -> list[list[Group]]:
-    """Distribute groups over at most two processes, and not more than there are CPUs for their threads."""
-    threads = max(int(group.first.recipe["threads"]) for group in groups)
-    count = max(1, min(_AT_ONCE, len(os.sched_getaffinity(0)) // threads))
-    return [groups[first::count] for first in range(count)]
 
 
 # ------------------------------------------------------------------ what is drawn
@@ -109,7 +99,13 @@ def _dealt(groups: list[Group]) -> list[list[Group]]:
 def _group(case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Finding]) -> Group | None:
     """Draw batches of one (model, method) over all conditions that can be evaluated again; note the others."""
     records = [artifact for artifact in job.artifacts if artifact.ref.kind == "records"]
-    here = [artifact for artifact in records if not _is_unavailable(case, artifact, checkout, problems)]
+    here = []
+    for artifact in records:
+        lack = _lack(case, artifact, checkout)
+        if lack:
+            problems.append(case.incomplete(artifact.ref, lack))
+        else:
+            here.append(artifact)
     if not here:
         return None
     if _method(here[0]).SEES == "stream" and len(here) < len(records):
@@ -130,42 +126,19 @@ def _method(artifact: Artifact) -> ModuleType:
     return registry.find("methods", artifact.recipe["method"]["use"])
 
 
-def _is_unavailable(case: Case, artifact: Artifact, checkout: IsolatedCheckout, problems: list[Finding]) -> bool:
-    """Whether records or their inputs are not here; notes what is missing."""
-    why = None
+def _lack(case: Case, artifact: Artifact, checkout: IsolatedCheckout) -> str:
+    """Why records cannot be evaluated again; empty: they can."""
     if not (case.root / artifact.ref.path).is_file():
-        why = "these records are missing, so that no batch was evaluated again; `shiftbench pull` fetches them"
-    else:
-        missing = [ref.path for ref in checkout.link_inputs(artifact)] or list(_tars(case, artifact))
-        if missing:
-            why = f"no batch could be evaluated again: {', '.join(missing[:3])} is not here"
-    if why is None:
-        try:
-            pins.check(artifact.recipe)
-        except DataError as error:
-            why = f"no batch could be evaluated again without its user's own file: {error}"
-    if why:
-        problems.append(case.incomplete(artifact.ref, why))
-    return why is not None
-
-
-def _tars(case: Case, artifact: Artifact) -> Iterator[str]:
-    """Yield the missing tars of a condition."""
-    folder = _data(case, artifact)
-    for tar in shards.manifest(folder)["tars"]:
-        if not (folder / tar).is_file():
-            yield f"{folder.relative_to(case.root).as_posix()}/{tar}"
+        return "these records are missing, so that no batch was evaluated again; `shiftbench pull` fetches them"
+    lack = checkout.lack(artifact)
+    return f"no batch could be evaluated again{lack}" if lack else ""
 
 
 def _count(case: Case, artifact: Artifact) -> int:
-    samples: int = shards.manifest(_data(case, artifact))["samples"]
+    """Number of batches."""
+    data = next(ref for ref in artifact.inputs if ref.kind == "shards" and ref.name == artifact.recipe["data"])
+    samples: int = shards.manifest(case.folder(data))["samples"]
     return -(-samples // int(artifact.recipe["batch_size"]))
-
-
-def _data(case: Case, artifact: Artifact) -> Path:
-    """Folder of the records' shards."""
-    name = artifact.recipe["data"]
-    return next(case.folder(ref) for ref in artifact.inputs if ref.kind == "shards" and ref.name == name)
 
 
 def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any]:
@@ -177,6 +150,7 @@ def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any
         "sizes": {name: run.get("batch_size") for name, run in runs.items()},
         "device": "cuda" if any(device.startswith("cuda") for device in devices) else "cpu",
         "first": group.first.ref.name,
+        "alone": True,
     }
 
 

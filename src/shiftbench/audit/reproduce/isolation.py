@@ -1,5 +1,6 @@
 """A checkout that contains only inputs, at another path, and the processes that make outputs again in it."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,11 +15,12 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.finding import some
 from shiftbench.audit.reproduce import confinement
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.data import source_files, training_log
+from shiftbench.data import pins, shards, source_files, training_log
 from shiftbench.provenance import child_environment
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.workflow.plan import unavailable
@@ -50,23 +52,17 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 imported before anything of the checkout."""
 _OF_SHARDS = ("numpy", "pyarrow.parquet", "PIL.Image", "cv2")
 _OF_NETS = (*_OF_SHARDS, "torch", "safetensors.torch")
-_LIBRARIES = {"shard_worker": _OF_SHARDS, "evaluation_worker": _OF_NETS, "training_worker": _OF_NETS}
+_LIBRARIES = {"shard_worker": _OF_SHARDS, "model_worker": _OF_NETS}
 INHERITED = (*child_environment.LIBRARIES, "NUMBA_CPU_")
 """Environment variables that a child keeps: they choose the kernels."""
 _MACHINE_CODE = "machine code"
-_SAID = 2000
+_OUTPUT = 2000
 _AUDIT = "audit"
 
 
 @dataclass(kw_only=True)
 class Work:
-    """A task of a worker, and its result.
-
-    Attributes:
-        answer: of the worker, as its `make` gives it.
-        environment: of the worker.
-        is_late: whether the worker was ended because it took too long.
-    """
+    """A task of a worker, and its result: answer and environment of the worker, and whether it took too long."""
 
     answer: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -78,16 +74,28 @@ class Work:
         return ()
 
 
+@dataclass
+class Remade(Work):
+    """Work that makes one artifact again."""
+
+    artifact: Artifact
+
+    @property
+    def ref(self) -> Ref:
+        """The output."""
+        return self.artifact.ref
+
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """The artifact alone."""
+        return (self.artifact,)
+
+
 _Work = TypeVar("_Work", bound=Work)
 
 
 class IsolatedCheckout:
-    """A folder that contains only the inputs of recipes.
-
-    Args:
-        case: what is audited.
-        name: of a folder in its scratch; the output root is some folders deeper.
-    """
+    """A folder in the scratch of a case that contains only the inputs of recipes; the output root is deeper."""
 
     def __init__(self, case: Case, name: str) -> None:
         self.case = case
@@ -102,9 +110,20 @@ class IsolatedCheckout:
             if not file.is_absolute():
                 _link(file.absolute(), self.home / file)
 
-    def link_inputs(self, artifact: Artifact) -> list[Ref]:
-        """Link the inputs of an artifact; gives the missing ones."""
-        return [ref for ref in artifact.inputs if not self._bring(ref)]
+    def lack(self, artifact: Artifact) -> str:
+        """Link the inputs of an artifact; gives what is missing, as the end of a sentence; empty: nothing is."""
+        missing = [ref.path for ref in artifact.inputs if not self._bring(ref)]
+        for ref in artifact.inputs:
+            if ref.kind == "shards" and ref.path not in missing:
+                tars = (self.case.folder(ref) / tar for tar in shards.manifest(self.case.folder(ref))["tars"])
+                missing += [tar.relative_to(self.case.root).as_posix() for tar in tars if not tar.is_file()]
+        if missing:
+            return f": {some(missing)} is not here"
+        try:
+            pins.check(artifact.recipe)
+        except DataError as error:
+            return f" without its user's own file: {error}"
+        return ""
 
     def _bring(self, ref: Ref) -> bool:
         if ref.kind == "sources":
@@ -126,16 +145,17 @@ class IsolatedCheckout:
     def _source_folder(self, ref: Ref) -> Path | None:
         """Folder with the checked bytes of a source, in data/sources or this machine's cache; None: not there."""
         if ref.name not in self._source_files:
-            homes = (self.case.folder(ref), source_files.original_folder(ref.name))
-            source = source_files.load_source(ref.name)
-            complete = (home for home in homes if _is_complete(source, home))
-            self._source_files[ref.name] = next(complete, None)
+            self._source_files[ref.name] = None
+            for home in (self.case.folder(ref), source_files.original_folder(ref.name)):
+                with contextlib.suppress(DataError, OSError):
+                    source_files.verify(source_files.load_source(ref.name), home)
+                    self._source_files[ref.name] = home
+                    break
         return self._source_files[ref.name]
 
     def job(self, verb: str, name: str, artifacts: Sequence[Artifact]) -> str:
         """Write a recipe file; gives its path."""
-        folders = [str(folder) for folder in registry.Folders.extra]
-        job = Job(verb, name, tuple(artifacts), {"plugins": folders})
+        job = Job(verb, name, tuple(artifacts), {"plugins": list(map(str, registry.Folders.extra))})
         file = self.root / job.recipe_path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(job.text())
@@ -144,7 +164,7 @@ class IsolatedCheckout:
     def do(
         self,
         worker: str,
-        hands: Sequence[list[_Work]],
+        queues: Sequence[list[_Work]],
         task: Callable[[_Work], dict[str, Any]],
         *,
         varied: bool,
@@ -155,34 +175,33 @@ class IsolatedCheckout:
 
         Args:
             worker: name of a module in this package.
-            hands: the tasks of each process; an empty list starts no process.
+            queues: the tasks of each process; an empty list starts no process.
             task: the specification of a piece of work.
             varied: whether the environment differs from the auditor's as far as possible.
             seconds: time limit; the work of ended processes is late.
             variables: further variables of the environment.
-
-        Raises:
-            DataError: a process ended without answers; contains its output.
         """
-        groups = [hand for hand in hands if hand]
+        groups = [queue for queue in queues if queue]
         started = [
-            self._start(worker, hand, list(map(task, hand)), number, variables, varied=varied)
-            for number, hand in enumerate(groups)
+            self._start(worker, queue, list(map(task, queue)), number, variables, varied=varied)
+            for number, queue in enumerate(groups)
         ]
         outputs = _finish([process for process, _ in started], seconds)
-        for hand, (_, file), text in zip(groups, started, outputs, strict=True):
-            if text is None:
-                for work in hand:
+        for queue, (_, file), output in zip(groups, started, outputs, strict=True):
+            if output is None:
+                for work in queue:
                     work.is_late = True
                 continue
-            content = _read_answers(worker, file, text)
-            for work, answer in zip(hand, content["answers"], strict=True):
+            if not file.is_file():
+                raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_OUTPUT:]}")
+            content = json.loads(file.read_text())
+            for work, answer in zip(queue, content["answers"], strict=True):
                 work.answer, work.environment = answer, content["environment"]
 
     def _start(
         self,
         worker: str,
-        hand: Sequence[Work],
+        queue: Sequence[Work],
         tasks: list[dict[str, Any]],
         number: int,
         variables: Mapping[str, str],
@@ -192,11 +211,11 @@ class IsolatedCheckout:
         """Start a worker; gives the process and the file of its answers."""
         folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
-        extra = [str(folder) for folder in registry.Folders.extra]
-        file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
+        plugins = list(map(str, registry.Folders.extra))
+        file.write_text(json.dumps({"tasks": tasks, "plugins": plugins, "number": number}))
         python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
         words = [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]]
-        artifacts = [artifact for work in hand for artifact in work.artifacts]
+        artifacts = [artifact for work in queue for artifact in work.artifacts]
         reads = [place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())]
         reads += [*self._own, *confinement.own_files(artifacts)]
         process = subprocess.Popen(
@@ -248,22 +267,16 @@ def code_folder(case: Case) -> Path:
         return registry.PACKAGE.parent
     folder = case.scratch / "code"
     if not folder.is_dir():
-        own = registry.PACKAGE / _AUDIT
-        _mirror(case.package, folder / registry.PACKAGE.name, without=case.package / _AUDIT)
-        _mirror(own, folder / registry.PACKAGE.name / _AUDIT)
+        theirs = [file for file in case.package.rglob("*") if not file.is_relative_to(case.package / _AUDIT)]
+        for source, files in ((case.package, theirs), (registry.PACKAGE, (registry.PACKAGE / _AUDIT).rglob("*"))):
+            for file in files:
+                if file.is_file() and "__pycache__" not in file.parts:
+                    _link(file.resolve(), folder / registry.PACKAGE.name / file.relative_to(source))
     return folder
 
 
-def _mirror(source: Path, place: Path, without: Path | None = None) -> None:
-    """Link each file of a folder of sources."""
-    for file in source.rglob("*"):
-        hidden = "__pycache__" in file.parts or (without and file.is_relative_to(without))
-        if file.is_file() and not hidden:
-            _link(file.resolve(), place / file.relative_to(source))
-
-
-def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None) -> list[str | None]:
-    """Wait for processes; gives what they printed, or None if they took too long. All processes end in this call."""
+def _finish(processes: list[subprocess.Popen[str]], seconds: float | None) -> list[str | None]:
+    """Output of processes, or None if they took too long. All processes end in this call."""
     try:
         return [process.communicate(timeout=seconds)[0] for process in processes]
     except subprocess.TimeoutExpired:
@@ -273,22 +286,7 @@ def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None
             process.kill()
 
 
-def _read_answers(worker: str, file: Path, output: str) -> dict[str, Any]:
-    if not file.is_file():
-        raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_SAID:]}")
-    content: dict[str, Any] = json.loads(file.read_text())
-    return content
-
-
 def _link(target: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.is_symlink():
         place.symlink_to(target)
-
-
-def _is_complete(source: source_files.Source, home: Path) -> bool:
-    try:
-        source_files.verify(source, home)
-    except (DataError, OSError):
-        return False
-    return True

@@ -65,13 +65,7 @@ def places(recorded: pa.Table, made: pa.Table) -> pa.Array:
 
 
 def rows(artifact: Artifact, recorded: pa.Table, made: pa.Table) -> Comparison:
-    """Compare column by column.
-
-    Args:
-        artifact: the records.
-        recorded: all recorded rows.
-        made: some of these rows, evaluated again.
-    """
+    """Compare some rows that were evaluated again with all recorded rows, column by column."""
     at = places(recorded, made)
     if at.null_count or not recorded.schema.equals(made.schema):
         first = made.column("key")[0].as_py()
@@ -120,16 +114,7 @@ def _flat(column: pa.ChunkedArray) -> NDArray[np.float32]:
 
 
 def arrays(comparison: Comparison, file: Path, again: Path, part: str, recorded: pa.Table, made: pa.Table) -> None:
-    """Compare kept features or logits.
-
-    Args:
-        comparison: gets the differences.
-        file: the kept array.
-        again: the array of some rows, evaluated again.
-        part: `features` or `logits`.
-        recorded: all rows, in the order of the array.
-        made: some rows, evaluated again.
-    """
+    """Add to a comparison the differences of a kept array of all recorded rows and one of the rows made again."""
     whole = np.load(file, mmap_mode="r", allow_pickle=False)
     now = np.load(again, allow_pickle=False)
     name = f"{part} ({file.name})"

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import byte_differences, environments
 from shiftbench.audit.finding import Finding, Verdict
-from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
+from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Remade
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.data import pins, shards
+from shiftbench.data import shards
 from shiftbench.data.shards import Entry
 from shiftbench.provenance.recipe import Artifact
 
@@ -30,14 +30,9 @@ class Folder:
     entries: list[Entry]
     about: dict[str, Any]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all samples."""
-        return sum(entry.size for entry in self.entries)
-
 
 @dataclass
-class Task(Work):
+class Task(Remade):
     """Samples of one output that are made again, and the result.
 
     Attributes:
@@ -46,20 +41,9 @@ class Task(Work):
         alone: whether in a process that does nothing else.
     """
 
-    artifact: Artifact
     of: Folder | None
     expected: dict[str, Any]
     alone: bool = False
-
-    @property
-    def ref(self) -> Ref:
-        """The output."""
-        return self.artifact.ref
-
-    @property
-    def artifacts(self) -> Sequence[Artifact]:
-        """The output alone."""
-        return (self.artifact,)
 
     @property
     def work(self) -> float:
@@ -67,17 +51,13 @@ class Task(Work):
         if self.of is None:
             return 1e5
         share = len(self.expected) / max(1, len(self.of.entries))
-        return self.of.size * (share + ("dataset" in self.artifact.recipe)) + 1e5
+        size = sum(entry.size for entry in self.of.entries)
+        return size * (share + ("dataset" in self.artifact.recipe)) + 1e5
 
 
 @dataclass
 class Samples:
-    """Makes samples again in another environment.
-
-    Args:
-        case: what is audited.
-        name: of a folder in its scratch.
-    """
+    """Makes samples again in another environment; `name` is that of a folder in the scratch of the case."""
 
     case: Case
     name: str
@@ -92,7 +72,7 @@ class Samples:
         for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind == "shards":
                 folder = self._folder(ref, artifact)
-                if folder and self._can(artifact, folder.entries):
+                if folder and self._can(artifact, f"{len(folder.entries)} samples"):
                     yield folder
 
     def _folder(self, ref: Ref, artifact: Artifact) -> Folder | None:
@@ -108,29 +88,12 @@ class Samples:
             self.problems.append(self.case.failed(ref, why))
             return None
 
-    def _can(self, artifact: Artifact, entries: list[Entry]) -> bool:
+    def _can(self, artifact: Artifact, what: str) -> bool:
         """Whether all inputs of an artifact are here; notes what is missing."""
-        missing = self.checkout.link_inputs(artifact)
-        missing += [need for need in artifact.inputs if need not in missing and self._manifest_only(need)]
-        if missing:
-            names = ", ".join(need.path for need in missing)
-            why = f"{len(entries)} samples could not be made again: {names} is not here"
-            self.problems.append(self.case.incomplete(artifact.ref, why))
-            return False
-        try:
-            pins.check(artifact.recipe)
-        except DataError as error:
-            why = f"it could not be made again without its user's own file: {error}"
-            self.problems.append(self.case.incomplete(artifact.ref, why))
-            return False
-        return True
-
-    def _manifest_only(self, ref: Ref) -> bool:
-        """Whether some tars of a folder of shards are missing."""
-        if ref.kind != "shards":
-            return False
-        place = self.case.folder(ref)
-        return any(not (place / tar).is_file() for tar in shards.manifest(place)["tars"])
+        lack = self.checkout.lack(artifact)
+        if lack:
+            self.problems.append(self.case.incomplete(artifact.ref, f"{what} could not be made again{lack}"))
+        return not lack
 
     def previews(self) -> Iterator[Artifact]:
         """Yield the planned previews that are here with their inputs; note the others."""
@@ -138,7 +101,7 @@ class Samples:
             if ref.kind != "previews":
                 continue
             if (self.case.root / ref.path).is_file():
-                if self._can(artifact, []):
+                if self._can(artifact, "it"):
                     yield artifact
             else:
                 why = f"this preview is missing, so that it was not made again{forbidden(ref)}"
@@ -146,10 +109,10 @@ class Samples:
 
     def make(self, tasks: list[Task]) -> None:
         """Do the tasks, in as many processes as there are CPUs (at most two); each task gets its answer."""
-        hands: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
+        queues: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
         for task in sorted(tasks, key=lambda task: -task.work):
-            min(hands, key=lambda hand: sum(one.work for one in hand)).append(task)
-        self.checkout.do("shard_worker", hands, self._spec, varied=True)
+            min(queues, key=lambda queue: sum(one.work for one in queue)).append(task)
+        self.checkout.do("shard_worker", queues, self._spec, varied=True)
 
     def _spec(self, task: Task) -> dict[str, Any]:
         file = self.checkout.job("shift", f"{task.ref.kind}/{task.ref.name}", [task.artifact])
@@ -162,18 +125,12 @@ def forbidden(ref: Ref) -> str:
 
 
 def expected(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """Expected digests of samples, in the order of work."""
+    """Digests of samples, in the order of work."""
     return {entry.key: [entry.sha256, entry.pixels] for entry in entries}
 
 
 def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
-    """Yield findings about the answer of a task.
-
-    Args:
-        case: what is audited.
-        task: a finished task.
-        what: how the samples were made, in a few words.
-    """
+    """Yield findings about the answer of a task; `what` is how the samples were made, in a few words."""
     if "error" in task.answer:
         yield case.failed(task.ref, f"{what}, it gives an error: {task.answer['error']}")
     elif task.of is None:

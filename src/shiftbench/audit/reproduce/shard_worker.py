@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.audit.reproduce.worker import Answer, Task, answer_or_error, pick, run_in_fork, serve, watch
+from shiftbench.audit.reproduce.worker import Answer, Task, pick, serve, watch
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -27,8 +27,7 @@ def make(task: Task, out: Path) -> Answer:
         out: a folder for the bytes of samples that differ.
 
     Returns:
-        `differ`, for clean shards also `keys` and `about`, for previews `shown`; or `error`. `undeclared`: files
-        that were opened and definitions that ran without being declared.
+        `differ`, for clean shards also `keys` and `about`, for previews `shown`; or `error`; and `undeclared`.
     """
     run = Run(Path(task["recipe"]))
     with watch(run) as undeclared:
@@ -38,32 +37,24 @@ def make(task: Task, out: Path) -> Answer:
 
 def _make(run: Run, task: Task, out: Path) -> Answer:
     (artifact,) = run.job.artifacts
+    expected = task["expected"]
     if artifact.ref.kind == "previews":
         return {"shown": _preview(run, artifact, task)}
     if "dataset" in artifact.recipe:
-        return _clean(run, artifact, task, out)
-    return _shifted(run, artifact, task, out)
-
-
-def _clean(run: Run, artifact: Artifact, task: Task, out: Path) -> Answer:
-    samples, about = shift._clean(run, artifact)
-    keys, picked = [], {}
-    for sample in samples:
-        keys.append(sample.key)
-        if sample.key in task["expected"]:
-            picked[sample.key] = sample
-    made = (picked[key] for key in task["expected"] if key in picked)
-    return {"keys": keys, "about": about, "differ": list(_different(made, about, task, out))}
-
-
-def _shifted(run: Run, artifact: Artifact, task: Task, out: Path) -> Answer:
+        samples, about = shift._clean(run, artifact)
+        keys, picked = [], {}
+        for sample in samples:
+            keys.append(sample.key)
+            if sample.key in expected:
+                picked[sample.key] = sample
+        made = (picked[key] for key in expected if key in picked)
+        return {"keys": keys, "about": about, "differ": list(_different(made, about, task, out))}
     inputs = run.inputs(artifact)
     folder = next(path.parent for ref, path in inputs.items() if ref.kind == "shards")
-    about = shards.manifest(folder)
-    at = {entry.key: entry for entry in shards.index(folder)}
+    about, at = shards.manifest(folder), {entry.key: entry for entry in shards.index(folder)}
     shifter = Shifter.of(artifact.recipe, about["dataset"], inputs)
-    samples = pick(folder, (at[key] for key in task["expected"]))
-    return {"differ": list(_different(map(shifter, samples), about, task, out))}
+    shifted = map(shifter, pick(folder, (at[key] for key in expected)))
+    return {"differ": list(_different(shifted, about, task, out))}
 
 
 def _different(samples: Iterable[Sample], about: dict[str, Any], task: Task, out: Path) -> Iterator[Answer]:
@@ -92,7 +83,7 @@ def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:
 
 
 def _vary(number: int) -> None:
-    """Vary this process: one CPU, another umask, reversed listings of folders."""
+    """Change this process: one CPU, another umask, reversed listings of folders."""
     os.umask(0o077)
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[number % len(cpus)]})
@@ -127,13 +118,5 @@ def _list_backwards() -> None:
     module.scandir = Backwards
 
 
-def answers(tasks: list[Task], out: Path, number: int) -> list[Answer]:
-    """Do all tasks in a varied environment: those that must run alone in forks, before the others."""
-    _vary(number)
-    first = sorted(range(len(tasks)), key=lambda i: not tasks[i].get("alone"))
-    done = {i: (run_in_fork if tasks[i].get("alone") else answer_or_error)(make, tasks[i], out) for i in first}
-    return [done[i] for i in range(len(tasks))]
-
-
 if __name__ == "__main__":
-    serve(answers)
+    serve(make, _vary)

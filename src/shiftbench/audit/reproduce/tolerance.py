@@ -20,13 +20,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy on the same samples, then and now.
+    """Correct samples among those with a label, then and now.
 
-    Attributes:
-        known: samples with a label.
-        then, now: number of correct samples.
-        low, high: 95% interval of the accuracy then (Clopper-Pearson).
-        p: of the exact McNemar test on the samples that are correct only once.
+    `low` and `high` are the 95% interval of the accuracy then (Clopper-Pearson). `p` is of the exact McNemar test on
+    the samples that are correct only once.
     """
 
     known: int
@@ -95,14 +92,9 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
         return "failed", f"{compared}, more than these explain: {explanation}"
     for one in wrong:
         if one.largest > allowed(group, one):
-            return _large_difference(group, one, explanation)
+            why = f"a score moved by {one.largest:.3g}, and {allowed(group, one):.3g} was measured to be possible"
+            tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
+            if "device " in explanation and one.largest <= tolerance:
+                return "incomplete", f"{why}; audit on such a device: {explanation}"
+            return "failed", f"{why}, more than these explain: {explanation}"
     return "statistical", f"{compared}; what differs: {explanation}"
-
-
-def _large_difference(group: Group, one: Comparison, explanation: str) -> tuple[Verdict, str]:
-    """Verdict on a score that moved by more than the measurements explain."""
-    why = f"a score moved by {one.largest:.3g}, and {allowed(group, one):.3g} was measured to be possible"
-    tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
-    if "device " in explanation and one.largest <= tolerance:
-        return "incomplete", f"{why}; audit on such a device: {explanation}"
-    return "failed", f"{why}, more than these explain: {explanation}"

@@ -1,4 +1,4 @@
-"""Code that the three workers share: read tasks, do them, write answers.
+"""Common code of the workers: read tasks, do them, write answers.
 
 `isolation.py` starts a worker as `python -m MODULE SPEC`. SPEC is a JSON file with `tasks`, `plugins` (folders) and
 `number` (of the process). The answers go to a JSON file next to it, and bytes to compare into the same folder.
@@ -29,18 +29,23 @@ Make = Callable[[Task, Path], Answer]
 """Does a task; the path is a folder for bytes."""
 
 
-def serve(answers: Callable[[list[Task], Path, int], list[Answer]]) -> None:
+def serve(make: Make, prepare: Callable[[int], None] | None = None) -> None:
     """Run this process as a worker: read the specification, write the answers and the environment.
 
     Args:
-        answers: does the tasks; its other arguments are the folder for bytes and the number of the process.
+        make: does a task. Tasks that must run alone run in forks, before the others.
+        prepare: changes this process, by its number, before any task.
     """
     file = Path(sys.argv[1])
     memory.keep_freed()
     spec: dict[str, Any] = json.loads(file.read_text())
     registry.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
-    done = answers(spec["tasks"], file.parent, spec["number"])
-    content = {"environment": environment.describe(), "answers": done}
+    if prepare:
+        prepare(spec["number"])
+    answers = {}
+    for at, task in sorted(enumerate(spec["tasks"]), key=lambda item: not item[1].get("alone")):
+        answers[at] = (run_in_fork if task.get("alone") else answer_or_error)(make, task, file.parent)
+    content = {"environment": environment.describe(), "answers": [answers[at] for at in sorted(answers)]}
     file.with_suffix(".answers").write_text(json.dumps(content))
 
 
@@ -48,8 +53,7 @@ def serve(answers: Callable[[list[Task], Path, int], list[Answer]]) -> None:
 def watch(run: Run) -> Iterator[Callable[[], list[str]]]:
     """Watch the files that a job opens and the definitions that it runs.
 
-    Yields:
-        A function that lists those that no recipe names: `opens FILE`, `runs FILE: DEFINITION`.
+    Yields a function that lists those that no recipe names: `opens FILE`, `runs FILE: DEFINITION`.
     """
     with opened_files.watched(run.opens()) as files, ran.watched() as code:
         yield lambda: [
@@ -85,8 +89,7 @@ def run_in_fork(make: Make, task: Task, out: Path) -> Answer:
 def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
     """Yield some samples of a folder of shards, read from their places in the tars.
 
-    Raises:
-        ChecksumError: a sample's bytes are not those of the index.
+    `shards.read` would read whole tars, and no recipe names `shards.Lookup`, so `watch` would report it.
     """
     names = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
     for tar, group in itertools.groupby(entries, key=lambda entry: entry.tar):

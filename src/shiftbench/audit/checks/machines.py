@@ -1,13 +1,4 @@
-"""Each result states its environment, and its libraries have the versions of the lock.
-
-Pass rule: each run file has the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages, the
-lock's digest), the commit, changed files, the time of its end, seconds and determinism. Run files of records and
-features also have device, batch size and sensitivity. Run files of a GPU also have the GPU, its driver, CUDA and cuDNN.
-The stated CPU features can run the kernels that torch and BLAS chose. Every package of the lock had the locked version.
-
-Limits: torch and torchvision are ranges in pyproject.toml and are not compared. Two facts are notes: another lock with
-the same versions, and results of several environments. `rebuild` and `reevaluation` tell whether these change bytes.
-"""
+"""Checks of machines: the environment that each result states, and the files of the installed libraries."""
 
 import datetime
 import hashlib
@@ -17,12 +8,13 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from shiftbench.audit.case import Case, Flaw
+from shiftbench.audit.check import check
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.refs import Ref
-from shiftbench.provenance import environment
+from shiftbench.provenance import environment as machine
+from shiftbench.provenance import installed as wheels
 from shiftbench.release import bill_of_materials
 
-NUMBER, LEVEL = "A6", 0
 _RUN = ("environment", "commit", "dirty", "finished", "seconds", "determinism")
 _OF_RECORDS = ("device", "batch_size", "sensitivity")
 _ENVIRONMENT = "python system os cpu cpu_features cores lock packages blas codecs".split()
@@ -38,9 +30,21 @@ _SHOWN = 4
 Run = dict[str, Any]
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Check that each run file is complete and that its packages are those of the lock."""
-    locked = dict(bill_of_materials.pins(environment.LOCK).keys())
+@check("A6", level=0)
+def environment(case: Case) -> Iterator[Finding | Note]:
+    """Each result states its environment, and its libraries have the versions of the lock.
+
+    Pass rule: each run file has the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages,
+    the lock's digest), the commit, changed files, the time of its end, seconds and determinism. Run files of records
+    and features also have device, batch size and sensitivity. Run files of a GPU also have the GPU, its driver, CUDA
+    and cuDNN. The stated CPU features can run the kernels that torch and BLAS chose. Every package of the lock had the
+    locked version.
+
+    Limits: torch and torchvision are ranges in pyproject.toml and are not compared. Two facts are notes: another lock
+    with the same versions, and results of several environments. `rebuild` and `reevaluation` tell whether these change
+    bytes.
+    """
+    locked = dict(bill_of_materials.pins(machine.LOCK).keys())
     runs = {ref: run for ref in case.complete if (run := case.run_file(ref))}  # `chain` tells of others
     wrong = [one for ref, run in runs.items() for one in (*_complete(ref, run), *_versions(ref, run, locked))]
     yield from case.grouped(wrong)
@@ -105,10 +109,10 @@ def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Flaw]:
 
 
 def _locks(runs: Collection[Run]) -> Iterator[Note]:
-    if not environment.LOCK.is_file():
-        yield Note(f"there is no {environment.LOCK} here, so versions were not compared")
+    if not machine.LOCK.is_file():
+        yield Note(f"there is no {machine.LOCK} here, so versions were not compared")
         return
-    here = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest()
+    here = hashlib.sha256(machine.LOCK.read_bytes()).hexdigest()
     others = sum(_environment_of(run).get("lock") not in (None, here) for run in runs)
     if others:
         yield Note(f"{others} outputs were made under another lock than the one here")
@@ -141,3 +145,37 @@ def _points(runs: Collection[Run]) -> Iterator[Note]:
     gpus = sorted({str(_environment_of(run)["gpu"]) for run in runs if "gpu" in _environment_of(run)})
     if gpus:
         yield Note(f"computed on {', '.join(gpus)}")
+
+
+PACKAGES = (
+    *(name for name in machine.PACKAGES if name not in ("shiftbench", "snakemake", "dvc")),
+    *("polars-runtime-32", "llvmlite", "threadpoolctl", "joblib"),
+)
+
+
+@check("A31", level=1)
+def installed(case: Case) -> Iterator[Finding | Note]:
+    """The libraries that decide results are unchanged: each file has the hash of its wheel's RECORD.
+
+    Pass rule: covers NumPy, Pillow, OpenCV, SciPy, numba, Arrow, Polars, torch and the others in `PACKAGES`, if they
+    are installed where the audit computes. Each file that has a hash in the RECORD of its wheel has this sha256. A
+    finding names an edited file. `import` takes a file of that wheel.
+
+    Limits: the audit trusts an installation from a wheel with an edited RECORD; `pip install --require-hashes -r
+    requirements.lock` does not. Interpreter, C library and kernel are the machine's. `rebuild` and `reevaluation`
+    compare the digests of wheels between the run files and here, if bytes differ.
+    """
+    here = [name for name in PACKAGES if wheels.records([name])]
+    stated = {file: (name, digest) for name in here for file, digest in wheels.files(name)}
+    case.digests.read(dict.fromkeys(stated, ("sha256",)))
+    for file, (name, digest) in stated.items():
+        actual = case.digests.of(file)
+        if actual != digest:
+            why = f"this file of {name} differs from its wheel; `pip install --force-reinstall {name}`"
+            yield case.failed(str(file), why, expected=digest, found=str(actual or "no such file"))
+    for name in PACKAGES:
+        for module, place in wheels.imported_from_elsewhere(name):
+            why = f"`import {module}` takes this file, which {name} did not install; remove it from the path"
+            yield case.failed(place, why, expected=f"a file of {name}", found=place)
+    names = {name for name, _ in stated.values()}
+    yield Note(f"{len(stated)} files of {len(names)} packages have the hashes of their wheels")

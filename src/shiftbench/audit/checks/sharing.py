@@ -1,10 +1,4 @@
-"""Each dataset states its licence, and data that may not be shared are not pushed.
-
-Pass rule: the licence in each manifest of source files and shards is not empty, and is that of the source's file or of
-the dataset's plugin. Each source names its providers or a homepage, its digests, and whether it may be shared. Shards
-that may not be shared are in data/local, which is in no output of DVC and not in git. No manifest in data/shards
-forbids sharing. Source files are in data/sources, which is never pushed.
-"""
+"""Checks of shared data: licences, and the objects that remotes have."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -13,20 +7,28 @@ from typing import Any
 import yaml
 
 from shiftbench.audit.case import Case
+from shiftbench.audit.check import check
 from shiftbench.audit.evidence import git_state, shard_folders
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data import source_files
 from shiftbench.workflow.plan.params import Dataset
+from shiftbench.workflow.tools import doctor
 
-NUMBER, LEVEL = "A7", 0
 _PRIVATE = ("data/local", "data/sources")
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare manifests with plugins and sources, then check DVC's outputs and git."""
+@check("A7", level=0)
+def licences(case: Case) -> Iterator[Finding | Note]:
+    """Each dataset states its licence, and data that may not be shared are not pushed.
+
+    Pass rule: the licence in each manifest of source files and shards is not empty, and is that of the source's file or
+    of the dataset's plugin. Each source names its providers or a homepage, its digests, and whether it may be shared.
+    Shards that may not be shared are in data/local, which is in no output of DVC and not in git. No manifest in
+    data/shards forbids sharing. Source files are in data/sources, which is never pushed.
+    """
     seen = dict.fromkeys(("sources", "shards"), 0)
     for ref, _, _ in case.outputs("sources"):
         seen["sources"] += 1
@@ -50,14 +52,11 @@ def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     yield from case.expect(ref, why, source.redistribute, about.get("redistribute"))
     stated = {name: facts.sha256 for name, facts in source.files.items()}
     files: dict[str, dict[str, Any]] = about.get("files") or {}
-    found_digests = {name: str(facts.get("sha256")) for name, facts in files.items()}
+    actual = {name: str(facts.get("sha256")) for name, facts in files.items()}
     if source.tree is not None:
-        stated, found_digests = (
-            {"tree": source.tree.sha256},
-            {"tree": source_files.tree_digest(found_digests.items())},
-        )
-    if stated != found_digests:
-        wrong = sorted(name for name, _ in stated.items() ^ found_digests.items())
+        stated, actual = ({"tree": source.tree.sha256}, {"tree": source_files.tree_digest(actual.items())})
+    if stated != actual:
+        wrong = sorted(name for name, _ in stated.items() ^ actual.items())
         why = f"the digests are not those of sources/{ref.name}.yaml: {', '.join(dict.fromkeys(wrong[:3]))}"
         yield case.failed(ref, why)
 
@@ -119,3 +118,38 @@ def _outs(file: Path) -> list[str]:
         for out in stage.get("outs", ()):
             outs += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
     return outs
+
+
+@check("A29", level=1)
+def availability(case: Case) -> Iterator[Finding | Note]:
+    """The remotes have all objects that dvc.lock names, with the recorded sizes.
+
+    Pass rule: a remote that answers has every object that dvc.lock names, and the listing of each folder. The size of
+    each object is that of the copy here, and the sizes of an output's objects add up to what dvc.lock records. The
+    check is incomplete if no remote answers, or if no remote that answers has an object. Another size, or a listing
+    with other bytes, fails. Two facts are notes: a remote does not answer while another one has everything, and there
+    is only one remote.
+
+    Limits: only sizes are read; `shiftbench pull` in a fresh clone reads all bytes.
+    """
+    try:
+        remotes = doctor.remotes_held(case.root)
+    except DataError as error:  # no DVC, or nothing recorded
+        yield Note(f"no remote was checked: {error}")
+        return
+    alive = [one for one in remotes if one["error"] is None]
+    for one in remotes:
+        if one["error"] is not None:
+            yield Note(f"remote {one['name']} ({one['url']}) does not serve: {one['error']}")
+        for line in one.get("wrong", ()):
+            yield case.failed(line.partition(":")[0], f"remote {one['name']} contradicts dvc.lock: {line}")
+    if not alive:
+        why = "no remote answers, so that nobody can fetch the recorded files; see `shiftbench doctor --remotes`"
+        yield case.incomplete("dvc.lock", why)
+        return
+    nowhere = set.intersection(*(set(one["missing"]) for one in alive))
+    for line in sorted(nowhere):
+        yield case.incomplete(line.partition(":")[0], f"no remote that answers has {line}; `dvc push` it")
+    held = "; ".join(f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive)
+    places = len({one["url"] for one in alive})
+    yield Note(held if places > 1 else f"{held}; there is only one place: a second mirror is missing")

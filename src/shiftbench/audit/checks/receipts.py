@@ -1,29 +1,23 @@
-"""Every published number has its evidence, from its row down to the original bytes.
-
-Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and one of its models.
-The report, the tables and all their inputs have an output, a receipt whose recipe holds `code` and `upstream`, and a
-run file. A missing link is a failure, never a skip. The check is incomplete if an output is wholly absent: a partial
-clone lacks shards, a licence may forbid sharing, and source files are never pushed. It is also incomplete if DVC has
-recorded an output that was not pulled, or if `shiftbench submit` left it out.
-
-Limits: other checks compare the bytes with the receipts.
-"""
+"""Checks of receipts: the chain from a published number to the original bytes, and the links between receipts."""
 
 import csv
 import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from shiftbench.audit.case import Case, Flaw
+from shiftbench.audit.case import Case, Flaw, upstream
+from shiftbench.audit.check import check
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.release import submission
 from shiftbench.workflow.storage import dvc_config, dvc_lock
 
-NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
 _CURES = {
     "sources": "source files are not shared; `snakemake sources` fetches them from their providers",
@@ -31,9 +25,20 @@ _CURES = {
 }
 
 
-def check(case: Case) -> Iterator[Finding | Note]:
-    """Follow each number to the outputs that it was made from."""
-    links = _links(case)
+@check("A2", level=0)
+def chain(case: Case) -> Iterator[Finding | Note]:
+    """Every published number has its evidence, from its row down to the original bytes.
+
+    Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and one of its
+    models. The report, the tables and all their inputs have an output, a receipt whose recipe holds `code` and
+    `upstream`, and a run file. A missing link is a failure, never a skip. The check is incomplete if an output is
+    wholly absent: a partial clone lacks shards, a licence may forbid sharing, and source files are never pushed. It is
+    also incomplete if DVC has recorded an output that was not pulled, or if `shiftbench submit` left it out.
+
+    Limits: other checks compare the bytes with the receipts.
+    """
+    inputs = upstream(case.plan, [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")])
+    links = [ref for ref in case.plan.artifacts if ref in inputs]
     if not any(case.state(ref) != "absent" for ref in links):
         why = "there are no results yet: `make run` makes them, `shiftbench pull` fetches recorded ones"
         yield case.incomplete("results", why)
@@ -67,17 +72,6 @@ _BROKEN = {
 }
 
 
-def _links(case: Case) -> list[Ref]:
-    """Tables, the report and all their inputs, in plan order."""
-    todo = [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")]
-    refs = set(todo)
-    while todo:
-        new = set(case.plan.artifacts[todo.pop()].inputs) - refs
-        refs |= new
-        todo += new
-    return [ref for ref in case.plan.artifacts if ref in refs]
-
-
 def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
     """Yield one finding per folder of missing outputs: a partial clone lacks thousands."""
     groups: dict[tuple[str, str, bool], list[Ref]] = {}
@@ -88,14 +82,9 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
         cure = _CURES.get(kind, "`shiftbench pull` fetches recorded ones, `make run` makes the others")
         cure = "a licence forbids sharing; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
-        yield case.incomplete(_home(members), why, expected=some(ref.name for ref in members), found="nothing there")
-
-
-def _home(refs: list[Ref]) -> str:
-    """Common folder of some outputs; of one output, its path."""
-    if len(refs) == 1:
-        return refs[0].path
-    return os.path.commonpath([PurePosixPath(ref.path).parent for ref in refs])
+        common = os.path.commonpath([PurePosixPath(ref.path).parent for ref in members])
+        place = common if len(members) > 1 else members[0].path
+        yield case.incomplete(place, why, expected=some(ref.name for ref in members), found="nothing there")
 
 
 def _recorded(root: Path) -> set[Path]:
@@ -126,7 +115,10 @@ def _complete(case: Case, ref: Ref) -> Iterator[Flaw]:
 
 def _figures(case: Case) -> Iterator[Finding]:
     """Yield the figures of tables and report that no plan contains."""
-    known = {(name, model) for name in case.plan.benchmarks for model in _models(case, name)}
+    known: set[tuple[str, str]] = set()
+    for name, benchmark in case.plan.benchmarks.items():
+        models = {row["model"] for row in case.plan.rows(benchmark)} | case.observed(name, "model")
+        known |= {(name, of) for model in models for of in (model, model.rsplit("-s", 1)[0])}  # means over seeds, too
     for name, table in case.metrics.items():
         printed = set(table.select("benchmark", "model").unique().iter_rows())
         yield from _foreign(case, Ref("tables", name), Ref("tables", name).path, printed - known)
@@ -143,15 +135,65 @@ def _figures(case: Case) -> Iterator[Finding]:
         yield from _foreign(case, report, str(folder / summary.name), {(name, "") for name in others})
 
 
-def _models(case: Case, benchmark: str) -> set[str]:
-    """Models of a benchmark, names of means over their training seeds, and models that analyses name."""
-    rows = case.plan.rows(case.plan.benchmarks[benchmark])
-    names = {row["model"] for row in rows} | case.observed(benchmark, "model")
-    return names | {name.rsplit("-s", 1)[0] for name in names}
-
-
 def _foreign(case: Case, ref: Ref, file: str, extra: set[tuple[str, str]]) -> Iterator[Finding]:
     for benchmark, model in sorted(extra):
         name = " ".join(filter(None, (benchmark, model)))
         why = f"figures of {name} are printed, which params do not name; run again"
         yield case.failed(ref, why, file=file)
+
+
+_FIELDS = {"fingerprint", "recipe", "made", "rows", "consumed", "facts"}
+_FACTS = {"records": {"pixels"}, "features": {"pixels"}, "searches": {"effect"}}
+"""Facts that receipts state in addition to digests, by kind of output."""
+
+
+@check("A3", level=0)
+def coherence(case: Case) -> Iterator[Finding | Note]:
+    """Every consumed digest is the one that its producer recorded, and every receipt agrees with itself.
+
+    Pass rule: the fingerprint of a receipt is the sha256 of its recipe, and the recipe is of this output. `consumed`
+    has exactly the inputs that the recipe names upstream, each with the digest and the fingerprint of the input's own
+    receipt. A receipt has only fields that stages write. A missing input leaves the check incomplete.
+
+    Limits: no bytes of outputs are read.
+    """
+    links = 0
+    for ref, artifact, receipt in case.outputs():
+        yield from _receipt(case, ref, receipt)
+        yield from _inputs(case, ref, artifact, receipt)
+        links += len(receipt["consumed"])
+    yield Note(f"{len(case.complete)} receipts and {links} links between them")
+
+
+def _receipt(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
+    file = f"{ref.path}.receipt.json"
+    own = recipe.fingerprint(receipt["recipe"])
+    why = "the receipt was edited: its fingerprint is not the digest of its recipe"
+    yield from case.expect(ref, why, own, receipt["fingerprint"], file=file)
+    unknown = receipt.keys() - _FIELDS
+    unknown |= {f"facts.{name}" for name in (receipt.get("facts") or {}).keys() - _FACTS.get(ref.kind, set())}
+    if unknown:
+        why = "the receipt holds fields that no stage writes"
+        yield case.failed(ref, why, file=file, found=", ".join(sorted(unknown)))
+    output, why = receipt["recipe"].get("output"), "the receipt is another output's"
+    yield from case.expect(ref, why, f"{ref.kind}/{ref.name}", output, file=file)
+
+
+def _inputs(case: Case, ref: Ref, artifact: Artifact, receipt: dict[str, Any]) -> Iterator[Finding]:
+    file = f"{ref.path}.receipt.json"
+    upstream = receipt["recipe"].get("upstream", {})
+    if upstream.keys() != receipt["consumed"].keys():
+        why = "what was consumed is not what the recipe names"
+        names = sorted(upstream.keys() ^ receipt["consumed"].keys())
+        yield case.failed(ref, why, file=file, expected="the same paths", found=", ".join(names[:4]))
+    for need in artifact.inputs:
+        then = receipt["consumed"].get(need.path)
+        producer = case.receipt(need)
+        if producer is None or then is None:
+            continue  # `chain` tells what is not here
+        name = need.path.rpartition("/")[2]
+        why = f"it was made from other bytes of {need.path} than the receipt there states"
+        yield from case.expect(ref, why, then, producer["made"].get(name), file=file)
+        if need.path in upstream:
+            why = f"it was made from another recipe of {need.path} than the receipt there states"
+            yield from case.expect(ref, why, upstream[need.path], producer["fingerprint"], file=file)
