@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as tv
 
+from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _jitter, _views
 
@@ -18,8 +19,8 @@ def words(key: str = "k") -> RandomStream:
 
 def test_views_of_the_same_words_are_equal_and_differ_from_each_other() -> None:
     for batch in (COLOUR, COLOUR[:, :1]):
-        one, other = _views.two_views(batch, words(), _views.OPTIONS)
-        again, _ = _views.two_views(batch, words(), _views.OPTIONS)
+        one, other = _views.two_views(batch, words(), registry.defaults(_views))
+        again, _ = _views.two_views(batch, words(), registry.defaults(_views))
         assert one.shape == other.shape == batch.shape
         assert one.dtype == other.dtype == np.uint8
         assert np.array_equal(one, again)
@@ -75,7 +76,7 @@ def test_jitters_are_torchvisions() -> None:
 
 def test_a_share_of_the_images_is_mirrored_jittered_and_grey() -> None:
     many = np.tile(COLOUR[:1, :, :, :20], (2000, 1, 1, 1))
-    options = {**_views.OPTIONS, "crop": [1.0, 1.0], "flip": False, "jitter": [0.4, 0, 0, 0]}
+    options = {**registry.defaults(_views), "crop": [1.0, 1.0], "flip": False, "jitter": [0.4, 0, 0, 0]}
     flat = np.full((2000, 3, 8, 8), 100, np.uint8)
     seen = _views.two_views(flat, words(), options)[0]
     assert (seen[:, 0, 0, 0] != 100).mean() == pytest.approx(0.8, abs=0.04)

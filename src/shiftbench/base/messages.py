@@ -19,6 +19,9 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda _: "a text",
     "invalid_key": lambda _: "a text as a key",
     "tuple_type": lambda _: "a list: [one, two]",
+    "list_type": lambda _: "a list: [one, two]",
+    "sequence_str": lambda _: "a list: [one, two]",
+    "is_instance_of": lambda limits: {"Sequence": "a list: [one, two]"}.get(limits["class"], limits["class"]),
     "dict_type": lambda _: "a mapping of keys",
     "model_type": lambda _: "a mapping of keys",
     "model_attributes_type": lambda _: "a mapping of keys",
@@ -26,6 +29,7 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda limits: f"{limits['ge']:g} or more",
     "less_than": lambda limits: f"a number below {limits['lt']:g}",
     "less_than_equal": lambda limits: f"{limits['le']:g} or less",
+    "multiple_of": lambda limits: f"a multiple of {limits['multiple_of']:g}",
     "literal_error": lambda limits: str(limits["expected"]).replace("'", ""),
     "string_pattern_mismatch": lambda limits: _PATTERNS.get(
         limits["pattern"], f"a text that matches {limits['pattern']}"

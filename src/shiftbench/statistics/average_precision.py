@@ -28,14 +28,19 @@ from shiftbench.statistics.rows import Floats, Ints, Rows
 from shiftbench.statistics.thresholds import Weights
 
 COLUMNS = ("scores", "classes", "matched", "ignored", "true_classes", "true_areas", "true_crowd")
-PARAMS: dict[str, object] = {"iou": 0.0, "area": "all", "max_dets": 100, "classes": []}
-"""`iou`: one of COCO's ten thresholds, or 0: the mean over all. `classes`: of the model, by number; none: all."""
 _RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of the measurement; see PARAMS."""
+    """Options of the measurement.
+
+    Attributes:
+        iou: one of COCO's ten thresholds; 0: the mean over all.
+        area: size of the objects that count, a name of `box_matching.AREAS`.
+        max_dets: detections per image and class that count.
+        classes: numbers of the model's classes that count; empty: all.
+    """
 
     iou: float
     area: str
@@ -43,7 +48,7 @@ class Options:
     classes: tuple[int, ...]
 
     def bits(self) -> Ints:
-        """Return the bits of the thresholds in `matched` and `ignored`, int64.
+        """Bits of the thresholds in `matched` and `ignored`, int64.
 
         Raises:
             ParamsError: an option outside what is allowed.
@@ -163,7 +168,7 @@ def _mean(found: Ranked, weights: Weights, total: Floats) -> Floats:
 
 
 def options(iou: float, area: str, max_dets: int, classes: Sequence[int]) -> Options:
-    """Return options as a metric is given them."""
+    """The options that a metric gets, as values of their types."""
     return Options(float(iou), area, int(max_dets), tuple(int(label) for label in classes))
 
 

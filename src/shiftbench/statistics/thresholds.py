@@ -12,14 +12,21 @@ above it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics.rows import Floats, Ints
 
+Tpr = Annotated[float, Field(gt=0, le=1, description="true positive rate that the threshold reaches")]
+Rule = Annotated[
+    Literal["first", "nearest", "percentile"],
+    Field(description="threshold: the first at the rate, the nearest to it, or a percentile of the scores"),
+]
 RULES = ("first", "nearest", "percentile")
 _PARTS = 1_000_000  # rates are compared in millionths, so that 0.95 of 20 is exactly 19
 Weights = NDArray[np.uint8]

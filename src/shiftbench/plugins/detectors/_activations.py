@@ -1,10 +1,12 @@
-"""Help for detectors that change activations and apply the head again: percentiles, the k largest, energies."""
+"""Helper of detectors that change activations and apply the head again: percentiles, the k largest, energies."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import logsumexp
 
 from shiftbench.base.errors import DataError, ParamsError
@@ -13,6 +15,9 @@ from shiftbench.plugins.detectors._rows import Rows
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 Codes = NDArray[np.uint32]
+Percentile = Annotated[
+    float, Field(ge=0, lt=100, description="percent of a sample's activations that are not among its largest")
+]
 
 SIGN, LOWER, HALF = np.uint32(1 << 31), np.uint32(0xFFFF), np.uint32(16)
 
@@ -41,7 +46,7 @@ def finite(rows: Rows) -> NDArray[np.float32]:
     if not good.all():
         raise DataError(
             f"{rows.name}: the features of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
-            "evaluate the cell again, in float32 if it was in less"
+            "evaluate the condition again, in float32 if it was in less"
         )
     return rows.features
 

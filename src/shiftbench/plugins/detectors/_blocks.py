@@ -1,9 +1,11 @@
-"""Help for detectors that score from logits: a block of rows at a time, in float64, and refused when not finite."""
+"""Helper of detectors: scores of a block of rows at a time, in float64, refused when not finite; shared options."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base.compiled import compiled
@@ -11,6 +13,12 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.plugins.detectors._rows import Rows
 
 Floats = NDArray[np.float64]
+Temperature = Annotated[float, Field(gt=0, description="temperature T, which divides the logits")]
+Step = Annotated[float, Field(ge=0, description="size of the step, in units of pixels of [0, 1]")]
+Layers = Annotated[
+    list[str],
+    Field(description="inner layers: patterns of module names, as in a shell; empty: the last map of each size"),
+]
 
 
 def scores(rows: Rows, of: Callable[[Rows], Floats]) -> Floats:
@@ -54,7 +62,7 @@ def check(rows: Rows, values: NDArray[np.float32], what: str, sums: Floats) -> N
     good = np.isfinite(values).all(axis=1)
     raise DataError(
         f"{rows.name}: the {what} of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
-        "evaluate the cell again, in float32 if it was in less"
+        "evaluate the condition again, in float32 if it was in less"
     )
 
 

@@ -1,7 +1,7 @@
 """Squared Mahalanobis distances under one covariance, through one whitening; helper of mds, rmds and ssd_plus.
 
-The inverse is the pseudo-inverse: features that never vary (dead units) have no part in the distance. `tolerance` says
-which directions count as constant:
+The inverse is the pseudo-inverse: features that never vary (dead units) have no part in the distance. The option
+`tolerance` defines the directions that count as constant:
 
 | tolerance | a direction is constant where its variance is at most |
 | --- | --- |
@@ -14,15 +14,24 @@ that lie far from 0 and span few dimensions it lets the rounding pass as directi
 """
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.linalg import eigh
 
 from shiftbench.base.errors import DataError, ParamsError
 
 Floats = NDArray[np.float64]
 OPENOOD = "openood"
+Tolerance = Annotated[
+    Annotated[float, Field(ge=0, lt=1)] | Literal["openood"] | None,
+    Field(
+        description="share of the largest variance up to which a direction is constant; null: rounding of float32; "
+        "openood: of float64"
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The network and the samples of a cell, for detectors that must see them again: gradients and inner layers.
+"""The network and the samples of a condition, for detectors that need gradients or inner layers.
 
 Everything is computed per sample, in evaluation mode and in float32 (whatever `evaluate.precision` says). Which inner
 layers a detector sees: by default the last map of each size, as a feature pyramid takes them (Lin et al.,

@@ -1,13 +1,15 @@
-"""What is left of features outside of their principal space; helper of vim and residual.
+"""The residual of features outside of their principal space; helper of vim and residual.
 
 The origin is u = -pinv(W) b, where the head's bias vanishes; the principal space is spanned by the `dim` eigenvectors
 with the largest eigenvalues of the mean of (z - u)(z - u)' over the training features.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.linalg import eigh
 
 from shiftbench.base.errors import ParamsError
@@ -15,6 +17,10 @@ from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._rows import Head, Rows
 
 Floats = NDArray[np.float64]
+Dim = Annotated[
+    int | None,
+    Field(ge=1, description="dimensions of the principal space; null: 256, or half of the features if that is less"),
+]
 DIM = 256
 CLOSE = 1e-6
 """Share of the square that is left below which a residual is not taken as a difference: 1e-10 of it is right then."""
@@ -47,8 +53,8 @@ class Residual:
             return _lengths(centred @ self.basis)
         whole, inside = _squares(centred), _squares(centred @ self.principal)
         left: Floats = whole - inside
-        near = left < CLOSE * whole
-        left[near] = _squares(centred[near] @ self.basis)
+        small = left < CLOSE * whole
+        left[small] = _squares(centred[small] @ self.basis)
         return np.sqrt(left)
 
 

@@ -49,7 +49,7 @@ class Rows:
         kept_logits: logits float32 (n, C) in the same order, likewise; None: those of the records.
         linear: the network's head, or None.
         again: the network and the samples, for detectors that must see them again, or None.
-        name: of the cell, for messages.
+        name: of the condition, for messages.
     """
 
     table: pa.Table
@@ -117,7 +117,7 @@ class Rows:
             )
         if len(self.beside) != len(self):
             raise DataError(
-                f"{self.name}: {len(self.beside)} rows of features for {len(self)} records; evaluate the cell again"
+                f"{self.name}: {len(self.beside)} rows of features for {len(self)} records; evaluate the condition again"
             )
         return self.beside
 

@@ -22,14 +22,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import logsumexp
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._activations import ROWS, finite, how_many, inflation
 from shiftbench.plugins.detectors._rows import Known, Rows
 
@@ -40,20 +43,23 @@ if TYPE_CHECKING:
 
 NEEDS = ("features", "head", "net")
 FIT = ("val",)
-PARAMS: dict[str, object] = {
-    "percentiles": [75.0, 85.0],
-    "k1": 5.0,
-    "k2": 1.0,
-    "lambda": 10.0,
-    "share": 0.05,
-    "eps": 0.113,
-    "scaled": "features",
-}
 ENDS = (60.0, 65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0, 99.0)
 GRID: dict[str, list[object]] = {"percentiles": [list(pair) for pair in combinations(ENDS, 2)]}
 FIT_PARAMS = ("k1", "k2", "lambda", "share", "eps")
 
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    percentiles: list[float] = Field([75.0, 85.0], description="lowest and highest percentile, p_min and p_max")
+    k1: float = Field(5.0, gt=0, le=100, description="percent of the features that C sums over")
+    k2: float = Field(1.0, gt=0, le=100, description="percent of the features that Q sums over")
+    lambda_: float = Field(10.0, ge=0, alias="lambda", description="weight of Q in Q'")
+    share: float = Field(0.05, gt=0, le=1, description="share of the input's elements that are moved")
+    eps: _blocks.Step = 0.113
+    scaled: Literal["features", "logits"] = Field(
+        "features", description="scale the features, AdaSCALE-A, or the logits, AdaSCALE-L"
+    )
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ def fit(known: Known, params: dict[str, Any]) -> State:
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
     """The energies of the scaled features or logits, float64 (n,); higher = more OOD."""
     if params["scaled"] not in ("features", "logits"):
-        near_ones = suggest(params["scaled"], ("features", "logits"))
-        raise ParamsError(f"scaled: unknown {params['scaled']!r}; {near_ones}")
+        suggestion = suggest(params["scaled"], ("features", "logits"))
+        raise ParamsError(f"scaled: unknown {params['scaled']!r}; {suggestion}")
     low, high = _ends(params["percentiles"], rows.features.shape[1])
     if rows.net not in state.seen:
         state.seen[rows.net] = _shifts(rows, params)

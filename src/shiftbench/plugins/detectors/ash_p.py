@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _activations
 from shiftbench.plugins.detectors._activations import energies, finite, largest
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features", "head")
-PARAMS: dict[str, object] = {"percentile": 90.0}
 GRID: dict[str, list[object]] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
+
+
+class Options(declare.Options):
+    percentile: _activations.Percentile = 90.0
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

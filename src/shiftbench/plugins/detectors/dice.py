@@ -13,16 +13,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors._activations import checked, energies, finite
 from shiftbench.plugins.detectors._rows import Head, Known, Rows
 
 NEEDS = ("features", "head")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"percentile": 90.0}
 GRID: dict[str, list[object]] = {"percentile": [10.0, 30.0, 50.0, 70.0, 90.0]}
 FIT_PARAMS: tuple[str, ...] = ()
+
+
+class Options(declare.Options):
+    percentile: float = Field(
+        90.0, ge=0, lt=100, description="percentile of the contributions above which weights are kept"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
     score = -(1 / ||z - mu||) sum over c != y of (f_y - f_c) / ||w_y - w_c||,  y = argmax of the logits f
 
-with mu the mean of the training features and w_c the rows of the head. `normaliser: distance` is this;
-`normaliser: norm` divides by ||z|| instead.
+with mu the mean of the training features and w_c the rows of the head. `normaliser: norm` divides by ||z|| instead of
+||z - mu||.
 
 Source: Liu and Qin 2024, "Fast decision boundary based out-of-distribution detector", section 3. The paper has the
 mean over the other classes, not the sum: ours divided by C - 1.
@@ -13,21 +13,28 @@ and `distance` only; as there, the divisor is 1e-8 at least.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.spatial.distance import pdist, squareform
 
 from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features", "head")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"normaliser": "distance"}
 GRID: dict[str, list[object]] = {"normaliser": ["distance", "norm"]}
 FIT_PARAMS: tuple[str, ...] = ()
+
+
+class Options(declare.Options):
+    normaliser: Literal["distance", "norm"] = Field(
+        "distance", description="divide by the feature's distance to the mean, or by its norm"
+    )
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
-PARAMS: dict[str, object] = {"gamma": 0.1, "M": 100}
 GRID: dict[str, list[object]] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "M": [10, 50, 100, 200, 500, 1000]}
+
+
+class Options(declare.Options):
+    gamma: float = Field(0.1, gt=0, description="exponent of the entropy")
+    M: int = Field(100, ge=1, description="number of the largest probabilities that count")
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

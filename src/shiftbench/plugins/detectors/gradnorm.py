@@ -17,11 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features")
-PARAMS: dict[str, object] = {"temperature": 1.0}
+
+
+class Options(declare.Options):
+    temperature: _blocks.Temperature = 1.0
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

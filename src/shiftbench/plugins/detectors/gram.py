@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 TITLE = "Gram matrices"
@@ -40,12 +43,16 @@ if TYPE_CHECKING:
 
 NEEDS = ("net",)
 FIT = ("train", "val")
-PARAMS: dict[str, object] = {"orders": 10, "layers": []}
 FIT_PARAMS = ("orders", "layers")
 
 Floats = NDArray[np.float64]
 PIECE = 16
 """Samples whose maps are held in float64 at a time."""
+
+
+class Options(declare.Options):
+    orders: int = Field(10, ge=1, description="highest power of the maps")
+    layers: _blocks.Layers = Field([])
 
 
 @dataclass

@@ -21,7 +21,6 @@ from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
 FIT = ("val",)
-PARAMS: dict[str, object] = {}
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:

@@ -13,7 +13,6 @@ from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
-PARAMS: dict[str, object] = {}
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

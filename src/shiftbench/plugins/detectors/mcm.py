@@ -3,21 +3,28 @@
 Source: Ming et al. 2022, "Delving into out-of-distribution detection with vision-language representations" (S_MCM);
 OpenOOD v1.5 (`mcm`: tau = 1, not searched); pytorch-ood `MCM`, which computes the cosines from embeddings.
 
-The logits are the cosines, multiplied by `scale`: 1 where the model gives cosines, 100 for CLIP's released weights
-(exp of their `logit_scale`). OpenOOD divides what the network gives by tau. Logits of other models are not refused; for
-them this is MSP at temperature scale * tau.
+The logits are the cosines, multiplied by `scale`, exp of the `logit_scale` of CLIP. OpenOOD divides the logits by tau.
+Logits of other models are not refused; for them this is MSP at temperature scale * tau.
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors._blocks import checked, confidences
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
-PARAMS: dict[str, object] = {"tau": 1.0, "scale": 1.0}
+
+
+class Options(declare.Options):
+    tau: float = Field(1.0, gt=0, description="temperature of the softmax of the cosines")
+    scale: float = Field(
+        1.0, gt=0, description="factor of the cosines in the logits; 100 for CLIP's released checkpoints"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

@@ -9,9 +9,8 @@ Source: Lee et al. 2018, "A simple unified framework for detecting out-of-distri
 attacks", section 2 (without input pre-processing and the ensemble over layers: that is `mds_ensemble`).
 
 OpenOOD's `mds` is the same with `tolerance: openood`: S^-1 is the pseudo-inverse there and in the paper's code, and so
-it is here. `tolerance` says which directions count as constant: null: those that vary by no more than the rounding of
-float32 features, which theirs take for directions of tiny variance; or the share of the largest variance up to which
-one does; see `_mahalanobis.py`.
+it is here. By default, directions that vary by no more than the rounding of float32 features count as constant, which
+theirs take for directions of tiny variance; see `_mahalanobis.py`.
 
 pytorch-ood's `Mahalanobis` is ours divided by twice the number of training samples (half
 of the distance, S not divided by N), with 1e-6 added to the diagonal of its S. float64 throughout.
@@ -22,14 +21,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.plugins.detectors import _blocks, _statistics
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks, _mahalanobis, _statistics
 from shiftbench.plugins.detectors._mahalanobis import Gaussians, gaussians
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 TITLE = "Mahalanobis distance"
 NEEDS = ("features",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"tolerance": None}
+
+
+class Options(declare.Options):
+    tolerance: _mahalanobis.Tolerance = None
 
 
 def fit(known: Known, params: dict[str, Any]) -> Gaussians:

@@ -1,4 +1,4 @@
-"""Mahalanobis ensemble: distances to class means in several layers, weighed by a logistic regression.
+"""Mahalanobis ensemble: distances to class means in several layers, weighted by a logistic regression.
 
 Source: Lee, Lee, Lee and Shin, "A simple unified framework for detecting out-of-distribution samples and adversarial
 attacks", NeurIPS 2018, section 2 and algorithm 1. In each layer, features z are the means of the channels over places;
@@ -14,8 +14,8 @@ to the range of pixels. As in the code, 5-fold cross-validation chooses C among 
 Differs: the attack goes away from the predicted class and all images are kept (in the code away from the true class,
 and only images that it turns wrong); distances are standardised for the regression, which converges then. OpenOOD fits
 a_l on validation OOD, or has one layer with weight 1 (its default); pytorch-ood's `MultiMahalanobis` has equal weights
-and no noise. `noise` and `attack` are in units of pixels of [0, 1]. The authors choose `noise` on validation OOD among
-0, 0.0005, 0.001, 0.0014, 0.002, 0.005 and 0.01: give that list to have it searched.
+and no noise. The authors choose `noise` on validation OOD among 0, 0.0005, 0.001, 0.0014, 0.002, 0.005 and 0.01: give
+that list to have it searched.
 
 Memory: one matrix (d, d) float64 per layer. Batches: as `odin`.
 """
@@ -27,8 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
@@ -42,11 +44,18 @@ if TYPE_CHECKING:
 
 NEEDS = ("net",)
 FIT = ("train", "val")
-PARAMS: dict[str, object] = {"noise": 0.0014, "attack": 0.05, "layers": []}
 FIT_PARAMS = ("noise", "attack", "layers")
 FOLDS = 5
 
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    noise: float = Field(
+        0.0014, ge=0, description="size of the step to the closest class, in units of pixels of [0, 1]"
+    )
+    attack: float = Field(0.05, gt=0, description="size of the step of the attack, in units of pixels of [0, 1]")
+    layers: _blocks.Layers = Field([])
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ def _check_labels(rows: Rows, labels: NDArray[np.int32], expected: int) -> None:
     if len(labels) != expected or (labels < 0).any():
         raise DataError(
             f"{rows.name}: expected a label per image in the shards, found {(labels >= 0).sum()} for {expected} images "
-            "of a batch; evaluate the cell again, or choose a model that has all of the dataset's classes"
+            "of a batch; evaluate the condition again, or choose a model that has all of the dataset's classes"
         )
 
 
@@ -213,8 +222,8 @@ def _distances(network: Net, x: Tensor, layers: dict[str, Gaussians], params: di
             start = x.detach().requires_grad_()
             maps = network.maps(start, names)
             for name in names:
-                near = _nearest(maps[name], layers[name]).sum()
-                (gradient,) = torch.autograd.grad(near, start, retain_graph=name != names[-1])
+                distance = _nearest(maps[name], layers[name]).sum()
+                (gradient,) = torch.autograd.grad(distance, start, retain_graph=name != names[-1])
                 moved[name] = x - step * _net.signs(gradient)
     with torch.no_grad():
         maps = network.maps(x, names) if not params["noise"] else {}

@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._blocks import confidences
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
-PARAMS: dict[str, object] = {"temperature": 1.0}
+
+
+class Options(declare.Options):
+    temperature: _blocks.Temperature = 1.0
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

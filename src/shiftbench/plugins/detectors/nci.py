@@ -15,16 +15,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._rows import Head, Known, Rows
 
 NEEDS = ("logits", "features", "head")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"alpha": 1e-4}
 GRID: dict[str, list[object]] = {"alpha": [1e-4, 1e-3, 1e-2, 0.1]}
 FIT_PARAMS: tuple[str, ...] = ()
+
+
+class Options(declare.Options):
+    alpha: float = Field(1e-4, ge=0, description="weight of the feature's length")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ with E the log of the sum of exp(logits), and k = z / ||z||.
 Source: Park, Jung and Teoh 2023, "Nearest neighbor guidance for out-of-distribution detection", section 3.
 
 OpenOOD's `nnguide`: K = 100, and a bank of a hundredth of the training samples (its `alpha`), the first that a shuffled
-loader gives; here the bank is the `bank` share of the samples whose keys have the smallest hashes, so that it is the
-same in every run. Where the bank has fewer than K samples, all of them are averaged; OpenOOD fails there. pytorch-ood's
-`NNGuide` is the same with K = 10 and all training samples as bank. float64 throughout.
+loader gives; here the bank has the samples whose keys have the smallest hashes, so that it is the same in every run.
+Where the bank has fewer than K samples, all of them are averaged; OpenOOD fails there. pytorch-ood's `NNGuide` is the
+same with K = 10 and all training samples as bank. float64 throughout.
 
 Memory: the bank, `bank` x training samples x d x 8 bytes (12,812 x 2,048: 210 MB), and 268 MB for a block.
 """
@@ -18,19 +18,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import logsumexp
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.splits import unit
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"k": 100, "bank": 0.01}
 FIT_PARAMS = ("bank",)
 ROWS = 1024
 """Rows whose similarities to the whole bank are held at a time: 105 MB for a bank of 12,812."""
+
+
+class Options(declare.Options):
+    k: int = Field(100, ge=1, description="number of neighbours in the bank")
+    bank: float = Field(0.01, gt=0, le=1, description="share of the training samples in the bank")
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:

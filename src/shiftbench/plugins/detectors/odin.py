@@ -17,11 +17,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("net",)
-PARAMS: dict[str, object] = {"temperature": 1000.0, "eps": 0.0014}
 GRID: dict[str, list[object]] = {"temperature": [1.0, 10.0, 100.0, 1000.0], "eps": [0.0014, 0.0028]}
+
+
+class Options(declare.Options):
+    temperature: _blocks.Temperature = 1000.0
+    eps: _blocks.Step = 0.0014
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:
@@ -30,7 +36,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
     """-max softmax of the moved inputs, float64 (n,) in [-1, -1/C]; higher = more OOD."""
-    from shiftbench.plugins.detectors import _blocks, _gradients, _net  # torch, which planning does without
+    from shiftbench.plugins.detectors import _gradients, _net  # torch, which planning does without
 
     network, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
     step = params["eps"] * network.unit

@@ -23,21 +23,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import sparse
 from scipy.optimize import brentq
 from scipy.special import expit, logsumexp, softmax
 
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"alpha": 3, "tail": 20, "translate": 1.0}
 FIT_PARAMS = ("tail", "translate")
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
+
+
+class Options(declare.Options):
+    alpha: int = Field(3, ge=1, description="number of the largest logits that are revised")
+    tail: int = Field(20, ge=2, description="number of the largest distances of a class in its tail")
+    translate: float = Field(1.0, gt=0, description="distance that is added to those of the tail")
 
 
 @dataclass(frozen=True)

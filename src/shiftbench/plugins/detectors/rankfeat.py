@@ -3,8 +3,7 @@
 Source: Song, Sebe and Wang, "RankFeat: rank-1 feature removal for out-of-distribution detection", NeurIPS 2022,
 arXiv:2209.08590: for maps X (channels, places) of a block, X' = X - s1 u1 v1'. Logits are the mean of those that follow
 from the last block and from the one before, each changed alone (the paper's fusion of Block 3 and 4), and
-score = -T log sum exp(logits / T). Blocks are the last two of the network's maps of each size (`_net`), or `layers`,
-one or more.
+score = -T log sum exp(logits / T). Blocks are the last two of the network's maps of each size (`_net`), or `layers`.
 
 Differs: the first singular vector comes from the eigenvectors of X'X or XX', whichever is smaller, in float64, instead
 of a singular value decomposition or 20 power iterations from random vectors (OpenOOD: `accelerate`). pytorch-ood
@@ -16,7 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+from pydantic import Field
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEEDS = ("net",)
-PARAMS: dict[str, object] = {"temperature": 1.0, "layers": []}
+
+
+class Options(declare.Options):
+    temperature: _blocks.Temperature = 1.0
+    layers: _blocks.Layers = Field(
+        [], description="inner layers: patterns of module names, as in a shell; empty: the last maps of two sizes"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

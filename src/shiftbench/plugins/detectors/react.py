@@ -12,15 +12,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors._activations import checked, energies, finite, percentiles
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features", "head")
 FIT = ("val",)
-PARAMS: dict[str, object] = {"percentile": 90.0}
 GRID: dict[str, list[object]] = {"percentile": [85.0, 90.0, 95.0, 99.0]}
 FIT_PARAMS = ("percentile",)
+
+
+class Options(declare.Options):
+    percentile: float = Field(
+        90.0, ge=0, lt=100, description="percentile of the feature values at which they are clipped"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> float:

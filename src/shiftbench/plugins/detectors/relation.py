@@ -5,14 +5,14 @@ data", by its released code (snu-mllab/Neural-Relation-Graph: relation.py, kerne
 v1.5 (`relation`), whose default and search grid these are. pytorch-ood has none.
 
 k(x, x') = (max(0, cos(z, z')) * <p, p'>)^pow with features z and p = softmax(logits), and 0 where the base is
-`threshold` (0.03) or less. The released code scores 1 / (1e-6 + sum), OpenOOD's confidence is the sum: the same
+`threshold` or less. The released code scores 1 / (1e-6 + sum), OpenOOD's confidence is the sum: the same
 order. A feature vector of zeros has cosine 0 to all (NaN in the released code, 0 in OpenOOD, which adds 1e-10 to
 squared norms).
 
-`hop` keeps every hop-th training sample in the order of the keys, as the released code's option does; 1: all of them,
-as in OpenOOD, which at 1.28 M training samples, d = 2,048 and C = 1,000 take 0.4 s of one core per sample (measured).
-In float64, since a relation that crosses the threshold by rounding would move the score by 0.03. Training features
-stay memory-mapped; beside blocks of 16,384 of them and of the samples (0.4 GB each) there are 0.3 GB of relations.
+`hop` counts in the order of the keys, as the released code's option does. OpenOOD takes all training samples: of 1.28 M
+with d = 2,048 and C = 1,000, one core takes 0.4 s per sample (measured). In float64, since a relation that crosses the
+threshold by rounding would move the score by 0.03. Training features stay memory-mapped. In addition to blocks of
+16,384 of them and of the samples (0.4 GB each) there are 0.3 GB of relations.
 """
 
 from dataclasses import replace
@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"pow": 1, "threshold": 0.03, "hop": 1}
 GRID: dict[str, list[object]] = {"pow": [1, 2, 4, 6, 8]}
 FIT_PARAMS = ("hop",)
 
@@ -37,6 +38,12 @@ CHUNK = 1_024
 """Samples whose relations to a block of training samples are held at a time."""
 
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    pow: float = Field(1, gt=0, description="exponent of a relation")
+    threshold: float = Field(0.03, ge=0, lt=1, description="relation, before the exponent, up to which it counts as 0")
+    hop: int = Field(1, ge=1, description="every hop-th training sample counts; 1: all")
 
 
 def fit(known: Known, params: dict[str, Any]) -> Rows:

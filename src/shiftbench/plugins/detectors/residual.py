@@ -4,8 +4,8 @@
 
 Source: Wang et al. 2022, "ViM: out-of-distribution with virtual-logit matching", section 4; "Residual" in tables.
 
-`dim` is that of `vim`, null included; OpenOOD's `residual` takes 512 whatever the features, and fits on ID validation
-samples; the paper and we fit on the training samples. Not in pytorch-ood. float64 throughout.
+OpenOOD's `residual` takes 512 dimensions, whatever the features, and fits on ID validation samples; the paper and we
+fit on the training samples. Not in pytorch-ood. float64 throughout.
 """
 
 from typing import Any
@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _blocks, _residual
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features", "head")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"dim": None}
+
+
+class Options(declare.Options):
+    dim: _residual.Dim = None
 
 
 def fit(known: Known, params: dict[str, Any]) -> _residual.Residual:

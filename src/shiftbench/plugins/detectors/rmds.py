@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.plugins.detectors import _blocks, _statistics
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks, _mahalanobis, _statistics
 from shiftbench.plugins.detectors._mahalanobis import Gaussians, gaussians
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 TITLE = "Relative Mahalanobis distance"
 NEEDS = ("features",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"tolerance": None}
+
+
+class Options(declare.Options):
+    tolerance: _mahalanobis.Tolerance = None
 
 
 def fit(known: Known, params: dict[str, Any]) -> tuple[Gaussians, Gaussians]:

@@ -23,7 +23,6 @@ from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features")
 FIT = ("train",)
-PARAMS: dict[str, object] = {}
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:

@@ -6,13 +6,13 @@ with mean m and standard deviation s (divided by the number of samples) of the d
 S the covariance of their q, likewise.
 
 Source: Sehwag et al. 2021, "SSD: A Unified Framework for Self-Supervised Outlier Detection", ICLR, with one cluster;
-the "+" says that the features were learnt with labels. As in PALM (ICLR 2024, arXiv 2402.02653), of whose repository
+the "+" means that the features were learned with labels. As in PALM (ICLR 2024, arXiv 2402.02653), of whose repository
 jeff024/PALM it is `util/evaluations/mahalanobis.py`.
 
 `quirk: true` is what that file computes: m is subtracted once more from q, after the standardisation, which moves the
-centre to m, as if directions were standard deviations. `tolerance` as in `mds`, of q: a share, or null, which is
-`openood`. float64 throughout. A feature of zeros has the direction zero. Units that vary by no more than the rounding
-of float32 have no part: the script divides what rounding left of them by 1e-10.
+centre to m, as if directions were standard deviations. `tolerance` is of q, as in `mds`. float64 throughout. A feature
+of zeros has the direction zero. Units that vary by no more than the rounding of float32 have no part: the script
+divides what rounding left of them by 1e-10.
 """
 
 from collections.abc import Iterator
@@ -21,18 +21,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.plugins.detectors import _blocks, _statistics
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks, _mahalanobis, _statistics
 from shiftbench.plugins.detectors._mahalanobis import OPENOOD, Gaussians, gaussians, rounding
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 TITLE = "SSD+"
 NEEDS = ("features",)
 FIT = ("train",)
-PARAMS: dict[str, object] = {"quirk": False, "tolerance": None}
 FLOOR = 1e-10
 
 Floats = NDArray[np.float64]
+
+
+class Options(declare.Options):
+    quirk: bool = Field(False, description="subtract the mean once more after the standardisation, as PALM's code does")
+    tolerance: _mahalanobis.Tolerance = Field(
+        None, description="share of the largest variance up to which a direction is constant; null: `openood`"
+    )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from shiftbench.plugins.detectors._rows import Known, Rows
 TITLE = "Temperature scaling"
 NEEDS = ("logits",)
 FIT = ("val",)
-PARAMS: dict[str, object] = {}
 
 LOWEST, HIGHEST = 0.1, 100.0
 

@@ -2,14 +2,13 @@
 
     score = alpha ||R'(z - u)|| - log sum over classes of exp(logit)
 
-with u = -pinv(W) b, R the eigenvectors of the mean of (z - u)(z - u)' over the training features beside the `dim`
-largest, and alpha = mean of the largest logit / mean of ||R'(z - u)||, both over the training samples.
+with u = -pinv(W) b, R the eigenvectors of the mean of (z - u)(z - u)' over the training features without the
+`dim` largest, and alpha = mean of the largest logit / mean of ||R'(z - u)||, both over the training samples.
 
 Source: Wang et al. 2022, "ViM: out-of-distribution with virtual-logit matching", section 4. The paper returns the
 softmax probability of the virtual logit, which has the order of this score, as in its code.
 
-`dim: null` is OpenOOD's 256, or half of the features where that is less (of 512: 256 both ways; of the 96 of a small
-network: 48). The paper's code takes half below 768 features, 512 from there and 1000 from 2,048 on.
+OpenOOD has 256 dimensions. The paper's code takes half below 768 features, 512 from there and 1000 from 2,048 on.
 OpenOOD searches [256, 1000], and fails to notice that 1000 of 512 features leave nothing; here that is an error, and
 the search tries null and 1000. OpenOOD's search had no effect before October 2025 (its leaderboard is 256), and it
 takes a general eigensolver; here it is `eigh` in float64. pytorch-ood's `ViM` has no default, and takes half of the
@@ -22,15 +21,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.plugins.detectors import _blocks
+from shiftbench.plugins import declare
+from shiftbench.plugins.detectors import _blocks, _residual
 from shiftbench.plugins.detectors._residual import Residual, residual
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features", "head")
 FIT = ("train",)
-PARAMS: dict[str, object] = {"dim": None}
 GRID: dict[str, list[object]] = {"dim": [None, 1000]}
 FIT_PARAMS = ("dim",)
+
+
+class Options(declare.Options):
+    dim: _residual.Dim = None
 
 
 @dataclass(frozen=True)

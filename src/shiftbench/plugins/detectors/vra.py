@@ -8,21 +8,32 @@ a and b are percentiles of all feature values of the ID validation split togethe
 pytorch-ood's `VRA` does so too, but with percentiles of each feature by itself: another detector. Scores in float64.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors._activations import checked, energies, finite, percentiles
 from shiftbench.plugins.detectors._rows import Known, Rows
 
 TITLE = "VRA-P"
 NEEDS = ("features", "head")
 FIT = ("val",)
-PARAMS: dict[str, object] = {"percentile_high": 90.0, "percentile_low": 10.0, "low": "zero"}
 GRID: dict[str, list[object]] = {"percentile_high": [85.0, 90.0, 95.0, 99.0], "percentile_low": [1.0, 5.0, 10.0, 15.0]}
 FIT_PARAMS = ("percentile_high", "percentile_low")
+
+
+class Options(declare.Options):
+    percentile_high: float = Field(
+        90.0, ge=0, lt=100, description="percentile of the feature values above which they are clipped"
+    )
+    percentile_low: float = Field(
+        10.0, ge=0, lt=100, description="percentile of the feature values below which they are low"
+    )
+    low: Literal["zero", "clip"] = Field("zero", description="low activations become zero, or the lower percentile")
 
 
 def fit(known: Known, params: dict[str, Any]) -> tuple[float, float]:

@@ -4,16 +4,18 @@ Each maps tensors of a batch to a scalar, a mean over the batch unless it says o
 """
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 
 
 @declare.loss
-def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, smoothing: fields.Smoothing = 0.0) -> torch.Tensor:
     """Cross-entropy with optional label smoothing.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7 (smoothing).
@@ -23,7 +25,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, smoothing: float =
     Args:
         logits: float (n, classes).
         labels: int64 (n,), each 0 to classes - 1.
-        smoothing: weight of the uniform distribution in the target, 0 to 1.
+        smoothing: share of the target that all classes get.
 
     Example:
         >>> round(cross_entropy(torch.zeros(1, 4), torch.tensor([2])).item(), 4)
@@ -52,7 +54,10 @@ def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 
 
 @declare.loss
-def generalised_cross_entropy(logits: torch.Tensor, q: float = 0.8) -> torch.Tensor:
+def generalised_cross_entropy(
+    logits: torch.Tensor,
+    q: Annotated[float, Field(gt=0, le=1, description="near 0: cross-entropy; 1: mean absolute error")] = 0.8,
+) -> torch.Tensor:
     """Generalised cross-entropy of a net's own predictions: (1 - p^q) / q with p the largest probability.
 
     Source: Zhang and Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
@@ -101,7 +106,12 @@ REDUCTIONS = ("batchmean", "numel")
 
 @declare.loss
 def logit_distillation(
-    logits: torch.Tensor, taught: torch.Tensor, tau: float = 1.0, reduction: str = "batchmean"
+    logits: torch.Tensor,
+    taught: torch.Tensor,
+    tau: Annotated[float, Field(gt=0, description="temperature")] = 1.0,
+    reduction: Annotated[
+        Literal["batchmean", "numel"], Field(description="mean over rows, or over rows and classes")
+    ] = "batchmean",
 ) -> torch.Tensor:
     """How far a net's distribution over classes is from its teacher's, both softened by a temperature.
 
@@ -115,7 +125,7 @@ def logit_distillation(
 
     Args:
         logits: the student's, float (n, classes).
-        taught: the teacher's, likewise; takes no gradient.
+        taught: the teacher's, of the same shape; takes no gradient.
         tau: temperature, above 0.
         reduction: `batchmean`, the mean over rows, or `numel`, over rows and classes.
 

@@ -1,4 +1,4 @@
-"""What methods that change a network at test time share: its network, plain gradient steps, and what they minimise."""
+"""Helper of methods that change a network at test time: plain gradient steps, and the losses that they minimise."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -84,7 +84,7 @@ def descend(
 
     Args:
         network: what changes.
-        loss: what is minimised, computed anew before each step.
+        loss: what is minimised, computed again before each step.
         steps: how many; 0 changes nothing.
         rate: of each.
         some: of its weights, those that change; default: all.

@@ -1,8 +1,8 @@
 """Recalibration after training: logits are changed by what the model's answers on validation samples say.
 
-No network is run: what the model answered as it is (`plain`) is read from its records, at the position and on the clean
-val split of the dataset that it learnt from, whose labels are looked at; so another recalibrator evaluates no model
-again. `evaluate.outputs` must be `full`. Validation samples of no class of the model (label -1) do not count.
+No network is run. The answers of the unchanged model (`plain`) are read from its records, under the condition and on
+the clean val split of its training dataset, with its labels; so another recalibrator evaluates no model again.
+`evaluate.outputs` must be `full`. Validation samples of no class of the model (label -1) do not count.
 """
 
 from collections.abc import Callable, Mapping, Sequence

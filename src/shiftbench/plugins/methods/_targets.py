@@ -1,4 +1,4 @@
-"""The unlabelled target of a method that adapts before it answers: which shards, read without their labels.
+"""The unlabelled target of a method that adapts before it answers: its shards, read without their labels.
 
 What is evaluated at a position is the target itself (transductive), or `target` names another dataset with images of
 the same domain, under the same split, shift and severity: then what is evaluated was not adapted on, and an image of
@@ -11,10 +11,11 @@ import abc
 import copy
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError
@@ -25,34 +26,36 @@ from shiftbench.data import shards
 from shiftbench.plugins.methods import _adapting
 
 BATCH = 128
+Dataset = Annotated[
+    str, Field(description="dataset whose images the model adapts to; empty: the one that it is evaluated on")
+]
 
 
 class Adapted(_adapting.Adapting, abc.ABC):
     """A network that is adapted to the target of each position, once for each.
 
-    `learn` changes the trained network, in place; what it learnt of one target is kept for all that are evaluated with
-    it.
+    `learn` changes the trained network, in place; its state for a target is kept for all that are evaluated with it.
     """
 
     def __init__(self, predictor: Any, target: str) -> None:
         super().__init__(predictor)
         self._target = target
-        self._learnt: dict[Path, _adapting.State] = {}
+        self._adapted: dict[Path, _adapting.State] = {}
 
     @abc.abstractmethod
     def learn(self, target: Target, seed: int) -> None:
         """Change the network, which is as it was trained; `seed` is that of its training."""
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to a position: learn from its target, or take what was learnt from it."""
+        """Go to a position: learn from its target, or load the state that it gave before."""
         target = find(inputs, self._target)
-        if target.folder in self._learnt:
-            self.net.load_state_dict(self._learnt[target.folder])
+        if target.folder in self._adapted:
+            self.net.load_state_dict(self._adapted[target.folder])
             return
         self.reset()
         seed = next((CheckpointName.of(ref).seed for ref in inputs if ref.kind == "checkpoints"), 0)
         self.learn(target, seed)
-        self._learnt[target.folder] = copy.deepcopy(self.net.state_dict())
+        self._adapted[target.folder] = copy.deepcopy(self.net.state_dict())
 
 
 class Target(NamedTuple):
@@ -63,7 +66,7 @@ class Target(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The shards that are adapted on at an evaluation point.
+    """The shards that are adapted on under a condition.
 
     `params`: the option `target`, and `stream` and `step` of the context.
     """

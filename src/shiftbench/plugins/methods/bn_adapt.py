@@ -1,10 +1,10 @@
 """BatchNorm adaptation: means and variances of normalisation layers are those of unlabelled target images.
 
-    mean = N/(N + n) source mean + n/(N + n) target mean, likewise the variance
+    mean = N/(N + n) source mean + n/(N + n) target mean, and the same for the variance
 
-N is `prior`, n the number of target images; with a prior of 0 the source's statistics are forgotten. They are measured
-in training mode, so that each layer sees what batches normalised by themselves give, each batch counting by its size.
-Labels are not read. What is adapted on: see `_targets`.
+N is `prior`, n the number of target images. The statistics are measured in training mode, so that each layer gets
+batches that were normalised by themselves, each weighted by its size. Labels are not read. `_targets` explains the
+target.
 
 Source: Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation", NeurIPS
 2020, section 3, equation 2. Differs: n is all of the target, where they also adapt on single batches; variances are
@@ -16,20 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.methods import _targets
 
 TITLE = "BatchNorm adaptation"
 SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {"target": "", "prior": 0}
 
 needs = _targets.needs
+
+
+class Options(declare.Options):
+    target: _targets.Dataset = ""
+    prior: float = Field(
+        0, ge=0, description="N, how many images the source's statistics count as; 0: they have no part"
+    )
 
 
 class BatchNormAdapted(_targets.Adapted):

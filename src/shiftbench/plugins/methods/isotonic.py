@@ -23,7 +23,6 @@ from shiftbench.plugins.methods._recalibrating import Logits, Recalibrated
 TITLE = "isotonic calibration"
 SEES = "sample"
 TASKS = ("classification", "text_classification", "visual_question")
-PARAMS: dict[str, object] = {}
 LEAST = 1e-12
 
 needs = _recalibrating.needs

@@ -6,9 +6,9 @@ Source: COOkeD (2025, https://arxiv.org/abs/2507.22576), section 3; deep ensembl
 2017, section 2.4) with other members. Nothing is weighted or calibrated. Probabilities are averaged, not logits, whose
 scales differ. In float64 and in logarithms: no probability is 0, so that p log p needs no exception.
 
-`members` are weights as `MODEL-TRAINER`, of the same dataset and seed as the weights that the method stands around
-(those are no member unless named). Their records at the same position are read, joined by key, and no network is run:
-another list of members evaluates no member again. `evaluate.outputs` must be `full`.
+The model that the method is applied to is no member unless it is in the list. The members' records under the same
+condition are read, joined by key, and no network is run: another list of members evaluates no member again.
+`evaluate.outputs` must be `full`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import log_softmax, logsumexp
 
 from shiftbench.base import refs
@@ -26,10 +27,15 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
+from shiftbench.plugins import declare
 
 SEES = "sample"
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {"members": [], "method": "plain"}
+
+
+class Options(declare.Options):
+    members: list[str] = Field([], description="models, each as MODEL-TRAINER, of the same dataset and seed")
+    method: str = Field("plain", description="method whose records of the members are read")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

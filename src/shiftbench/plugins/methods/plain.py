@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from shiftbench.base.refs import Ref
 
 SEES = "sample"
-PARAMS: dict[str, object] = {}
 P = TypeVar("P", bound=Callable[..., Any])
 
 

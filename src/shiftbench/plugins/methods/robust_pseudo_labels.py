@@ -1,9 +1,9 @@
 """Robust pseudo-labelling: scales and offsets of normalisation learn from a network's own answers on a target.
 
-Each of `epochs` goes through the target in batches with a new order; the loss is generalised cross-entropy with the
-predicted class for the label (q 0.8), so that answers which the network is unsure of pull less. Batch normalisation is
-in training mode while it learns, and afterwards has the target's statistics (`bn_adapt` with a prior of 0). Labels are
-not read. What is adapted on: see `_targets`.
+Each epoch goes through the target in batches with a new order; the loss is generalised cross-entropy with the predicted
+class for the label, so that uncertain answers pull less. Batch normalisation is in training mode while it learns, and
+afterwards has the target's statistics (`bn_adapt` with a prior of 0). Labels are not read. `_targets` explains the
+target.
 
 Source: Rusak et al., "If your data distribution shifts, use self-learning", TMLR 2022, sections 3 and 4. Differs:
 plain SGD with momentum 0.9 over the whole target, and the rate is an option that nothing tunes here.
@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.losses.classification import generalised_cross_entropy
 from shiftbench.plugins.methods import _targets, bn_adapt
 
@@ -26,21 +28,22 @@ TITLE = "robust pseudo-labels"
 SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "target": "",
-    "q": 0.8,
-    "epochs": 5,
-    "batch_size": 64,
-    "lr": 0.001,
-    "momentum": 0.9,
-    "seed": 0,
-}
 
 needs = _targets.needs
 
 
+class Options(declare.Options):
+    target: _targets.Dataset = ""
+    q: float = Field(0.8, gt=0, le=1, description="exponent of the generalised cross-entropy")
+    epochs: fields.Epochs = 5
+    batch_size: fields.BatchSize = 64
+    lr: fields.LearningRate = 0.001
+    momentum: fields.Momentum = 0.9
+    seed: fields.Seed = 0
+
+
 class RobustPseudoLabelled(_targets.Adapted):
-    """A network whose normalisation has learnt from its answers on the target of each position."""
+    """A network whose normalisation was trained on its answers on the target of each position."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
         super().__init__(predictor, params["target"])

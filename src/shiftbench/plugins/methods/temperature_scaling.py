@@ -9,13 +9,15 @@ Rueger and Siddharthan, UAI 2023 (AoShuang92/miscalibration_TS, `optimal_T`).
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import temp_scale
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.plugins.methods import _recalibrating
@@ -23,13 +25,16 @@ from shiftbench.plugins.methods._recalibrating import Logits, Recalibrated
 
 SEES = "sample"
 TASKS = ("classification", "text_classification", "visual_question")
-PARAMS: dict[str, object] = {"by": "nll"}
 GRID = np.arange(50, 200) / 100
 BINS = 15
 HELD = 500_000
 """Logits that are looked at together, over all temperatures."""
 
 needs = _recalibrating.needs
+
+
+class Options(declare.Options):
+    by: Literal["nll", "ece"] = Field("nll", description="what T minimises: the negative log-likelihood, or the ECE")
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:

@@ -3,7 +3,7 @@
 Source: Wang et al., "Tent: Fully Test-Time Adaptation by Entropy Minimization", ICLR 2021, section 3. As there, a
 batch is predicted first and one step is taken on it then, without labels, and nothing is reset in a stream. Differs:
 plain SGD without momentum, and statistics of batch normalisation stay the trained ones (theirs are the test batch's):
-meant for GroupNorm. Where `rate` is not given it is `tent_rate` of the weights' log.
+meant for GroupNorm.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.methods import _adapting
 
 SEES = "stream"
 NEEDS = ("net",)
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {"rate": None, "steps": 1}
+
+
+class Options(declare.Options):
+    rate: float | None = Field(
+        None, ge=0, description="learning rate; null: `tent_rate` of the checkpoint's training log"
+    )
+    steps: int = Field(1, ge=0, description="steps on a batch")
 
 
 class Tent(_adapting.Adapting):

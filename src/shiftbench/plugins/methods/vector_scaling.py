@@ -21,7 +21,6 @@ from shiftbench.plugins.methods._recalibrating import Logits, Recalibrated
 
 SEES = "sample"
 TASKS = ("classification", "text_classification", "visual_question")
-PARAMS: dict[str, object] = {}
 
 needs = _recalibrating.needs
 

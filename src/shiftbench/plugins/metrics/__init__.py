@@ -14,7 +14,7 @@
 |                 | predictions are correct               | -> values                                              |
 | curve           | rows of `sources(options)`            | `compute(rows, **options)` -> list of Row              |
 
-A decorated function is the `reduce` or `compute` of its kind. A file also has `PARAMS`, `UNIT`, `RANGE` and
+A decorated function is the `reduce` or `compute` of its kind. A file also has `Options`, `UNIT`, `RANGE` and
 `HIGHER_IS_BETTER`. Values are float64 (1 + resamples,), first those on the data, and NaN where they are not defined.
 `BIASED = True` is for a metric that noise raises and that is never negative, as ECE; its intervals are
 `intervals.biased`.

@@ -1,14 +1,15 @@
 """Risk over tasks, after a model has adapted to each; and the correlation of two columns of the records."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, RangeError
 from shiftbench.data.formats import E9
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics.contributions import Contributions, mean_e9, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.statistics.thresholds import Weights
@@ -77,13 +78,17 @@ def _columns(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 @declare.resampled_metric(facts=_column, higher_is_better=False, unit=RISK, bounds=(None, None))
-def cvar(rows: Rows, weights: Weights, column: str = "risk_e9", level: float = 0.9) -> Floats:
+def cvar(
+    rows: Rows,
+    weights: Weights,
+    column: fields.Column = "risk_e9",
+    level: Annotated[float, Field(ge=0, lt=1, description="share of the samples that are not in the tail")] = 0.9,
+) -> Floats:
     """Conditional value at risk: the mean over the worst 1 - `level` of the samples, the largest values of a column.
 
     Of n samples round(n (1 - level)) are averaged, at least one. Level 0 is the mean. Equal values are alike, so that
-    no order decides.
+    no order decides. The column is in billionths.
 
-    Options: `column`, in billionths; `level`, in [0, 1).
     Source: Rockafellar and Uryasev 2000, "Optimization of conditional value-at-risk", Journal of Risk 2(3); as the mean
     of a tail, `calcu_cvar` of MPTS (thu-rllab/MPTS, sinusoid/utils.py). We differ: there the size is
     `int(n * (1 - level))`, which is 99 for 1,000 tasks at level 0.9.
@@ -109,12 +114,17 @@ def tail_sizes(counts: NDArray[np.int64], level: float) -> NDArray[np.int64]:
 
 
 @declare.resampled_metric(facts=_columns, higher_is_better=True, unit="correlation", bounds=(-1.0, 1.0))
-def pearson(rows: Rows, weights: Weights, columns: Sequence[str] = ("predicted_risk_e9", "risk_e9")) -> Floats:
+def pearson(
+    rows: Rows,
+    weights: Weights,
+    columns: Annotated[
+        Sequence[str], Field(min_length=2, max_length=2, description="two columns of the records, in billionths")
+    ] = ("predicted_risk_e9", "risk_e9"),
+) -> Floats:
     """Pearson's correlation of two columns of the records, over the samples that have both.
 
     NaN for fewer than two samples, and if a column does not vary.
 
-    Options: `columns`, two names of columns in billionths.
     Source: Pearson 1895, Proceedings of the Royal Society of London 58; as `scipy.stats.pearsonr`.
     """
     moments = Moments(rows, weights, tuple(columns))

@@ -4,15 +4,16 @@ Average precision is of boxes, whose overlap is IoU, or of keypoints, whose simi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.formats import E9
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics import average_precision
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Ints, Rows
@@ -20,15 +21,21 @@ from shiftbench.statistics.thresholds import Weights
 
 # ------------------------------------------------------------------ average precision
 
+Iou = Annotated[float, Field(ge=0, lt=1, description="overlap: 0.5 to 0.95 in steps of 0.05; 0: mean over the ten")]
+Area = Annotated[
+    Literal["all", "small", "medium", "large"],
+    Field(description="all objects, or those below 32 x 32 pixels, up to 96 x 96 pixels, or above"),
+]
+MaxDets = Annotated[int, Field(ge=1, le=100, description="detections per image and class that count, best first")]
+Classes = Annotated[Sequence[int], Field(description="numbers of the classes that count; empty: all")]
+
 
 @declare.resampled_metric(columns=average_precision.COLUMNS, higher_is_better=True)
 def map(
-    rows: Rows, weights: Weights, iou: float = 0.0, area: str = "all", max_dets: int = 100, classes: Sequence[int] = ()
+    rows: Rows, weights: Weights, iou: Iou = 0.0, area: Area = "all", max_dets: MaxDets = 100, classes: Classes = ()
 ) -> Floats:
     """Mean average precision: over classes and the ten overlaps (IoU) from 0.5 to 0.95, areas of all sizes.
 
-    Options: `iou`, one overlap, 0 for the ten; `area`, `all`, `small`, `medium` or `large`; `max_dets`, detections per
-    image; `classes`, those that count, all if empty.
     Source: Lin et al. 2014, "Microsoft COCO", arXiv:1405.0312; pycocotools, `COCOeval` (equal to 1e-9 on the data as
     they are).
     """
@@ -37,11 +44,10 @@ def map(
 
 @declare.resampled_metric(columns=average_precision.COLUMNS, higher_is_better=True)
 def ar(
-    rows: Rows, weights: Weights, iou: float = 0.0, area: str = "all", max_dets: int = 100, classes: Sequence[int] = ()
+    rows: Rows, weights: Weights, iou: Iou = 0.0, area: Area = "all", max_dets: MaxDets = 100, classes: Classes = ()
 ) -> Floats:
     """Average recall: over classes and ten overlaps, of at most 100 detections per image and class (keypoints: 20).
 
-    Options: as `map`.
     Source: Lin et al. 2014, "Microsoft COCO", arXiv:1405.0312; pycocotools, `COCOeval` (equal to 1e-9 on the data as
     they are).
     """
@@ -52,6 +58,10 @@ def ar(
 
 MASKS = ("mask_hit", "mask_false", "mask_missed", "called")
 RULES = ("all", "detected", "gated")
+Rule = Annotated[
+    Literal["all", "detected", "gated"],
+    Field(description="tampered images that are predicted real: count as others, do not count, or count as 0"),
+]
 
 
 def _masks(rows: Rows, rule: str, times: int) -> Contributions:
@@ -81,10 +91,9 @@ def _mean_mask(sums: Sums, **_: object) -> Floats:
 
 
 @declare.sample_metric(columns=MASKS, finish=_mean_mask, higher_is_better=True)
-def mean_iou(rows: Rows, rule: str = "all") -> Contributions:
+def mean_iou(rows: Rows, rule: Rule = "all") -> Contributions:
     """Mean IoU: mean over tampered images of the overlap (IoU) of the predicted mask with the true one.
 
-    Options: `rule`, what happens to a tampered image that is not predicted tampered: `all`, `detected` or `gated`.
     Source: Jaccard; scikit-learn `jaccard_score` of the pixels of each image, averaged. The rule of So-Fake's authors
     (arXiv:2505.18660) was not found.
     """
@@ -92,10 +101,9 @@ def mean_iou(rows: Rows, rule: str = "all") -> Contributions:
 
 
 @declare.sample_metric(columns=MASKS, finish=_mean_mask, higher_is_better=True)
-def pixel_f1(rows: Rows, rule: str = "all") -> Contributions:
+def pixel_f1(rows: Rows, rule: Rule = "all") -> Contributions:
     """Pixel F1: mean over tampered images of the F1 of the pixels that were predicted tampered.
 
-    Options: `rule`, as in `mean_iou`.
     Source: scikit-learn `f1_score` of the pixels of each image, averaged. Over the pixels of all images together it
     would be 2 IoU / (1 + IoU) of theirs. The pairs that So-Fake reports (arXiv:2505.18660) lie below that, as means
     over images do.
@@ -140,12 +148,14 @@ def _share(sums: Sums, **_: object) -> Floats:
 
 
 @declare.sample_metric(columns=("errors_e9", "true_crowd"), finish=_share, higher_is_better=True)
-def pck(rows: Rows, within: float = 0.2) -> Contributions:
+def pck(
+    rows: Rows,
+    within: Annotated[float, Field(gt=0, lt=1, description="largest distance of a correct joint, in torsos")] = 0.2,
+) -> Contributions:
     """PCK: share of labelled joints that are predicted within `within` torsos of where they are; NaN without a joint.
 
     A torso is the longer diagonal from a shoulder to the other hip.
 
-    Options: `within`, in torsos, above 0 and below 1.
     Source: Yang and Ramanan 2013, "Articulated human detection with flexible mixtures of parts",
     doi:10.1109/TPAMI.2012.261 (there by the size of the box); by the torso in Sapp and Taskar 2013, "MODEC".
     """
@@ -166,8 +176,13 @@ def _person_means(sums: Sums, column: str, **_: object) -> Floats:
 
 
 @declare.sample_metric(finish=_person_means, facts=_person_facts, higher_is_better=False)
-def _person_mean(rows: Rows, column: str = "", unit: str = "share", high: float | None = None) -> Contributions:
-    """Mean over persons of a measure of each, in `column`; `high` is its largest value, None if there is none."""
+def _person_mean(
+    rows: Rows,
+    column: fields.Column = "",
+    unit: fields.Unit = "share",
+    high: Annotated[float | None, Field(description="largest value; null: none")] = None,
+) -> Contributions:
+    """Mean over persons of a measure of each."""
     images, values = _of_persons(rows, column)
     number = per_image(rows, images, np.ones_like(images))
     return Contributions(np.minimum(number, 1), (per_image(rows, images, values), number))

@@ -6,10 +6,11 @@ With two classes that rises with the probability of class 1, and equal logits ha
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import softmax
 
 from shiftbench.base.errors import ParamsError, suggest
@@ -90,10 +91,9 @@ def macro_f1(rows: Rows) -> Contributions:
 
 
 @declare.sample_metric(columns=("label", "correct"), finish=mean, higher_is_better=True)
-def recall(rows: Rows, label: int = 0) -> Contributions:
+def recall(rows: Rows, label: Annotated[int, Field(ge=0, description="number of the class")] = 0) -> Contributions:
     """Recall of one class: the share of its samples whose prediction is the class.
 
-    Options: `label`, the index of the class.
     Source: scikit-learn `recall_score` of one label. We differ: NaN if no sample is of the class (there 0).
     """
     own = (rows.column("label") == label) * rows.present("correct")
@@ -152,13 +152,16 @@ def binary_auroc(rows: Rows, weights: Weights) -> Floats:
 
 
 @declare.resampled_metric(columns=SCORED, higher_is_better=True)
-def binary_tpr(rows: Rows, weights: Weights, fpr: float = 0.05) -> Floats:
+def binary_tpr(
+    rows: Rows,
+    weights: Weights,
+    fpr: Annotated[float, Field(ge=0, lt=1, description="largest false positive rate")] = 0.05,
+) -> Floats:
     """Share of positives found at the largest false positive rate of at most `fpr`; class 1 is positive.
 
     The threshold is the lowest at which the share of negatives above it is at most `fpr`. Positives above it are found;
     those at it are not. Nothing is interpolated.
 
-    Options: `fpr`, in [0, 1).
     Source: TPR at 5% FPR of detectors of machine-made text (Dugan et al. 2024, "RAID", section 5, who calibrate so).
     We differ from code that takes the vertex nearest to the rate, whose rate may lie above it.
     """
@@ -214,11 +217,12 @@ def _worst(sums: Sums, value: str, groups: Sequence[str]) -> Floats:
 
 
 @declare.sample_metric(columns=("group", "correct"), finish=_worst, facts=_direction)
-def _worst_group(rows: Rows, value: str = "accuracy", groups: Sequence[str] = ()) -> Contributions:
-    """Accuracy or error of the worst group. Samples without a group are a group of their own.
-
-    Options: `value`, `accuracy` or `error`; `groups`, those that count, all if empty.
-    """
+def _worst_group(
+    rows: Rows,
+    value: Annotated[Literal["accuracy", "error"], Field(description="measure of a group")] = "accuracy",
+    groups: Annotated[Sequence[str], Field(description="groups that count; empty: all")] = (),
+) -> Contributions:
+    """Accuracy or error of the worst group. Samples without a group are a group of their own."""
     if value not in GROUP_VALUES:
         raise ParamsError(f"worst group: value is {value!r}; {suggest(value, GROUP_VALUES)}")
     names = [name or "" for name in rows.table.column("group").to_pylist()]

@@ -1,18 +1,21 @@
 """Clips of sound and picture: whether they are in sync, and means over clips of a measure of each."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.data.formats import E9
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics.contributions import Contributions, Sums, mean, ratio
 from shiftbench.statistics.rows import Floats, Rows, SeverityPath
 
 
 @declare.sample_metric(columns=("offset",), finish=mean, higher_is_better=True)
-def offset_hit_share(rows: Rows, within: int = 1) -> Contributions:
+def offset_hit_share(
+    rows: Rows, within: Annotated[int, Field(ge=0, description="largest offset of a clip in sync, in frames")] = 1
+) -> Contributions:
     """Share of clips whose sound and picture are in sync: the measured offset is 0, within `within` frames.
 
     Source: the offset of Chung and Zisserman, "Out of time: automated lip sync in the wild", ACCV workshops 2016, who
@@ -63,10 +66,12 @@ def _means(sums: Sums, column: str, **_: object) -> Floats:
 @declare.sample_metric(finish=_means, facts=_facts)
 def _clip_mean(
     rows: Rows,
-    column: str = "",
-    unit: str = "score",
-    low: float | None = None,
-    higher: bool = True,  # noqa: FBT001, FBT002
+    column: fields.Column = "",
+    unit: fields.Unit = "score",
+    low: Annotated[
+        float | None, Field(description="smallest value, with -1 the largest is 1; null: no smallest value")
+    ] = None,
+    higher: fields.Higher = True,  # noqa: FBT002
 ) -> Contributions:
-    """Mean over clips of a measure of each, in `column`; clips without the measure do not count."""
+    """Mean over clips of a measure of each; clips without the measure do not count."""
     return Contributions(rows.present(column), (rows.column(column),))

@@ -1,38 +1,31 @@
 """Effective robustness: what a model keeps under shift beyond what its clean value promises.
 
-The promise is a line: `slope` times the clean value plus `intercept`. One that is null is fitted, by least squares
-over the weights that `zoo` names, at the same shift and severity and under each draw anew; weights that are judged
-are left out of their own line, with all their seeds. `scale: logit` fits and reads the line between logits, as is
-usual for accuracies. COCO-O's line
-is fixed: slope 0.45, intercept 0, for AP on its six domains.
+The promise is a line: `slope` times the clean value plus `intercept`. What is null is fitted by least squares over the
+models of `zoo`, at the same shift and severity and in each resample. A model is left out of its own line, with all its
+seeds. A line between logits is usual for accuracies. COCO-O's line is fixed: slope 0.45, intercept 0, for AP on its six
+domains.
 
-A row with a severity is the value there, a row of a shift without one that of the mean over its severities (a domain
-shift has
-no severity: its value), the row without a shift that of the mean over the shifts. With `severity` only that one
-counts. Not defined where the line is not.
+A row with a severity is the value there. A row of a shift without one is that of the mean over its severities (a domain
+shift has no severity: its value), and the row without a shift that of the mean over the shifts. NaN where the line is
+not defined.
 
 Source: Taori et al. 2020, "Measuring Robustness to Natural Distribution Shifts in Image Classification",
 arXiv:2007.00644, equation 1 (logit scale); Mao et al. 2023, COCO-O, arXiv:2307.12730 (0.45, through the origin).
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import without_seed
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.metrics.severity import accuracy_drop
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {
-    "of": "accuracy",
-    "slope": None,
-    "intercept": None,
-    "zoo": [],
-    "scale": "linear",
-    "severity": None,
-}
 UNIT = "share"
 RANGE = (-1.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -40,11 +33,20 @@ SCALES = ("linear", "logit")
 _END = 1e-6  # shares nearer to 0 or 1 are taken for these, so that logits are finite
 
 Pair = tuple[Row, Row]
-"""The clean row of some weights and a row under shift (whose mean, for rows without a shift or a severity)."""
+"""The clean row of a model and a row under shift; without a shift or a severity it is a mean."""
+
+
+class Options(declare.Options):
+    of: fields.Of = "accuracy"
+    slope: float | None = Field(None, description="slope of the line; null: fitted")
+    intercept: float | None = Field(None, description="intercept of the line; null: fitted")
+    zoo: list[str] = Field([], description="models that the line is fitted on")
+    scale: Literal["linear", "logit"] = Field("linear", description="values, or their logits, that the line joins")
+    severity: float | None = Field(None, ge=0, description="the only severity that counts; null: all")
 
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:
-    """Return the metrics whose rows are needed."""
+    """The metric whose rows are needed."""
     return (str(params["of"]),)
 
 
@@ -57,10 +59,10 @@ def compute(  # noqa: PLR0913 - the options of the metric
     scale: str,
     severity: float | None,
 ) -> list[Row]:
-    """Return the effective robustness at each severity, per shift, and over all shifts.
+    """Effective robustness at each severity, per shift, and over all shifts.
 
     Raises:
-        ParamsError: an unknown scale, a line that nothing is fitted on, weights that are not there, no clean row.
+        ParamsError: an unknown scale, a line that nothing is fitted on, a missing model, no clean row.
     """
     if scale not in SCALES:
         raise ParamsError(f"scale: {scale!r} ({suggest(scale, SCALES)})")
@@ -76,35 +78,35 @@ def compute(  # noqa: PLR0913 - the options of the metric
 
 
 def _graded(row: Row) -> bool:
-    """Tell whether a row is of a shift that has severities."""
+    """Whether a row is of a shift that has severities."""
     return row.reference is not None and row.severity is not None
 
 
 def _pairs(rows: list[Row], of: str) -> list[Pair]:
     clean = {
-        (_who(row), row.condition): row
+        (_model(row), row.condition): row
         for row in rows
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }
-    found = []
+    pairs = []
     for drop in accuracy_drop(rows, of):
-        own = clean[_who(drop), str(drop.reference)]
-        found.append((own, drop.derived([own, drop], own.all - drop.all)))
-    return found
+        own = clean[_model(drop), str(drop.reference)]
+        pairs.append((own, drop.derived([own, drop], own.all - drop.all)))
+    return pairs
 
 
-def _who(row: Row) -> tuple[str | None, ...]:
+def _model(row: Row) -> tuple[str | None, ...]:
     return row.model, row.method, row.detector, row.split
 
 
 class _Line:
-    """What a clean value promises; see PARAMS."""
+    """The value that a clean value promises; see `Options`."""
 
     def __init__(self, slope: float | None, intercept: float | None, zoo: tuple[str, ...], scale: str) -> None:
         self.slope, self.intercept, self.zoo, self.logit = slope, intercept, zoo, scale == "logit"
 
     def beyond(self, pair: Pair, others: list[Pair]) -> Row:
-        """Return the effective robustness of one pair; `others` are all of the same place."""
+        """Effective robustness of one pair; `others` are all of the same place."""
         clean, shifted = pair
         slope, intercept = self._fitted(without_seed(clean.model)[0], others)
         promised = slope * self._scaled(clean.all) + intercept
@@ -144,7 +146,7 @@ class _Line:
 def _least_squares(
     x: Floats, y: Floats, slope: float | None, intercept: float | None
 ) -> tuple[Floats | float, Floats | float]:
-    """Return slope and intercept over the first axis, float64 (k,); those given stay. NaN where too few points are."""
+    """Slope and intercept over the first axis, float64 (k,); fixed ones stay. NaN with too few points."""
     with np.errstate(invalid="ignore", divide="ignore"):
         if intercept is not None:
             return (x * (y - intercept)).sum(axis=0) / (x * x).sum(axis=0), intercept

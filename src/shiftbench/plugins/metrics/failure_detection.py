@@ -40,11 +40,13 @@ def failure_aupr(scores: Floats, correct: Flags, weights: Weights) -> Floats:
 
 
 @declare.failure_metric(higher_is_better=False)
-def failure_fpr95(scores: Floats, correct: Flags, weights: Weights, tpr: float = 0.95, rule: str = "first") -> Floats:
+def failure_fpr95(
+    scores: Floats, correct: Flags, weights: Weights, tpr: thresholds.Tpr = 0.95, rule: thresholds.Rule = "first"
+) -> Floats:
     """Share of wrong predictions accepted at the threshold that accepts 95% of the correct ones.
 
     Source: Corbiere et al. 2019, "Addressing failure prediction by learning model confidence", section 4.1 (FPR at 95%
-    TPR, correct predictions positive). Options and computation are those of `fpr95_idpos`.
+    TPR, correct predictions positive). The computation is that of `fpr95_idpos`.
     """
     return thresholds.false_positive_rate(sides(scores, correct, weights).flipped(), tpr, rule)
 

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import comb
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.formats import E9
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Ints, Rows, SeverityPath
 
@@ -126,27 +127,32 @@ def _whole_path(sums: Sums, path: SeverityPath, **_: object) -> dict[float | Non
 
 
 @declare.sample_metric(columns=("passed",), finish=_mean, higher_is_better=True)
-def pass_at_k(rows: Rows, k: int = 1) -> Contributions:
+def pass_at_k(
+    rows: Rows, k: Annotated[int, Field(ge=1, description="completions that are drawn, at most the number of each")] = 1
+) -> Contributions:
     """Pass@k: the chance that one of k completions, drawn from the n of a prompt, passes its tests; mean over prompts.
 
-    Options: `k`, from 1 to n.
     Source: Chen et al. 2021, "Evaluating large language models trained on code", https://arxiv.org/abs/2107.03374,
     equation 1. We differ: in whole numbers, where theirs is a product of floats.
     """
     return Contributions(rows.counting, (at_k(passed(rows), k) * rows.counting,))
 
 
-NO_CATEGORIES: dict[str, object] = {}
+NO_CATEGORIES: dict[str, Any] = {}
 
 
 @declare.path_metric(columns=("passed", "prompt"), finish=_whole_path, higher_is_better=False)
-def attack_success(path: SeverityPath, seeds: int = 5, across: Mapping[str, Any] = NO_CATEGORIES) -> Contributions:
+def attack_success(
+    path: SeverityPath,
+    seeds: Annotated[int, Field(ge=1, description="number of a perturbation's seeds that count, from the first")] = 5,
+    across: Annotated[
+        dict[str, Any], Field(description="categories: a mapping of names to lists of shifts, each a row of its own")
+    ] = NO_CATEGORIES,
+) -> Contributions:
     """Attack success: of the completions that pass clean, the share that fails under some seed of a perturbation.
 
-    NaN if nothing passes.
+    NaN if nothing passes. The row of a category has its name as the group.
 
-    Options: `seeds`, how many of a perturbation's seeds count; `across`, categories, name -> shifts, each a row with
-    that group.
     Source: the usual measure of attacks (Jin et al. 2020, https://arxiv.org/abs/1907.11932), on the verdicts of Wang et
     al. 2023 (ReCode), https://arxiv.org/abs/2212.10264.
     """
@@ -190,8 +196,13 @@ def _completion_means(sums: Sums, column: str, **_: object) -> Floats:
 
 
 @declare.sample_metric(finish=_completion_means, facts=_completion_facts)
-def _completion_mean(rows: Rows, column: str = "", unit: str = "token", higher: bool = False) -> Contributions:  # noqa: FBT001, FBT002
-    """Mean over completions of a quantity of each, in `column`; prompts whose tokens are not known do not count."""
+def _completion_mean(
+    rows: Rows,
+    column: fields.Column = "",
+    unit: fields.Unit = "token",
+    higher: fields.Higher = False,  # noqa: FBT002
+) -> Contributions:
+    """Mean over completions of a quantity of each; prompts whose tokens are not known do not count."""
     return totals(rows, column)
 
 

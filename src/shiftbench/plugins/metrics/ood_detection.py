@@ -41,12 +41,12 @@ def aupr_in(sides: Sides) -> Floats:
 
 
 @declare.detection_metric(higher_is_better=False)
-def fpr95(sides: Sides, tpr: float = 0.95, rule: str = "first") -> Floats:
+def fpr95(sides: Sides, tpr: thresholds.Tpr = 0.95, rule: thresholds.Rule = "first") -> Floats:
     """Share of ID samples flagged at the threshold that finds 95% of the OOD samples; OOD positive.
 
     Older papers take ID as positive, which is `fpr95_idpos`. The two differ by tens of points.
 
-    Options: `tpr`, the rate to reach, in [0, 1]; `rule`, which threshold is taken:
+    The rules:
     - `first`: the first vertex of the ROC curve, from the highest score down, whose true positive rate reaches `tpr`.
     - `nearest`, `percentile`: as in `fpr95_idpos`, with OOD positive.
 
@@ -56,11 +56,10 @@ def fpr95(sides: Sides, tpr: float = 0.95, rule: str = "first") -> Floats:
 
 
 @declare.detection_metric(higher_is_better=False)
-def fpr95_idpos(sides: Sides, tpr: float = 0.95, rule: str = "first") -> Floats:
+def fpr95_idpos(sides: Sides, tpr: thresholds.Tpr = 0.95, rule: thresholds.Rule = "first") -> Floats:
     """Share of OOD samples accepted at the threshold that accepts 95% of the ID samples; ID positive.
 
-    Options: `tpr`, the rate to reach, in [0, 1]; `rule`, which threshold is taken. With few ID samples the three rules
-    differ by up to the share of one ID sample.
+    With few ID samples the three rules differ by up to the share of one ID sample:
     - `first`: the first vertex of the ROC curve whose true positive rate reaches `tpr`.
       Source: Hendrycks and Gimpel 2017, with scikit-learn's `roc_curve(..., drop_intermediate=False)`.
     - `nearest`: the vertex whose true positive rate is nearest to `tpr`. Of equally near vertices it is the one with

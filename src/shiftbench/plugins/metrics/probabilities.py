@@ -1,6 +1,9 @@
 """Probabilities: how good and how well calibrated a model's confidences are."""
 
+from typing import Annotated
+
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.formats import E9
@@ -38,14 +41,13 @@ def brier(rows: Rows) -> Contributions:
 @declare.sample_metric(
     columns=("correct", "confidence_e9"), finish=_gap, higher_is_better=False, unit="probability", biased=True
 )
-def ece(rows: Rows, bins: int = 15) -> Contributions:
+def ece(rows: Rows, bins: Annotated[int, Field(ge=1, description="number of bins")] = 15) -> Contributions:
     """Expected calibration error of the top label, over bins of equal width.
 
     ECE = sum over bins of |correct predictions in the bin - sum of their confidences| / n: the gap between accuracy
     and mean confidence in a bin, weighted by the bin's share of the samples. The ECE of few samples is too high,
     because gaps of a bin that are chance do not cancel; see `intervals.biased`.
 
-    Options: `bins`, their number.
     Source: Guo et al. 2017, "On calibration of modern neural networks", equation 3, and their code
     (temperature_scaling, `_ECELoss`): bin b of B holds confidences in (b/B, (b+1)/B], B = 15.
     torchmetrics closes its bins on the left instead; they differ only for confidences on an edge.

@@ -5,13 +5,14 @@ over queries there, the row without one the mean of these.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.formats import E9
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows, SeverityPath
 
@@ -48,8 +49,8 @@ def _column(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 @declare.sample_metric(finish=mean, facts=_column, higher_is_better=True)
-def _query_mean(rows: Rows, column: str = "") -> Contributions:
-    """Mean over queries of a measure of each query's list, in `column`."""
+def _query_mean(rows: Rows, column: fields.Column = "") -> Contributions:
+    """Mean over queries of a measure of each query's list."""
     return mean_of(rows, column)
 
 
@@ -97,10 +98,12 @@ def reversed_pairs(one: List, other: List) -> float:
 
 
 @declare.path_metric(columns=("documents",), finish=_means, higher_is_better=True)
-def rank_biased_overlap(path: SeverityPath, p: float = 0.9) -> Contributions:
+def rank_biased_overlap(
+    path: SeverityPath,
+    p: Annotated[float, Field(gt=0, lt=1, description="weight of each rank relative to the one before")] = 0.9,
+) -> Contributions:
     """RBO: how much of its first documents a list keeps under a shift, the first ones counting most.
 
-    Options: `p`, above 0 and below 1: the weight of each rank relative to the one before.
     Source: Webber, Moffat and Zobel 2010, TOIS 28(4), equation 4, of the lists as deep as they are kept and scaled so
     that equal lists have 1.
     """

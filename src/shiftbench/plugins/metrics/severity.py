@@ -6,13 +6,14 @@ shared with the clean row, so that differences are paired.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from scipy.stats import rankdata
 
 from shiftbench.base.errors import ParamsError
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics import severity_curves
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Row, SeverityPath
@@ -28,6 +29,11 @@ ALEXNET = {
 LEVELS = [1.0, 2.0, 3.0, 4.0, 5.0]
 CLEAN_ALEXNET = 0.435
 
+Normaliser = Annotated[str, Field(description="`alexnet`, or a model of the benchmark, by whose errors is divided")]
+Shifts = Annotated[
+    Sequence[str] | None, Field(description="shifts that enter; null: all with severities (`alexnet`: with a constant)")
+]
+Falling = Annotated[bool, Field(description="reverse the sign: for a metric that falls with severity")]
 Place = tuple[str | None, ...]
 
 
@@ -40,12 +46,11 @@ def source(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @declare.curve_metric(sources=source, higher_is_better=False, bounds=(-1.0, 1.0))
-def accuracy_drop(rows: list[Row], of: str = "accuracy") -> list[Row]:
+def accuracy_drop(rows: list[Row], of: fields.Of = "accuracy") -> list[Row]:
     """Accuracy drop: how much accuracy a shift costs, the clean accuracy minus the shifted one.
 
     Of a whole shift it is the mean over its severities. A domain shift has no severity and has its drop.
 
-    Options: `of`, the metric.
     Source: ImageNet-E (arXiv 2303.17096) calls it dropped accuracy, CNS-Bench (arXiv 2507.17651) accuracy drop, both in
     percent. We differ: here it is a share.
     """
@@ -84,13 +89,12 @@ def _place(row: Row) -> Place:
 
 
 @declare.curve_metric(sources=source, higher_is_better=False, unit="share of the clean accuracy", bounds=(None, 1.0))
-def accuracy_drop_relative(rows: list[Row], of: str = "accuracy") -> list[Row]:
+def accuracy_drop_relative(rows: list[Row], of: fields.Of = "accuracy") -> list[Row]:
     """Relative accuracy drop: the accuracy that a shift costs, as a share of the clean accuracy.
 
     Its rows are those of `accuracy_drop`. Models of different clean accuracy can be compared, which the drop itself
     mixes up. NaN if nothing is correct on clean samples.
 
-    Options: `of`, the metric.
     Source: the relative drop next to ImageNet-E's (arXiv 2303.17096) dropped accuracy.
     """
     clean = {
@@ -103,13 +107,13 @@ def accuracy_drop_relative(rows: list[Row], of: str = "accuracy") -> list[Row]:
 
 
 @declare.curve_metric(sources=source, higher_is_better=True, unit="that of the metric", bounds=(None, None))
-def auc_severity(rows: list[Row], of: str = "accuracy") -> list[Row]:
+def auc_severity(rows: list[Row], of: fields.Of = "accuracy") -> list[Row]:
     """Area under a metric's curve over severity, from the clean set at 0 to the highest level, by its width.
 
     Trapezoids over the levels that were run, divided by the highest level: the mean of the metric over severity, in
     its unit. Needs the clean row and one level.
 
-    Options: `of`, the metric. The direction is that of the default, accuracy.
+    The direction is that of the default, accuracy.
     Source: the trapezoid rule as in scikit-learn's `auc`.
     """
     results: list[Row] = []
@@ -131,13 +135,12 @@ def _area(curve: Curve, clean: Row) -> Floats:
 
 
 @declare.curve_metric(sources=source, higher_is_better=True, unit="correlation", bounds=(-1.0, 1.0))
-def severity_rank(rows: list[Row], of: str = "accuracy", falling: bool = False) -> list[Row]:  # noqa: FBT001, FBT002
+def severity_rank(rows: list[Row], of: fields.Of = "accuracy", falling: Falling = False) -> list[Row]:  # noqa: FBT002
     """Spearman's correlation of a metric with the severity of a shift, the clean value at 0 included.
 
     -1: the metric falls from each severity to the next; equal values share a rank. One row per shift, none for domain
     shifts.
 
-    Options: `of`, the metric; `falling`, the sign is reversed.
     Source: Spearman 1904; as `scipy.stats.spearmanr`, in each resample.
     """
     results = []
@@ -167,19 +170,15 @@ def _spearman(values: Floats) -> Floats:
 
 @declare.curve_metric(sources=source, higher_is_better=False, unit="ratio", bounds=(0.0, None))
 def mce(
-    rows: list[Row], normaliser: str = "alexnet", shifts: Sequence[str] | None = None, of: str = "error"
+    rows: list[Row], normaliser: Normaliser = "alexnet", shifts: Shifts = None, of: fields.Of = "error"
 ) -> list[Row]:
     """Mean corruption error: errors summed over severities, by those of a named normaliser, averaged over shifts.
 
     CE(shift) = sum over severities of error / sum over severities of the normaliser's error; mCE is the mean of CE over
     the shifts. A row with a shift is CE, the row without one is mCE.
 
-    Options:
-    - `normaliser`: `alexnet` takes the errors of AlexNet on ImageNet-C, so it asks for severities 1 to 5. Any other
-      name is a model of the same benchmark, whose resamples enter too.
-    - `shifts`: those that enter; by default all that have levels (and with `alexnet` a constant). If one is missing,
-      the mean is not defined.
-    - `of`: the metric that is the error.
+    The errors of AlexNet are those on ImageNet-C at severities 1 to 5, and all five are needed. The resamples of a
+    model that is the normaliser enter too. If one of the shifts is missing, the mean is not defined.
 
     Source: Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and
     perturbations", section 4.2 and table 1. We give a ratio where the paper gives percent.
@@ -189,14 +188,14 @@ def mce(
 
 @declare.curve_metric(sources=source, higher_is_better=False, unit="ratio", bounds=(None, None))
 def relative_mce(
-    rows: list[Row], normaliser: str = "alexnet", shifts: Sequence[str] | None = None, of: str = "error"
+    rows: list[Row], normaliser: Normaliser = "alexnet", shifts: Shifts = None, of: fields.Of = "error"
 ) -> list[Row]:
     """Relative mean corruption error: as `mce`, of errors above the clean error.
 
     relative CE(shift) = sum over severities of (error - clean error) / the same of the normaliser. A row with a shift
     is relative CE, the row without one is relative mCE.
 
-    Options: as `mce`. Source: Hendrycks and Dietterich 2019, section 4.2. We give a ratio where the paper gives
+    Source: Hendrycks and Dietterich 2019, section 4.2. We give a ratio where the paper gives
     percent.
     """
     return corruption_errors(rows, normaliser, shifts, of, relative=True)

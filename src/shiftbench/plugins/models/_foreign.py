@@ -1,4 +1,4 @@
-"""Files and functions of strangers: whatever they, or what reads them, raise becomes one message."""
+"""Files and functions of users: any error that they, or their readers, raise becomes one message."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

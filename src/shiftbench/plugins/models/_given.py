@@ -1,12 +1,13 @@
-"""Models that are files of the user: what the weights say of them, and the check that they did not move."""
+"""Models that are files of the user: their digest as a checkpoint, the check of it, and the input that they take."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.sample import Sample
@@ -14,6 +15,8 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _images
 
 DIGEST = "given.sha256"
+Channels = Annotated[Literal[1, 3], Field(description="channels of the input: 1, grey, or 3, colour")]
+Size = Annotated[int, Field(ge=0, description="side of the model's input, in pixels; 0: the images' own size")]
 
 
 def state(path: str) -> nets.State:

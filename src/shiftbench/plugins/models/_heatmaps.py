@@ -19,16 +19,18 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.sample import Sample
 from shiftbench.data import skeletons
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _boxes, _images, _published
 from shiftbench.plugins.models._placed import PlacedNet
 from shiftbench.plugins.models._published import identity
@@ -40,9 +42,17 @@ PADDING = 1.25
 """Of a box, before it is cropped."""
 CONFIDENT, SAME = 0.2, 0.9
 """Confidence from which a joint counts in the score of a person; OKS from which two persons are one."""
-PARAMS: dict[str, object] = {"flip_test": True, "middle": 0.5, "detections": ""}
-"""`flip_test`: heatmaps are the mean of those of the picture and of its mirror image; `detections`: a JSON file of
-boxes of persons in COCO's layout (`image_id`, `bbox`, `score`) to crop; default: the true boxes."""
+Middle = Annotated[
+    float, Field(ge=0, le=1, description="coordinate of the middle of a picture's first pixel; 0: as MMPose reads COCO")
+]
+
+
+class Options(declare.Options):
+    flip_test: bool = Field(True, description="take the mean of the heatmaps of the picture and of its mirror image")
+    middle: Middle = 0.5
+    detections: str = Field(
+        "", description="JSON file with boxes of persons in COCO's layout, to crop; empty: the true boxes"
+    )
 
 
 class Crop(NamedTuple):

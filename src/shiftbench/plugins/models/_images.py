@@ -1,15 +1,21 @@
 """Images to the input of a network: channels, size, layout; one call per batch where shapes agree."""
 
 from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from pydantic import Field
 
 from shiftbench.base.sample import Sample
 from shiftbench.data import resizing
 
 Pixels = npt.NDArray[np.uint8]
+Interpolation = Annotated[
+    Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"],
+    Field(description="how Pillow computes the pixels of a resized image"),
+]
 LUMA = (19595, 38470, 7471)
 """Pillow's integer weights of R, G, B for grey (ITU-R 601-2), in units of 1/65536."""
 
@@ -30,9 +36,9 @@ def resize(image: Pixels, height: int, width: int, kind: str = "bicubic") -> Pix
 
     Args:
         image: uint8 (h, w) or (h, w, 3).
-        height: wanted, in pixels.
-        width: wanted, in pixels.
-        kind: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+        kind: one of `Interpolation`.
     """
     if image.shape[:2] == (height, width):
         return image

@@ -1,7 +1,7 @@
-"""What models of images and texts share: a head on raw features or on their directions, and the way from names to it.
+"""Models of images and texts: a head on raw features or on their directions, made of class names; helper.
 
-A dual encoder's file has, beside the contract of models/, `texts(network, prompts, params, inputs) -> (n, d)`; its
-network has `image(x)` (raw features v), `scale` (the factor of cosines) and this head. Trainers know no more than that.
+A dual encoder's file has, in addition to the contract of models/, `texts(network, prompts, params, inputs) -> (n, d)`.
+Its network has `image(x)` (raw features v), `scale` (the factor of cosines) and this head. Trainers need no more.
 
 Source: Radford et al., ICML 2021 (CLIP), section 3.1: prompts, directions, and a factor of the cosines.
 """

@@ -1,4 +1,4 @@
-"""Nets with their weights on a device, for predictors whose answers are no logits; see `TorchPredictor` for those."""
+"""Networks with their weights on a device, for predictors whose answers are no logits (else `TorchPredictor`)."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What networks from model zoos share: body and head apart, their normalisation, their preprocessing."""
+"""Networks from model zoos: body and head apart, normalisation and preprocessing; helper."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -58,8 +58,8 @@ class Split(nn.Module):
     def adopt(self, state: State) -> State:
         """The uncut network's state dict under this module's names.
 
-        A backbone without a head, as self-supervised ones are, gets a head of zeros: what is probed has features, and
-        no answers yet. What else is missing or unknown is told when the state is loaded.
+        A backbone without a head, as self-supervised ones are, gets a head of zeros: a model that is probed has
+        features, and no answers yet. Other missing or unknown tensors are refused when the state is loaded.
         """
         if "head.weight" in state and any(name.startswith("body.") for name in state):
             return state

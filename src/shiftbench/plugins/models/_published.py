@@ -6,18 +6,23 @@ An image's id is the end of its key: a number, with or without leading zeros, or
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError
 
 Entry = TypeVar("Entry")
+Folder = Annotated[
+    str, Field(description="folder with your files; `{dataset}`, `{model}` and `{seed}` stand for those of the model")
+]
 
 
 def folder(params: Mapping[str, Any], model: str) -> Path:
     """The folder that `path` names.
 
     Raises:
-        ParamsError: none is given.
+        ParamsError: it names none.
     """
     if not params["path"]:
         raise ParamsError(f"{model}: path is missing; give the folder of the predictions")

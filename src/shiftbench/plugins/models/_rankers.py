@@ -1,4 +1,4 @@
-"""What all rankers share: collections, which documents of one are scored, changed documents, and the list as an answer.
+"""Rankers: collections, the documents of one that are scored, changed documents, and the list as an answer; helper.
 
 A ranker's file gives a `Scorer`; everything else is here. Ties are broken by the document's id, on scores rounded to
 six decimals (nine for lexical ones), so that lists do not differ between machines.
@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError, suggest
@@ -19,19 +20,23 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words, shards
 from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 
-PARAMS: dict[str, object] = {
-    "collections": [],
-    "collection_shift": "identity/0",
-    "candidates": "clean",
-    "first_stage": 100,
-    "depth": 1000,
-}
 CANDIDATES = ("all", "clean", "own")
 K1, B = 1.5, 0.75  # of the first stage
 
 Document = tuple[str, str]
 """Title and text."""
+
+
+class Options(declare.Options):
+    collections: list[str] = Field([], description="datasets whose documents are ranked")
+    collection_shift: str = Field("identity/0", description="shift of the documents and its severity, SHIFT/SEVERITY")
+    candidates: Literal["all", "clean", "own"] = Field(
+        "clean", description="documents that are scored: all, the query's, or BM25's for the query as it is now"
+    )
+    first_stage: int = Field(100, ge=1, description="candidates of BM25 under `candidates: own`")
+    depth: int = Field(1000, ge=1, description="documents of a list at most")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -121,7 +126,7 @@ class Scorer(Protocol):
         ...
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
-        """The scores of texts that stand in the place of documents, float64 (m,)."""
+        """The scores of texts that replace documents, float64 (m,)."""
         ...
 
 
@@ -172,9 +177,7 @@ def predictor(
     """The predictor of a ranker.
 
     `scorer`: scores documents.
-    `params`: `collections`; `candidates`: what is scored, the whole collection (`all`), the sample's own
-    candidates (`clean`: of the query as it was asked) or those of BM25 for the query as it is now (`own`), of
-    which there are `first_stage`; `depth`: length of the list that is handed on.
+    `params`: those of `Options`. `candidates: clean` are the sample's own, of the query without its shift.
     `decimals`: scores that agree to so many are equal.
     """
     if params["candidates"] not in CANDIDATES:

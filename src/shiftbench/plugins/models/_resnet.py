@@ -10,21 +10,27 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
-CIFAR10: dict[str, object] = {"size": 32, "mean": [0.4914, 0.4822, 0.4465], "std": [0.2470, 0.2435, 0.2616]}
-"""For a model's PARAMS: channels of 0..1 are normalised within the network."""
 WIDTHS = (64, 128, 256, 512)
 ENCODERS = ("encoder.", "backbone.")
-"""Under which names released networks keep what gives the features."""
+"""Beginnings of the names of a released network's layers before the head."""
+
+
+class Options(declare.Options):
+    size: fields.Size = 32
+    mean: fields.Mean = Field([0.4914, 0.4822, 0.4465])
+    std: fields.Std = Field([0.2470, 0.2435, 0.2616])
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: (n, before, h, w) to (n, after, h / stride, w / stride)."""
+    """Two 3x3 convolutions and a shortcut: (n, before, h, w) to (n, after, h / stride, w / stride)."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -103,7 +109,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
 
 
 def grouped(network: nn.Module, groups: int = 32) -> nn.Module:
-    """Put group normalisation in the place of each batch normalisation, under its name."""
+    """Replace each batch normalisation by a group normalisation, under its name."""
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(network, name, nn.GroupNorm(groups, child.num_features))

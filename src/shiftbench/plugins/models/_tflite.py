@@ -1,4 +1,4 @@
-"""Graphs of TensorFlow Lite, read with flatbuffers and run with torch: what MediaPipe's pose models need.
+"""Graphs of TensorFlow Lite, read with flatbuffers and run with torch, for MediaPipe's pose models.
 
 A model file is a flatbuffer: a list of operators in the order in which they run, tensors, and the bytes of those that
 are constant. Weights that are stored as float16 are brought to float32 (`DEQUANTIZE`); all is computed in float32, with

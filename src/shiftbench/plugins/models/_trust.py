@@ -1,9 +1,13 @@
-"""Files of strangers that can run code: none is opened before the user says `trust: true`."""
+"""Files of users that can run code: none is opened without the option `trust: true`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
+
+Trust = Annotated[bool, Field(description="true: you trust who made the file, which can run code")]
 
 
 def require(params: Mapping[str, Any], why: str) -> None:

@@ -12,14 +12,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 12, "size": 28, "code": 32}
+
+
+class Options(declare.Options):
+    width: int = Field(12, ge=1, description="channels of the first convolution; the second has twice as many")
+    size: fields.Size = 28
+    code: int = Field(32, ge=1, description="numbers of a code")
 
 
 class Autoencoder(nn.Module):

@@ -1,9 +1,8 @@
 """BlazePose, as MediaPipe ships it: 33 landmarks of a person, in the picture and in space, run with torch.
 
-The landmark graph alone: the box of the person is given, as to every top-down model here, and its square of `padding`
-times the longer side is the input, 256 x 256, upright. (MediaPipe finds the person with a second graph, turns the
-square so that the body stands upright in it, and follows it through a video.) Where the graph says that nobody is there
-(`presence`), the person is missed. The confidence of a joint is the graph's visibility.
+The landmark graph alone: the box of the person is known, as to every top-down model here, and a square around it is the
+input, 256 x 256, upright. (MediaPipe finds the person with a second graph, turns the square so that the body is upright
+in it, and follows it through a video.) The confidence of a joint is the graph's visibility.
 
 Source: Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking", arXiv:2006.10204; the graph as in
 `sources/blazepose.yaml`; its outputs as MediaPipe 0.10.14 reads them.
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError
@@ -24,16 +24,22 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import skeletons
 from shiftbench.data.skeletons import BLAZEPOSE_33
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _boxes, _given, _heatmaps, _tflite
 
 TITLE = "BlazePose"
 TASK = "keypoints"
 CITATION = "Bazarevsky et al., BlazePose, 2020, arXiv:2006.10204"
-PARAMS: dict[str, object] = {"padding": 1.25, "presence": 0.5, "middle": 0.5}
 SOURCE, FILE, SIDE = "blazepose", "pose_landmark_full.tflite", 256
 VALUES = 5
 """Of each landmark: x, y and z in pixels of the input, logits of visibility and presence."""
 Floats = npt.NDArray[np.float32]
+
+
+class Options(declare.Options):
+    padding: float = Field(1.25, gt=0, description="side of the input's square, in lengths of the box's longer side")
+    presence: float = Field(0.5, ge=0, le=1, description="score of the graph from which a person counts as present")
+    middle: _heatmaps.Middle = 0.5
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

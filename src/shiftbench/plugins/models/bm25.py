@@ -1,4 +1,4 @@
-"""BM25: words that a query and a document share, weighed by how rare they are; nothing is learnt.
+"""BM25: words that a query and a document share, weighted by how rare they are; nothing is trained.
 
 Source: Robertson and Zaragoza 2009; formula and words in `lexical`. Statistics are of the collection as it is: changed
 documents are scored as if they were not yet indexed.
@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import registry
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
 from shiftbench.data import bag_of_words
 from shiftbench.data.bag_of_words import Floats
@@ -16,8 +17,12 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _rankers
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**registry.defaults(_rankers), "k1": 1.5, "b": 0.75}
 needs = _rankers.needs
+
+
+class Options(_rankers.Options):
+    k1: float = Field(1.5, ge=0, description="how much the occurrences of a word after its first count")
+    b: float = Field(0.75, ge=0, le=1, description="how much a document's length counts; 0: not at all")
 
 
 def load(

@@ -1,11 +1,11 @@
 """Published boxes of a detector as a model: `theirs: {use: box_predictions, path: theirs}`, with the trainer `given`.
 
-`path` is a folder; `{dataset}`, `{model}` and `{seed}` in it are those of the weights. It holds a file for each split
-that the model answers for, named by the keys of its samples: of `cz_b/test/000000000007` it is
+The folder `path` has a file for each split that the model answers for, named by the keys of its samples: of
+`cz_b/test/000000000007` it is
 
 - `cz_b/test.bbox.json`: results in COCO's layout, a list of `image_id`, `category_id`, `bbox` (x, y, w, h in pixels)
   and `score`, as MMDetection's `CocoMetric` (`outfile_prefix`) and Ultralytics' `save_json` write them. An image
-  without an entry has no box. `categories` are the numbers of the classes in their order (none: 1 to C, COCO's).
+  without a result has no box.
 - or `cz_b/test.parquet`, a row for each image, for what a list cannot say: `image_id`, `boxes` (flat, or lists of
   four), `scores`, `classes` (0 to C - 1) and, so that filters can score them (`box_filters`), `logits` (k lists of
   C) and `features` (k lists of d) of each box. An image without a row is an error.
@@ -26,20 +26,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _boxes, _given, _published
 from shiftbench.plugins.models._published import identity
 
 TASK = "detection"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": "", "categories": []}
 Array = npt.NDArray[Any]
 Answer = dict[str, Array]
 """Of one image: `boxes` float32 (k, 4), `scores` float32 (k,), `classes` int64 (k,), maybe `cell_logits` and more."""
+
+
+class Options(declare.Options):
+    path: _published.Folder = ""
+    categories: list[int] = Field(
+        [], description="category numbers of the classes, in order; empty: 1 to C, as in COCO"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A Python function of yours: `mine: {use: callable, path: mine.py:predict, trust: true}`. It runs as you do.
 
 The function gets a list of samples (`sample.fields["image"]` uint8 (h, w) or (h, w, 3)) and returns
-logits (n, classes), a pair (logits, features), or a dict with these names. A module that is installed
-is given as `target: package.module:function`; then its file is what the weights know it by.
+logits (n, classes), a pair (logits, features), or a dict with these names. A checkpoint knows the function by the file
+that defines it.
 Source: none.
 """
 
@@ -13,16 +13,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _foreign, _given, _trust
 
 TASK = "classification"
 RUNS_CODE = "a Python function runs as you do"
-PARAMS: dict[str, object] = {"path": "", "target": "", "trust": False}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="file and function of yours, `file.py:function`; empty: `target`")
+    target: str = Field("", description="function of an installed module, `package.module:function`")
+    trust: _trust.Trust = False
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

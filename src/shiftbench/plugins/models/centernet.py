@@ -1,8 +1,7 @@
 """CenterNet on MobileNetV3: a detector of COCO's 80 categories, as a TensorFlow.js graph, run with torch.
 
 Source: Zhou, Wang and Kraehenbuehl 2019, "Objects as Points", arXiv:1904.07850; the graph as in
-`sources/human_models.yaml`. Input 512 x 512, stretched; the graph itself decodes its 100 best boxes. Those above
-`threshold` count.
+`sources/human_models.yaml`. Input 512 x 512, stretched; the graph itself decodes its 100 best boxes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,18 @@ import torch
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _boxed_graph, _graphs
+from shiftbench.plugins import declare
+from shiftbench.plugins.models import _boxed_graph, _boxes, _graphs
 from shiftbench.plugins.models._boxes import Detections
 
 TITLE = "CenterNet"
 TASK = "detection"
 CITATION = "Zhou, Wang and Kraehenbuehl, Objects as Points, 2019, arXiv:1904.07850"
-PARAMS: dict[str, object] = {"threshold": 0.05}
 SIZE = 512
+
+
+class Options(declare.Options):
+    threshold: _boxes.Threshold = 0.05
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -8,40 +8,43 @@ centre; boxes are thinned by NMS at 0.6.
 
 Source: Zhou, Wang and Kraehenbuehl 2019, "Objects as Points", arXiv:1904.07850; Tian et al. 2019, "FCOS",
 arXiv:1904.01355 (without its centre-ness); Lin et al. 2017, "Feature Pyramid Networks". Widths and targets are those
-that the COCO-O and m-hood
-analogues were probed with: 161 k parameters at w = 16.
-
-Options: `width` w; `depth` convolutions a stage; `neck` `top_down`, or `none`: the last stage alone, magnified; `top`
-boxes an image at most; `threshold` lowest score.
+that the small versions of COCO-O and m-hood were tried with: 161 k parameters at w = 16.
 """
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.losses.classification import penalty_focal, sigmoid_focal
 from shiftbench.plugins.models import _boxes, _cells
 from shiftbench.plugins.models._boxes import Detections, Truth
 
 TASK = "detection"
-PARAMS: dict[str, object] = {
-    "size": 128,
-    "width": 16,
-    "depth": 2,
-    "neck": "top_down",
-    "head": "centre",
-    "top": 30,
-    "threshold": 0.01,
-}
 STRIDE, OVERLAP = 4, 0.6
 NECKS, HEADS = ("top_down", "none"), ("centre", "fcos")
+
+
+class Options(declare.Options):
+    size: int = Field(128, ge=32, multiple_of=16, description="side of the input, in pixels; 16 divides it")
+    width: int = Field(16, ge=1, description="channels of the first stage, w above")
+    depth: int = Field(2, ge=1, description="convolutions of a stage")
+    neck: Literal["top_down", "none"] = Field(
+        "top_down", description="the top-down path; none: the last stage alone, magnified"
+    )
+    head: Literal["centre", "fcos"] = Field(
+        "centre", description="cells that give a box: the one at its centre, or all near its centre"
+    )
+    top: _boxes.Top = 30
+    threshold: _boxes.Threshold = 0.01
 
 
 class CentrePoints(nn.Module):

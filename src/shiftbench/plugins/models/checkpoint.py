@@ -1,11 +1,11 @@
 """A checkpoint file of yours in an architecture from `models/`, `torchvision` or `timm`.
 
-`mine: {use: checkpoint, path: mine.safetensors, network: torchvision, options: {name: resnet50}}`. `.safetensors`,
+`mine: {use: checkpoint, path: mine.safetensors, net: torchvision, options: {name: resnet50}}`. `.safetensors`,
 or `.pt` that loads with `weights_only=True`; a pickle is refused. Tensor names may be the network's own or,
 for torchvision and timm, those of the uncut network, with or without its head.
 
-`rename` takes a release's names to the network's: what they begin with -> what stands in its place, null for tensors
-that are left out (projections, momentum encoders); the longest beginning counts. Nothing else is dropped.
+`rename` maps the names of a release to those of the network. Of several beginnings that fit, the longest counts. Leave
+out projections and momentum encoders by null; nothing else is dropped.
 
 | release | rename |
 | --- | --- |
@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import registry
@@ -29,10 +30,19 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _foreign
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"path": "", "net": "convnet", "options": {}, "rename": {}}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your file, `.safetensors` or `.pt`")
+    net: str = Field("convnet", description="architecture: a plugin of type models that builds a network")
+    options: dict[str, Any] = Field({}, description="options of the architecture")
+    rename: dict[str, str | None] = Field(
+        {}, description="beginnings of tensor names and what replaces them; null: the tensor is left out"
+    )
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -60,7 +70,7 @@ def renamed(state: nets.State, beginnings: Mapping[str, str | None], *, asked: b
 
     Args:
         state: as it was released.
-        beginnings: of names -> what stands in their place, None: left out; the longest that fits counts.
+        beginnings: of names -> their replacement, None: left out; the longest that fits counts.
         asked: refuse a beginning that no name has.
 
     Raises:

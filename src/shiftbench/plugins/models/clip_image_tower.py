@@ -17,13 +17,13 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _given, onnx
 
 TITLE = "CLIP ViT-B/16"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 CITATION = "Radford et al., Learning Transferable Visual Models, ICML 2021, arXiv:2103.00020"
-PARAMS: dict[str, object] = {"crop": 1.0}
 INPUT = {
     "channels": 3,
     "size": 224,
@@ -31,6 +31,10 @@ INPUT = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
+
+
+class Options(declare.Options):
+    crop: fields.Crop = 1.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

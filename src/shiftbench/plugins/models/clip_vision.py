@@ -1,4 +1,4 @@
-"""CLIP's vision transformer from state dicts of yours, `embed`, `blocks` and `norm` apart; heads are text embeddings.
+"""CLIP's vision transformer from state dicts of yours, with text embeddings as its head.
 
     models:
       clip_vit_b32: {use: clip_vision, path: heads_b32.safetensors}
@@ -21,16 +21,29 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images, clip_image_tower
 
 TITLE = "CLIP vision transformer"
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 768, "depth": 12, "heads": 12, "patch": 32, "out": 512, "size": 224, "path": ""}
+
+
+class Options(declare.Options):
+    width: int = Field(768, ge=1, description="features of a token")
+    depth: int = Field(12, ge=1, description="blocks")
+    heads: int = Field(12, ge=1, description="attention heads; their number divides `width`")
+    patch: int = Field(32, ge=1, description="side of a patch, in pixels")
+    out: int = Field(512, ge=1, description="features of the joint space")
+    size: fields.Size = 224
+    path: str = Field(
+        "", description="file with the projection and the text embeddings; empty: the checkpoint has them"
+    )
 
 
 class Block(nn.Module):

@@ -1,14 +1,15 @@
 """Completions sampled elsewhere, as a model: `theirs: {use: completions, path: theirs.jsonl}`, trainer `given`.
 
-A JSON object a line: `key`, the end of a sample's key or all of it, `completion`, and what is known of its tokens, if
-it is: `entropies` and `log_probabilities`, a number for each token in nats, `closing`, which token closes the thinking
-(null: none), and `truncated`. A key with several lines has several completions; all keys have as many. It answers for
-the samples in it, as they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so.
+A JSON object a line has `key`, the end of a sample's key or all of it, and `completion`. It may have statistics of the
+tokens: `entropies` and `log_probabilities`, a number for each token in nats, `closing`, the place of the token that
+closes the thinking (null: none), and `truncated`. A key with several lines has several completions, the same number for
+all keys. The model answers for the samples in the file, as they were asked: it cannot be evaluated under a shift
+(`REEVALUABLE`).
 
-`answer_after` is the mark behind which this model's answers are, such as `</think>`; a completion without it has no
-answer. Empty, it is as the dataset says: models that think aloud and models that do not can answer the same questions.
+With `answer_after`, models that think aloud and models that do not can answer the same questions. A completion without
+the mark has no answer.
 
-Source: none; it is what a reward sees in TRL or veRL, once it is given entropies, written down.
+Source: none; the fields are those that a reward sees in TRL or veRL, and entropies.
 """
 
 import json
@@ -17,18 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm.token_statistics import TokenStatistics
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given
 
 TASK = "free_text"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": "", "answer_after": ""}
 Completion = tuple[str, TokenStatistics | None]
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your file, a JSON object a line")
+    answer_after: str = Field("", description="mark before the answer, such as `</think>`; empty: the dataset's")
 
 
 def load(

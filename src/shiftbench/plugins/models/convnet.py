@@ -47,7 +47,7 @@ class ConvNet(nn.Module):
     def _body(self, x: torch.Tensor) -> torch.Tensor:
         """Result of `body`, pooled before it is rectified: the same numbers, for a quarter of the work.
 
-        Whoever listens to a layer (a hook) hears it where its name stands.
+        A hook on a layer runs where its name is.
         """
         layers = list(self.body)
         if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):

@@ -1,9 +1,7 @@
 """A small causal transformer that answers prompts in words of a fixed vocabulary, sampled with cached keys and values.
 
-Pre-norm blocks, learnt positions, an output layer of its own. `vocabulary` lists words, which white space separates in
-texts; without one, tokens are the bytes of UTF-8. One token more ends a response. `closing` is the word that closes the
-thinking. Its predictor draws `samples` responses of `max_new_tokens` at most to each prompt, by words of (the option
-`seed`, the prompt's key), so that weights of all trainers are asked with the same ones.
+Pre-norm blocks, trained positions, an output layer of its own. One token in addition to the vocabulary ends a response.
+Random numbers of the sampling depend on `seed` and the prompt's key alone.
 
 Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2), section 2.3. Differs: the
 output layer is not tied to the embedding, and there is no dropout.
@@ -18,30 +16,35 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import DataError, ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _decoding
 
 TASK = "free_text"
-PARAMS: dict[str, object] = {
-    "vocabulary": [],
-    "closing": "",
-    "width": 64,
-    "depth": 2,
-    "heads": 4,
-    "length": 64,
-    "samples": 1,
-    "temperature": 1.0,
-    "max_new_tokens": 32,
-    "seed": 0,
-}
 BYTES = 256
 Cache = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values (n, heads, t, size) of each block."""
+
+
+class Options(declare.Options):
+    vocabulary: list[str] = Field(
+        [], description="words, which white space separates in texts; empty: the bytes of UTF-8"
+    )
+    closing: str = Field("", description="word of the vocabulary that closes the thinking; empty: none")
+    width: int = Field(64, ge=1, description="features of a token")
+    depth: int = Field(2, ge=1, description="blocks")
+    heads: int = Field(4, ge=1, description="attention heads; their number divides `width`")
+    length: int = Field(64, ge=1, description="tokens of prompt and response at most")
+    samples: int = Field(1, ge=1, description="responses to each prompt")
+    temperature: float = Field(1.0, ge=0, description="temperature of the sampling; 0: the most likely token")
+    max_new_tokens: int = Field(32, ge=1, description="tokens of a response at most")
+    seed: int = Field(0, ge=0, description="seed of the sampling, the same for the checkpoints of all trainers")
 
 
 class Block(nn.Module):
@@ -196,14 +199,14 @@ def predictor(
     network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
     """Predictor of `completions` and `statistics`, `samples` for each prompt; computes in float32."""
-    held = nets.pick_device(device)
-    placed: Any = network.to(held).eval()
+    place = nets.pick_device(device)
+    placed: Any = network.to(place).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         outputs = {name: np.empty(len(samples), object) for name in ("completions", "statistics")}
         for places in of_one_length(samples, params):
             some = [samples[at] for at in places]
-            texts, statistics = _answers(placed, model, some, params, held)
+            texts, statistics = _answers(placed, model, some, params, place)
             for row, at in enumerate(places):
                 own = slice(row * params["samples"], (row + 1) * params["samples"])
                 outputs["completions"][at] = tuple(texts[own])

@@ -1,4 +1,4 @@
-"""Small dual encoder: `convnet` projected to 384 numbers beside names as sentence vectors, under one learnt map.
+"""Small dual encoder: `convnet` projected to 384 numbers, and names as sentence vectors under one trained map.
 
 Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021
 (https://arxiv.org/abs/2103.00020), in miniature, ours: the text tower is a frozen sentence encoder (all-MiniLM-L6-v2)
@@ -9,20 +9,29 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images, _pairs, _sentences, convnet
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 12, "size": 28, "norm": "batch", "hidden": 96, "scale": 10.0}
+
+
+class Options(declare.Options):
+    width: int = Field(12, ge=1, description="channels of the first layer; the others have two and four times as many")
+    size: fields.Size = 28
+    norm: Literal["batch", "group"] = Field("batch", description="batch norm, or group norm of four groups")
+    hidden: int = Field(96, ge=1, description="features before the projection")
+    scale: float = Field(10.0, gt=0, description="factor of cosines when training starts")
 
 
 class DualEncoder(_pairs.Pairs):
@@ -37,7 +46,7 @@ class DualEncoder(_pairs.Pairs):
 
     @property
     def scale(self) -> torch.Tensor:
-        """The learnt factor of cosines, at most 100 (as in CLIP)."""
+        """The trained factor of cosines, at most 100 (as in CLIP)."""
         return self.log_scale.exp().clamp(max=100.0)
 
     def image(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,40 +1,50 @@
 """Faster R-CNN: proposals of boxes, then a class and a better box for each; torchvision's, with features of each box.
 
-`backbone`: `mobilenet_v3_large_320` or `resnet50`, each with a feature pyramid, weights fresh (checkpoints: trainer
-`given`), or `small`: three layers of stride 2, one map, boxes of about 16 to 32 pixels, a head of 128 features, so that
-both stages train on a CPU in a minute.
-Inputs are squares of `size`. Of each box that is left the logits and features are those of the second stage
-on that box once more (the C classes, without background), since torchvision keeps none of the proposal it came from.
-Images without a box are all background to both stages. `torchvision_detection` has more networks, none of which
-tells the logits and features of a box.
+The backbones of torchvision have a feature pyramid and fresh weights (checkpoints: trainer `given`). `backbone: small`
+has three layers of stride 2, one map, boxes of about 16 to 32 pixels and a head of 128 features, so that both stages
+train on a CPU in a minute.
+Inputs are squares. The logits and features of each final box are those of the second stage on that box once more (the
+C classes, without background), since torchvision keeps none of its proposal. Images without a box are all background to
+both stages. `torchvision_detection` has more networks, without the logits and features of a box.
 
 Source: Ren et al. 2015, "Faster R-CNN", arXiv:1506.01497; Lin et al. 2017, "Feature Pyramid Networks"; torchvision's
-`fasterrcnn_*_fpn`. Options: `top` boxes an image at most, `threshold` lowest score.
+`fasterrcnn_*_fpn`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _boxes
 from shiftbench.plugins.models._boxes import Detections, Truth
 
 TITLE = "Faster R-CNN"
 TASK = "detection"
-PARAMS: dict[str, object] = {"backbone": "mobilenet_v3_large_320", "size": 320, "top": 100, "threshold": 0.05}
 BACKBONES = {
     "mobilenet_v3_large_320": "fasterrcnn_mobilenet_v3_large_320_fpn",
     "resnet50": "fasterrcnn_resnet50_fpn",
     "small": "",
 }
 WIDTHS, POOLED, HIDDEN = (16, 32, 64), 5, 128
-"""Of `small`: channels of its layers, side of what is pooled of a box, features of its head."""
+"""Of `small`: channels of its layers, side of the pooled map of a box, features of its head."""
+
+
+class Options(declare.Options):
+    backbone: Literal["mobilenet_v3_large_320", "resnet50", "small"] = Field(
+        "mobilenet_v3_large_320",
+        description="layers before the two stages; small: three, for images of about 64 pixels",
+    )
+    size: int = Field(320, ge=32, description="side of the input, in pixels")
+    top: _boxes.Top = 100
+    threshold: _boxes.Threshold = 0.05
 
 
 class FasterRcnn(nn.Module):
@@ -52,7 +62,7 @@ class FasterRcnn(nn.Module):
         self.net: Any = make(classes + 1, **options)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The scores of all that is found, from the first image on, (k,)."""
+        """The scores of all detections, from the first image on, (k,)."""
         return torch.cat([detections.scores for detections in self.detect(images)])
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:

@@ -20,7 +20,6 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _sentences
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -2,9 +2,8 @@
 
 Source: Lyu 2021, https://github.com/RangiLyu/nanodet (heads after Li et al. 2020, "Generalized Focal Loss",
 arXiv:2006.04388); the graph as in `sources/human_models.yaml`. Input 416 x 416, stretched; each cell of three strides
-gives 80 scores and, for each side of its box, a softmax over distances of 0 to 10 strides. Boxes above `threshold`
-are thinned by NMS at 0.6, 100 at most. Of
-few words and low recall, as its size says: it is no stand-in for the detectors of a paper.
+gives 80 scores and, for each side of its box, a softmax over distances of 0 to 10 strides. Boxes are thinned by NMS at
+0.6, 100 at most. Its recall is low, as its size is: it does not replace the detectors of a paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,16 +15,20 @@ import torch
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _boxed_graph, _graphs
+from shiftbench.plugins import declare
+from shiftbench.plugins.models import _boxed_graph, _boxes, _graphs
 from shiftbench.plugins.models._boxes import Detections
 
 TITLE = "NanoDet"
 TASK = "detection"
 CITATION = "Lyu, NanoDet-Plus, 2021, https://github.com/RangiLyu/nanodet"
-PARAMS: dict[str, object] = {"threshold": 0.05}
 SIZE, BINS, OVERLAP, MOST = 416, 11, 0.6, 100
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # of blue, green, red
 OUTPUTS = ("Identity", *(f"Identity_{n}" for n in range(1, 6)))
+
+
+class Options(declare.Options):
+    threshold: _boxes.Threshold = 0.05
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

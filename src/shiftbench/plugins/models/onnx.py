@@ -1,7 +1,6 @@
 """An ONNX graph of yours, run by onnxruntime: `mine: {use: onnx, path: mine.onnx, size: 224}`.
 
-The first output is the logits (n, classes), a second one, if there is one, the features. The option
-`input` is the name of the graph's input (default: its first). Source: https://onnxruntime.ai.
+The first output is the logits (n, classes). A second output is the features. Source: https://onnxruntime.ai.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,25 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _foreign, _given, _optional
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _foreign, _given, _images, _optional
 
 TITLE = "ONNX graph"
 TASK = "classification"
-PARAMS: dict[str, object] = {
-    "path": "",
-    "input": "",
-    "channels": 3,
-    "size": 0,
-    "crop": 1.0,
-    "interpolation": "bicubic",
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your file")
+    input: str = Field("", description="name of the graph's input; empty: its first")
+    channels: _given.Channels = 3
+    size: _given.Size = 0
+    crop: fields.Crop = 1.0
+    interpolation: _images.Interpolation = "bicubic"
+    mean: fields.Mean = Field([0.485, 0.456, 0.406])
+    std: fields.Std = Field([0.229, 0.224, 0.225])
 
 
 def load(

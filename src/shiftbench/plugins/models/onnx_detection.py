@@ -1,45 +1,47 @@
 """A detector of yours as an ONNX graph, run by onnxruntime: `mine: {use: onnx_detection, path: mine.onnx, size: 640}`.
 
 The graph takes float32 (1, 3, size, size), the image stretched and normalised by `mean` and `std` (of 0 to 1), and
-gives boxes (k, 4), scores (k,) and labels (k,), a leading axis of 1 or none; `boxes`, `scores` and `labels` are the
-names of these outputs. `form` says
-what a box is: `xyxy`, `xywh` or `cxcywh`, in pixels of the input, or in shares of it (`shares: true`). `first` is the
-label of the dataset's first class; labels outside the classes are left out. So detectors of MMDetection or Detectron2
-come in, exported.
+gives boxes (k, 4), scores (k,) and labels (k,), a leading axis of 1 or none. Labels outside the classes are left out.
+Exported detectors of MMDetection or Detectron2 can have this form.
 
 Source: https://onnxruntime.ai.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _boxes, _given, onnx
 from shiftbench.plugins.models._boxes import Detections
 
 TITLE = "ONNX detector"
 TASK = "detection"
-PARAMS: dict[str, object] = {
-    "path": "",
-    "size": 640,
-    "boxes": "boxes",
-    "scores": "scores",
-    "labels": "labels",
-    "form": "xyxy",
-    "shares": False,
-    "first": 0,
-    "threshold": 0.01,
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-}
 FORMS = ("xyxy", "xywh", "cxcywh")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your file")
+    size: fields.Size = 640
+    boxes: str = Field("boxes", description="name of the output with the boxes")
+    scores: str = Field("scores", description="name of the output with the scores")
+    labels: str = Field("labels", description="name of the output with the labels")
+    form: Literal["xyxy", "xywh", "cxcywh"] = Field(
+        "xyxy", description="numbers of a box: two corners, corner and sides, or centre and sides"
+    )
+    shares: bool = Field(False, description="boxes are shares of the input's side, not pixels")
+    first: int = Field(0, description="label of the dataset's first class")
+    threshold: float = Field(0.01, description="lowest score of a box")
+    mean: fields.Mean = Field([0.485, 0.456, 0.406])
+    std: fields.Std = Field([0.229, 0.224, 0.225])
 
 
 def load(

@@ -1,8 +1,8 @@
 """CLIP and its relatives by name, with both towers: `mine: {use: open_clip, name: ViT-B-32}`; needs open_clip_torch.
 
-`weights` is open_clip's name of them (`openai`, `laion2b_s32b_b79k`); the trainer `pretrained` downloads them,
-`zero_shot` makes a classifier of class names from them, `linear_probe` one from labels. Features are raw, not of
-length 1, as a probe takes them. `quick_gelu: true` is right for weights of OpenAI, and wrong for ViT-H-14 of LAION.
+The trainer `pretrained` downloads the checkpoint, `zero_shot` makes a classifier of class names from it, `linear_probe`
+one from labels. Features are raw, not of length 1, as a probe takes them. `quick_gelu: true` is wrong for ViT-H-14 of
+LAION.
 
 Source: Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020; Ilharco et al., OpenCLIP,
 doi:10.5281/zenodo.5143773. Input: shorter side to `size`, bilinear, middle square (COOkeD's common transform; OpenAI's
@@ -17,27 +17,32 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _pairs, _pretrained
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _images, _pairs, _pretrained
 
 TITLE = "OpenCLIP"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
-PARAMS: dict[str, object] = {
-    "name": "ViT-B-32",
-    "weights": "openai",
-    "quick_gelu": True,
-    "size": 224,
-    "crop": 1.0,
-    "interpolation": "bilinear",
-    "mean": [0.48145466, 0.4578275, 0.40821073],
-    "std": [0.26862954, 0.26130258, 0.27577711],
-}
+
+
+class Options(declare.Options):
+    name: str = Field("ViT-B-32", description="open_clip's name of the architecture")
+    weights: str = Field(
+        "openai", description="open_clip's name of the checkpoint, such as openai or laion2b_s32b_b79k"
+    )
+    quick_gelu: bool = Field(True, description="OpenAI's faster GELU, which checkpoints of OpenAI need")
+    size: fields.Size = 224
+    crop: fields.Crop = 1.0
+    interpolation: _images.Interpolation = "bilinear"
+    mean: fields.Mean = Field([0.48145466, 0.4578275, 0.40821073])
+    std: fields.Std = Field([0.26862954, 0.26130258, 0.27577711])
 
 
 class OpenClip(_pairs.Pairs):
@@ -55,7 +60,7 @@ class OpenClip(_pairs.Pairs):
 
     @property
     def scale(self) -> torch.Tensor:
-        """The learnt factor of cosines."""
+        """The trained factor of cosines."""
         scale: torch.Tensor = self.clip.logit_scale.exp()
         return scale
 

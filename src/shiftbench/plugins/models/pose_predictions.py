@@ -1,10 +1,10 @@
 """Published joints of a pose model as a model: `theirs: {use: pose_predictions, path: theirs}`, with trainer `given`.
 
-`path` is a folder; `{dataset}`, `{model}` and `{seed}` in it are those of the weights. It holds a file for each split
-that the model answers for, named by the keys of its samples: of `coco/test/000000000007` it is
-`coco/test.keypoints.json`, results in COCO's layout, a list of `image_id`, `category_id`, `keypoints` (x, y and
-confidence of each joint, flat, in pixels) and `score` of the person, as MMPose's `CocoMetric` (`outfile_prefix`) writes
-them. An image without an entry has nobody. Joints are those of the weights' dataset, in its order.
+The folder `path` has a file for each split that the model answers for, named by the keys of its samples: of
+`coco/test/000000000007` it is `coco/test.keypoints.json`, results in COCO's layout, a list of `image_id`,
+`category_id`, `keypoints` (x, y and confidence of each joint, flat, in pixels) and `score` of the person, as MMPose's
+`CocoMetric` (`outfile_prefix`) writes them. An image without an entry has nobody. Joints are those of the checkpoint's
+dataset, in its order.
 
 An image's id is the end of its key: a number, with or without leading zeros, or the name of its file without ending. It
 answers for these images alone and cannot be evaluated under a shift that is applied here (`REEVALUABLE`).
@@ -23,13 +23,17 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _boxes, _given, _published
 from shiftbench.plugins.models._published import identity
 
 TASK = "keypoints"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": ""}
 Person = tuple[list[float], float]
+
+
+class Options(declare.Options):
+    path: _published.Folder = ""
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:

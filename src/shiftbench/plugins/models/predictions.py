@@ -13,16 +13,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _foreign, _given
 
 TASK = "classification"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your CSV or Parquet file")
 
 
 def load(

@@ -1,13 +1,14 @@
 """Query likelihood: how probable the query is under the words of a document, smoothed by those of the collection.
 
-Source: Zhai and Lafferty 2004, Dirichlet smoothing; formula and words in `lexical`. Nothing is learnt.
+Source: Zhai and Lafferty 2004, Dirichlet smoothing; formula and words in `lexical`. Nothing is trained.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import registry
+from pydantic import Field
+
 from shiftbench.base.refs import Ref
 from shiftbench.data import bag_of_words
 from shiftbench.data.bag_of_words import Floats
@@ -15,8 +16,11 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _rankers
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**registry.defaults(_rankers), "mu": 1000.0}
 needs = _rankers.needs
+
+
+class Options(_rankers.Options):
+    mu: float = Field(1000.0, ge=0, description="weight of the collection's words in the smoothing, in words")
 
 
 def load(

@@ -6,22 +6,26 @@ have the names of OpenOOD's `ResNet18_32x32`, but for the last layer (`head`, th
 checkpoints can be loaded: `released: {use: given, path: .../best.ckpt}` under `trainers:`.
 
 `mean` and `std` normalise channels of 0..1 within the network; the default is CIFAR-10's, for CIFAR-100 OpenOOD takes
-mean (0.5071, 0.4867, 0.4408) and std (0.2675, 0.2565, 0.2761). `norm: group` has 32 groups in place of each batch
-normalisation (Wu and He 2018, "Group Normalization"), for networks that are adapted on a few samples. `depths` are the
-blocks of each width.
+mean (0.5071, 0.4867, 0.4408) and std (0.2675, 0.2565, 0.2761). `norm: group` (Wu and He 2018, "Group Normalization") is
+for networks that are adapted on a few samples.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import Field
 from torch import nn
 
 from shiftbench.plugins.models import _resnet
 
 TITLE = "ResNet-18 (32 px)"
 TASK = "classification"
-PARAMS: dict[str, object] = {**_resnet.CIFAR10, "norm": "batch", "depths": [2, 2, 2, 2]}
 prepare_batch = _resnet.prepare_batch
+
+
+class Options(_resnet.Options):
+    norm: Literal["batch", "group"] = Field("batch", description="batch norm, or group norm of 32 groups")
+    depths: list[int] = Field([2, 2, 2, 2], description="number of blocks of each of the four widths")
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""A bi-encoder: query and documents as vectors of all-MiniLM-L6-v2, scored by their cosine; nothing is learnt here.
+"""A bi-encoder: query and documents as vectors of all-MiniLM-L6-v2, scored by their cosine; nothing is trained.
 
     s(q, d) = cos(e(q), e(d)),    texts cut at `length` word pieces
 
@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
-from shiftbench.base import refs, registry
+from shiftbench.base import refs
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats, Ints
@@ -28,10 +29,16 @@ from shiftbench.plugins.models import _rankers, _sentences, _word_pieces
 from shiftbench.plugins.models._rankers import Collection, Collections, Document
 
 TASK = "ranking"
-PARAMS: dict[str, object] = {**registry.defaults(_rankers), "length": 64, "index": ""}
 
 BATCH = 32
 LONG = 24  # characters for each piece that is kept
+
+
+class Options(_rankers.Options):
+    length: int = Field(64, ge=1, description="word pieces of a text at most; the rest is cut off")
+    index: str = Field(
+        "", description="checkpoint with the documents' vectors, DATASET/ARCH-TRAINER-sSEED; empty: its own"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -23,16 +23,21 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _pretrained
 
 TITLE = "SqueezeNet 1.1"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 CITATION = "Iandola et al., SqueezeNet, 2016, arXiv:1602.07360"
-PARAMS: dict[str, object] = {"size": 128, "crop": 1.0}
 MEAN_BGR = (104.006, 116.669, 122.679)
 FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
 """Places of fire2 to fire9 in torchvision's `features`."""
+
+
+class Options(declare.Options):
+    size: fields.Size = 128
+    crop: fields.Crop = 1.0
 
 
 class SqueezeNet(nn.Module):
@@ -79,7 +84,7 @@ class Arrays(pickle.Unpickler):
     ALLOWED = frozenset({("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")})
 
     def find_class(self, module: str, name: str) -> Any:
-        """Numpy's own constructors, refuse all else."""
+        """The constructors of numpy's arrays; all else is refused."""
         module = module.replace("numpy.core", "numpy._core")
         if (module, name) not in self.ALLOWED:
             raise ModelError(f"refused to load {module}.{name} from a pickle; only arrays are allowed")

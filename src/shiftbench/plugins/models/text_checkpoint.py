@@ -1,8 +1,8 @@
 """A text classifier of yours in transformers' layout: `mine: {use: text_checkpoint, path: /data/bert}`.
 
-The folder holds `config.json`, `model.safetensors` and the tokeniser's files (`save_pretrained` writes them); `{seed}`
-in it is the training seed. Its labels are the dataset's classes, in order. Texts are cut to `length` tokens. Nothing is
-downloaded, and no code of the folder is run. Trained by nothing: use the trainer `given`.
+The folder has `config.json`, `model.safetensors` and the tokeniser's files (`save_pretrained` writes them). Its labels
+are the dataset's classes, in order. Nothing is downloaded, and no code of the folder is run. Use the trainer `given`:
+nothing trains this model.
 
 Source: Wolf et al. 2020, "Transformers", EMNLP demos, arXiv:1910.03771.
 """
@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given, _optional
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {"path": "", "length": 512}
 TENSORS = "model.safetensors"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your folder; `{seed}` in it is the training seed")
+    length: int = Field(512, ge=1, description="tokens of a text at most; the rest is cut off")
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:

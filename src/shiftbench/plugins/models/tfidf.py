@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _tfidf
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {"columns": 65536, "ngrams": 1}
+
+
+class Options(declare.Options):
+    columns: int = Field(65536, ge=1, description="number of hash values of words")
+    ngrams: int = Field(1, ge=1, description="longest sequence of words that is counted")
 
 
 def load(

@@ -1,27 +1,28 @@
 """Any classifier of timm by its name: `mine: {use: timm, name: resnet50.a1_in1k}`; needs shiftbench[timm].
 
-Weights are downloaded from the hub by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and
-`std` are timm's usual ones; `timm.data.resolve_model_data_config` tells those of a network that wants others.
+The trainer `pretrained` downloads the checkpoint from the hub. `size`, `crop`, `interpolation`, `mean` and `std` are
+timm's usual ones; `timm.data.resolve_model_data_config` gives those of a network that needs others.
 
-Weights without a head (`vit_base_patch16_224.dino`, `.mae`) get one of zeros, for `linear_probe`. `pool` is of vision
-transformers: `token` (the class token), `mean` (of the patch tokens, which masked autoencoders want) or empty, the
-network's own; either way after the final norm, whose weights are the release's. He et al. (CVPR 2022) normalise anew
-after the mean when they fine-tune, which a frozen backbone has no weights for.
+A checkpoint without a head (`vit_base_patch16_224.dino`, `.mae`) gets one of zeros, for `linear_probe`. Masked
+autoencoders need `pool: mean`. Features are those after the final norm, whose weights are the release's. He et al.
+(CVPR 2022) normalise again after the mean when they fine-tune, which a frozen backbone has no weights for.
 Source: Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _optional, _pretrained
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _images, _optional, _pretrained
 
 TITLE = "timm model"
 TASK = "classification"
@@ -32,15 +33,19 @@ POOLS: dict[str, dict[str, object]] = {
     "mean": {"global_pool": "avg", "fc_norm": False},
 }
 """Option `pool` -> timm's options; without `fc_norm: False` its mean has a norm of its own, which no release brings."""
-PARAMS: dict[str, object] = {
-    "name": "resnet18",
-    "pool": "",
-    "size": 224,
-    "crop": 0.875,
-    "interpolation": "bicubic",
-    "mean": list(_pretrained.IMAGENET_MEAN),
-    "std": list(_pretrained.IMAGENET_STD),
-}
+
+
+class Options(declare.Options):
+    name: str = Field("resnet18", description="timm's name of the model")
+    pool: Literal["", "token", "mean"] = Field(
+        "",
+        description="features of a vision transformer: class token, or mean of the patches; empty: the network's own",
+    )
+    size: fields.Size = 224
+    crop: fields.Crop = 0.875
+    interpolation: _images.Interpolation = "bicubic"
+    mean: fields.Mean = Field(list(_pretrained.IMAGENET_MEAN))
+    std: fields.Std = Field(list(_pretrained.IMAGENET_STD))
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:

@@ -19,31 +19,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base import files
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _foreign, _given, _trust
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _foreign, _given, _images, _trust
 
 TITLE = "torch.export program"
 TASK = "classification"
 RUNS_CODE = "a file of torch.export can run Python when it is loaded"
-PARAMS: dict[str, object] = {
-    "path": "",
-    "trust": False,
-    "channels": 3,
-    "size": 0,
-    "crop": 1.0,
-    "interpolation": "bicubic",
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-}
 
 _KNOWN = re.compile(
     r"[^/]+/(archive_format|archive_version|byteorder|version|\.data/\w+|models/[^/]+\.json|extra/.*"
     r"|data/(weights|constants)/((weight|tensor)_\d+|[^/]+_config\.json)|data/sample_inputs/[^/]+\.pt)"
 )
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your file")
+    trust: _trust.Trust = False
+    channels: _given.Channels = 3
+    size: _given.Size = 0
+    crop: fields.Crop = 1.0
+    interpolation: _images.Interpolation = "bicubic"
+    mean: fields.Mean = Field([0.485, 0.456, 0.406])
+    std: fields.Std = Field([0.229, 0.224, 0.225])
 
 
 def load(
@@ -86,7 +89,7 @@ def _refuse_more_than_tensors(file: Path) -> None:
 
 @contextmanager
 def _only_tensors() -> Iterator[None]:
-    """Let no `torch.load` within unpickle more than tensors, whatever it is asked for."""
+    """Let no `torch.load` within unpickle more than tensors, whatever its arguments."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

@@ -11,24 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _foreign, _given, _trust
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _foreign, _given, _images, _trust
 
 TITLE = "TorchScript module"
 TASK = "classification"
 RUNS_CODE = "a TorchScript file can read and write files of yours while it runs"
-PARAMS: dict[str, object] = {
-    "path": "",
-    "trust": False,
-    "channels": 3,
-    "size": 0,
-    "crop": 1.0,
-    "interpolation": "bicubic",
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your file")
+    trust: _trust.Trust = False
+    channels: _given.Channels = 3
+    size: _given.Size = 0
+    crop: fields.Crop = 1.0
+    interpolation: _images.Interpolation = "bicubic"
+    mean: fields.Mean = Field([0.485, 0.456, 0.406])
+    std: fields.Std = Field([0.229, 0.224, 0.225])
 
 
 def load(

@@ -1,8 +1,7 @@
 """Any classifier of torchvision by its name: `mine: {use: torchvision, name: resnet50}`.
 
-`weights` is torchvision's name of them (`DEFAULT`, `IMAGENET1K_V1`); they are downloaded from
-download.pytorch.org by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and `std` are the usual
-ImageNet ones; see the weights' page for a network that wants others.
+The trainer `pretrained` downloads the checkpoint from download.pytorch.org. `size`, `crop`, `interpolation`, `mean` and
+`std` are the usual ones of ImageNet; see the checkpoint's page for a network that needs others.
 Source: the torchvision documentation, "Models and pre-trained weights".
 """
 
@@ -11,26 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.models import _pretrained
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.models import _images, _pretrained
 
 TITLE = "torchvision model"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
-PARAMS: dict[str, object] = {
-    "name": "resnet18",
-    "weights": "DEFAULT",
-    "size": 224,
-    "crop": 0.875,
-    "interpolation": "bilinear",
-    "mean": list(_pretrained.IMAGENET_MEAN),
-    "std": list(_pretrained.IMAGENET_STD),
-}
+
+
+class Options(declare.Options):
+    name: str = Field("resnet18", description="torchvision's name of the model")
+    weights: str = Field(
+        "DEFAULT", description="torchvision's name of the checkpoint, such as DEFAULT or IMAGENET1K_V1"
+    )
+    size: fields.Size = 224
+    crop: fields.Crop = 0.875
+    interpolation: _images.Interpolation = "bilinear"
+    mean: fields.Mean = Field(list(_pretrained.IMAGENET_MEAN))
+    std: fields.Std = Field(list(_pretrained.IMAGENET_STD))
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:

@@ -1,10 +1,8 @@
 """A detector of torchvision: `frcnn: {use: torchvision_detection, name: fasterrcnn_resnet50_fpn}`.
 
-With `weights` (COCO_V1, DEFAULT) torchvision's own are downloaded by the trainer `pretrained`; the network then has
-COCO's 91 numbers, of which the 80 in use are the classes of a dataset with COCO's categories. Without, it has the
-dataset's classes and can be trained by `boxes`, on squares of `size`. At test each image goes in as it is, and the
-network resizes it as its evaluation on COCO does, or so that its shorter side is `min_size` (R-CNN, RetinaNet and
-FCOS).
+With `weights`, the trainer `pretrained` downloads torchvision's checkpoint. The network then has COCO's 91 numbers; the
+80 in use are the classes of a dataset with COCO's categories. Without `weights`, it has the dataset's classes, and the
+trainer `boxes` can train it. At test the network resizes each image as its evaluation on COCO does.
 
 Source: torchvision's documentation, "Models and pre-trained weights", section on object detection (SSD300, SSDLite,
 RetinaNet, FCOS, Faster and Mask R-CNN).
@@ -15,19 +13,31 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _boxes, _coco, _images
 from shiftbench.plugins.models._boxes import Detections, Truth
 
 TITLE = "torchvision detector"
 TASK = "detection"
 PRETRAINED_ON = "coco"
-PARAMS: dict[str, object] = {"name": "fasterrcnn_resnet50_fpn", "weights": "", "size": 128, "min_size": 0}
 BACKGROUND = ("__background__", "N/A")
+
+
+class Options(declare.Options):
+    name: str = Field("fasterrcnn_resnet50_fpn", description="torchvision's name of the detector")
+    weights: str = Field(
+        "", description="torchvision's name of the checkpoint, such as COCO_V1 or DEFAULT; empty: none"
+    )
+    size: int = Field(128, ge=1, description="side of the squares of training, in pixels")
+    min_size: int = Field(
+        0, ge=0, description="shorter side of images at test, in pixels (R-CNN, RetinaNet, FCOS); 0: the network's own"
+    )
 
 
 class Detector(nn.Module):

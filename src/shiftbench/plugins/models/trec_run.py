@@ -1,24 +1,30 @@
-"""Somebody else's ranked lists as a model: `theirs: {use: trec_run, path: theirs.run}`, with the trainer `given`.
+"""Published ranked lists as a model: `theirs: {use: trec_run, path: theirs.run}`, with the trainer `given`.
 
-A run in TREC's format (`trec`), whose query ids are the ends of the samples' keys. It answers for the queries in it, as
-they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so. Source: none.
+A run in TREC's format (`trec`), whose query ids are the ends of the samples' keys. It answers for the queries in it,
+without a shift: it cannot be evaluated under one (`REEVALUABLE`). Source: none.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import trec
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given, _rankers
 
 TITLE = "TREC run"
 TASK = "ranking"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="your run, in TREC's format")
 
 
 def load(

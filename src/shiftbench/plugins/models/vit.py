@@ -13,13 +13,25 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _images
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 48, "depth": 4, "heads": 4, "mlp": 2, "size": 28, "patch": 0}
+
+
+class Options(declare.Options):
+    width: int = Field(48, ge=1, description="features of a token")
+    depth: int = Field(4, ge=1, description="blocks")
+    heads: int = Field(4, ge=1, description="attention heads; their number divides `width`")
+    mlp: int = Field(2, ge=1, description="width of the MLP, in multiples of `width`")
+    size: fields.Size = 28
+    patch: int = Field(
+        0, ge=0, description="side of a patch, in pixels; 0: a convolutional stem, a token for 8x8 pixels"
+    )
 
 
 class Block(nn.Module):

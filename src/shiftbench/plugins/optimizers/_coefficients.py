@@ -1,4 +1,4 @@
-"""Coefficients of the Newton-Schulz iteration for each shape of matrix, in a table beside.
+"""Coefficients of the Newton-Schulz iteration for each shape of matrix, in a table next to this file.
 
     python -m shiftbench.plugins.optimizers._coefficients
 
@@ -37,13 +37,13 @@ Triple = tuple[float, float, float]
 
 @functools.cache
 def table() -> dict[str, dict[str, list[float]]]:
-    """Return the triples by kind (`released`, `fitted`) and shape, `48x144`."""
-    found: dict[str, dict[str, list[float]]] = json.loads(FILE.read_text())
-    return found
+    """The triples by kind (`released`, `fitted`) and shape, `48x144`."""
+    triples: dict[str, dict[str, list[float]]] = json.loads(FILE.read_text())
+    return triples
 
 
 def of(shape: Sequence[int]) -> Triple:
-    """Return the triple of a shape (m, n), in either order; Muon's where the table has none."""
+    """The triple of a shape (m, n), in either order; Muon's where the table has none."""
     name = spell(shape)
     for kind in ("fitted", "released"):
         if name in table()[kind]:
@@ -53,7 +53,7 @@ def of(shape: Sequence[int]) -> Triple:
 
 
 def spell(shape: Sequence[int]) -> str:
-    """Return the name of a shape.
+    """The name of a shape.
 
     Example:
         >>> spell((144, 48))
@@ -63,12 +63,12 @@ def spell(shape: Sequence[int]) -> str:
 
 
 def gaussian(shape: Sequence[int], number: int) -> Floats:
-    """Return a matrix of independent normal entries, drawn by its shape and number."""
+    """A matrix of independent normal entries, drawn by its shape and number."""
     return RandomStream(0, "newton_schulz", "gaussian", f"{spell(shape)}/{number}").normal(tuple(shape))  # type: ignore[return-value]
 
 
 def fit(values: Floats) -> Triple:
-    """Return the triple with the least mean square error on singular values, under the bound; four decimals."""
+    """The triple with the least mean square error on singular values, under the bound; four decimals."""
     from scipy.optimize import minimize
 
     def cost(triple: Floats) -> float:
@@ -80,14 +80,14 @@ def fit(values: Floats) -> Triple:
         return loss + 10.0 * max(0.0, float(largest) - BOUND)
 
     options = {"maxiter": 2000, "xatol": 1e-6, "fatol": 1e-10}
-    found = [minimize(cost, start, method="Nelder-Mead", options=options) for start in STARTS]
-    best = min(found, key=lambda one: float(one.fun))
+    fits = [minimize(cost, start, method="Nelder-Mead", options=options) for start in STARTS]
+    best = min(fits, key=lambda one: float(one.fun))
     a, b, c = (round(float(number), DIGITS) for number in best.x)
     return a, b, c
 
 
 def fitted(shape: Sequence[int]) -> Triple:
-    """Return the triple of a shape, fitted on Gaussian matrices of it and, where some are known, on real momenta."""
+    """The triple of a shape, fitted on Gaussian matrices of it and, where some are known, on real momenta."""
     real = json.loads(SPECTRA.read_text()).get(spell(shape), [])
     drawn = [spectrum(gaussian(shape, number)) for number in range(3 * len(real) or COUNT)]
     return fit(np.concatenate([*drawn, *real]))

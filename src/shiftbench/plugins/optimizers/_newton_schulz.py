@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 def orthogonalised(matrix: torch.Tensor, coefficients: Sequence[float], steps: int = STEPS) -> torch.Tensor:
-    """Return U diag(phi^steps(s)) V' of a matrix (m, n) with singular values s of its unit Frobenius norm.
+    """U diag(phi^steps(s)) V' of a matrix (m, n) with singular values s of its unit Frobenius norm.
 
     Args:
         matrix: float, (m, n); the taller side is transposed for the products.
@@ -38,12 +38,12 @@ def orthogonalised(matrix: torch.Tensor, coefficients: Sequence[float], steps: i
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    found: torch.Tensor = x.T if tall else x
-    return found
+    result: torch.Tensor = x.T if tall else x
+    return result
 
 
 def mapped(values: Floats, coefficients: Sequence[float] | Floats, steps: int = STEPS) -> Floats:
-    """Return phi^steps of singular values of matrices of unit Frobenius norm."""
+    """The phi^steps of singular values of matrices of unit Frobenius norm."""
     a, b, c = coefficients
     for _ in range(steps):
         values = a * values + b * values**3 + c * values**5
@@ -51,7 +51,7 @@ def mapped(values: Floats, coefficients: Sequence[float] | Floats, steps: int = 
 
 
 def error(values: Floats, coefficients: Sequence[float], steps: int = STEPS) -> float:
-    """Return the root mean square of phi^steps(s) - 1: |X - UV'|_F / |UV'|_F.
+    """The root mean square of phi^steps(s) - 1: |X - UV'|_F / |UV'|_F.
 
     Args:
         values: singular values of a matrix of unit Frobenius norm, float64 (r,).
@@ -62,7 +62,7 @@ def error(values: Floats, coefficients: Sequence[float], steps: int = STEPS) -> 
 
 
 def spectrum(matrix: NDArray[np.floating]) -> Floats:
-    """Return the singular values of a matrix over its Frobenius norm, float64 (min(m, n),).
+    """The singular values of a matrix over its Frobenius norm, float64 (min(m, n),).
 
     From 512 rows and columns on they are roots of the eigenvalues of the smaller Gram matrix: several times faster, and
     right to 1e-8 of the largest.

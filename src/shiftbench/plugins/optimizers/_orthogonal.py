@@ -89,32 +89,32 @@ class Orthogonal(torch.optim.Optimizer):
         state["square"].mul_(two).addcmul_(gradient, gradient, value=1 - two)
         mean = state["mean"] / (1 - one ** state["step"])
         square = state["square"] / (1 - two ** state["step"])
-        found: torch.Tensor = mean / (square.sqrt() + group["eps"])
-        return found
+        step: torch.Tensor = mean / (square.sqrt() + group["eps"])
+        return step
 
 
 def advanced(momentum: torch.Tensor, gradient: torch.Tensor, rule: Rule) -> torch.Tensor:
-    """Advance the momentum in place and return D."""
+    """D, after the momentum was advanced in place."""
     weight = 1 - rule.momentum if rule.average else 1.0
     momentum.mul_(rule.momentum).add_(gradient, alpha=weight)
     return ahead(momentum, gradient, rule)
 
 
 def ahead(momentum: torch.Tensor, gradient: torch.Tensor, rule: Rule) -> torch.Tensor:
-    """Return D of a momentum that this gradient has advanced."""
+    """D of a momentum that this gradient has advanced."""
     weight = 1 - rule.momentum if rule.average else 1.0
     return weight * gradient + rule.momentum * momentum if rule.nesterov else momentum
 
 
 def update(direction: torch.Tensor, rule: Rule) -> torch.Tensor:
-    """Return what a matrix (m, n) moves along, times its scale."""
+    """The direction that a matrix (m, n) moves along, times its scale."""
     base = direction if rule.quantile is None else clipped(direction, rule.quantile)
     triple: Sequence[float] = COEFFICIENTS[rule.coefficients](base.shape)
     return SCALES[rule.scale](*base.shape) * _newton_schulz.orthogonalised(base, triple)
 
 
 def clipped(direction: torch.Tensor, quantile: float) -> torch.Tensor:
-    """Return D - sign(D) max(|D| - eps, 0) with the quantile eps of |D|: entries beyond eps are cut to it.
+    """D - sign(D) max(|D| - eps, 0) with the quantile eps of |D|: entries beyond eps are cut to it.
 
     The quantile is of this matrix alone, interpolated between the two nearest sizes as in ROOT's script (plus 1e-9;
     `torch.quantile` refuses more than 2^24 entries). It is active on gradients without outliers, too.
@@ -126,19 +126,19 @@ def clipped(direction: torch.Tensor, quantile: float) -> torch.Tensor:
     return direction.clamp(-eps, eps)
 
 
-def groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Return hidden matrices, other matrices (decayed by AdamW), and biases and norms."""
-    learning = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
-    hidden = [p for name, p in learning if is_hidden(name, p)]
-    others = [p for name, p in learning if not is_hidden(name, p)]
-    found: list[dict[str, Any]] = [
+def groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Hidden matrices, other matrices (decayed by AdamW), and biases and norms."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in trained if is_hidden(name, p)]
+    others = [p for name, p in trained if not is_hidden(name, p)]
+    candidates: list[dict[str, Any]] = [
         {"params": hidden, "matrices": True, "weight_decay": decay},
         {"params": [p for p in others if p.ndim > 1], "matrices": False, "weight_decay": decay},
         {"params": [p for p in others if p.ndim <= 1], "matrices": False, "weight_decay": 0.0},
     ]
-    return [group for group in found if group["params"]]
+    return [group for group in candidates if group["params"]]
 
 
 def is_hidden(name: str, parameter: torch.Tensor) -> bool:
-    """Tell whether a parameter is a matrix between embedding and output."""
+    """Whether a parameter is a matrix between embedding and output."""
     return parameter.ndim > 1 and OUTSIDE.isdisjoint(name.split("."))

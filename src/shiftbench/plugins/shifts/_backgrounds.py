@@ -9,10 +9,12 @@ import csv
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.rng import RandomStream
@@ -24,6 +26,10 @@ SOURCE = "background_photos"
 SOURCES = (SOURCE, _scikit_photos.SOURCE)
 PARTS = ("all", "first", "second")
 HELD_OUT = "held_out"
+Photos = Annotated[
+    Literal["all", "first", "second", "held_out"],
+    Field(description="photos of all places, of the first or second half of them, or held-out textures"),
+]
 SHORT_SIDE = 512  # larger photos are made smaller once, so that a crop costs the same from each
 
 

@@ -1,4 +1,4 @@
-"""The values that streams are made of; helper of the family."""
+"""The values that streams are made of; helper of the streams."""
 
 from dataclasses import dataclass
 
@@ -38,8 +38,8 @@ class Step:
         support: what is shown, labels included, before them; shares no sample with anything that the stream tests.
         at: the time, which is `step` in tables, so that several sets (ID, near, far) can be evaluated at one; default:
             the number of the position.
-        reset: a method begins anew here, as at the first position.
-        reads: the dataset whose shards are read in place of `dataset`'s, with its classes by name, so that what is
+        reset: a method starts again here, as at the first position.
+        reads: the dataset whose shards are read instead of `dataset`'s, with its classes by name, so that what is
             tested at each time is other samples of one set; tables name `dataset`.
     """
 
@@ -63,7 +63,7 @@ class Step:
 
 
 def check(name: str, steps: list[Step]) -> None:
-    """Refuse what makes no stream.
+    """Refuse steps that make no stream.
 
     Raises:
         ParamsError: times fall, one set is tested twice at one time, or support is also tested.
@@ -91,10 +91,10 @@ def check(name: str, steps: list[Step]) -> None:
 
 
 def told(steps: list[Step]) -> list[str]:
-    """Return the schedule, one line per position: time, what is shown, what is tested."""
+    """The schedule, one line per position: time, what is shown, what is tested."""
     lines = []
     for at, step in enumerate(steps):
         time = at if step.at is None else step.at
-        anew = ["reset"] if step.reset or not at else []
-        lines.append(f"{time:4d}  " + ", ".join([*anew, *map(str, step.support), str(step)]))
+        reset = ["reset"] if step.reset or not at else []
+        lines.append(f"{time:4d}  " + ", ".join([*reset, *map(str, step.support), str(step)]))
     return lines

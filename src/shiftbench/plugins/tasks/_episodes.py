@@ -1,4 +1,4 @@
-"""What few-shot tasks share: a sample is a whole task, and a row its risk after adaptation.
+"""Few-shot tasks: a sample is a whole task, and a row its risk after adaptation.
 
 `meta` of a sample may have the task's `identifier`, a list of numbers: its place in the distribution of tasks. A model
 may give `predicted_risk`, float (n,), what it expected the risk of each task to be (NaN: it does not say). Tasks count

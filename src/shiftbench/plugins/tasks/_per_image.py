@@ -1,4 +1,4 @@
-"""Rows of tasks whose answers are several of each image: what is given is counted, and rows become a table; helper."""
+"""Rows of tasks with several answers for each image: the checks of counts, and the table; helper."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What previews hold of samples: the fields that a page can draw; helper of the tasks."""
+"""The fields of samples that a page with previews can draw; helper of the tasks."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""Classes are learnt from a few pictures of each: a sample is a whole task, with support and query pictures.
+"""Classes are learned from a few pictures of each: a sample is a whole task, with support and query pictures.
 
 `support` uint8 (k, h, w) or (k, h, w, 3) and `query` (q, ...) are pictures of one size; `support_labels` uint8 (k,) and
 `query_labels` (q,) say which of the task's own classes each shows, from 0; the support has all of them. `meta` may have

@@ -1,4 +1,4 @@
-"""A function is learnt from a few of its points: a sample is a whole task, with support and query points.
+"""A function is learned from a few of its points: a sample is a whole task, with support and query points.
 
 `support` float32 (k, d + 1) and `query` float32 (q, d + 1) hold one point a row, its inputs and, last, its target.
 `meta` may have the task's `identifier`, a list of numbers (amplitude and phase of a sinusoid). A model gives

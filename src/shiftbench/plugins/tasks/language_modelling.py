@@ -1,4 +1,4 @@
-"""The tokens of a text are foretold, each from those before it; an answer is how unlikely they were.
+"""The tokens of a text are predicted, each from those before it; an answer is how unlikely they were.
 
 A model gives `nll`, float (n,): the mean over a text's tokens of -log probability in nats, and `tokens`, int (n,): over
 how many. Texts count alike in metrics, whatever their length, and are what is resampled.
@@ -43,7 +43,7 @@ def schema(classes: int, outputs: str) -> pa.Schema:
 
 
 def check(sample: Sample, classes: list[str]) -> None:
-    """Refuse nothing: every text can be foretold."""
+    """Refuse nothing: every text can be predicted."""
 
 
 def shown(sample: Sample) -> dict[str, Any]:

@@ -7,17 +7,25 @@ of `pgd` and ASCOOD (L-infinity, a random start, the last point); their weights 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _ascent
 from shiftbench.plugins.trainers._attack import limits
+
+Norm = Annotated[Literal["linf", "l2"], Field(description="norm of the ball around each input")]
+Eps = Annotated[float, Field(ge=0, description="radius of the ball, as a share of white; in L2 of the whole image")]
+Steps = Annotated[int, Field(ge=0, description="steps of the attack")]
+Step = Annotated[float | None, Field(gt=0, description="length of a step, as a share of white; null: 2.5 eps / steps")]
+RandomStart = Annotated[bool, Field(description="start at a random point of the ball; false: at the input")]
+Best = Annotated[bool, Field(description="take the best of all points; false: the last one")]
 
 SEARCHES = ("pgd", "apgd")
 

@@ -1,9 +1,8 @@
-"""Training samples by environment: which are whose, the part that a seed sees, and batches of several environments.
+"""Training samples by environment: groups of samples, the part that a seed sees, and batches of several environments.
 
-The environment of a sample is `environment` in its `meta`. `per_environment` takes so many of each, drawn anew for each
-training seed (the same for all trainers of one seed), so that seeds are draws of the data, too. `batch_size` 0 is all
-of them at every step; else so many of each environment, from shuffled passes over it; `environments_per_batch` of
-them, drawn anew for each step (0: all).
+The environment of a sample is `environment` in its `meta`. The samples that `per_environment` takes differ between
+training seeds and are the same for all trainers of one seed, so that seeds are resamples of the data, too. Batches are
+from shuffled passes over each environment.
 
 Source: as the group loader of WILDS (Koh et al. 2021, arXiv:2012.07421) with `distinct_groups` and
 `uniform_over_groups`; full batches as in IRM's and RFC's ColoredMNIST.
@@ -17,18 +16,25 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 from shiftbench.plugins.trainers._inputs import Inputs
 
-PARAMS: dict[str, object] = {"per_environment": 0, "batch_size": 0, "environments_per_batch": 0}
 Rows = NDArray[np.int64]
+
+
+class Options(declare.Options):
+    per_environment: int = Field(0, ge=0, description="samples of each environment, drawn by the seed; 0: all")
+    batch_size: int = Field(0, ge=0, description="samples of each environment in a batch; 0: all")
+    environments_per_batch: int = Field(0, ge=0, description="environments in a batch, drawn for each step; 0: all")
 
 
 class Part(NamedTuple):

@@ -1,31 +1,36 @@
 """What trainers with auxiliary outliers share: options, needs, and one forward pass over both batches."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.trainers import _loop, _outliers, erm, finetune
 
-OPTIONS: dict[str, object] = {
-    "start": "erm",
-    "outliers": "animal_shape",
-    "epochs": 3,
-    "batch_size": 64,
-    "optimizer": "sgd",
-    "lr": 0.01,
-    "schedule": "cosine",
-    "weight_decay": 0.00001,
-    "statistics": "learnt",
-    "shift": 1,
-    "flip": False,
-    "crops": None,
-}
+PerSample = Annotated[int, Field(ge=1, description="outliers for each training sample of a batch")]
+Weight = Annotated[float, Field(ge=0, description="weight of the loss on outliers")]
+
+
+class Options(declare.Options):
+    start: finetune.Start = "erm"
+    outliers: str = Field("animal_shape", description="dataset of outliers, from whose train split batches are drawn")
+    epochs: fields.Epochs = 3
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "sgd"
+    lr: fields.LearningRate = 0.01
+    schedule: fields.Schedule = "cosine"
+    weight_decay: fields.WeightDecay = 0.00001
+    statistics: finetune.Statistics = "learnt"
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    crops: fields.Crops = None
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

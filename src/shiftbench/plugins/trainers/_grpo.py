@@ -19,43 +19,50 @@ DAPO's dynamic sampling, arXiv:2503.14476, section 3.2. Differs: the reference i
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.trainers import _loop, _policy_loss, _rollouts
+from shiftbench.plugins.trainers import _loop, _policy_loss, _prompts, _rollouts
 from shiftbench.plugins.trainers._prompts import Prompts
 
-PARAMS: dict[str, object] = {
-    "start": "sft",
-    "start_seed": None,
-    "groups": [],
-    "balanced": True,
-    "updates": 60,
-    "prompts": 16,
-    "group_size": 8,
-    "steps_per_batch": 1,
-    "optimizer": "adamw",
-    "lr": 0.0003,
-    "weight_decay": 0.0,
-    "gradient_norm": 1.0,
-    "clip": 0.2,
-    "beta": 0.001,
-    "temperature": 1.0,
-    "max_new_tokens": 32,
-    "loss_norm": "sequence",
-    "by_std": True,
-    "zero_variance": "keep",
-    "every": 10,
-}
 ZERO_VARIANCE = ("keep", "skip", "resample")
+
+
+class Options(declare.Options):
+    start: str = Field("sft", description="trainer whose checkpoint is the start and the reference")
+    start_seed: int | None = Field(None, ge=0, description="seed of that checkpoint; null: the seed of this training")
+    groups: _prompts.Groups = Field([])
+    balanced: _prompts.Balanced = True
+    updates: int = Field(60, ge=1, description="number of updates, each from new responses")
+    prompts: int = Field(16, ge=1, description="prompts of an update")
+    group_size: int = Field(8, ge=2, description="responses to each prompt")
+    steps_per_batch: int = Field(1, ge=1, description="gradient steps of an update")
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.0003
+    weight_decay: fields.WeightDecay = 0.0
+    gradient_norm: float = Field(1.0, gt=0, description="largest norm of the gradient; a longer one is shortened")
+    clip: float = Field(0.2, ge=0, description="distance from 1 at which the ratio of probabilities is clipped")
+    beta: float = Field(0.001, ge=0, description="weight of the divergence from the reference")
+    temperature: float = Field(1.0, gt=0, description="temperature of sampling")
+    max_new_tokens: int = Field(32, ge=1, description="largest number of tokens of a response")
+    loss_norm: Literal["sequence", "token", "constant"] = Field(
+        "sequence", description="mean over responses of their means, over all tokens, or of sums by `max_new_tokens`"
+    )
+    by_std: bool = Field(True, description="divide advantages by the standard deviation of their group's rewards")
+    zero_variance: Literal["keep", "skip", "resample"] = Field(
+        "keep", description="groups whose rewards are all equal: keep, leave out, or replace by other prompts"
+    )
+    every: int = Field(10, ge=1, description="updates between two lines of the log")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -5,12 +5,17 @@ last bits depend.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy.special import logsumexp
 
+Grid = Annotated[
+    list[Annotated[float, Field(gt=0)]],
+    Field(description="inverse strengths of the penalty, of which the best on val is chosen"),
+]
 Floats = npt.NDArray[np.float64]
 NEVER = -100.0
 """Bias of a class without training samples: it is not predicted."""

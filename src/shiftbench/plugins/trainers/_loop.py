@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError, suggest
@@ -26,6 +27,8 @@ from shiftbench.plugins.trainers._inputs import Inputs
 
 if TYPE_CHECKING:
     from shiftbench.plugins.contracts import TrainJob
+
+Warmup = Annotated[float, Field(ge=0, le=1, description="share of the steps in which the learning rate rises from 0")]
 
 Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, RandomStream], torch.Tensor]
 """(network, prepared batch, labels, random words of this step) -> scalar loss."""

@@ -5,18 +5,20 @@ Contrastive Learning": Linear, ReLU, Linear, the first as wide as the features.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _logistic, _loop
 
+Projection = Annotated[int, Field(ge=1, description="width of the projection, which is dropped after training")]
 BATCH = 256
 See = Callable[[torch.Tensor], torch.Tensor]
 

@@ -1,11 +1,17 @@
 """Prompts to learn from, batch by batch: those of one batch have as many tokens, so that nothing is padded."""
 
+from typing import Annotated
+
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
+
+Groups = Annotated[list[str], Field(description="groups of training samples (`meta.group`); empty: all samples")]
+Balanced = Annotated[bool, Field(description="draw each length of prompt equally often; false: each prompt")]
 
 
 class Prompts:

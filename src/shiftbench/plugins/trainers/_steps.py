@@ -1,16 +1,16 @@
 """Training by a number of steps: the loop, the weights to begin with, and batches that hold images of another dataset.
 
-For trainers whose batches are no rows of one array (`_loop.py` has those, by epochs). `start` names weights to begin
-with, `TRAINER` of the same dataset and model or `DATASET/MODEL-TRAINER`, of the same seed; `extra` is another dataset,
-of which `extra_share` of each batch are.
+For trainers whose batches are no rows of one array (`_loop.py` has those, by epochs). The checkpoint `start` is of the
+same seed, and without a prefix of the same dataset and model.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
@@ -20,6 +20,13 @@ from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
+
+Steps = Annotated[int, Field(ge=1, description="training steps")]
+Start = Annotated[
+    str, Field(description="checkpoint to start from: TRAINER, or DATASET/MODEL-TRAINER; empty: fresh weights")
+]
+Extra = Annotated[str, Field(description="data set of extra training samples; empty: none")]
+ExtraShare = Annotated[float, Field(ge=0, le=1, description="share of each batch that the extra samples have")]
 
 Batch = TypeVar("Batch")
 Item = TypeVar("Item")

@@ -1,4 +1,4 @@
-"""Two views of each image that may be drawn by different rules, with blur, solarisation and noise besides.
+"""Two views of each image that may be drawn by different rules, with blur, solarisation and noise.
 
     views: [{crop: [0.08, 1.0], blur_share: 1.0}, {crop: [0.08, 1.0], blur_share: 0.1, solarise_share: 0.2}]
 
@@ -18,12 +18,13 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _views
 
 DEFAULT: dict[str, object] = {
-    **_views.OPTIONS,
+    **registry.defaults(_views),
     "blur_share": 0.0,
     "blur": [0.1, 2.0],
     "solarise_share": 0.0,

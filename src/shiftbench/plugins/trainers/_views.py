@@ -8,30 +8,37 @@ images of 32 px.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.trainers import _jitter
 
-OPTIONS: dict[str, object] = {
-    "crop": [0.2, 1.0],
-    "flip": True,
-    "jitter": [0.4, 0.4, 0.4, 0.1],
-    "jitter_share": 0.8,
-    "grey_share": 0.2,
-}
-"""For a trainer's PARAMS: `crop`, the share of the area that is kept, from and to; `flip`, half of the images are
-mirrored; `jitter`, by how much brightness, contrast and saturation are multiplied at most (0.4: by 0.6 to 1.4) and hue
-is turned (0.1: by a tenth of the circle either way); `jitter_share`, of the images that are jittered; `grey_share`, of
-those that lose their colour. Grey images have neither saturation nor hue."""
 ASPECT = (3 / 4, 4 / 3)
 """Of crops, from and to (torchvision's default)."""
 TRIES = 10
+Share = Annotated[float, Field(ge=0, le=1)]
+Crop = Annotated[list[Share], Field(description="share of an image's area that a crop keeps: smallest and largest")]
+Jitter = Annotated[
+    list[float],
+    Field(description="largest change of brightness, contrast, saturation and hue; 0.4: factors of 0.6 to 1.4"),
+]
+JitterShare = Annotated[float, Field(ge=0, le=1, description="share of the images whose colours are jittered")]
+GreyShare = Annotated[float, Field(ge=0, le=1, description="share of the images that lose their colour")]
+
+
+class Options(declare.Options):
+    crop: Crop = Field([0.2, 1.0])
+    flip: fields.Flip = True
+    jitter: Jitter = Field([0.4, 0.4, 0.4, 0.1])
+    jitter_share: JitterShare = 0.8
+    grey_share: GreyShare = 0.2
 
 
 def two_views(
@@ -42,7 +49,7 @@ def two_views(
     Args:
         batch: uint8 (n, 1 or 3, h, w).
         rng: random words of this step.
-        options: OPTIONS, or other values.
+        options: those of `Options`.
 
     Returns:
         Two batches of the same shape and type.

@@ -12,7 +12,6 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
@@ -20,15 +19,15 @@ from shiftbench.plugins.trainers import _adversary, _loop, erm
 
 TITLE = "adversarial training"
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **registry.defaults(erm),
-    "norm": "linf",
-    "eps": 0.05,
-    "steps": 7,
-    "step": None,
-    "random_start": False,
-    "best": True,
-}
+
+
+class Options(erm.Options):
+    norm: _adversary.Norm = "linf"
+    eps: _adversary.Eps = 0.05
+    steps: _adversary.Steps = 7
+    step: _adversary.Step = None
+    random_start: _adversary.RandomStart = False
+    best: _adversary.Best = True
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -10,26 +10,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy, jensen_shannon
 from shiftbench.plugins.trainers import _augment, _loop, erm
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 8,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "shift": 1,
-    "flip": False,
-    "severity": 3.0,
-    "chains": 3,
-    "depth": 3,
-    "jsd_weight": 12.0,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 8
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    severity: float = Field(3.0, ge=0.1, le=10, description="largest strength of an augmentation, 0.1 to 10")
+    chains: int = Field(3, ge=1, description="chains of augmentations that are mixed")
+    depth: int = Field(3, ge=1, description="largest number of augmentations in a chain")
+    jsd_weight: float = Field(12.0, ge=0, description="weight of the Jensen-Shannon divergence between the three views")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

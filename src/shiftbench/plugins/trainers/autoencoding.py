@@ -13,12 +13,20 @@ import torch
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {"epochs": 6, "batch_size": 128, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.0}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 6
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.0
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -1,21 +1,19 @@
 """Training of a detector on boxes: its own loss, on batches in random order, mirrored and, if asked, recoloured.
 
-`steps` batches are drawn from shuffled passes over the train split. `start` names weights to begin with, `TRAINER` of
-the same dataset and model or `DATASET/MODEL-TRAINER`, of the same seed: fine-tuning. `extra` is another dataset of
-which `extra_share` of each batch are, such as images without a box (m-hood's proximal images); it has the same
-classes. `subset` and `extra_subset` take the first so many training and extra images (0: all). Images are held in
-memory, decoded, unless `in_memory: false`: each is then read when its turn comes, which changes no weights.
+`steps` batches are drawn from shuffled passes over the train split. The `extra` data set has the same classes, or
+images without a box (m-hood's proximal images). `in_memory` changes no weights.
 
 Source: the schedule is Smith and Topin 2018 (one cycle) unless `schedule` names another; `augmentation: edge_mix` is
 ours, after Geirhos et al. 2019 (edges at random strength over the image, so that texture tells less).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
@@ -23,31 +21,35 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _boxes
 from shiftbench.plugins.models._boxes import Truth
 from shiftbench.plugins.trainers import _steps
 
 TASKS = ("detection",)
-PARAMS: dict[str, object] = {
-    "steps": 600,
-    "batch_size": 16,
-    "optimizer": "adamw",
-    "lr": 0.002,
-    "weight_decay": 0.0001,
-    "schedule": "one_cycle",
-    "flip": True,
-    "augmentation": "none",
-    "start": "",
-    "extra": "",
-    "extra_share": 0.25,
-    "extra_subset": 0,
-    "subset": 0,
-    "in_memory": True,
-}
 AUGMENTATIONS = ("none", "jitter", "edge_mix")
 Pixels = npt.NDArray[np.uint8]
 Images = list[Sample] | shards.Lookup
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 600
+    batch_size: fields.BatchSize = 16
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.002
+    weight_decay: fields.WeightDecay = 0.0001
+    schedule: fields.Schedule = "one_cycle"
+    flip: fields.Flip = True
+    augmentation: Literal["none", "jitter", "edge_mix"] = Field(
+        "none", description="change of colours: none, of each channel, or edges over the image"
+    )
+    start: _steps.Start = ""
+    extra: _steps.Extra = ""
+    extra_share: _steps.ExtraShare = 0.25
+    extra_subset: int = Field(0, ge=0, description="number of extra images, the first ones; 0: all")
+    subset: int = Field(0, ge=0, description="number of training images, the first ones; 0: all")
+    in_memory: bool = Field(True, description="keep decoded images in memory; false: read each image when it is drawn")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,7 +1,7 @@
-"""Images and the names of their classes, told together by InfoNCE: the pre-training of a dual encoder.
+"""Pre-training of a dual encoder: InfoNCE between images and the names of their classes.
 
 Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021
-(https://arxiv.org/abs/2103.00020), section 2.3: both directions, a learnt scale. Differs: the texts are prompts from
+(https://arxiv.org/abs/2103.00020), section 2.3: both directions, a learned scale. Differs: the texts are prompts from
 class names, and many images of a batch share one.
 
 The head is made of the names of the dataset's own classes, on raw features: what it predicts is what zero-shot
@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.self_supervised import info_nce
 from shiftbench.plugins.models import _pairs
@@ -25,17 +27,18 @@ from shiftbench.plugins.trainers import _loop, erm
 
 TITLE = "InfoNCE"
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 12,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "template": "a photo of a {}",
-    "shift": 1,
-    "flip": False,
-}
 READS_SOURCES = True  # the text tower's
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    template: str = Field("a photo of a {}", description="prompt, with {} for the class name")
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

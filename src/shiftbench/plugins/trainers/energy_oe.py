@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.rng import RandomStream
@@ -20,14 +21,14 @@ from shiftbench.plugins.losses.outliers import energy_hinge
 from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **_exposure.OPTIONS,
-    "per_sample": 1,
-    "weight": 0.1,
-    "margin_in": -13.0,
-    "margin_out": -6.0,
-}
 needs = _exposure.needs
+
+
+class Options(_exposure.Options):
+    per_sample: _exposure.PerSample = 1
+    weight: float = Field(0.1, ge=0, description="weight of the two hinges on the energies")
+    margin_in: float = Field(-13.0, description="energy that ID samples should stay below")
+    margin_out: float = Field(-6.0, description="energy that outliers should stay above")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

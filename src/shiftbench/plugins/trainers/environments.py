@@ -6,73 +6,75 @@
 
     loss = sum_e R_e + l2 |parameters|^2 + weight x penalty,  divided by the weight where that is above 1
 
-`penalty` is a name of `_penalties.py`, `worst_group` or `group_dro`; `irmv1`, `vrex`, `spectral_decoupling`, `iga`,
-`fishr`, `clove`, `worst_group` and `group_dro` are entries.
+`penalty` is a name of `_penalties.py`, `worst_group` or `group_dro`. Each of them is also a variant of this trainer.
 
-- `risks`: `sum` (the default, as above), `mean` (risks, and penalties that are sums, by the number of environments, as
-  in WILDS), `pooled` (one mean over all samples: empirical risk minimisation).
-- `worst_group`: the largest R_e in place of their sum; `group_dro`: sum_e q_e R_e, q_e growing by the factor
-  exp(`step_size` R_e) and normalised. Neither has a weight.
-- `warmup`: so many steps have the weight `warmup_weight`; then `restart` begins with a new optimiser, and the loss is
-  divided by `after_warmup`.
-- `l2_on`: `all` parameters, the `trunk` alone, or `none`: in the released code `fishr` has the second and `clove`
-  the third.
-- `start` names weights to begin with (`_steps.py`); `frozen` lets only the head learn: the trunk stays bit for bit.
-- `keep`: the weights of the `last` step, or of the evaluation, each `every` steps, with the best accuracy on `val`: on
-  its environments that training has (`iid`), or in the worst of the others (`ood`).
-- `per_environment`, `batch_size` and `environments_per_batch` say what is seen (`_environments.py`).
+- `worst_group`: the largest R_e instead of their sum. `group_dro`: sum_e q_e R_e, where q_e grows by the factor
+  exp(`step_size` R_e) and is normalised. Neither has a weight.
+- `risks: mean` also divides the penalties that are sums by the number of environments, as in WILDS. `pooled` is
+  empirical risk minimisation.
+- In the released code, `fishr` has `l2_on: trunk` and `clove` has `l2_on: none`.
+- `keep: iid` chooses by the accuracy on all training environments of `val`, `ood` by the worst of the others.
 
 Source: Zhang, Lopez-Paz and Bottou, "Rich Feature Construction for the Optimization-Generalization Dilemma", ICML 2022,
 arXiv:2203.15516, and its code (TjuJianyu/RFC, coloredmnist/train.py, src/algorithms); `group_dro` is Sagawa et al.,
-ICLR 2020, algorithm 1; the penalties' sources stand in `_penalties.py`. The released `clove` draws one batch of 512 of
-each environment for a step, which is `batch_size: 512`; it holds neither the other batches nor l2.
+ICLR 2020, algorithm 1; the sources of the penalties are in `_penalties.py`. The released `clove` draws
+one batch of 512 of each environment for a step, which is `batch_size: 512`; it has neither the other batches nor l2.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _environments, _loop, _penalties, _steps, finetune
 from shiftbench.plugins.trainers._environments import Batch, Environments
 from shiftbench.plugins.trainers._penalties import Environment, Settings
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "penalty": "none",
-    "weight": 10000.0,
-    "warmup": 0,
-    "warmup_weight": 1.0,
-    "after_warmup": 1.0,
-    "restart": False,
-    "risks": "sum",
-    "step_size": 0.01,
-    "kernel": 0.4,
-    "halves": False,
-    "l2": 0.0011,
-    "l2_on": "all",
-    "steps": 1001,
-    "optimizer": "adamw",
-    "lr": 0.0005,
-    "weight_decay": 0.0,
-    "start": "",
-    "frozen": False,
-    "keep": "last",
-    "every": 0,
-    **registry.defaults(_environments),
-}
 DRO = ("worst_group", "group_dro")
 RISKS = ("sum", "mean", "pooled")
 L2_ON = ("all", "trunk", "none")
 KEEP = ("last", "iid", "ood")
 State = dict[str, torch.Tensor]
+
+
+class Options(_environments.Options):
+    penalty: Literal[
+        "none", "irmv1", "vrex", "spectral_decoupling", "iga", "fishr", "clove", "worst_group", "group_dro"
+    ] = Field("none", description="penalty on how the environments differ, or a loss that weighs their risks")
+    weight: float = Field(10000.0, ge=0, description="weight of the penalty after the warm-up")
+    warmup: int = Field(0, ge=0, description="number of first steps with `warmup_weight`")
+    warmup_weight: float = Field(1.0, ge=0, description="weight of the penalty during the warm-up")
+    after_warmup: float = Field(1.0, gt=0, description="divisor of the loss after the warm-up")
+    restart: bool = Field(False, description="start a new optimiser after the warm-up")
+    risks: Literal["sum", "mean", "pooled"] = Field(
+        "sum", description="sum or mean over environments, or one mean over all samples"
+    )
+    step_size: float = Field(0.01, ge=0, description="rate of growth of the weights of environments in `group_dro`")
+    kernel: float = Field(0.4, gt=0, description="width of the Laplacian kernel of `clove`")
+    halves: bool = Field(
+        False, description="`irmv1` multiplies the gradients of two halves of a batch, which removes the noise's bias"
+    )
+    l2: float = Field(0.0011, ge=0, description="weight of the squared parameters in the loss")
+    l2_on: Literal["all", "trunk", "none"] = Field("all", description="parameters that `l2` applies to")
+    steps: _steps.Steps = 1001
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.0005
+    weight_decay: fields.WeightDecay = 0.0
+    start: _steps.Start = ""
+    frozen: bool = Field(False, description="train the head alone, on fixed features")
+    keep: Literal["last", "iid", "ood"] = Field(
+        "last", description="checkpoint to keep: last, or best on val, in training environments or the others"
+    )
+    every: int = Field(0, ge=0, description="steps between two evaluations on val; 0: none (`keep: last` only)")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -91,11 +93,11 @@ def fitted(job: TrainJob, network: nn.Module, envs: Environments, purpose: str =
     Args:
         job: its options are those above.
         network: trained in place.
-        envs: what is learnt from, in these groups.
+        envs: the training samples, in these groups.
         purpose: names the random words, where a job trains several networks.
 
     Raises:
-        ParamsError: an option that is none of those known.
+        ParamsError: an unknown value of an option.
     """
     check(job.params)
     nets.place(network, nets.pick_device(job.device))
@@ -121,7 +123,7 @@ def fitted(job: TrainJob, network: nn.Module, envs: Environments, purpose: str =
 
 
 def check(params: Mapping[str, Any]) -> None:
-    """Refuse options that no word stands for.
+    """Refuse unknown values of options.
 
     Raises:
         ParamsError: names the option and what is known.

@@ -2,16 +2,17 @@
 
 Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
 ICLR 2022 (LP-FT: start from the linear probe, which distorts features less). Differs: only the last part of
-the network is trained (`trained`: share of its parameter tensors), and the statistics of
+the network is trained (`trained`), and the statistics of
 normalisation layers stay those of the pretraining, since small sets do not give better ones (`statistics: kept`).
 With `trained: 1.0` and `statistics: learnt` it is plain fine-tuning, the control of trainers that add a loss.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -19,27 +20,36 @@ from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop, erm
 
 TITLE = "fine-tuning"
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {
-    "start": "linear_probe",
-    "epochs": 3,
-    "batch_size": 32,
-    "optimizer": "adamw",
-    "lr": 0.0001,
-    "schedule": "one_cycle",
-    "weight_decay": 0.01,
-    "smoothing": 0.0,
-    "trained": 0.3,
-    "statistics": "kept",
-    "shift": 8,
-    "flip": True,
-    "crops": None,
-}
+
+
+Start = Annotated[str, Field(description="trainer whose checkpoint of the same data set, model and seed is the start")]
+Statistics = Annotated[
+    Literal["kept", "learnt"],
+    Field(description="running statistics of batch norm: kept as they are, or learned from the batches"),
+]
+
+
+class Options(declare.Options):
+    start: Start = "linear_probe"
+    epochs: fields.Epochs = 3
+    batch_size: fields.BatchSize = 32
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.0001
+    schedule: fields.Schedule = "one_cycle"
+    weight_decay: fields.WeightDecay = 0.01
+    smoothing: fields.Smoothing = 0.0
+    trained: float = Field(0.3, ge=0, le=1, description="share of the parameter tensors that learn, from the last one")
+    statistics: Statistics = "kept"
+    shift: fields.Shift = 8
+    flip: fields.Flip = True
+    crops: fields.Crops = None
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

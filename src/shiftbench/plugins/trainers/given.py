@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _given
 from shiftbench.plugins.trainers import pretrained
 
-PARAMS: dict[str, object] = {"path": ""}
-
-
 READS_SOURCES = True  # the model's own `needs`
+
+
+class Options(declare.Options):
+    path: str = Field("", description="checkpoint of yours for the network; empty: the model's own file")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -6,16 +6,20 @@ Source: Shao et al. 2024, arXiv:2402.03300; the outcome reward is that of veRL's
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.evaluation.llm import graders
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _grpo
 from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {**registry.defaults(_grpo), "score": 1.0, "format_score": 0.0}
 needs = _grpo.needs
+
+
+class Options(_grpo.Options):
+    score: float = Field(1.0, description="reward of a correct answer")
+    format_score: float = Field(0.0, description="reward of a wrong answer")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -14,7 +14,6 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models._rankers import Collections
 
 TASKS = ("ranking",)
-PARAMS: dict[str, object] = {}
 READS_SOURCES = True  # the encoder's
 
 

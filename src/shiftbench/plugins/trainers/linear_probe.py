@@ -12,41 +12,52 @@ standardised first, so that one grid serves all networks. `sgd` is that of COOke
 rate 0.1, last epoch, as its released checkpoints are named; momentum, batch and schedule are ours, since its training
 code was not released.
 
-`learnt_from` and `start` name the weights that are probed: of the same training seed, or (`same_seed: false`) of seed
-0, as public ones are. `{dataset}` in `learnt_from` is the dataset of the probe: `pretraining_{dataset}`. Images are
-read one batch after the other; what is held are their features (4 bytes each, 8 for `lbfgs`).
+Public checkpoints are of seed 0. `{dataset}` in `learnt_from` is the dataset of the probe: `pretraining_{dataset}`.
+Images are read one batch after the other; only their features are in memory (4 bytes each, 8 for `lbfgs`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _logistic, _sgd_head
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {
-    "learnt_from": "imagenet",
-    "start": "pretrained",
-    "same_seed": False,
-    "solver": "lbfgs",
-    "c": [0.0001, 0.001, 0.01, 0.1, 1.0],
-    "epochs": 20,
-    "lr": 0.1,
-    "batch": 128,
-    "batch_size": 64,
-}
 SOLVERS = ("lbfgs", "sgd")
 Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 Head = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+LearntFrom = Annotated[str, Field(description="data set that the checkpoint to start from was trained on")]
+Start = Annotated[str, Field(description="trainer of the checkpoint to start from")]
+SameSeed = Annotated[
+    bool, Field(description="start from the checkpoint of this training's seed; false: from that of seed 0")
+]
+
+
+class Options(declare.Options):
+    learnt_from: LearntFrom = "imagenet"
+    start: Start = "pretrained"
+    same_seed: SameSeed = False
+    solver: Literal["lbfgs", "sgd"] = Field(
+        "lbfgs", description="solved to convergence with a penalty from `c`, or `epochs` of SGD"
+    )
+    c: _logistic.Grid = Field([0.0001, 0.001, 0.01, 0.1, 1.0])
+    epochs: int = Field(20, ge=1, description="passes over the training samples under `solver: sgd`")
+    lr: float = Field(0.1, ge=0, description="highest learning rate under `solver: sgd`")
+    batch: int = Field(128, ge=1, description="samples of a batch under `solver: sgd`")
+    batch_size: int = Field(64, ge=1, description="samples whose features are computed at once")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -20,10 +20,11 @@ the epoch with the best validation accuracy (cosine schedules end near it). `lam
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, suggest
@@ -35,8 +36,17 @@ from shiftbench.plugins.trainers import _exposure, _loop, _mixing, _outliers, er
 MIXES = ("mixup", "cutmix")
 PRESETS = ("paper", "openood")
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**_exposure.OPTIONS, "preset": "paper", "mix": None, "a": None, "b": None, "weight": None}
 needs = _exposure.needs
+
+
+class Options(_exposure.Options):
+    preset: Literal["paper", "openood"] = Field(
+        "paper", description="source of what the options below leave open: the paper, or OpenOOD's code"
+    )
+    mix: Literal["mixup", "cutmix"] | None = Field(None, description="how images are mixed; null: as in the preset")
+    a: float | None = Field(None, gt=0, description="first parameter of the Beta distribution; null: as in the preset")
+    b: float | None = Field(None, gt=0, description="second parameter of the Beta distribution; null: as in the preset")
+    weight: float | None = Field(None, ge=0, description="weight of the loss on mixed images; null: as in the preset")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 Source: how classifiers are usually fine-tuned (Yosinski et al., "How transferable are features in deep neural
 networks?", NeurIPS 2014, section 2); `linear_probe` starts from a solved head instead, which moves features less
 (Kumar et al., ICLR 2022). The head's initial weights depend on seed and model only.
-
-`learnt_from` and `start` name the weights, as in `linear_probe`.
 """
 
 from collections.abc import Mapping
@@ -16,10 +14,14 @@ from shiftbench.base import refs
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.trainers import _loop
+from shiftbench.plugins.trainers import _loop, linear_probe
 
-PARAMS: dict[str, object] = {"learnt_from": "imagenet", "start": "pretrained"}
+
+class Options(declare.Options):
+    learnt_from: linear_probe.LearntFrom = "imagenet"
+    start: linear_probe.Start = "pretrained"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

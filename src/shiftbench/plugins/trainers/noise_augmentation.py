@@ -10,24 +10,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _attack, _loop, erm
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 12,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "smoothing": 0.0,
-    "shift": 1,
-    "flip": False,
-    "sigma": 0.3,
-}
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    smoothing: fields.Smoothing = 0.0
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    sigma: float = Field(0.3, ge=0, description="largest standard deviation of the noise, as a share of white")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

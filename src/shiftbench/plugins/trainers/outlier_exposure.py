@@ -4,7 +4,7 @@
 
 Source: Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, section 3 (weight
 0.5 for images, fine-tuned networks). One forward pass sees both batches, as there, so that normalisation layers do,
-too. `per_sample` outliers are drawn for each training sample (MixOE's code takes 2 for this comparison, its paper 1).
+too. MixOE's code takes `per_sample: 2` for this comparison, its paper 1.
 Differs: outliers are drawn with replacement (`_outliers`), and moved as training samples are.
 """
 
@@ -21,8 +21,12 @@ from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**_exposure.OPTIONS, "per_sample": 1, "weight": 0.5}
 needs = _exposure.needs
+
+
+class Options(_exposure.Options):
+    per_sample: _exposure.PerSample = 1
+    weight: _exposure.Weight = 0.5
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -1,14 +1,11 @@
-"""Training of a network of heatmaps on the joints of persons, with the task of reconstruction beside if asked.
+"""Training of a network of heatmaps on the joints of persons, with reconstruction as a second task if asked.
 
 `steps` batches of persons are drawn from shuffled passes over the train split, each cropped around its box as at test
-time. What is drawn for a person, in this order: mirrored (1 in 2); the crop turned by up to `turn` degrees, scaled by
+time. The changes of a person, in this order: mirrored (1 in 2); the crop turned by up to `turn` degrees, scaled by
 up to `scale` and moved by up to `move` of its size; brightness and colour of each channel times 1 - `jitter` to 1 +
 `jitter`; and then, after the picture was kept as what reconstruction should give, blurred (1 in 10), smoothed by a
 median (1 in 10), and a grey hole of 20 to 40% of each side (`hole`). Loss: the mean squared error of heatmaps, each
 joint times its weight, and `reconstruction` times that of the latents of the kept picture.
-
-`start` names weights to begin with, `TRAINER` of the same dataset and model or `DATASET/MODEL-TRAINER`, of the same
-seed. `extra` is another dataset of which `extra_share` of each batch are.
 
 Source: SDPose, 2025, arXiv:2509.24980, section 3, and its pipeline of augmentations (T-S-Liang/SDPose-OOD,
 `dataset_loader.py`); no half bodies, and milder turns. The schedule is Smith and Topin's (one cycle) unless `schedule`
@@ -22,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
@@ -29,32 +27,34 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, skeletons
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _heatmaps
 from shiftbench.plugins.trainers import _steps
 
 TASKS = ("keypoints",)
-PARAMS: dict[str, object] = {
-    "steps": 1000,
-    "batch_size": 8,
-    "optimizer": "adamw",
-    "lr": 0.008,
-    "weight_decay": 0.0001,
-    "schedule": "one_cycle",
-    "reconstruction": 0.0,
-    "start": "",
-    "extra": "",
-    "extra_share": 0.5,
-    "turn": 10.0,
-    "scale": 0.1,
-    "move": 0.04,
-    "jitter": 0.2,
-    "hole": True,
-}
 GREY = 128
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Person = tuple[Sample, dict[str, Any]]
+
+
+class Options(declare.Options):
+    steps: _steps.Steps = 1000
+    batch_size: int = Field(8, ge=1, description="persons of a batch")
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.008
+    weight_decay: fields.WeightDecay = 0.0001
+    schedule: fields.Schedule = "one_cycle"
+    reconstruction: float = Field(0.0, ge=0, description="weight of the loss on reconstructed latents; 0: none")
+    start: _steps.Start = ""
+    extra: _steps.Extra = ""
+    extra_share: _steps.ExtraShare = 0.5
+    turn: float = Field(10.0, ge=0, description="largest rotation of a crop, in degrees")
+    scale: float = Field(0.1, ge=0, lt=1, description="largest change of a crop's size, as a share of the size")
+    move: float = Field(0.04, ge=0, description="largest shift of a crop, as a share of its size")
+    jitter: float = Field(0.2, ge=0, le=1, description="largest change of each channel's brightness, as a share")
+    hole: bool = Field(True, description="cover a rectangle of each crop with grey")
 
 
 class Batch(NamedTuple):

@@ -15,9 +15,6 @@ from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 
-PARAMS: dict[str, object] = {}
-
-
 READS_SOURCES = True  # the model's own `needs`
 
 

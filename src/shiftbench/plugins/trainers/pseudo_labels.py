@@ -1,18 +1,14 @@
-"""Fine-tuning on pseudo-labels: unlabelled target images are learnt under the labels that a method gave them.
+"""Fine-tuning on pseudo-labels: the network learns unlabelled target images under the labels that a method gave them.
 
     method: plain   the network's own predictions: self-training
     method: other   the predictions under that method, which may know more than the network (a second model, few labels)
 
-The weights `start` (same dataset, model and seed) were asked about `target` (its `split`, under `shift` at `severity`)
-by `method`; the predictions are read from these records, and images whose confidence is below `confidence` are left
-out. True labels are not looked at. Weights must never see what judges them: samples of the datasets `held_out` (same
-`split`) may not be among the target's, by key, which is an error and no filter. Of these the keys alone are read, from
-records, so that no image of theirs is at hand.
+The predictions are those of the checkpoint `start` on the target, read from its records. True labels are not read. A
+model must never see the samples that judge it: samples of `held_out` (same `split`) among the target's, by key, are an
+error and are not filtered. Only the keys of these sets are read, from records, never their images.
 
-`trained: encoder` leaves the head as it is, `all` does not. `statistics` of batch normalisation are `learnt` from the
-target's batches or `kept`. Logits are multiplied by `factor` before the loss, which is over the target's classes alone
-where the model has more. The rate goes from `lr` to `floor` times
-that along a cosine over all steps.
+The loss is over the target's classes alone where the model has more. The learning rate falls along a cosine over all
+steps.
 
 Source: Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks", ICML
 workshop 2013, section 2.1; differs: one round of hard labels on the target alone, where Lee mixes them with labelled
@@ -22,11 +18,12 @@ images and takes them anew for each step.
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import refs
@@ -35,6 +32,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import formats, schema, shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.tasks import LabelSpace
@@ -42,26 +40,27 @@ from shiftbench.plugins.trainers import _loop, finetune
 
 TITLE = "pseudo-labels"
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "start": "erm",
-    "target": "",
-    "split": "train",
-    "shift": "identity",
-    "severity": 0.0,
-    "method": "plain",
-    "confidence": 0.0,
-    "held_out": [],
-    "trained": "encoder",
-    "statistics": "learnt",
-    "epochs": 3,
-    "batch_size": 32,
-    "optimizer": "adam",
-    "lr": 0.0003,
-    "weight_decay": 0.0,
-    "floor": 0.1,
-    "factor": 1.0,
-}
 TRAINED = ("encoder", "all")
+
+
+class Options(declare.Options):
+    start: finetune.Start = "erm"
+    target: str = Field("", description="data set of the unlabelled images; empty: that of the training")
+    split: Literal["train", "val", "test"] = Field("train", description="split of the unlabelled images")
+    shift: str = Field("identity", description="shift of the unlabelled images")
+    severity: float = Field(0.0, ge=0, description="severity of that shift")
+    method: str = Field("plain", description="method whose predictions are the labels; `plain`: the network alone")
+    confidence: float = Field(0.0, ge=0, le=1, description="least confidence of a label; images with less are left out")
+    held_out: list[str] = Field([], description="data sets whose samples must not be among the unlabelled images")
+    trained: Literal["encoder", "all"] = Field("encoder", description="train all but the head, or the whole network")
+    statistics: finetune.Statistics = "learnt"
+    epochs: fields.Epochs = 3
+    batch_size: fields.BatchSize = 32
+    optimizer: fields.Optimizer = "adam"
+    lr: fields.LearningRate = 0.0003
+    weight_decay: fields.WeightDecay = 0.0
+    floor: float = Field(0.1, ge=0, le=1, description="learning rate of the last step, as a share of `lr`")
+    factor: float = Field(1.0, gt=0, description="factor of the logits in the loss")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

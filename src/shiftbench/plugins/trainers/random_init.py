@@ -14,7 +14,6 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 
 TITLE = "random initialisation"
-PARAMS: dict[str, object] = {}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -3,8 +3,8 @@
     trainers:
       released_probe: {use: released_head, path: released/{model}.ckpt, weight: fc.weight, bias: fc.bias}
 
-The file holds two tensors (`weight` (C, d) and `bias` (C,) are their names) and is refused when it holds others, or has
-not as many rows as the dataset has classes; the classes are in the dataset's order. The rest is as in `linear_probe`.
+A file with other tensors, or with another number of rows than the dataset has classes, is an error. The classes are in
+the dataset's order. The rest is as in `linear_probe`.
 
 Source: none; the probes of COOkeD (glhr/COOkeD, `checkpoints/probes`) are such files.
 """
@@ -14,22 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import linear_probe
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "path": "",
-    "weight": "fc.weight",
-    "bias": "fc.bias",
-    "learnt_from": "imagenet",
-    "start": "pretrained",
-    "same_seed": False,
-}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="file with the head's two tensors")
+    weight: str = Field("fc.weight", description="name of the tensor of weights, (classes, features)")
+    bias: str = Field("fc.bias", description="name of the tensor of biases, (classes,)")
+    learnt_from: linear_probe.LearntFrom = "imagenet"
+    start: linear_probe.Start = "pretrained"
+    same_seed: linear_probe.SameSeed = False
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

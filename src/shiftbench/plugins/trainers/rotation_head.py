@@ -12,21 +12,34 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import rng
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
-from shiftbench.plugins.trainers import _exposure, _loop, erm, finetune
+from shiftbench.plugins.trainers import _loop, erm, finetune
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **{name: value for name, value in _exposure.OPTIONS.items() if name != "outliers"},
-    "weight": 0.5,
-}
 TURNS = 4
 needs = finetune.needs
+
+
+class Options(declare.Options):
+    start: finetune.Start = "erm"
+    epochs: fields.Epochs = 3
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "sgd"
+    lr: fields.LearningRate = 0.01
+    schedule: fields.Schedule = "cosine"
+    weight_decay: fields.WeightDecay = 0.00001
+    statistics: finetune.Statistics = "learnt"
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    crops: fields.Crops = None
+    weight: float = Field(0.5, ge=0, description="weight of the loss on the number of turns")
 
 
 class Turned(nn.Module):

@@ -1,4 +1,4 @@
-"""Of weights that several trainers made, those that tell validation OOD best from ID val.
+"""Choice among checkpoints of several trainers: the one that separates validation OOD best from ID val.
 
     trainers:
       weak: {use: ascood, alpha_max: 1, alpha_min: 1}
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
@@ -28,6 +29,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.metrics.ood_detection import auroc
@@ -35,7 +37,13 @@ from shiftbench.statistics.thresholds import Sides
 
 TITLE = "search"
 TASKS = ("classification", "modalities")
-PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
+
+
+class Options(declare.Options):
+    among: list[str] = Field([], description="trainers whose checkpoints are the candidates")
+    val_ood: list[str] = Field([], description="data sets of validation OOD, by which a candidate is chosen")
+    detector: str = Field("msp", description="detector of logits whose AUROC is compared")
+    batch_size: int = Field(256, ge=1, description="samples that are scored at once")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -46,7 +54,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The detector that tells the sets apart."""
+    """The detector that separates the sets."""
     return [("detectors", params["detector"])]
 
 
@@ -95,10 +103,10 @@ def _separation(job: TrainJob, detector: Any, weights: Path, inside: list[Sample
         size = job.params["batch_size"]
         parts = [predictor(samples[at : at + size])["logits"] for at in range(0, len(samples), size)]
         keys = pa.table({"key": [sample.key for sample in samples]})
-        found: np.ndarray = detector.score(
+        ood_scores: np.ndarray = detector.score(
             Rows(keys, kept_logits=np.concatenate(parts)), None, dict(registry.defaults(detector))
         )
-        return found
+        return ood_scores
 
     low = scores(inside)
     areas = []

@@ -1,45 +1,33 @@
 """Self-supervised pre-training: two views of each image, no label; eight methods under one loop.
 
-`method` is one of simclr, moco_v3, byol, dino, ressl, nnclr, vicreg, barlow_twins; entries of the last seven names have
-the options of their own. Defaults are SimCLR's of "Evaluating Self-Supervised Learning in Medical Imaging" (KarahanS/
-Self-Supervised-Learning-for-Medical-Image-Analysis, scripts/pretrain/medmnist), a fork of solo-learn.
-
-| option | of | is |
-| --- | --- | --- |
-| `hidden`, `projection`, `predicted` | all | widths of projector and predictor (`_self_supervised.py`) |
-| `temperature` | simclr, moco_v3, nnclr | of the softmax over cosines |
-| `momentum` | moco_v3, byol, dino, ressl | of the target, first and last (`_ema.py`) |
-| `temperatures` | ressl | of the views and of the targets |
-| `queue` | ressl, nnclr | points that are kept |
-| `prototypes`, `norm_prototypes` | dino | their number, and whether all are of length 1 |
-| `teacher_t` | dino | temperature of the teacher: the first, the last, epochs from one to the other |
-| `weights` | vicreg | of invariance, variance and covariance |
-| `redundancy`, `scale` | barlow_twins | weight of the off-diagonal, factor of the whole |
-| `views` | all | one rule, or one for each view (`_two_views.py`) |
-| `learnt_from`, `start` | all | weights to begin with, but for their head, as in `new_head`; empty: fresh ones |
+Each method but simclr is also a variant with its own defaults. The defaults here are SimCLR's of "Evaluating
+Self-Supervised Learning in Medical Imaging" (KarahanS/Self-Supervised-Learning-for-Medical-Image-Analysis,
+scripts/pretrain/medmnist), a fork of solo-learn.
 
 The network's `head` stays as it was drawn: for a probe to replace. The log has as `val_accuracy` the share of val views
 whose projection finds that of the other view among all of a batch, and as `spread` the mean standard deviation over a
 batch of the projections' coordinates, of length 1 and times the root of their number: near 1 for points all over the
 sphere, 0 where all have collapsed to one.
 
-Source: the papers of the losses. Differs from solo-learn: no classifier is trained beside, batches are equally large
-instead of dropping the rest, norms and biases are not decayed (`optimizers/adamw.py`), and of ReSSL the strong view
-alone goes through the student, the weak one through the target.
+Source: the papers of the losses. Differs from solo-learn: no classifier is trained next to it, batches are equally
+large instead of dropping the rest, norms and biases are not decayed (`optimizers/adamw.py`), and of ReSSL the strong
+view alone goes through the student, the weak one through the target.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _two_views
 from shiftbench.plugins.trainers._self_supervised import Learner
@@ -47,32 +35,44 @@ from shiftbench.plugins.trainers._self_supervised import Learner
 TITLE = "self-supervision"
 TASKS = ("classification",)
 STRONG: dict[str, object] = {"crop": [0.08, 1.0], "jitter": [0.4, 0.4, 0.2, 0.1]}
-PARAMS: dict[str, object] = {
-    "method": "simclr",
-    "epochs": 400,
-    "batch_size": 256,
-    "optimizer": "adamw",
-    "lr": 3e-4,
-    "weight_decay": 0.05,
-    "schedule": "warmup_cosine",
-    "warmup": 0.025,
-    "hidden": 4096,
-    "projection": 512,
-    "predicted": 4096,
-    "temperature": 0.2,
-    "momentum": [0.99, 1.0],
-    "temperatures": [0.1, 0.04],
-    "queue": 65536,
-    "prototypes": 4096,
-    "norm_prototypes": True,
-    "teacher_t": [0.04, 0.07, 50],
-    "weights": [25.0, 25.0, 1.0],
-    "redundancy": 0.0051,
-    "scale": 0.1,
-    "views": [{**STRONG, "blur_share": 1.0}, {**STRONG, "blur_share": 0.1, "solarise_share": 0.2}],
-    "learnt_from": "",
-    "start": "",
-}
+
+
+class Options(declare.Options):
+    method: Literal["simclr", "moco_v3", "byol", "dino", "ressl", "nnclr", "vicreg", "barlow_twins"] = Field(
+        "simclr", description="the loss, with its projector and target"
+    )
+    epochs: fields.Epochs = 400
+    batch_size: fields.BatchSize = 256
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 3e-4
+    weight_decay: fields.WeightDecay = 0.05
+    schedule: fields.Schedule = "warmup_cosine"
+    warmup: _loop.Warmup = 0.025
+    hidden: int = Field(4096, ge=1, description="width of the projector's hidden layers")
+    projection: int = Field(512, ge=1, description="width of the projection")
+    predicted: int = Field(4096, ge=1, description="width of the predictor's hidden layer")
+    temperature: float = Field(0.2, gt=0, description="of the softmax over cosines, in simclr, moco_v3 and nnclr")
+    momentum: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        [0.99, 1.0], description="of the target, first and last, in moco_v3, byol, dino and ressl"
+    )
+    temperatures: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.1, 0.04], description="of the views and of the targets, in ressl"
+    )
+    queue: int = Field(65536, ge=1, description="number of points that are kept, in ressl and nnclr")
+    prototypes: int = Field(4096, ge=1, description="number of prototypes, in dino")
+    norm_prototypes: bool = Field(True, description="fix the prototypes' length at 1, in dino")
+    teacher_t: list[float] = Field(
+        [0.04, 0.07, 50], description="teacher's temperature in dino: first, last, epochs from one to the other"
+    )
+    weights: list[float] = Field([25.0, 25.0, 1.0], description="of invariance, variance and covariance, in vicreg")
+    redundancy: float = Field(0.0051, ge=0, description="weight of the off-diagonal, in barlow_twins")
+    scale: float = Field(0.1, gt=0, description="factor of the whole loss, in barlow_twins")
+    views: list[dict[str, Any]] = Field(
+        [{**STRONG, "blur_share": 1.0}, {**STRONG, "blur_share": 0.1, "solarise_share": 0.2}],
+        description="rules of the random views (`_two_views.py`): one rule, or one for each view",
+    )
+    learnt_from: str = Field("", description="data set that the checkpoint to start from was trained on; empty: none")
+    start: str = Field("", description="trainer of the checkpoint to start from, but for its head; empty: none")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -85,7 +85,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """The state dict after the last epoch, without what was learnt besides."""
+    """The state dict after the last epoch, without projector, predictor and target."""
     rules = _two_views.rules(job.params["views"])
     per_epoch = -(-_loop.count(job, "train") // job.params["batch_size"])
     learner = Learner(begun(job), job.params, job.params["epochs"] * per_epoch, per_epoch)

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _sentences, minilm, tfidf
 from shiftbench.plugins.trainers import _logistic
@@ -20,8 +22,13 @@ from shiftbench.plugins.trainers import _logistic
 TITLE = "logistic regression"
 READS_SOURCES = True
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"c": [0.1, 1.0, 10.0], "most": None}
-"""`c` to choose from; `most`: of train and of val at most so many samples, the first by key."""
+
+
+class Options(declare.Options):
+    c: _logistic.Grid = Field([0.1, 1.0, 10.0])
+    most: int | None = Field(
+        None, ge=1, description="largest number of samples of train and of val, the first by key; null: all"
+    )
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

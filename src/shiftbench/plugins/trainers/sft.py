@@ -12,28 +12,31 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.trainers import _loop
+from shiftbench.plugins.trainers import _loop, _prompts, _steps
 from shiftbench.plugins.trainers._prompts import Prompts
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {
-    "groups": [],
-    "balanced": True,
-    "steps": 4000,
-    "batch_size": 96,
-    "optimizer": "adamw",
-    "lr": 0.002,
-    "weight_decay": 0.01,
-    "schedule": "one_cycle",
-    "every": 100,
-}
 AT_ONCE = 256
+
+
+class Options(declare.Options):
+    groups: _prompts.Groups = Field([])
+    balanced: _prompts.Balanced = True
+    steps: _steps.Steps = 4000
+    batch_size: fields.BatchSize = 96
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.002
+    weight_decay: fields.WeightDecay = 0.01
+    schedule: fields.Schedule = "one_cycle"
+    every: int = Field(100, ge=1, description="steps between two lines of the log")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

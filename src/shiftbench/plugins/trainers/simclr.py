@@ -13,25 +13,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.self_supervised import nt_xent
 from shiftbench.plugins.trainers import _loop, _projected, _views
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 30,
-    "batch_size": 256,
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "weight_decay": 1e-4,
-    "schedule": "one_cycle",
-    "projection": 64,
-    "temperature": 0.5,
-    **_views.OPTIONS,
-}
+
+
+class Options(_views.Options):
+    epochs: fields.Epochs = 30
+    batch_size: fields.BatchSize = 256
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.003
+    weight_decay: fields.WeightDecay = 1e-4
+    schedule: fields.Schedule = "one_cycle"
+    projection: _projected.Projection = 64
+    temperature: float = Field(0.5, gt=0, description="temperature of the softmax over cosines")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -5,15 +5,20 @@ Source: as `models/tfidf.py`; C = 5 without a search, since val sets of texts ar
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _tfidf, tfidf
 from shiftbench.plugins.trainers import _logistic
 
 TITLE = "logistic regression"
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {"c": 5.0}
+
+
+class Options(declare.Options):
+    c: float = Field(5.0, gt=0, description="inverse of the penalty's strength")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@
     trainers:
       robust: {use: wise_ft, start: zero_shot, tuned: finetune, a: 0.5}
 
-`start` and `tuned` name trainings of the same dataset and model, or `DATASET/MODEL-TRAINER`, of the same seed. Nets
+Both checkpoints are of the same seed, and without a prefix of the same dataset and model. Networks
 with batch normalisation are refused unless their running statistics are equal, as fine-tuning with `statistics: kept`
 leaves them.
 
@@ -17,15 +17,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _interpolation
 
 TITLE = "WiSE-FT"
-PARAMS: dict[str, object] = {"start": "zero_shot", "tuned": "finetune", "a": 0.5}
+
+
+class Options(declare.Options):
+    start: str = Field("zero_shot", description="checkpoint at `a: 0`: TRAINER, or DATASET/MODEL-TRAINER")
+    tuned: str = Field("finetune", description="checkpoint at `a: 1`, fine-tuned from `start`")
+    a: float = Field(0.5, description="place between the two: 0 is `start`, 1 is `tuned`")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -21,13 +21,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 
-PARAMS: dict[str, object] = {"path": "", "detector": "", "names": {}}
 COLUMNS = {"AUROC": "published_auroc", "FPR@95": "published_fpr95", "ACC": "published_accuracy"}
 UNIT = "published"
+
+
+class Options(declare.Options):
+    path: str = Field("", description="CSV file of OpenOOD's evaluator")
+    detector: str = Field("", description="detector that the numbers are of, as rows name it")
+    names: dict[str, str] = Field({}, description="rows of the file, and the OOD set or group that each one is")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

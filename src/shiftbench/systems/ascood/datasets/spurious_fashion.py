@@ -20,16 +20,18 @@ Source: Ming, Yin and Li, "On the Impact of Spurious Correlation for Out-of-dist
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import unit_hash
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import MEANS, resize
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _idx, fashion_mnist, mnist
 from shiftbench.plugins.datasets._pictures import open_picture
 
@@ -41,7 +43,6 @@ SOURCES = ("fashion_mnist", "mnist", PHOTOS)
 LICENCE = "MIT (Fashion-MNIST); CC BY-SA 3.0 (MNIST); CC0 (photos)"
 CITATION = f"{fashion_mnist.CITATION}; {mnist.CITATION}"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"part": "in", "correlation": 0.9, "test_correlation": 0.5, "other": "dress"}
 PARTS = ("in", "digits", "garment", "texture", "near")
 TEXTURES = ("brick", "grass")
 """Of the first and of the second class."""
@@ -52,6 +53,15 @@ ROWS = {"train": (0, 160), "test": (176, 256)}
 BLANK = np.zeros((SIDE, SIDE), np.uint8)
 
 Pixels = NDArray[np.uint8]
+
+
+class Options(declare.Options):
+    part: Literal["in", "digits", "garment", "texture", "near"] = Field(
+        "in", description="the two classes, or one of four OOD sets"
+    )
+    correlation: float = Field(0.9, ge=0, le=1, description="share of the training images on their class's texture")
+    test_correlation: float = Field(0.5, ge=0, le=1, description="share of the test images on their class's texture")
+    other: str = Field("dress", description="third kind of clothing, a class of Fashion-MNIST")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -15,13 +15,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import _activations
 from shiftbench.plugins.detectors._rows import Head, Known, Rows
 
 NEEDS = ("net",)
-PARAMS: dict[str, object] = {"percentile": 85.0}
 GRID: dict[str, list[object]] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
+
+
+class Options(declare.Options):
+    percentile: float = Field(
+        85.0, ge=0, lt=100, description="percentile of a sample's features; those above are the largest"
+    )
 
 
 def fit(known: Known, params: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from shiftbench.base.refs import Ref
 
 SEES = "sample"
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {}
 P = TypeVar("P", bound=Callable[..., Any])
 
 

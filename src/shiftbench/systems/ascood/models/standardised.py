@@ -23,10 +23,11 @@ energy. The authors' code hands h to detectors, and the head's weights too: the 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from shiftbench.base import registry
@@ -34,11 +35,20 @@ from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"net": "convnet", "options": {}, "space": "zscore", "sigma": 0.5}
 SPACES = ("zscore", "norm", "plain")
 TINY = 1e-6
+
+
+class Options(declare.Options):
+    net: str = Field("convnet", description="inner network: a plugin of type models, an architecture")
+    options: dict[str, Any] = Field({}, description="options of the inner network")
+    space: Literal["zscore", "norm", "plain"] = Field(
+        "zscore", description="features standardised per sample, divided by their length, or as they are"
+    )
+    sigma: float = Field(0.5, gt=0, description="factor of the features that the head sees")
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:

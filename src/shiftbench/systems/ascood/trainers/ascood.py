@@ -18,17 +18,19 @@ the small networks here (as `erm`); the rate falls to 0, there to 1e-6. Biases a
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.losses.outliers import uniform
@@ -36,31 +38,36 @@ from shiftbench.plugins.trainers import _attack, _loop, erm
 from shiftbench.systems.ascood.trainers import _attribution
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    "epochs": 12,
-    "batch_size": 128,
-    "optimizer": "adamw",
-    "lr": 0.004,
-    "weight_decay": 0.05,
-    "schedule": "one_cycle",
-    "smoothing": 0.0,
-    "shift": 1,
-    "flip": False,
-    "crops": None,
-    "type": "gradient",
-    "p_inv": 0.1,
-    "alpha_max": 1.0,
-    "alpha_min": 1.0,
-    "sign": "+",
-    "weight": 1.0,
-    "kl": True,
-    "attribution": "eval",
-    "mean": [0.5],
-    "std": [0.5],
-    "start": "",
-}
 JUDGE = "judge"
 """Name of the energy's network while it is trained."""
+
+
+class Options(declare.Options):
+    epochs: fields.Epochs = 12
+    batch_size: fields.BatchSize = 128
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.004
+    weight_decay: fields.WeightDecay = 0.05
+    schedule: fields.Schedule = "one_cycle"
+    smoothing: fields.Smoothing = 0.0
+    shift: fields.Shift = 1
+    flip: fields.Flip = False
+    crops: fields.Crops = None
+    type: Literal["gradient", "shuffle", "gaussian"] = Field(
+        "gradient", description="kind of damage (`_attribution.py`)"
+    )
+    p_inv: float = Field(0.1, ge=0, le=1, description="share of the inputs or pixels that are damaged")
+    alpha_max: float = Field(
+        1.0, ge=0, description="strength of the damage before the first epoch, in normalised pixels"
+    )
+    alpha_min: float = Field(1.0, ge=0, description="strength of the damage in the last epoch, in normalised pixels")
+    sign: Literal["+", "-"] = Field("+", description="raise or lower the true class's logit, under `type: gradient`")
+    weight: float = Field(1.0, ge=0, description="weight of the loss on damaged images")
+    kl: bool = Field(True, description="teach the uniform prediction; false: tell damaged images by their energy")
+    attribution: Literal["eval", "train"] = Field("eval", description="mode of the network when gradients are taken")
+    mean: fields.Mean = Field([0.5])
+    std: fields.Std = Field([0.5])
+    start: str = Field("", description="trainer whose checkpoint is the start; empty: fresh weights")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -24,22 +24,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.cns_bench.analyses import _validity
 from shiftbench.systems.cns_bench.analyses._validity import Flags, Floats
 from shiftbench.systems.cns_bench.datasets import cns_labelled
 
-PARAMS: dict[str, object] = {
-    "CLIP_class": 28.7394449,
-    "CLIP_class_shift": 35.2928484,
-    "CLIP_ref": 0.805859378,
-    "DINO_ref_no_head": 0.781161878,
-}
 NAMES = ("clip_text", "clip_text_nuisance", "clip_image", "dino_image")
+
+
+class Options(declare.Options):
+    CLIP_class: float = Field(28.7394449, description="threshold of `clip_text`")
+    CLIP_class_shift: float = Field(35.2928484, description="threshold of `clip_text_nuisance`")
+    CLIP_ref: float = Field(0.805859378, description="threshold of `clip_image`")
+    DINO_ref_no_head: float = Field(0.781161878, description="threshold of `dino_image`")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

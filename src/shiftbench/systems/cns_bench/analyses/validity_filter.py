@@ -17,32 +17,44 @@ images, 2 of 4 must pass, and a path stays as a whole. Differs: labels are known
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
+from shiftbench.plugins import declare
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.cns_bench.analyses import _validity
 
 Floats = NDArray[np.float64]
-PARAMS: dict[str, object] = {
-    "shift": "class_morph",
-    "named": "",
-    "in_class": [0.125, 0.375, 0.625, 0.875],
-    "out_of_class": [1.625, 1.875, 2.125, 2.375],
-    "scores": {},
-    "seed": 0,
-    "recall": 0.9,
-    "calibration": 0.5,
-    "thresholds": {},
-    "applied": {},
-}
+
+
+Severity = Annotated[float, Field(ge=0)]
+
+
+class Options(declare.Options):
+    shift: str = Field("class_morph", description="shift whose severity decides whether an image lost its class")
+    named: str = Field("", description="name of the shift in rows; empty: its own")
+    in_class: list[Severity] = Field(
+        [0.125, 0.375, 0.625, 0.875], description="severities at which images have their class"
+    )
+    out_of_class: list[Severity] = Field([1.625, 1.875, 2.125, 2.375], description="severities at which images lost it")
+    scores: dict[str, dict[str, str]] = Field(
+        {}, description="scores by name: `{of: KIND, model: DATASET/MODEL-TRAINER}`"
+    )
+    seed: int = Field(0, ge=0, description="training seed of all networks that give scores")
+    recall: float = Field(
+        0.9, gt=0, le=1, description="share of out-of-class images that each fitted threshold removes"
+    )
+    calibration: float = Field(0.5, ge=0, le=1, description="share of the keys that thresholds are fitted on")
+    thresholds: dict[str, float] = Field({}, description="threshold of each score; {}: fitted")
+    applied: dict[str, list[Severity]] = Field({}, description="shifts that keep the class, and their severities")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

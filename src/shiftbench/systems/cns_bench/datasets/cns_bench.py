@@ -20,8 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import imagenet
 from shiftbench.plugins.datasets._pictures import read_array
 from shiftbench.systems.cns_bench.datasets import _cns
@@ -37,14 +40,17 @@ CITATION = (
 )
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "path": "",
-    "nuisance": "cartoon_style",
-    "scale": 0.0,
-    "images": 192_168,
-    "restricted": False,
-    "licence": "",
-}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with `annotations_cns.json` and the images")
+    nuisance: str = Field("cartoon_style", description="nuisance, a folder of images")
+    scale: float = Field(0.0, ge=0, le=2.5, description="scale of the nuisance: 0 to 2.5 in steps of 0.5")
+    images: int = Field(192_168, ge=0, description="number of images that the annotation file must list")
+    restricted: bool = Field(
+        False, description="name the hundred classes that have images alone, instead of all thousand"
+    )
+    licence: str = Field("", description="licence of your files; empty: the one that the annotation file must declare")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -27,14 +27,15 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+from pydantic import Field
 from scipy.stats import norm
 
 from shiftbench.base.errors import ParamsError
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {"of": "accuracy", "mild": 0.5, "strong": 2.5, "error": 0.05}
 UNIT = "share"
 RANGE = (-1.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -42,6 +43,13 @@ HIGHER_IS_BETTER = True
 Place = tuple[str | None, ...]
 Leads = tuple[Floats, Floats]
 """Of one ordered pair: its lead at the mild severity and that of the other at the strong one, float64 (1 + draws,)."""
+
+
+class Options(declare.Options):
+    of: fields.Of = "accuracy"
+    mild: float = Field(0.5, ge=0, description="severity at which one model leads")
+    strong: float = Field(2.5, ge=0, description="severity at which the other model leads")
+    error: float = Field(0.05, gt=0, lt=1, description="error of an interval over all pairs together")
 
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:

@@ -13,17 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given
 from shiftbench.systems.cns_bench.datasets import _cns
 
 TASK = "classification"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": "", "name": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="the released `results.zip`")
+    name: str = Field("", description="model in that file, such as `resnet18.a1_in1k`")
 
 
 def load(

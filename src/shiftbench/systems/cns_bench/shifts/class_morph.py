@@ -16,9 +16,10 @@ weights; without weights (in Python) only severity 0 can be applied.
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
@@ -26,19 +27,21 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels
 
 FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 2.5)
 INPUTS = True
-PARAMS: dict[str, object] = {
-    "model": "autoencoder",
-    "trainer": "autoencoding",
-    "learnt_from": "",
-    "seed": 0,
-    "partners": "val",
-}
+
+
+class Options(declare.Options):
+    model: str = Field("autoencoder", description="architecture of the autoencoder, a plugin of type models")
+    trainer: str = Field("autoencoding", description="trainer of the autoencoder")
+    learnt_from: str = Field("", description="data set that the autoencoder was trained on; empty: the shifted one")
+    seed: int = Field(0, ge=0, description="training seed of the autoencoder")
+    partners: Literal["train", "val", "test"] = Field("val", description="split of the images that others turn into")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -64,8 +67,8 @@ def apply(
         value: with `image`, uint8 (h, w), as large as the autoencoder's, and `label`.
         severity: 0 to 2.5.
         rng: the sample's random stream.
-        inputs: where the weights and the partners' shards lie.
-        **params: `model` and the other options that say which weights are needed.
+        inputs: files of the autoencoder's checkpoint and of the partners' shards.
+        **params: options of the shift.
 
     Raises:
         RangeError: severity outside 0 to 2.5.
@@ -80,8 +83,9 @@ def apply(
         return value.with_field("image", image.copy())
     if not inputs:
         raise DataError("class_morph asks an autoencoder, which is not here; ask for the shift in a benchmark")
-    checkpoint, folder = _files(inputs, params.get("partners", PARAMS["partners"]))
-    morphs = _morphs(str(checkpoint), str(folder), params.get("model", PARAMS["model"]))
+    options = {**Options().model_dump(), **params}
+    checkpoint, folder = _files(inputs, options["partners"])
+    morphs = _morphs(str(checkpoint), str(folder), options["model"])
     return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, rng))
 
 

@@ -16,7 +16,6 @@ from shiftbench.systems.cns_bench.shifts import _cns
 FIELD = "image"
 LEVELS: dict[int, float] = {}
 RANGE = _cns.RANGE
-PARAMS: dict[str, object] = {}
 SLOPE, SIDE = 0.7, 28
 
 

@@ -16,7 +16,6 @@ from shiftbench.systems.cns_bench.shifts import _cns
 FIELD = "image"
 LEVELS: dict[int, float] = {}
 RANGE = _cns.RANGE
-PARAMS: dict[str, object] = {}
 MOST = 0.75  # 0.3 x 2.5
 DECAY = 2.0  # of the field's detail: the smoothest of `fog`
 

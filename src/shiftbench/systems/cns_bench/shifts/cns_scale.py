@@ -1,13 +1,16 @@
-"""Scale of a nuisance in CNS-Bench: the image of the same path at another scale, as the released set holds it.
+"""Scale of a nuisance in CNS-Bench: the image of the same path at another scale, as the released set has it.
 
 Samples are those of the dataset `cns_bench`, whose `meta` says on which path they lie. Severities are the scales 0,
-0.5, 1, 1.5, 2 and 2.5; there is nothing between them. Files, not arithmetic: `path` is the folder of the dataset.
+0.5, 1, 1.5, 2 and 2.5; there is nothing between them.
 
 Source: CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651. Takes no random words.
 """
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.base.rng import RandomStream
@@ -19,10 +22,15 @@ from shiftbench.systems.cns_bench.datasets import _cns
 FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, _cns.SCALES[-1])
-PARAMS: dict[str, object] = {"path": ""}
 
 
-def apply(value: Sample, severity: float, rng: RandomStream, *, path: str = "") -> Sample:
+def apply(
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    path: Annotated[str, Field(description="folder of the data set, with `annotations_cns.json`")] = "",
+) -> Sample:
     """The sample of the same path at a scale.
 
     Args:

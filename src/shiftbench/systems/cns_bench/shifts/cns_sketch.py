@@ -15,7 +15,6 @@ from shiftbench.systems.cns_bench.shifts import _cns
 FIELD = "image"
 LEVELS: dict[int, float] = {}
 RANGE = _cns.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:

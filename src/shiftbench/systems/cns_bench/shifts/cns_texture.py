@@ -1,7 +1,7 @@
 """Texture of a scale: the object fades into a piece of a photo, the background stays; 0.4 x scale of it is seen.
 
 Source: the embedded analogue of CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651; see `_cns`. The object is
-what is lighter than `above` grey levels (Fashion-MNIST has no masks: things on black); photos as in
+what is lighter than `above` (Fashion-MNIST has no masks: things on black); photos as in
 `background_replaced`, the same piece at every scale.
 
 Takes one raw word (photo, size and place of the crop).
@@ -9,9 +9,11 @@ Takes one raw word (photo, size and place of the crop).
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _backgrounds
@@ -21,7 +23,6 @@ FIELD = "image"
 LEVELS: dict[int, float] = {}
 RANGE = _cns.RANGE
 SOURCES = (_backgrounds.SOURCE,)
-PARAMS: dict[str, object] = {"above": 20, "photos": "all"}
 
 
 def apply(
@@ -29,8 +30,8 @@ def apply(
     severity: float,
     rng: RandomStream,
     *,
-    above: int = 20,
-    photos: str = "all",
+    above: Annotated[int, Field(ge=0, le=255, description="grey level above which a pixel is of the object")] = 20,
+    photos: _backgrounds.Photos = "all",
     sources: Mapping[str, Path],
 ) -> NDArray[np.uint8]:
     """An image whose object has another texture, uint8 (h, w) or (h, w, 3).
@@ -40,7 +41,7 @@ def apply(
         severity: 0 to 2.5.
         rng: the sample's random stream.
         above: the grey level (of the lightest channel) that background has at most.
-        photos: `all`, or the `first` or `second` part of the places.
+        photos: part of the photos.
         sources: the folder of `background_photos`.
 
     Raises:

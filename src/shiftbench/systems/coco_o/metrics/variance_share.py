@@ -22,23 +22,35 @@ squares"; resampled residuals: Davison and Hinkley 1997, "Bootstrap Methods and 
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare, fields
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {"of": "effective_robustness", "components": {}, "resample": "models"}
 UNIT = "share of variance"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 RESAMPLED = ("models", "residuals")
 _TINY = 1e-18
+
+
+class Options(declare.Options):
+    of: fields.Of = "effective_robustness"
+    components: dict[str, dict[str, str]] = Field(
+        {}, description="components, for each the level that a model (`ARCH-TRAINER`) has"
+    )
+    resample: Literal["models", "residuals"] = Field(
+        "models", description="what is resampled with the images: models of a zoo, or residuals of a design"
+    )
 
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:

@@ -6,19 +6,26 @@ Ours: one pass of means over near colours, then `colours` levels of each channel
 random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"colours": 5, "ink": 7}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, colours: int = 5, ink: int = 7
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    colours: Annotated[int, Field(ge=2, description="levels of each channel")] = 5,
+    ink: Annotated[int, Field(ge=0, description="grey levels below the mean around it that make a pixel black")] = 7,
 ) -> NDArray[np.uint8]:
     """An image as a cartoon, uint8 (h, w) or (h, w, 3).
 

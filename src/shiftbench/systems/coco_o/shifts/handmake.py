@@ -9,19 +9,27 @@ rendition; at level 5 it is all. Integers.
 Takes 16-bit words, one a pixel.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"block": 4}
 EDGE, FIBRE = 28, 24
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, block: int = 4) -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    block: Annotated[int, Field(ge=1, description="side of a square, in pixels of an image of 128 px")] = 4,
+) -> NDArray[np.uint8]:
     """An image as squares of felt, uint8 (h, w) or (h, w, 3).
 
     Args:

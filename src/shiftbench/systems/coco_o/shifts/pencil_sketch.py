@@ -6,18 +6,26 @@ alone; the mean around is over squares, three times. Levels are the share of the
 Integers; takes no random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"blur": 4}
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur: int = 4) -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    blur: Annotated[int, Field(ge=0, description="half the side of the mean's squares, in pixels of 128")] = 4,
+) -> NDArray[np.uint8]:
     """An image as a pencil sketch, uint8 (h, w) or (h, w, 3).
 
     Args:

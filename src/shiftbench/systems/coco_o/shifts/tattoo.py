@@ -6,19 +6,27 @@ light is the image's, smoothed. Levels are the share of the rendition; at level 
 words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"density": 4}
 SKIN, INK = np.array([224, 172, 137]), np.array([38, 52, 92])
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, density: int = 4) -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    density: Annotated[int, Field(ge=0, description="density of the ink for a grey level of difference")] = 4,
+) -> NDArray[np.uint8]:
     """An image as a tattoo, uint8 (h, w) or (h, w, 3).
 
     Args:

@@ -7,20 +7,27 @@ small square. Levels are the share of the rendition; at level 5 it is all. Integ
 Takes 16-bit words, one a pixel.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"fog": 0.61, "sparse": 200}
 GREY = 215
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, fog: float = 0.61, sparse: int = 200
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    fog: Annotated[float, Field(ge=0, le=1, description="share of the fog's grey in each pixel")] = 0.61,
+    sparse: Annotated[int, Field(ge=1, description="pixels for each flake of snow")] = 200,
 ) -> NDArray[np.uint8]:
     """An image in fog and snow, uint8 (h, w) or (h, w, 3).
 

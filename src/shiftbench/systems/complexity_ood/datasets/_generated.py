@@ -19,11 +19,14 @@ Source: protocol steps 1 and 3 of arXiv 2510.06274, reconstructed; what `contras
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream, unit_hash
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.systems.complexity_ood.datasets import _chain_mod, _khop, _perm_whole, _perm_word
 from shiftbench.systems.complexity_ood.datasets._items import Item, Program
 
@@ -36,17 +39,6 @@ CITATION = (
 )
 REDISTRIBUTE = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {
-    "generator": "chain_mod",
-    "contrast": "",
-    "threshold": 2,
-    "most": 6,
-    "lengths": [4, 6],
-    "count": 3000,
-    "test_count": 400,
-    "held_out": 6,
-    "seed": 0,
-}
 GENERATORS: dict[str, ModuleType] = {
     "chain_mod": _chain_mod,
     "khop": _khop,
@@ -56,6 +48,24 @@ GENERATORS: dict[str, ModuleType] = {
 CONTRASTS = ("", "composition", "length")
 MISSES = 2000
 """Programs in a row that are none, or were there before, after which there are no more: of few steps there are few."""
+
+
+class Options(declare.Options):
+    generator: Literal["chain_mod", "khop", "perm_whole", "perm_word"] = Field(
+        "chain_mod", description="kind of question"
+    )
+    contrast: Literal["", "composition", "length"] = Field(
+        "", description="test set of new combinations, or of lengths apart from complexity; empty: the usual splits"
+    )
+    threshold: int = Field(2, ge=1, description="largest complexity in training")
+    most: int = Field(6, ge=1, description="largest complexity in the test, at least twice the threshold")
+    lengths: list[Annotated[int, Field(ge=1)]] = Field([4, 6], description="numbers of slots of a training question")
+    count: int = Field(3000, ge=1, description="training questions; val has a tenth of them")
+    test_count: int = Field(
+        400, ge=1, description="programs in the test; in contrast sets, of each complexity and length"
+    )
+    held_out: int = Field(6, ge=1, description="one in so many pairs of neighbouring steps is not in training")
+    seed: fields.Seed = 0
 
 
 def facts(options: dict[str, Any]) -> dict[str, object]:

@@ -1,13 +1,8 @@
 """Problems in words with human solutions, from your own files; the complexity is counted in the solution.
 
-`path` is the folder, `files` names in it the JSONL or Parquet file of each native split; `question`, `solution` and
-`answer` name its fields. Where `answer` is empty, the answer is what follows `answer_mark` in the solution. `proxy` is
-
-    operations    operators in the calculator annotations of GSM8K's solutions; `<<48/2=24>>` has one, at least
-    tokens        words and single signs of the solution, in hundreds, rounded up
-
-`most` and more are one group, named by it. A solution without annotations says nothing of its operations: its group is
-`unknown`, which no curve has. The key ends in the number of the row, from 0. What a model was trained on is not known
+Operations are the operators in the calculator annotations of GSM8K's solutions; `<<48/2=24>>` has one, at least. Tokens
+are words and single signs. A solution without annotations says nothing of its operations: its group is `unknown`, which
+no curve has. The key ends in the number of the row, from 0. What a model was trained on is not known
 here, so that slopes are measured and no threshold is.
 
 Source: GSM8K (openai/grade-school-math: `train.jsonl`, `test.jsonl`; fields `question`, `answer`); AIME as
@@ -20,12 +15,14 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 
 TASK = "free_text"
 SOURCES: tuple[str, ...] = ()
@@ -34,24 +31,31 @@ CITATION = "the user's own files"
 REDISTRIBUTE = False
 IN_ORDER = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {
-    "path": "",
-    "files": {"train": "train.jsonl", "test": "test.jsonl"},
-    "question": "question",
-    "solution": "answer",
-    "answer": "",
-    "answer_mark": "####",
-    "answer_after": "",
-    "graders": ["number"],
-    "proxy": "operations",
-    "most": 8,
-}
 PROXIES = ("operations", "tokens")
 PER = 100
 """Tokens of a solution that are one step of complexity."""
 _ANNOTATION = re.compile(r"<<([^<>=]*)=[^<>]*>>")
 _OPERATOR = re.compile(r"(?<=[\d.)%])\s*[-+*/]")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of your files")
+    files: dict[Literal["train", "val", "test"], str] = Field(
+        {"train": "train.jsonl", "test": "test.jsonl"},
+        description="JSONL or Parquet file of each native split, in `path`",
+    )
+    question: str = Field("question", description="field of the question")
+    solution: str = Field("answer", description="field of the human solution")
+    answer: str = Field("", description="field of the answer; empty: what follows `answer_mark` in the solution")
+    answer_mark: str = Field("####", description="text before the answer in a solution")
+    answer_after: str = Field("", description="text before the answer in a response; empty: none")
+    graders: list[str] = Field(["number"], description="graders that judge an answer")
+    proxy: Literal["operations", "tokens"] = Field(
+        "operations",
+        description="complexity: annotated operators of the solution, or its tokens in hundreds, rounded up",
+    )
+    most: int = Field(8, ge=1, description="complexity from which on all are one group")
 
 
 def facts(options: dict[str, Any]) -> dict[str, object]:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.plugins.datasets._idx import FILES
@@ -29,10 +31,17 @@ SOURCES = ("mnist",)
 LICENCE = mnist.LICENCE
 CITATION = mnist.CITATION
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"threshold": 3, "most": 8, "count": 4000, "test_count": 300, "seed": 0}
 SIDE, CELLS = 14, 9
 PARTS = {"train": ("train", slice(0, 50_000)), "val": ("train", slice(50_000, None)), "test": ("test", slice(None))}
 """Of each split MNIST's file and the images in it."""
+
+
+class Options(declare.Options):
+    threshold: int = Field(3, ge=1, le=9, description="largest number of digits in training")
+    most: int = Field(8, ge=1, le=9, description="largest number of digits in the test")
+    count: int = Field(4000, ge=1, description="training pictures; val has a tenth of them")
+    test_count: int = Field(300, ge=1, description="test pictures of each number of digits")
+    seed: fields.Seed = 0
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -8,12 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.plugins import declare
 
 SEES = "sample"
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {"depth": 2}
+
+
+class Options(declare.Options):
+    depth: int = Field(2, ge=1, description="how often the block is applied")
 
 
 def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Any:

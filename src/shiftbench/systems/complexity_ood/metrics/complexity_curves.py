@@ -6,17 +6,27 @@ README.md).
 
 from collections.abc import Mapping
 from statistics import NormalDist
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shiftbench.plugins import declare
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.metrics.severity import source
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Row, Rows
 from shiftbench.systems.complexity_ood.metrics import _logistic, _points
 
 NO_CHANCE: dict[str, float] = {}
+Threshold = Annotated[float, Field(ge=0, description="largest complexity that is ID")]
+Chance = Annotated[
+    dict[str, Annotated[float, Field(ge=0, lt=1)]],
+    Field(description="accuracy of guessing for each data set; others have no row"),
+]
+Added = Annotated[
+    float, Field(ge=0, description="answers added to the correct and to the wrong ones of each point, for the fit")
+]
 QUARTER = 0.25
 Z = NormalDist().inv_cdf(0.975)
 
@@ -25,7 +35,13 @@ Z = NormalDist().inv_cdf(0.975)
 
 
 @declare.curve_metric(sources=source, higher_is_better=True)
-def _side(rows: list[Row], *, of: str = "accuracy", threshold: float = 2, above: bool = False) -> list[Row]:
+def _side(
+    rows: list[Row],
+    *,
+    of: fields.Of = "accuracy",
+    threshold: Threshold = 2,
+    above: Annotated[bool, Field(description="above the threshold; false: up to it")] = False,
+) -> list[Row]:
     """Mean of accuracy over complexities up to the threshold (ID), or above it (OOD); for curves with both sides."""
     results = []
     for curve in _points.curves(rows, of):
@@ -37,7 +53,7 @@ def _side(rows: list[Row], *, of: str = "accuracy", threshold: float = 2, above:
 
 @declare.curve_metric(sources=source, higher_is_better=True, unit="ratio", bounds=(None, None))
 def retention(
-    rows: list[Row], of: str = "accuracy", threshold: float = 2, chance: Mapping[str, float] = NO_CHANCE
+    rows: list[Row], of: fields.Of = "accuracy", threshold: Threshold = 2, chance: Chance = NO_CHANCE
 ) -> list[Row]:
     """Retention: accuracy above the threshold as a share of that up to it, both corrected for chance.
 
@@ -45,8 +61,6 @@ def retention(
 
     NaN if ID is at chance or below it.
 
-    Options: `threshold`, the largest complexity that is ID; `chance`, dataset -> accuracy of guessing; other datasets
-    have no row.
     Source: metrics of arXiv 2510.06274's protocol, reconstructed.
     """
     results = []
@@ -62,7 +76,7 @@ def retention(
 
 
 @declare.curve_metric(sources=source, higher_is_better=False, bounds=(-1.0, 1.0))
-def illusion_index(rows: list[Row], of: str = "accuracy") -> list[Row]:
+def illusion_index(rows: list[Row], of: fields.Of = "accuracy") -> list[Row]:
     """Illusion index: accuracy over all questions minus that over the most complex quarter, which one mean hides.
 
     The quarter is the fewest complexities, from the largest down, that have at least a quarter of the questions.
@@ -89,7 +103,14 @@ def _mean(curve: _points.Curve, points: NDArray[np.bool_]) -> Floats:
 
 
 @declare.curve_metric(sources=source, higher_is_better=True, unit="log odds", bounds=(None, None))
-def _slope(rows: list[Row], of: str = "accuracy", by: str = "complexity", added: float = 0.5) -> list[Row]:
+def _slope(
+    rows: list[Row],
+    of: fields.Of = "accuracy",
+    by: Annotated[
+        Literal["complexity", "length"], Field(description="the coefficient; by length only curves of known lengths")
+    ] = "complexity",
+    added: Added = 0.5,
+) -> list[Row]:
     """Coefficient of the logistic regression of correctness on complexity and, where lengths differ, on words.
 
         correct ~ c          if all points have one length, or lengths are not known
@@ -100,8 +121,6 @@ def _slope(rows: list[Row], of: str = "accuracy", by: str = "complexity", added:
     are those of the bootstrap over clusters (templates), of whose errors the sandwich estimate is the limit; a test
     compares them.
 
-    Options: `by`, `complexity` or `length`: which coefficient; by length only curves whose lengths are known have a
-    row; `added`, answers added to the correct and to the wrong ones of each point.
     Source: arXiv 2510.06274's protocol, reconstructed; Liang and Zeger 1986 (errors that clusters do not break).
     """
     results = []
@@ -117,10 +136,10 @@ def _slope(rows: list[Row], of: str = "accuracy", by: str = "complexity", added:
 @declare.curve_metric(sources=source, higher_is_better=True, unit="step", bounds=(0.0, None))
 def half_complexity(
     rows: list[Row],
-    of: str = "accuracy",
-    threshold: float = 2,
-    chance: Mapping[str, float] = NO_CHANCE,
-    added: float = 0.5,
+    of: fields.Of = "accuracy",
+    threshold: Threshold = 2,
+    chance: Chance = NO_CHANCE,
+    added: Added = 0.5,
 ) -> list[Row]:
     """Half complexity c50: where fitted accuracy, corrected for chance, falls below half of that up to the threshold.
 
@@ -128,8 +147,6 @@ def half_complexity(
     fit's mean over the complexities up to the threshold. The result is a real number: the fit is solved, not looked up.
     If the fit does not fall so far by the largest complexity that was tested, the result is that complexity plus one.
 
-    Options: `threshold` and `chance` as in `retention`; `added`, answers added to the correct and to the wrong ones of
-    each point, as for the slope.
     Source: metrics of arXiv 2510.06274's protocol, reconstructed.
     """
     return [
@@ -162,14 +179,15 @@ def _end(sums: Sums, *, upper: bool) -> Floats:
 
 
 @declare.sample_metric(columns=("correct",), finish=_end, higher_is_better=True)
-def _wilson(rows: Rows, *, upper: bool = False) -> Contributions:
+def _wilson(
+    rows: Rows, *, upper: Annotated[bool, Field(description="the upper end; false: the lower one")] = False
+) -> Contributions:
     """An end of Wilson's interval of accuracy.
 
         (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n),   z the normal quantile of 0.975
 
     It takes questions as independent. The intervals of the tables come from the bootstrap, which resamples clusters.
 
-    Options: `upper`, the upper end instead of the lower one.
     Source: Wilson 1927, JASA 22; as `scipy.stats.binomtest(...).proportion_ci(method="wilson")`, tested.
     """
     return Contributions(rows.present("correct"), (rows.column("correct"),))

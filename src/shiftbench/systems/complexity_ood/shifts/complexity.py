@@ -19,7 +19,6 @@ FIELD = None
 TASK = "free_text"
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 12.0)
-PARAMS: dict[str, object] = {}
 
 
 def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:

@@ -11,33 +11,38 @@ made once, since models as small wait for Python otherwise.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _steps
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {
-    "trace": "direct",
-    "steps": 1000,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "lr": 0.002,
-    "weight_decay": 0.01,
-    "schedule": "one_cycle",
-}
 AT_ONCE = 512
 IGNORED = -100
 """Label of tokens behind a trace's end, which cross_entropy ignores."""
+
+
+class Options(declare.Options):
+    trace: Literal["direct", "scratchpad", "adaptive"] = Field(
+        "direct", description="text to learn: the answer, or first the value after each slot, or after each step"
+    )
+    steps: _steps.Steps = 1000
+    batch_size: fields.BatchSize = 64
+    optimizer: fields.Optimizer = "adamw"
+    lr: fields.LearningRate = 0.002
+    weight_decay: fields.WeightDecay = 0.01
+    schedule: fields.Schedule = "one_cycle"
 
 
 class Questions(NamedTuple):

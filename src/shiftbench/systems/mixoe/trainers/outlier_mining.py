@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
@@ -23,7 +24,7 @@ from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**_exposure.OPTIONS, "per_sample": 2, "weight": 1.0, "pool": 50000}
+PARAMS: dict[str, object] = {**registry.defaults(_exposure), "per_sample": 2, "weight": 1.0, "pool": 50000}
 needs = _exposure.needs
 
 

@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _projected, _views
@@ -55,7 +56,7 @@ PARAMS: dict[str, object] = {
     "base_temperature": 0.1,
     "compactness": 2.0,
     "c": [0.001, 0.01, 0.1, 1.0],
-    **_views.OPTIONS,
+    **registry.defaults(_views),
 }
 
 

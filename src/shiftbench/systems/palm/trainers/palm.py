@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
@@ -54,7 +55,7 @@ PARAMS: dict[str, object] = {
     "contrast": 1.0,
     "contrast_temperature": 0.5,
     "c": [0.001, 0.01, 0.1, 1.0],
-    **_views.OPTIONS,
+    **registry.defaults(_views),
 }
 FORMS = ("code", "paper")
 
