@@ -6,6 +6,7 @@ import pytest
 from makers.shift_digests import picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, PluginError, RangeError
+from shiftbench.base.registry.options import problems
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.corruption import corrupt
 
@@ -64,6 +65,14 @@ def test_code_of_all_parts_counts() -> None:
 def test_wrong_ones_are_told(name: str, options: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         corrupt(IMAGE, name, **options)  # type: ignore[arg-type]
+
+
+def test_options_of_parts_are_checked_before_a_run() -> None:
+    module = registry.find("shifts", "fog+occlusion")
+    assert not problems(module, {"fog": {"profile": "continuous"}, "occlusion": {"kind": "bars", "grid": 7}})
+    (wrong,) = problems(module, {"occlusion": {"grid": 0, "kin": "bars"}})
+    assert "grid = 0" in wrong
+    assert "kin: unknown option" in wrong
 
 
 def test_only_shifts_can_be_joined() -> None:

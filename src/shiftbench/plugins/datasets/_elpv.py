@@ -1,6 +1,6 @@
 """ELPV: electroluminescence images of solar cells, cut out of 44 modules, with defect probabilities.
 
-`part` is mono or poly, the silicon. Source: Deitsch et al. 2019.
+Source: Deitsch et al. 2019.
 
 Four probabilities occur (0, 1/3, 2/3, 1); the label is `defective` above one half. The data may be used
 for non-commercial purposes only. No image occurs twice. Which cells come from one module is not
@@ -9,10 +9,13 @@ published, so that splits are by cell.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import read_array
 
 TASK = "classification"
@@ -25,8 +28,11 @@ CITATION = (
     "electroluminescence images, Solar Energy 185, 2019, doi:10.1016/j.solener.2019.02.067"
 )
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"part": ""}
 THRESHOLD = 0.5
+
+
+class Options(declare.Options):
+    part: Literal["", "mono", "poly"] = Field("", description="silicon of the cells, mono- or polycrystalline")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

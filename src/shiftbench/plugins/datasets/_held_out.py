@@ -5,14 +5,22 @@ what is left, `part: out` what is held out; labels count from 0 in the order of 
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 
-PARAMS: dict[str, object] = {"part": "in", "split": 0, "held_out": 2}
 PARTS = ("in", "out")
+
+
+class Options(declare.Options):
+    part: Literal["in", "out"] = Field("in", description="the classes that are left, or those that are held out")
+    split: int = Field(0, ge=0, description="choice of the held-out classes; 0: the last ones, above: random ones")
+    held_out: int = Field(2, ge=1, description="number of held-out classes")
 
 
 def kept(whole: str, total: int, params: dict[str, Any]) -> list[int]:
@@ -21,7 +29,7 @@ def kept(whole: str, total: int, params: dict[str, Any]) -> list[int]:
     Args:
         whole: name of the dataset that is cut.
         total: number of its classes.
-        params: PARAMS, or other values.
+        params: values of `Options`.
 
     Raises:
         ParamsError: no such part or split, or fewer than two classes would be left.

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 
 NATIVE = ("train", "val", "test")
+Licence = Annotated[str, Field(description="licence of the result, which follows from its parts")]
 
 
 def needs(params: Mapping[str, Any], datasets: Iterable[str]) -> list[Ref]:

@@ -3,7 +3,7 @@
 What COCO-O, RWDS and m-hood are rehearsed on. An item is a grey image of 28 x 28. At its size on the scene the mask
 is what is brighter than 20, its opacity is its grey over 60 (1 at most), and its colour 60 + 0.76 c grey with a
 factor c of 0.5 to 1 for each channel. A box is tight around the mask; an item that overlaps one before it by an IoU
-of `overlap` or more is placed anew, ten times, then left out. Behind are pieces of photos, 1/4 to 1 of the short
+of `overlap` or more is placed again, up to ten times, then left out. Behind are pieces of photos, 1/4 to 1 of the short
 side, mirrored or not, darkened.
 
 Bytes are the same on every CPU: integers, and single float operations on pixels.
@@ -181,7 +181,7 @@ def tight(mask: Pixels) -> tuple[int, int, int, int]:
 
 
 def place(rng: RandomStream, size: tuple[int, int], boxes: Sequence[list[float]], look: Look) -> tuple[int, int] | None:
-    """The left upper corner of a free place; None: none was found."""
+    """The left upper corner of a free place; None: there is none."""
     tall, wide = size
     if tall > look.side or wide > look.side:
         return None

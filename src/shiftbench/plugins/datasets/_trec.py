@@ -5,9 +5,8 @@
     test/qrels.txt                       `query iteration document grade`
     test/candidates.run                  a first stage's run; without: BM25's first hundred
 
-Of many queries `limit` takes so many, by the hash of their ids, and reads the candidates of these alone. `types` is a
-file of lines `query <tab> type`, such as MS MARCO's `query_type`; the type becomes the query's group, `kind` takes the
-queries of one type, `without` those of all others.
+`limit` takes queries by the hash of their ids, and reads the candidates of these alone. `types` is for example
+MS MARCO's `query_type`; the type becomes the query's group.
 
 A line of a TSV file is `id <tab> text` or `id <tab> title <tab> text`, of a JSONL file an object with `id` (or `_id`,
 `docid`, `doc_id`, `query_id`) and `text` (or `contents`, `body`), perhaps `title`.
@@ -70,7 +69,7 @@ def queries(split: str, params: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _kept(rows: list[Query], params: Mapping[str, Any]) -> list[Query]:
-    """The queries of the wanted type, with it as their group, as many as are asked for, in their order."""
+    """The queries of the chosen type, with it as their group, at most `limit`, in their order."""
     if params["types"]:
         types = _types(Path(params["types"]))
         rows = [replace(query, group=types.get(query.id)) for query in rows]

@@ -20,23 +20,24 @@ look are train, val and test. A few drawings are both stamps and clip-art.
 Domain `emoji_flat` are emoji of which Fluent has none.
 
 Every image is cropped to what is not transparent, fitted into 120 x 120 (Pillow, bicubic), centred in
-128 x 128 and composited on white; `mask` is its alpha, so that the background can be replaced.
-
-`look` is one of them; `kind` restricts to `photo` or `drawing` (hardly a building or garment is a photo).
+128 x 128 and composited on white; `mask` is its alpha, so that the background can be replaced. Few buildings and
+garments are photos.
 """
 
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import on_white, open_picture
 
 TASK = "classification"
@@ -56,12 +57,18 @@ CLASSES = (
 )
 NATIVE = ("train", "val", "test")
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"look": "", "kind": "all"}
 ASSETS = ("twelve.csv",)
 KINDS = ("all", "photo", "drawing")
 SIDE = 128
 INNER = 120
 VISIBLE = 8  # alpha below is dust around cut-outs; it does not count when cropping
+
+
+class Options(declare.Options):
+    look: Literal["", "photo", "clipart", "emoji_google", "emoji_twitter", "emoji_fluent"] = Field(
+        "", description="kind of images that show the twelve classes"
+    )
+    kind: Literal["all", "photo", "drawing"] = Field("all", description="all images, photos only, or drawings only")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The four corpora of VADER's ground truth: sentences with the mean sentiment of ten or so readers; `part` is one.
+"""The four corpora of VADER's ground truth: sentences with the mean sentiment of ten or so readers.
 
 Made binary: positive above 0.5, negative below -0.5 (the scale goes from -4 to 4); what lies between
 is left out, since readers were not agreed on its sign. A text that occurs in several places, equal but
@@ -9,10 +9,13 @@ Source: Hutto and Gilbert, ICWSM 2014. Splits are by review (amazon) or editoria
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 
 TASK = "text_classification"
 CLASSES = ("negative", "positive")
@@ -24,7 +27,6 @@ CITATION = (
     "Text, ICWSM 2014, doi:10.1609/icwsm.v8i1.14550"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"part": ""}
 MARGIN = 0.5
 FILES = {
     "vader_amazon": "amazonReviewSnippets_GroundTruth.txt",
@@ -33,6 +35,10 @@ FILES = {
     "vader_tweets": "tweets_GroundTruth.txt",
 }
 GROUPED = ("vader_amazon", "vader_nyt")
+
+
+class Options(declare.Options):
+    part: Literal["", "amazon", "movie", "nyt", "tweets"] = Field("", description="corpus of the sentences")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
@@ -46,7 +52,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def group(sample: Sample) -> str:
-    """The review or editorial, whose sentences stay in one split; the sentence where the file tells none."""
+    """The review or editorial, whose sentences stay in one split; the sentence where the file names none."""
     known = sample.key.partition("/")[0] in GROUPED
     return sample.key.rpartition("_")[0] if known else sample.key
 

@@ -23,7 +23,6 @@ SOURCES = ("animal_shape",)
 LICENCE = "MIT"
 CITATION = "Mohammadi, Animal-Shape: an animal shape extension to MNIST, package animal-shape-mnist 0.39, 2025"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

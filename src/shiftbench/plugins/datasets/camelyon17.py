@@ -8,8 +8,7 @@
 `path` is the folder of the release, with `metadata.csv` and `patches/patient_*_node_*/*.png` of 96 x 96 pixels.
 Hospitals 0, 3 and 4 train; `val` has their held-out patches (`id_val` of the release) and hospital 1, the validation
 out of distribution; hospital 2 is the test. `meta` has `environment`, `hospital_0` and so on, which is the record's
-group, and the slide as cluster. `counts` refuses a table with other numbers of rows. Nothing is downloaded; shards stay
-local.
+group, and the slide as cluster. Nothing is downloaded; shards stay local.
 
 Source: Koh et al., "WILDS: A Benchmark of in-the-Wild Distribution Shifts", ICML 2021, arXiv:2012.07421; columns, names
 of files and hospitals are those of its `Camelyon17Dataset`, split scheme `official`; Bandi et al. 2018, IEEE TMI 38(2).
@@ -20,8 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
+from shiftbench.plugins.datasets import _options
 from shiftbench.plugins.datasets._pictures import read_array
 
 TITLE = "Camelyon17-WILDS"
@@ -36,13 +39,17 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": "", "counts": {}}
 VAL_CENTER, TEST_CENTER = 1, 2
 TRAIN, ID_VAL = "0", "1"
 """Of the column `split`, of the other hospitals."""
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "slide", "center", "split")
 
 Row = dict[str, str]
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of the release, camelyon17_v1.0")
+    counts: _options.Counts = Field({})
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -1,9 +1,7 @@
 """Bodies of capsules on pieces of photos, one in a picture, with COCO's joints exact in the picture and in space.
 
 The embedded stand-in for COCO's persons (`_bodies.py` draws them). A picture is the crop of a person as a top-down
-model sees it: the body takes `share` of it along its tighter side. Bodies of `train` stand on `train_photos`, those of
-`test` on `test_photos`. `spread` is how far angles go from rest (1: to the joints' limits); `contrast` that of the
-photo behind, an axis of its own: 1 as it is, 0 plain grey.
+model sees it. No photo is behind both training and test bodies.
 
 Source: ours, after the renderings of PoseExaminer (Liu et al. 2023, arXiv:2303.07337); photos by van der Walt et al.
 2014, scikit-image.
@@ -14,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _bodies
 from shiftbench.plugins.shifts import _scikit_photos
 
@@ -34,19 +34,24 @@ CITATION = (
 )
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "train": 2000,
-    "test": 200,
-    "height": 128,
-    "width": 96,
-    "share": 0.85,
-    "spread": 0.5,
-    "yaw": 60.0,
-    "roll": 15.0,
-    "contrast": 1.0,
-    "train_photos": list(_scikit_photos.TRAINING),
-    "test_photos": list(_scikit_photos.HELD_OUT),
-}
+
+
+class Options(declare.Options):
+    train: int = Field(2000, ge=0, description="number of training pictures")
+    test: int = Field(200, ge=0, description="number of test pictures")
+    height: int = Field(128, ge=32, le=4096, description="height of a picture, in pixels")
+    width: int = Field(96, ge=32, le=4096, description="width of a picture, in pixels")
+    share: float = Field(
+        0.85, ge=0.1, le=0.95, description="size of the body, as a share of the picture's side that it fills more"
+    )
+    spread: float = Field(0.5, ge=0, le=1, description="largest angles of the joints; 0: at rest, 1: their limits")
+    yaw: float = Field(60.0, ge=0, le=180, description="largest turn of the body about the vertical, in degrees")
+    roll: float = Field(15.0, ge=0, le=180, description="largest tilt of the body in the picture, in degrees")
+    contrast: float = Field(1.0, ge=0, le=1, description="contrast of the photo behind; 1: as it is, 0: plain grey")
+    train_photos: list[str] = Field(
+        list(_scikit_photos.TRAINING), min_length=1, description="photos behind training bodies"
+    )
+    test_photos: list[str] = Field(list(_scikit_photos.HELD_OUT), min_length=1, description="photos behind test bodies")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -17,7 +17,6 @@ SOURCES = ("cifar10",)
 LICENCE = _cifar.LICENCE
 CITATION = _cifar.CITATION
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {}
 MEMBERS = {
     "train": tuple(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
     "test": ("cifar-10-batches-py/test_batch",),

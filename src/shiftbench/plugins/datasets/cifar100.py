@@ -28,7 +28,6 @@ SOURCES = ("cifar100",)
 LICENCE = _cifar.LICENCE
 CITATION = _cifar.CITATION
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {}
 MEMBERS: dict[str, tuple[str, ...]] = {"train": ("cifar-100-python/train",), "test": ("cifar-100-python/test",)}
 
 

@@ -5,11 +5,9 @@
       cartoon: {use: coco_json, root: /data/ood_coco/cartoon}           # a domain of COCO-O: val2017, annotations/
       pooled: {use: coco_json, root: /data/ood_coco, domains: [weather, sketch], annotations: ..., images: ...}
 
-`annotations` and `images` say, for each native split, where in `root` the JSON file and the images are; `{domain}`
-in them is replaced by each of `domains`. A key holds the split, the domain and the number of the image, so that
-numbers which repeat from domain to domain do not meet; the domain is the sample's group. All domains must have the
-same categories, which become the classes in the order of their numbers; `names` takes some of them, and boxes of
-others are left out. `limit` takes the first images.
+A key contains the split, the domain and the number of the image, since numbers repeat from domain to domain. All
+domains must have the same categories, which become the classes in the order of their numbers. With `names`, boxes of
+other categories are left out.
 
 Images are read as colour, without their EXIF rotation, which boxes do not know of; an image of another size than
 its entry is refused, and so are boxes outside of it. What is wrong with one image is its error alone (`on_error:
@@ -22,11 +20,15 @@ https://cocodataset.org.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data.boxes import Box
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _options
 from shiftbench.plugins.datasets._pictures import read_array
 from shiftbench.plugins.models._images import to_colour
 
@@ -38,16 +40,24 @@ LICENCE = "the user's own data"
 CITATION = "Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, arXiv:1405.0312"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "root": "",
-    "annotations": {"train": "annotations/instances_train2017.json", "test": "annotations/instances_val2017.json"},
-    "images": {"train": "train2017", "test": "val2017"},
-    "domains": [],
-    "names": [],
-    "limit": 0,
-    "licence": "",
-}
 Entry = dict[str, Any]
+Places = dict[Literal["train", "test"], str]
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder that `annotations` and `images` are relative to")
+    annotations: Places = Field(
+        {"train": "annotations/instances_train2017.json", "test": "annotations/instances_val2017.json"},
+        description="JSON file of each split; `{domain}` is replaced by each domain",
+    )
+    images: Places = Field(
+        {"train": "train2017", "test": "val2017"},
+        description="folder of images of each split; `{domain}` is replaced by each domain",
+    )
+    domains: list[str] = Field([], description="values of `{domain}`, the groups of the samples; []: no domains")
+    names: list[str] = Field([], description="categories that count, in the order of the labels; []: all")
+    limit: _options.Limit = 0
+    licence: fields.Licence = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -6,11 +6,9 @@
       humanart: {use: coco_keypoints, root: /data, annotations: {test: HumanArt/annotations/validation_humanart.json},
                  images: {test: .}}
 
-`annotations` and `images` say, for each native split, where in `root` the JSON file and the images are. The joints are
-those of the category `person`, in its order, which are the dataset's classes. `limit` takes the first images, by
-number; `persons: labelled` those on which a person has a labelled joint (default: all). A picture of another size than
-its entry is brought back to that size if `resize: true` (style transfer may return another), else refused. What is
-wrong with one image is its error alone (`on_error: skip`); what is wrong with the file stops.
+The joints are those of the category `person`, in its order, which are the dataset's classes. Style transfer may return
+a picture of another size than its entry, for which `resize` is. What is wrong with one image is its error alone
+(`on_error: skip`); what is wrong with the file stops.
 
 Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312; the format at
 https://cocodataset.org; HumanArt's files have it too (Ju et al. 2023, arXiv:2303.02760).
@@ -18,13 +16,16 @@ https://cocodataset.org; HumanArt's files have it too (Ju et al. 2023, arXiv:230
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data.poses import Pose
 from shiftbench.data.resizing import resize_array
-from shiftbench.plugins.datasets import coco_json
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _options, coco_json
 from shiftbench.plugins.datasets._pictures import read_array
 from shiftbench.plugins.models._images import to_colour
 
@@ -37,19 +38,26 @@ CITATION = coco_json.CITATION
 REDISTRIBUTE = False
 IN_ORDER = True
 PERSONS = ("all", "labelled")
-PARAMS: dict[str, object] = {
-    "root": "",
-    "annotations": {
-        "train": "annotations/person_keypoints_train2017.json",
-        "test": "annotations/person_keypoints_val2017.json",
-    },
-    "images": {"train": "train2017", "test": "val2017"},
-    "persons": "all",
-    "resize": False,
-    "limit": 0,
-    "licence": "",
-}
 Entry = dict[str, Any]
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder that `annotations` and `images` are relative to")
+    annotations: coco_json.Places = Field(
+        {"train": "annotations/person_keypoints_train2017.json", "test": "annotations/person_keypoints_val2017.json"},
+        description="JSON file of each split",
+    )
+    images: coco_json.Places = Field(
+        {"train": "train2017", "test": "val2017"}, description="folder of images of each split"
+    )
+    persons: Literal["all", "labelled"] = Field(
+        "all", description="all images, or those on which a person has a labelled joint"
+    )
+    resize: bool = Field(
+        False, description="resize a picture to the size in the JSON file; false: another size is an error"
+    )
+    limit: _options.Limit = 0
+    licence: fields.Licence = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -4,31 +4,33 @@
       colored_mnist: {}
       grey_mnist: {use: colored_mnist, environments: [0.5]}
 
-The label is 1 where the digit is below 5, and is wrong with probability `noise`; the colour is the label, wrong with
+The label is 1 where the digit is below 5, but for a share `noise` of wrong labels; the colour is the label, wrong with
 probability e of the environment. Pictures are every second pixel of MNIST, 14 x 14, ink in the first channel where the
 colour is 0, in the second where it is 1. Of `environments` each takes the images of its turn, each second one of two;
-each of `tests` has all test images, with labels and colours drawn anew. `train` is the first 50,000 images of MNIST's
+each of `tests` has all test images, with labels and colours drawn again. `train` is the first 50,000 images of MNIST's
 training set, shuffled, `test` the last 10,000, as in the released code. `val` is MNIST's own test set, which that code
 does not read: all its images in every environment of training and of the test. Records have the environment as group,
-`e90` for 0.9, and the image as cluster; `meta` has `environment`. `train`, `val` and `test` say how many images.
+`e90` for 0.9, and the image as cluster; `meta` has `environment`.
 `inverse_colored_mnist` has noise 0.1 and environments 0.2 and 0.25: there, shape is the better sign.
 
 Source: Arjovsky et al., "Invariant Risk Minimization", 2019, arXiv:1907.02893, section 5.1, as the code of RFC makes
-it (TjuJianyu/RFC, coloredmnist/mydatasets.py), which tests in three environments and draws labels anew for each.
-Differs: random words are ours (option `draw`); each restart of that code draws labels and colours anew, here all
+it (TjuJianyu/RFC, coloredmnist/mydatasets.py), which tests in three environments and draws labels again for each.
+Differs: random words are ours (option `draw`); each restart of that code draws labels and colours again, here all
 training seeds see one draw, unless a trainer takes a part of the images for each seed.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _idx, mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 
@@ -40,19 +42,25 @@ SOURCES = ("mnist",)
 LICENCE = mnist.LICENCE
 CITATION = f"Arjovsky et al., Invariant Risk Minimization, 2019, arXiv:1907.02893; {mnist.CITATION}"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {
-    "noise": 0.25,
-    "environments": [0.1, 0.2],
-    "tests": [0.9, 0.1, 0.5],
-    "train": 50_000,
-    "val": 10_000,
-    "test": 10_000,
-    "draw": 0,
-}
 LAST = 50_000
 """Training images of MNIST from here on are the test's."""
 
 Pixels = NDArray[np.uint8]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Options(declare.Options):
+    noise: Share = Field(0.25, description="probability that a label is wrong")
+    environments: list[Share] = Field(
+        [0.1, 0.2],
+        min_length=1,
+        description="training environments: the probability in each that the colour is not the label",
+    )
+    tests: list[Share] = Field([0.9, 0.1, 0.5], min_length=1, description="test environments, as `environments`")
+    train: int = Field(50_000, ge=1, description="number of training images in all environments")
+    val: int = Field(10_000, ge=1, description="number of validation images in each environment")
+    test: int = Field(10_000, ge=1, description="number of test images in each environment")
+    draw: int = Field(0, ge=0, description="seed of labels, colours and order")
 
 
 def name_of(e: float) -> str:

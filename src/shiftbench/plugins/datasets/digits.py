@@ -30,7 +30,6 @@ CITATION = (
     "1998, doi:10.24432/C50P49"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
 

@@ -21,7 +21,6 @@ CITATION = (
     "Learning Algorithms, 2017, arXiv:1708.07747"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

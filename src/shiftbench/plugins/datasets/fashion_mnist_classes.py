@@ -5,9 +5,9 @@
       fm8_out: {use: fashion_mnist_classes, part: out}
 
 Split 0 holds out the last classes (bags and ankle boots: "FM8"); each split above 0 holds out `held_out` classes
-drawn from its number, since a ranking of detectors may depend on which classes are unknown. `part: in` is what is
-left, `part: out` what is held out, both with their native train and test splits; labels count from 0 in the order
-of Fashion-MNIST. Keys are those of `fashion_mnist`, so that an image has one key in all splits and parts.
+drawn from its number, since a ranking of detectors may depend on which classes are unknown. Both parts have their
+native train and test splits; labels count from 0 in the order of Fashion-MNIST. Keys are those of `fashion_mnist`, so
+that an image has one key in all splits and parts.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; splits by class as in Neal et al. 2018, "Open Set Learning
 with Counterfactual Images", ECCV, section 4. There, the classes are drawn; split 0 is ours.
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _held_out, fashion_mnist
 
@@ -29,7 +28,10 @@ LICENCE = fashion_mnist.LICENCE
 CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = fashion_mnist.REDISTRIBUTE
 PART_OF = "fashion_mnist"
-PARAMS = registry.defaults(_held_out)
+
+
+class Options(_held_out.Options):
+    """Which classes are held out."""
 
 
 def kept(params: dict[str, Any]) -> list[int]:

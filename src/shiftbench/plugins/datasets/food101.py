@@ -15,6 +15,7 @@ from typing import Any
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import _official
 
 TITLE = "Food-101"
@@ -27,7 +28,10 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"root": ""}
+
+
+class Options(declare.Options):
+    root: fields.Root = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

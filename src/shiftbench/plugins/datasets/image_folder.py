@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base import files
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import SUFFIXES, class_samples, list_classes, open_picture, read_upright
 
 TASK = "classification"
@@ -30,8 +32,11 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the user's own data"
 CITATION = "none: the user's own data"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"path": ""}
 _TIFF = (".tif", ".tiff")
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of the class folders, or of `train` and `test` with them")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

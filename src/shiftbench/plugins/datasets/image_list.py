@@ -8,14 +8,11 @@
         lists: {val: benchmark_imglist/cifar10/val_tin.txt, test: benchmark_imglist/cifar10/test_tin.txt}
         counts: {val: 1000, test: 7793}
 
-Each line of a list is `path label`: the image below `root`/`images`, and an integer. With `classes` a label is one of
-theirs: names in the order of the labels; a dataset of ours that has them, `classes: imagenet`; or `classes: folders`,
-the folders that the images of the train list lie in, in the order of their labels, as OODDB's have them. Without
-`classes` the set is out of distribution and each label is -1. `without` names lists whose images are left out (OODDB's
-unknown textures hold 40 images of a known class), after `counts` has refused a list of another length. `shorter` and
-`side` resize and cut as `imagenet` does, `squeezed` is the side of a square to which images are stretched instead, and
-`licence` is what the shards and `shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is
-`image_list/` and the path, so that an image has one key in all lists.
+Each line of a list is `path label`: the image below `root`/`images`, and an integer. `classes: folders` means the
+folders of the images of the train list, in the order of their labels, as OODDB's lists have them. Without `classes`
+each label is -1. `counts` is checked before the images of `without` are left out (OODDB's unknown textures contain 40
+images of a known class). `shorter` and `side` resize and cut as `imagenet` does. Nothing is downloaded, and shards stay
+local. A key is `image_list/` and the path, so that an image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
 We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.
@@ -26,10 +23,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.base.sample import Sample
-from shiftbench.plugins.datasets import _lists
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _lists, _options
 from shiftbench.plugins.datasets._lists import Line
 from shiftbench.plugins.datasets._pictures import read_array, square, squeezed
 
@@ -43,21 +43,24 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "root": "",
-    "images": "",
-    "lists": {},
-    "without": [],
-    "counts": {},
-    "classes": None,
-    "shorter": 0,
-    "side": 0,
-    "squeezed": 0,
-    "licence": "",
-}
 OUT = -1
 FOLDERS = "folders"
 _INTEGER = re.compile(r"-?[0-9]+")
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder that `images` and `lists` are relative to")
+    images: _options.Images = ""
+    lists: dict[_options.Split, str] = Field({}, description="list of each split, a file in `root`")
+    without: list[str] = Field([], description="lists whose images are left out, files in `root`")
+    counts: _options.Counts = Field({})
+    classes: list[str | int] | str | None = Field(
+        None, description="class names, a dataset that has them, or `folders`; null: out of distribution"
+    )
+    shorter: _options.Shorter = 0
+    side: _options.Side = 0
+    squeezed: int = Field(0, ge=0, description="side of a square to which images are stretched, in pixels; 0: none")
+    licence: fields.Licence = ""
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:

@@ -17,8 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _options
 from shiftbench.plugins.datasets._pictures import class_samples, list_classes, square
 
 TITLE = "ImageNet-1k"
@@ -32,8 +36,14 @@ CITATION = (
     "doi:10.1007/s11263-015-0816-y"
 )
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"root": "", "complete": True, "shorter": 0, "side": 0}
 FOLDERS = {"train": "train", "test": "val"}
+
+
+class Options(declare.Options):
+    root: fields.Root = ""
+    complete: bool = Field(True, description="whether all thousand classes must be there")
+    shorter: _options.Shorter = 0
+    side: _options.Side = 0
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -18,12 +18,9 @@
         groups: [Blond_Hair, Male]
         classes: [other, blond]
 
-Tables are CSV with a heading; several are joined by the column of the image's path, which is below `root`/`images`.
-`splits` says which value of the split column is which (train 0, val 1, test 2 by default), `labels` which value of the
-label column is which class (default: integers), `where` which rows count: column -> value, or list of values. Without
-`classes` the set is out of distribution. `groups` are the columns whose values, joined, are each record's group, for
-the accuracy of the worst. `shorter`, `side`, `counts` and `licence` are as in `image_list`. Nothing is downloaded;
-shards stay local. A key is `metadata_table/` and the path.
+Tables are CSV with a heading; the path of an image is below `root`/`images`. `groups` make each record's group, for
+the accuracy of the worst one. `shorter` and `side` resize and cut as `imagenet` does. Nothing is downloaded; shards
+stay local. A key is `metadata_table/` and the path.
 
 Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020, whose released Waterbirds
 and CelebA have these columns (kohpangwei/group_DRO).
@@ -32,10 +29,14 @@ and CelebA have these columns (kohpangwei/group_DRO).
 import csv
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _options
 from shiftbench.plugins.datasets._pictures import read_array, square
 
 TASK = "classification"
@@ -48,23 +49,31 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "root": "",
-    "images": "",
-    "tables": [],
-    "columns": {"image": "img_filename", "label": "y", "split": "split"},
-    "splits": {"train": "0", "val": "1", "test": "2"},
-    "labels": {},
-    "where": {},
-    "groups": [],
-    "classes": None,
-    "counts": {},
-    "shorter": 0,
-    "side": 0,
-    "licence": "",
-}
 
 Row = dict[str, str]
+Values = _options.Value | list[_options.Value]
+
+
+class Options(declare.Options):
+    root: fields.Root = ""
+    images: _options.Images = ""
+    tables: list[str] = Field([], description="CSV files in `root`; several are joined by the image's path")
+    columns: dict[Literal["image", "label", "split"], str] = Field(
+        {"image": "img_filename", "label": "y", "split": "split"}, description="columns of path, label and split"
+    )
+    splits: dict[_options.Split, Values] = Field(
+        {"train": "0", "val": "1", "test": "2"}, description="value, or values, of the split column for each split"
+    )
+    labels: dict[str, int] = Field({}, description="class of each value of the label column; {}: the value itself")
+    where: dict[str, Values] = Field({}, description="rows that count: column and its value or values; {}: all")
+    groups: list[str] = Field([], description="columns whose values, joined, are a sample's group; []: no groups")
+    classes: list[str | int] | None = Field(
+        None, description="class names in the order of the labels; null: out of distribution"
+    )
+    counts: _options.Counts = Field({})
+    shorter: _options.Shorter = 0
+    side: _options.Side = 0
+    licence: fields.Licence = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ CITATION = (
     "Proceedings of the IEEE 86(11), 1998, doi:10.1109/5.726791"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -1,6 +1,6 @@
 """Some digits of MNIST, and those held out: near-OOD data from one source.
 
-As `fashion_mnist_classes`: `part: in` or `out`, and `split` chooses which digits are held out. Keys are those of
+As `fashion_mnist_classes`. Keys are those of
 `mnist`, so that an image has one key in all splits and parts.
 
 Source: LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791; splits by class as in Neal et al. 2018, "Open Set
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _held_out, mnist
 
@@ -23,7 +22,10 @@ LICENCE = mnist.LICENCE
 CITATION = mnist.CITATION
 REDISTRIBUTE = mnist.REDISTRIBUTE
 PART_OF = "mnist"
-PARAMS = registry.defaults(_held_out)
+
+
+class Options(_held_out.Options):
+    """Which classes are held out."""
 
 
 def _kept(params: dict[str, Any]) -> list[int]:

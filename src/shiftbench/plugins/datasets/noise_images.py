@@ -15,20 +15,22 @@ section 4.1 and appendix A (`gaussian`, `rademacher`, `blobs`, with the constant
 -1 to 1); `uniform` is of Liang, Li and Srikant 2018, "ODIN", arXiv:1706.02690, section 4.1, whose Gaussian noise is
 twice as wide. We differ: the authors' code blurs blobs across the colour channels, too.
 
-Each of `train`, `val` and `test` has `count` images. An image depends on kind, size, channels, seed and its key.
+An image depends on kind, size, channels, seed and its key.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 
 TASK = "classification"
 NATIVE = ("train", "val", "test")
@@ -38,13 +40,20 @@ CITATION = (
     "Hendrycks, Mazeika and Dietterich, Deep Anomaly Detection with Outlier Exposure, ICLR 2019, arXiv:1812.04606"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"kind": "uniform", "count": 1000, "size": 28, "channels": 1, "seed": 0}
 
 TAPS = np.array([4, 31, 147, 448, 872, 1089, 872, 448, 147, 31, 4], np.int64)
 """A Gaussian of 1.5 pixels in integers, so that no float decides an image."""
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
+
+
+class Options(declare.Options):
+    kind: Literal["uniform", "gaussian", "rademacher", "blobs"] = Field("uniform", description="kind of noise")
+    count: int = Field(1000, ge=1, description="number of images of each split")
+    size: int = Field(28, ge=1, description="side of an image, in pixels")
+    channels: Literal[1, 3] = Field(1, description="grey or colour images")
+    seed: fields.Seed = 0
 
 
 def uniform(rng: RandomStream, shape: Shape) -> Pixels:

@@ -23,7 +23,6 @@ SOURCES = ("opencv_digits",)
 LICENCE = "Apache-2.0"
 CITATION = "OpenCV samples/data/digits.png; Bradski, The OpenCV Library, Dr. Dobb's Journal of Software Tools, 2000"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

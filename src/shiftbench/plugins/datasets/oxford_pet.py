@@ -16,6 +16,7 @@ from typing import Any
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets import _official
 
 TITLE = "Oxford-IIIT Pet"
@@ -26,8 +27,11 @@ LICENCE = "CC BY-SA 4.0"
 CITATION = "Parkhi, Vedaldi, Zisserman and Jawahar, Cats and Dogs, CVPR 2012"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"root": ""}
 LISTS = {"train": "trainval", "test": "test"}
+
+
+class Options(declare.Options):
+    root: fields.Root = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

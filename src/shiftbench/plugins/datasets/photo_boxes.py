@@ -28,7 +28,6 @@ SOURCES = (_scikit_photos.SOURCE,)
 LICENCE = "CC0 or public domain"
 CITATION = "van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, 2014, doi:10.7717/peerj.453"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -1,7 +1,7 @@
 """Patches of outdoor photos: far-OOD data for networks that know clothes or digits, real where noise is not.
 
-The 38 photos of the source `background_photos` are brought to a shorter side of `shorter` pixels, cut into disjoint
-squares of `side`, and these brought to `size` (means of pixels), grey by default. Test has the photos of the part
+The 38 photos of the source `background_photos` are resized to `shorter`, cut into disjoint squares of `side`, and these
+resized to `size` (means of pixels). Test has the photos of the part
 `second` (a villa, palms, flower beds, a park), val a road and stones, train the rest: no place is in two splits.
 Patches of one photo are alike, so `meta.cluster` names the photo, and intervals resample photos. Photos of one place
 overlap, so even these intervals are somewhat narrow. A patch whose pixels occurred before (flat sky) is left out, test
@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import MEANS, resize
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._arrays import first_of_each
 from shiftbench.plugins.datasets._pictures import open_picture
 from shiftbench.plugins.shifts import _backgrounds
@@ -34,10 +36,16 @@ CITATION = (
     "doi:10.1007/978-3-031-07262-8"
 )
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {"shorter": 426, "side": 56, "size": 28, "grey": True}
 VAL = ("road in a plain", "stones")
 
 Patches = NDArray[np.uint8]
+
+
+class Options(declare.Options):
+    shorter: int = Field(426, ge=1, description="shorter side to which a photo is resized, in pixels")
+    side: int = Field(56, ge=1, description="side of a patch of the resized photo, in pixels; at most `shorter`")
+    size: int = Field(28, ge=1, description="side to which a patch is resized, in pixels; at most `side`")
+    grey: bool = Field(True, description="grey patches instead of coloured ones")
 
 
 def group(sample: Sample) -> str:

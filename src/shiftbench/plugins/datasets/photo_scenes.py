@@ -1,9 +1,8 @@
 """Scenes of clothes on photos, with exact boxes: items of Fashion-MNIST on pieces of scikit-image's photos.
 
 The embedded stand-in for COCO. Scenes of `train` have items of Fashion-MNIST's train split on `train_photos`, those of
-`test` items of its test split on `test_photos`: no item and no photo is in both. Options say how scenes look
-(`_scenes.Look`). `names` are the dataset's classes (none: all ten); `pasted` are those that are drawn (none: the
-same): one that is no class is pasted without a box. `objects: [0, 0]` gives photos alone.
+`test` items of its test split on `test_photos`: no item and no photo is in both. An item of `pasted` that is not in
+`names` has no box.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the scenes are ours, after those that
 COCO-O (arXiv:2307.12730) was probed with.
@@ -11,13 +10,15 @@ COCO-O (arXiv:2307.12730) was probed with.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _scenes, fashion_mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.plugins.shifts import _scikit_photos
@@ -34,23 +35,43 @@ CITATION = (
 REDISTRIBUTE = True
 IN_ORDER = True
 FILES = {"train": "train", "test": "t10k"}
-PARAMS: dict[str, object] = {
-    "train": 1500,
-    "test": 200,
-    "names": [],
-    "pasted": [],
-    "side": 128,
-    "objects": [1, 4],
-    "sizes": [28, 56],
-    "rotation": 0.0,
-    "overlap": 0.15,
-    "brightness": [0.3, 0.8],
-    "crop": [0.25, 1.0],
-    "shadow": 0,
-    "tint": [1.0, 1.0, 1.0],
-    "train_photos": ["astronaut.png", "camera.png", "coffee.png", "clock_motion.png", "page.png"],
-    "test_photos": ["chelsea.png", "moon.png", "rocket.jpg"],
-}
+
+
+class Options(declare.Options):
+    train: int = Field(1500, ge=0, description="number of training scenes")
+    test: int = Field(200, ge=0, description="number of test scenes")
+    names: list[str] = Field([], description="classes of Fashion-MNIST that have boxes; []: all ten")
+    pasted: list[str] = Field([], description="classes that are pasted, with or without boxes; []: those of `names`")
+    side: int = Field(128, ge=16, description="side of a scene, in pixels")
+    objects: list[Annotated[int, Field(ge=0)]] = Field(
+        [1, 4], min_length=2, max_length=2, description="fewest and most items of a scene; [0, 0]: photos alone"
+    )
+    sizes: list[Annotated[int, Field(ge=8)]] = Field(
+        [28, 56], min_length=2, max_length=2, description="smallest and largest side of an item's image, in pixels"
+    )
+    rotation: float = Field(0.0, ge=0, le=180, description="largest turn of an item to either side, in degrees")
+    overlap: float = Field(0.15, ge=0, le=1, description="IoU with another item from which a place is not taken")
+    brightness: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        [0.3, 0.8], min_length=2, max_length=2, description="smallest and largest factor of the photo's brightness"
+    )
+    crop: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.25, 1.0],
+        min_length=2,
+        max_length=2,
+        description="smallest and largest side of the photo's piece, as a share of its shorter side",
+    )
+    shadow: int = Field(0, ge=0, description="offset of the items' shadows right and down, in pixels; 0: no shadows")
+    tint: list[Annotated[float, Field(ge=0, le=2)]] = Field(
+        [1.0, 1.0, 1.0], min_length=3, max_length=3, description="factors of red, green and blue of the photo"
+    )
+    train_photos: list[str] = Field(
+        ["astronaut.png", "camera.png", "coffee.png", "clock_motion.png", "page.png"],
+        min_length=1,
+        description="scikit-image's photos behind training scenes",
+    )
+    test_photos: list[str] = Field(
+        ["chelsea.png", "moon.png", "rocket.jpg"], min_length=1, description="scikit-image's photos behind test scenes"
+    )
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

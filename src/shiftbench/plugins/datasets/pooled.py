@@ -5,9 +5,8 @@
 
 Source: none. It is made from the shards of the others, split by split; all have the same classes (`united` is for
 classes that differ). `meta` of a sample holds `domain`, the dataset that it comes from; groups and clusters stay.
-`each` keeps so many samples per dataset of the train split: two sources with half as many each are as much as one.
-`as_many_as` names datasets instead: the train split has as many samples in all as the smallest of them has, equally
-many of each part (its remainder is left out), so that sources of any size can be compared.
+With `as_many_as` the train split has as many samples in all as the smallest of the named datasets, equally many of each
+part (its remainder is left out), so that sources of any size can be compared.
 Licence and `redistribute` follow from the parts: state them.
 """
 
@@ -15,10 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _made
 
 TASK = "detection"
@@ -28,7 +30,15 @@ LICENCE = "those of the datasets that it is made from"
 CITATION = "those of the datasets that it is made from"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"of": ["zone_scenes"], "each": 0, "as_many_as": [], "licence": ""}
+
+
+class Options(declare.Options):
+    of: list[str] = Field(["zone_scenes"], min_length=1, description="datasets that are joined")
+    each: int = Field(0, ge=0, description="number of training samples of each dataset; 0: all")
+    as_many_as: list[str] = Field(
+        [], description="datasets of which the smallest gives the number of training samples; []: `each` does"
+    )
+    licence: _made.Licence = ""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -1,9 +1,7 @@
 """Questions with a final answer, from your own JSONL files: `gsm8k: {use: questions, path: data/own/gsm8k}`.
 
-`path` holds `train.jsonl` and `test.jsonl`, or one of them, a question a line; `question` and `answer` name its fields.
-Of the answer counts what follows `answer_mark`, where there is one: GSM8K's solutions end in `#### 72`. `graders` judge
-it, of what stands behind `answer_after` in a completion; `choices` names a field with the texts of choices A, B, ...
-The key ends in the number of the line, from 0.
+A file has a question a line. The answer is what follows `answer_mark`, if that is there: GSM8K's solutions end in
+`#### 72`. The key ends in the number of the line, from 0.
 
 Source: the files of GSM8K (openai/grade-school-math, grade_school_math/data: `train.jsonl` of 7,473 and `test.jsonl` of
 1,319 lines, fields `question` and `answer`). MATH-500 on the hub has `test.jsonl` with `problem` and `answer`,
@@ -15,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare
 
 TASK = "free_text"
 NATIVE = ("train", "test")
@@ -26,15 +27,18 @@ CITATION = "the user's own files"
 REDISTRIBUTE = False
 IN_ORDER = True
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {
-    "path": "",
-    "question": "question",
-    "answer": "answer",
-    "answer_mark": "####",
-    "answer_after": "</think>",
-    "graders": ["number", "exact"],
-    "choices": "",
-}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder with `train.jsonl`, `test.jsonl` or both")
+    question: str = Field("question", description="field of the question")
+    answer: str = Field("answer", description="field of the answer")
+    answer_mark: str = Field("####", description="text in the answer field before the answer itself; empty: none")
+    answer_after: str = Field(
+        "</think>", description="text in a completion after which graders read the answer; empty: from the start"
+    )
+    graders: list[str] = Field(["number", "exact"], description="graders that judge an answer")
+    choices: str = Field("", description="field with the texts of choices A, B and so on; empty: no choices")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:

@@ -8,9 +8,9 @@
         columns: {text: Text, label: Label}
         classes: [negative, positive, neutral]
 
-Files are tables with a heading, columns parted by `delimiter`. Rows without a text or a label are left out. `labels`
-says which value of the label column is which class (default: integers, also as `1.0`), `counts` how many samples a
-split must have. Nothing is downloaded; shards stay local. A key is `text_table/`, the split and the number of the row.
+Files are tables with a heading. Rows without a text or a label are left out. Labels are integers, also as `1.0`, unless
+`labels` maps them. Nothing is downloaded; shards stay local. A key is `text_table/`, the split and the number of the
+row.
 
 Source: Yuan et al., "Revisiting Out-of-distribution Robustness in NLP" (BOSS), NeurIPS 2023, arXiv:2306.04618, whose
 tables have these columns, rows without a value dropped.
@@ -19,10 +19,14 @@ tables have these columns, rows without a value dropped.
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _options
 
 TASK = "text_classification"
 NATIVE = ("train", "test")
@@ -34,16 +38,19 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "root": "",
-    "files": {},
-    "columns": {"text": "Text", "label": "Label"},
-    "classes": [],
-    "labels": {},
-    "counts": {},
-    "delimiter": "\t",
-    "licence": "",
-}
+
+
+class Options(declare.Options):
+    root: str = Field("", description="folder of the tables")
+    files: dict[Literal["train", "test"], str] = Field({}, description="table of each split, a file in `root`")
+    columns: dict[Literal["text", "label"], str] = Field(
+        {"text": "Text", "label": "Label"}, description="columns of the text and of the label"
+    )
+    classes: list[str | int] = Field([], description="class names in the order of the labels")
+    labels: dict[str, int] = Field({}, description="class of each value of the label column; {}: the value itself")
+    counts: _options.Counts = Field({})
+    delimiter: str = Field("\t", min_length=1, max_length=1, description="character between two columns")
+    licence: fields.Licence = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -5,20 +5,22 @@
 
 Source: none of its own; permuted MNIST is the best known of its kind (Goodfellow et al. 2013, arXiv:1312.6211,
 section 4.3). It is made from the shards of `of`, split by split, so `of` says how much there is; masks are turned and
-flipped, too. `prefix` goes before each class name, for a network that tells both tasks apart. Its licence, and whether
-it may be passed on, follow from `of`: state them (`licence`, `redistribute`).
+flipped, too. With `prefix`, one network can distinguish both tasks. Its licence, and whether it may be passed on,
+follow from `of`: state them (`licence`, `redistribute`).
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _made
 
 TASK = "classification"
@@ -27,8 +29,16 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "that of the dataset that it is made from"
 CITATION = "that of the dataset that it is made from"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"of": "digits", "turn": 1, "flip": "none", "invert": False, "prefix": "", "licence": ""}
 FLIPS = {"none": None, "left_right": 1, "up_down": 0}
+
+
+class Options(declare.Options):
+    of: str = Field("digits", description="dataset that is changed")
+    turn: int = Field(1, description="quarter turns to the left; 0: none")
+    flip: Literal["none", "left_right", "up_down"] = Field("none", description="direction in which images are mirrored")
+    invert: bool = Field(False, description="replace each grey level by 255 minus it")
+    prefix: str = Field("", description="text before each class name")
+    licence: _made.Licence = ""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

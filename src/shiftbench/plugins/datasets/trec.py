@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.sample import Sample
-from shiftbench.plugins.datasets import _collections, _trec
+from shiftbench.plugins import declare, fields
+from shiftbench.plugins.datasets import _collections, _options, _trec
 
 TITLE = "TREC queries"
 TASK = "ranking"
@@ -24,17 +27,18 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the terms of the user's own copy"
 CITATION = "the authors of the collection; MacAvaney et al., ir_datasets, SIGIR 2021"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {
-    "path": "",
-    "ids": {},
-    "limit": 0,
-    "types": "",
-    "kind": "",
-    "without": "",
-    "collection": "trec_documents",
-    "licence": "",
-}
 wants = _trec.wants
+
+
+class Options(declare.Options):
+    path: str = Field("", description="folder of the collection, its queries and judgements")
+    ids: dict[_options.Split, str] = Field({}, description="ids of ir_datasets, instead of `path`; {}: none")
+    limit: int = Field(0, ge=0, description="number of queries of each split; 0: all")
+    types: str = Field("", description="file of lines `query <tab> type`; empty: none")
+    kind: str = Field("", description="type of the queries that are kept; empty: all")
+    without: str = Field("", description="type of the queries that are left out; empty: none")
+    collection: str = Field("trec_documents", description="dataset of the documents")
+    licence: fields.Licence = ""
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

@@ -4,21 +4,24 @@
       tasks: {use: united, of: [mnist, fashion_mnist]}
 
 Source: none. It is made from the shards of the others, split by split. Classes are listed in the order of `of`, and a
-name may occur in one of them only (`transformed` has a `prefix`): so a network that learnt here is restricted to a
+name may occur in one of them only (`transformed` has a `prefix`): so a network that was trained here is restricted to a
 task's own classes when it is evaluated on that task's dataset. `meta` of a sample holds `group`, the dataset that it
 comes from, and `head`, the range of that dataset's labels (`10:20`), which a network with several heads may know.
-`each` keeps so many samples per dataset and split; smaller numbers are contained in larger ones. Licence and
-`redistribute` follow from the parts: state them.
+The samples of a smaller `each` are among those of a larger one. Licence and `redistribute` follow from the
+parts: state them.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import _made
 
 TASK = "classification"
@@ -27,7 +30,12 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "those of the datasets that it is made from"
 CITATION = "those of the datasets that it is made from"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"of": ["digits", "noise_images"], "each": 0, "licence": ""}
+
+
+class Options(declare.Options):
+    of: list[str] = Field(["digits", "noise_images"], min_length=1, description="datasets that are joined")
+    each: int = Field(0, ge=0, description="number of samples of each dataset and split; 0: all")
+    licence: _made.Licence = ""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

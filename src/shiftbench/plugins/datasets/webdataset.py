@@ -3,9 +3,9 @@
     datasets:
       theirs: {use: webdataset, path: "/data/theirs-{000000..000009}.tar", classes: [cat, dog]}
 
-`path` names shards by braces, by `*`, or one after the other with `::` between them. An address (https:// or http://)
+An address (https:// or http://)
 is read once, by `shiftbench pin`, and from the cache from then on; shell commands (`pipe:`), which the webdataset
-library runs, are refused. `image` and `label` name the extensions (alternatives divided by `;`); the label is a number
+library runs, are refused. The label is a number
 written in ASCII, the position in `classes`. Pictures are turned as their EXIF says. A fifth becomes test, by the hash
 of the key.
 """
@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError, skippable
 from shiftbench.base.sample import Sample
 from shiftbench.data import pins
+from shiftbench.plugins import declare
 from shiftbench.plugins.datasets._pictures import read_upright
 
 TITLE = "WebDataset shards"
@@ -28,7 +31,13 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "as the shards' owner states"
 CITATION = "none: the user's own data"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"path": "", "image": "jpg;jpeg;png;webp", "label": "cls", "classes": []}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="shards: files or addresses, with braces or `*`, or several with `::` between")
+    image: str = Field("jpg;jpeg;png;webp", description="extensions of an image, with `;` between")
+    label: str = Field("cls", description="extensions of a label, with `;` between")
+    classes: list[str | int] = Field([], description="class names in the order of the labels")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

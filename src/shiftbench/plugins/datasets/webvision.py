@@ -15,10 +15,13 @@ these in memory.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets._pictures import class_samples
 
 TITLE = "WebVision 1.0"
@@ -45,7 +48,16 @@ GROUPS: dict[str, tuple[tuple[int, int], ...]] = {
     "aircraft": ((404, 405), (417, 417)),
 }
 """Positions among ImageNet's thousand synsets, first and last of each run."""
-PARAMS: dict[str, object] = {"root": "", "without": list(GROUPS), "parts": ["google", "flickr"]}
+
+
+class Options(declare.Options):
+    root: fields.Root = ""
+    without: list[Literal["dog", "bird", "car", "butterfly", "aircraft"]] = Field(
+        ["dog", "bird", "car", "butterfly", "aircraft"], description="groups of classes that are left out"
+    )
+    parts: list[Literal["google", "flickr"]] = Field(
+        ["google", "flickr"], description="search engines whose images are used"
+    )
 
 
 def removed(groups: list[str]) -> frozenset[str]:

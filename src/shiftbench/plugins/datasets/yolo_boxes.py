@@ -7,9 +7,8 @@
 The yaml file has `names` (a list, or number: name), `train`, `val`, and maybe `test` and `path` (the folder that they
 are relative to, itself relative to the yaml file's). Of IMAGES/…/x.jpg the boxes stand in LABELS/…/x.txt, where the
 last folder `images` of the path is named `labels`: one a line, `class cx cy w h` in shares of width and height. An
-image without that file, or with an empty one, holds no object: background. `test_split` says which of the yaml file's
-entries is tested (`val`: BDD-100K's test labels are not public). `like` is the yaml file of a detector's classes, for
-OOD images; `unlabelled` reads no boxes, since theirs are of other classes.
+image without that file, or with an empty one, contains no object: background. By default `val` is tested, since
+BDD-100K's test labels are not public.
 
 Source: the format of Ultralytics' YOLO (https://docs.ultralytics.com/datasets/detect/), in which m-hood
 (arXiv:2503.07330) publishes its sets. Licence: that of your data; state it (`licence`).
@@ -20,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import Field
 
 from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.base.sample import Sample
+from shiftbench.plugins import declare, fields
 from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array
 from shiftbench.plugins.models._images import to_colour
 
@@ -34,7 +35,14 @@ LICENCE = "that of your images"
 CITATION = "that of your images"
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {"path": "", "like": "", "test_split": "val", "unlabelled": False, "licence": ""}
+
+
+class Options(declare.Options):
+    path: str = Field("", description="yaml file of the dataset")
+    like: str = Field("", description="yaml file of the detector's classes, for OOD images; empty: `path`")
+    test_split: str = Field("val", description="entry of the yaml file that is the test split")
+    unlabelled: bool = Field(False, description="read no boxes, since theirs are of other classes")
+    licence: fields.Licence = ""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Shifts after one another: `fog+jpeg_compression` is fog, then JPEG.
+"""Composed shifts, which apply several shifts after one another: `fog+jpeg_compression` is fog, then JPEG.
 
 Each part draws the words that it draws alone, so that the fog of `fog+jpeg_compression` is the fog of
 `fog`. All parts have the same severity. A part's options stand under its name:
@@ -9,12 +9,17 @@ and the question of `visual_question` under `gaussian_noise+char_noise`.
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref, sources
+from shiftbench.base.registry.options import problems
 from shiftbench.base.rng import RandomStream
+from shiftbench.plugins import declare
 
 
 class Composed(ModuleType):
@@ -39,7 +44,7 @@ class Composed(ModuleType):
         self.FIELD = modules[0].FIELD if len(self.FIELDS) == 1 else None  # None: the whole sample
         self.RANGE = (0.0, min(module.RANGE[1] for module in modules))
         self.LEVELS = {level: level for level in (1, 2, 3, 4, 5)}
-        self.PARAMS: dict[str, object] = {part: {} for part in names}
+        self.Options = _options(self._parts)
         self.CONTINUOUS = {
             part: module.CONTINUOUS for part, module in self._parts.items() if hasattr(module, "CONTINUOUS")
         }
@@ -56,12 +61,12 @@ class Composed(ModuleType):
 
     def needs(self, params: dict[str, Any]) -> list[Ref]:
         """Needs of the parts, whose options are checked."""
-        wanted: list[Ref] = []
+        needs: list[Ref] = []
         for part, module in self._parts.items():
-            options = {**params, **self._options(part, params.get(part, {}))}
+            options = {**params, **self._values(part, params.get(part, {}))}
             originals = [sources(name) for name in getattr(module, "SOURCES", ())]
-            wanted += module.needs(options) if hasattr(module, "needs") else originals
-        return list(dict.fromkeys(wanted))
+            needs += module.needs(options) if hasattr(module, "needs") else originals
+        return list(dict.fromkeys(needs))
 
     def uses(self, _: dict[str, Any]) -> list[tuple[str, str]]:
         """The parts: their code decides, too."""
@@ -83,16 +88,16 @@ class Composed(ModuleType):
                 "apply its parts as shifts of their own"
             )
         for part, module in self._parts.items():
-            given = self._options(part, options.get(part, {}))
+            values = self._values(part, options.get(part, {}))
             files = {"sources": sources or {}} if getattr(module, "SOURCES", ()) else {}
             own = rng.of(part)
             if self.FIELD is None and module.FIELD is not None:
                 if module.FIELD not in value.fields:
                     raise DataError(f"no field {module.FIELD!r}, which {part} changes")
-                changed = module.apply(value.fields[module.FIELD], severity, own, **given, **files)
+                changed = module.apply(value.fields[module.FIELD], severity, own, **values, **files)
                 value = value.with_field(module.FIELD, changed)
             else:
-                value = module.apply(value, severity, own, **given, **files)
+                value = module.apply(value, severity, own, **values, **files)
         return value
 
     def follow(
@@ -107,15 +112,36 @@ class Composed(ModuleType):
         """A mask after the parts that move pixels (`MOVES`); outside of it is black."""
         for part, module in self._parts.items():
             if getattr(module, "MOVES", False):
-                given = self._options(part, options.get(part, {}))
+                values = self._values(part, options.get(part, {}))
                 outside = {"border": "constant", "fill": 0}
-                given |= {name: value for name, value in outside.items() if name in given}
-                mask = module.apply(mask, severity, rng.of(part), **given)
+                values |= {name: value for name, value in outside.items() if name in values}
+                mask = module.apply(mask, severity, rng.of(part), **values)
         return mask
 
-    def _options(self, part: str, given: Mapping[str, object]) -> dict[str, object]:
-        allowed: dict[str, object] = self._parts[part].PARAMS
-        unknown = given.keys() - allowed.keys()
+    def _values(self, part: str, values: Mapping[str, object]) -> dict[str, object]:
+        """Value of each option of a part."""
+        defaults = registry.defaults(self._parts[part])
+        unknown = values.keys() - defaults.keys()
         if unknown:
-            raise ParamsError(f"shift {part!r} has no option {min(unknown)!r} ({suggest(min(unknown), allowed)})")
-        return {**allowed, **given}
+            raise ParamsError(f"shift {part!r} has no option {min(unknown)!r} ({suggest(min(unknown), defaults)})")
+        return {**defaults, **values}
+
+
+def _options(parts: Mapping[str, ModuleType]) -> type[declare.Options]:
+    """Options of a composed shift: a mapping for each part."""
+    fields: dict[str, Any] = {
+        part: (_part(module), Field({}, description=f"options of {part}")) for part, module in parts.items()
+    }
+    return pydantic.create_model("Options", __base__=declare.Options, **fields)
+
+
+def _part(module: ModuleType) -> Any:
+    """Type of the options of a part, which are checked as if it stood alone."""
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        wrong = problems(module, values)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return values
+
+    return Annotated[dict[str, Any], pydantic.AfterValidator(check)]

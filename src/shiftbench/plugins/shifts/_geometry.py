@@ -1,4 +1,4 @@
-"""What the geometric shifts share: their options, directions, and the places that an affine map reads.
+"""Helpers of the geometric shifts: checks of options, directions, and the places that an affine map reads.
 
 Matrices are 65,536ths, places 256ths of a pixel: integers, the same on every machine. Sines come from
 Python's math and are rounded; no angle of a 16-bit word, and none of a level, comes nearer to where that
@@ -25,7 +25,7 @@ Matrix = tuple[tuple[int, int], tuple[int, int]]
 
 
 def checked(border: str, fill: int) -> _warp.Border:
-    """Return a border that is known; refuse options outside what is allowed.
+    """The border, if it and the fill are allowed.
 
     Raises:
         ParamsError: an unknown border, or a fill that is no grey level.
@@ -38,7 +38,7 @@ def checked(border: str, fill: int) -> _warp.Border:
 
 
 def unit(degrees: float, one: int = ONE) -> tuple[int, int]:
-    """Return cosine and sine of an angle in whole parts of 1, of which there are `one`.
+    """Cosine and sine of an angle in whole parts of 1, of which there are `one`.
 
     Example:
         >>> unit(30.0)
@@ -49,18 +49,18 @@ def unit(degrees: float, one: int = ONE) -> tuple[int, int]:
 
 
 def sign(rng: RandomStream) -> int:
-    """Return -1 or 1; takes one 16-bit word."""
+    """-1 or 1 at random; takes one 16-bit word."""
     return -1 if rng.uniform() < 0.5 else 1
 
 
 def rotation(degrees: float, sign: int) -> Matrix:
-    """Return where a turned image is read, in 65,536ths; sign 1 turns to the left."""
+    """Matrix of where a turned image is read, in 65,536ths; sign 1 turns to the left."""
     cosine, sine = unit(degrees)
     return (cosine, -sign * sine), (sign * sine, cosine)
 
 
 def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[Places, Places]:
-    """Return the columns and rows to read, int32 (h, w) in 256ths of a pixel.
+    """Columns and rows to read, int32 (h, w) in 256ths of a pixel.
 
     Args:
         shape: the image's.
@@ -88,7 +88,7 @@ def _fill(columns: Places, rows: Places, matrix: Matrix) -> None:
 
 
 def tilted_places(shape: tuple[int, ...], degrees: float, direction: float) -> tuple[Places, Places]:
-    """Return the columns and rows to read of an image that is tilted about a line, int32 (h, w) in 256ths of a pixel.
+    """Columns and rows to read of an image that is tilted about a line, int32 (h, w) in 256ths of a pixel.
 
     With the tilt t about a line, a point at s along it and p across it is shown at (s, p cos t) x
     f / (f + p sin t), f the diagonal. Turned round: what is shown at (s', p') is read at (s' cos t, p') /
@@ -120,12 +120,12 @@ def _fill_tilted(columns: Places, rows: Places, unit: tuple[int, int], cosine: f
 
 
 def affine(value: Pixels, matrix: Matrix, border: str, fill: int) -> Pixels:
-    """Return an image read through `matrix` about its middle; the inverse of what happens to it."""
+    """An image read through `matrix` about its middle; the inverse of what happens to it."""
     return read(value, *places(value.shape, matrix), border, fill)
 
 
 def read(value: Pixels, columns: Places, rows: Places, border: str, fill: int) -> Pixels:
-    """Return an image read at columns and rows, int32 (h, w) in 256ths of a pixel.
+    """An image read at columns and rows, int32 (h, w) in 256ths of a pixel.
 
     Raises:
         ParamsError: as `checked`.

@@ -1,4 +1,4 @@
-"""What the shifts share: constants at a continuous severity, and pixel sizes relative to 224 px."""
+"""Helpers of all shifts: constants at a continuous severity, and pixel sizes relative to 224 px."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ Profile = Annotated[
     Literal["published", "continuous"],
     Field(description="constants as published, or such that damage grows between all levels"),
 ]
+Scale = Annotated[
+    Literal["image", "none"],
+    Field(description="whether sizes in pixels grow with the image, or are as published for 224 px"),
+]
 SCALES = ("image", "none")
-"""Whether sizes in pixels grow with the image, or are as published whatever its size."""
 
 
 @dataclass(frozen=True)

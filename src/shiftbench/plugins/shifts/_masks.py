@@ -1,4 +1,4 @@
-"""Objects and what is behind them: what the edits of one object attribute share.
+"""Objects and what is behind them: helpers of the shifts that change one attribute of an object.
 
 An image is taken apart as `image = layer + (255 - mask) * background / 255`: `layer` is the object times
 its alpha, `background` what is where no object is, continued behind it. All in integers, rounded; where the

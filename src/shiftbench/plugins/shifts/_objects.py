@@ -11,7 +11,7 @@ from shiftbench.data.resizing import resize_array
 from shiftbench.plugins.shifts import _masks
 
 
-class Found(NamedTuple):
+class Parts(NamedTuple):
     """An object of an image.
 
     Attributes:
@@ -25,7 +25,7 @@ class Found(NamedTuple):
     background: NDArray[np.uint8]
 
 
-def find(name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Found:
+def find(name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Parts:
     """Cut the object out of an image.
 
     Raises:
@@ -34,30 +34,30 @@ def find(name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Found:
     box = _masks.box(name, mask)
     background = _masks.behind(image, mask)
     place = slice(box.top, box.bottom), slice(box.left, box.right)
-    return Found(box, _masks.layer(image[place], mask[place], background[place]), background)
+    return Parts(box, _masks.layer(image[place], mask[place], background[place]), background)
 
 
-def resized(found: Found, factor: float) -> NDArray[np.uint8]:
+def resized(parts: Parts, factor: float) -> NDArray[np.uint8]:
     """The object's layer made smaller, its area by `factor` squared (as near as whole pixels go)."""
-    height, width = found.layer.shape[:2]
+    height, width = parts.layer.shape[:2]
     area = height * width * factor * factor
     narrow = max(1, round(min(height, width) * factor))
     wide = max(1, round(area / narrow))
     size = (narrow, wide) if width < height else (wide, narrow)  # width, height
-    colours, alpha = found.layer[..., :-1], found.layer[..., -1]
+    colours, alpha = parts.layer[..., :-1], parts.layer[..., -1]
     picture = colours if colours.shape[2] == 3 else colours[..., 0]
     small = [resize_array(part, *size).reshape(size[1], size[0], -1) for part in (picture, alpha)]
     return np.concatenate(small, axis=2)
 
 
-def shrunk(name: str, found: Found, own: float, size: float) -> NDArray[np.uint8]:
+def shrunk(name: str, parts: Parts, own: float, size: float) -> NDArray[np.uint8]:
     """The object's layer at the share `size` of the image; as it is where that is 0 or larger.
 
     Args:
         name: the shift's `__name__`, for messages.
-        found: the object.
+        parts: the object.
         own: its share of the image.
-        size: the share that is wanted, 0 to 1.
+        size: share of the image, 0 to 1.
 
     Raises:
         ParamsError: `size` lies outside 0 to 1.
@@ -65,7 +65,7 @@ def shrunk(name: str, found: Found, own: float, size: float) -> NDArray[np.uint8
     if not 0 <= size <= 1:
         shift = name.rpartition(".")[2]
         raise ParamsError(f"{shift}: size is {size:g}; allowed are 0 (as it is) to 1")
-    return resized(found, (size / own) ** 0.5) if 0 < size < own else found.layer
+    return resized(parts, (size / own) ** 0.5) if 0 < size < own else parts.layer
 
 
 def placed(sample: Sample, background: NDArray[np.uint8], layer: NDArray[np.uint8], top: int, left: int) -> Sample:

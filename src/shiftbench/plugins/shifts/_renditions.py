@@ -1,4 +1,4 @@
-"""What the renditions share: an image fades into an image of it in another manner.
+"""Helpers of the renditions: an image fades into an image of it in another manner.
 
 All six take and give colour; of a grey image they draw a grey image. Integers and tables: the same bytes on every
 CPU.

@@ -1,4 +1,4 @@
-"""What the text shifts share: letters with their marks, which of them are touched, the keyboard.
+"""Helpers of the text shifts: letters with their marks, which of them are touched, the keyboard.
 
 A text is handled in units: a character and the combining marks on it, so that an accent that is a
 character of its own never moves to another letter. Letters are what Unicode calls letters, in any script.
@@ -22,13 +22,13 @@ def units(text: str) -> list[str]:
     """Split a text into characters, each with the combining marks that follow it."""
     if text.isascii():
         return list(text)
-    found: list[str] = []
+    characters: list[str] = []
     for character in text:
-        if found and unicodedata.category(character).startswith("M"):
-            found[-1] += character
+        if characters and unicodedata.category(character).startswith("M"):
+            characters[-1] += character
         else:
-            found.append(character)
-    return found
+            characters.append(character)
+    return characters
 
 
 def shape(units: Sequence[str]) -> str:

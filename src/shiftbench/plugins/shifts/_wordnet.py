@@ -40,7 +40,7 @@ class WordNet:
         self._index = {part: _index(_read(folder / f"index.{part}")) for part in PARTS}
         self._data = {part: _read(folder / f"data.{part}") for part in PARTS}
         self._irregular = {part: _irregular(_read(folder / f"{part}.exc")) for part in PARTS}
-        self._told: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._cache: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
     def synonyms(self, word: str, parts: Sequence[str] = PARTS) -> tuple[str, ...]:
         """The other words of a word's senses: distinct, in lower case, frequent senses of the first part first.
@@ -52,14 +52,14 @@ class WordNet:
             word: in any case.
             parts: of speech, some of PARTS, in order.
         """
-        asked = word.lower(), tuple(parts)
-        if asked not in self._told:
-            self._told[asked] = self._synonyms(*asked)
-        return self._told[asked]
+        key = word.lower(), tuple(parts)
+        if key not in self._cache:
+            self._cache[key] = self._synonyms(*key)
+        return self._cache[key]
 
     def _synonyms(self, plain: str, parts: Sequence[str]) -> tuple[str, ...]:
-        found = (lemma for part in parts for at in self._index[part].get(plain, ()) for lemma in self._words(part, at))
-        return tuple(dict.fromkeys(lemma for lemma in found if lemma != plain and lemma.isalpha()))
+        lemmas = (lemma for part in parts for at in self._index[part].get(plain, ()) for lemma in self._words(part, at))
+        return tuple(dict.fromkeys(lemma for lemma in lemmas if lemma != plain and lemma.isalpha()))
 
     def bases(self, word: str, part: str) -> tuple[str, ...]:
         """The forms under which a part of speech knows a word: itself, irregular bases, endings cut."""

@@ -2,14 +2,17 @@
 
 Source: a delay line that is read faster than it is written, by two heads that fade into each other, as in Puckette
 2007, "The theory and technique of electronic music", section 7.9, https://msp.ucsd.edu/techniques/; heads wander over
-32 ms. Levels are 2, 4, 6, 8 and 10 semitones, written as ratios of frequencies; `down: true` lowers it by them.
+32 ms. Levels are 2, 4, 6, 8 and 10 semitones, written as ratios of frequencies.
 Formants move with the pitch. A sample comes from within 16 ms of its own time.
 
 Takes no random words.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.rng import RandomStream
@@ -21,12 +24,17 @@ TITLE = "Audio: pitch"
 FIELD = "audio"
 LEVELS = {1: 1.122462048, 2: 1.259921050, 3: 1.414213562, 4: 1.587401052, 5: 1.781797436}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"down": False}
 WINDOW = 512  # samples
 ONE = 1 << audio.BITS
 
 
-def apply(value: Wave, severity: float, rng: RandomStream, *, down: bool = False) -> Wave:
+def apply(
+    value: Wave,
+    severity: float,
+    rng: RandomStream,
+    *,
+    down: Annotated[bool, Field(description="lower the voice instead of raising it")] = False,
+) -> Wave:
     """Audio of another pitch, int16 (n,), as long as it was."""
     (ratio,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     if severity == 0:

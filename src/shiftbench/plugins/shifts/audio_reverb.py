@@ -25,7 +25,6 @@ TITLE = "Audio: reverberation"
 FIELD = "audio"
 LEVELS = {1: (0.2, 0.15), 2: (0.4, 0.25), 3: (0.6, 0.35), 4: (0.8, 0.45), 5: (1.0, 0.6)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 COMBS = (475, 594, 658, 699)  # samples
 ALL_PASSES = (80, 27)
 GAIN = 22_938  # 0.7 of 2^15

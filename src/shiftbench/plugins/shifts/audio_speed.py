@@ -21,7 +21,6 @@ FIELD = None
 TASK = "audio_visual"
 LEVELS = {1: 1.1, 2: 1.2, 3: 1.3, 4: 1.4, 5: 1.5}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:

@@ -4,8 +4,7 @@ Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3
 C(x) = mean |FFT2(x)|, over channels and frequencies; a diffusion model is guided up or down its gradient
 (lambda = 20 and -20). Differs: no gradient is followed (`background_guided` does): texture is added or taken
 away, which raises or lowers C (tested for all levels). Texture is what differs from a blur (a box of 9 px at
-224 px, twice). `way: up` adds the texture of a photo (`texture: photo`) or more of the background's own (`own`);
-`way: down` takes the background's own away, and changes nothing where it has none (white behind a cut-out).
+224 px, twice). `way: down` changes nothing where the background has no texture (white behind a cut-out).
 
 Levels are grey levels: the mean size of the texture that is added (up; white and black clip it), and the
 share that is taken away (down). Where the mask is 255 the image keeps its bytes; the mask does not change.
@@ -15,11 +14,12 @@ Takes one raw word (photo, size and place of the crop), only with `texture: phot
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
@@ -32,15 +32,19 @@ FIELD = None
 LEVELS = {1: (8.0, 0.2), 2: (16.0, 0.4), 3: (24.0, 0.6), 4: (32.0, 0.8), 5: (40.0, 1.0)}
 RANGE = _levels.RANGE
 SOURCES = _backgrounds.SOURCES
-PARAMS: dict[str, object] = {"way": "up", "texture": "photo", "photos": "all"}
+Way = Annotated[Literal["up", "down"], Field(description="add texture, or take it away")]
+Texture = Annotated[
+    Literal["photo", "own"],
+    Field(description="what is added with `way: up`: texture of a photo, or more of the own one"),
+]
 REACH = 4.0  # the blur's half width at 224 px
 MOST = 32 * 256  # a texture is amplified 32 times at most, in 256ths
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The photos, where their texture is wanted."""
-    wanted = params["way"] == "up" and params["texture"] == "photo"
-    return [refs.sources(_backgrounds.source(params["photos"]))] if wanted else []
+    """The photos, if their texture is added."""
+    adds_photo = params["way"] == "up" and params["texture"] == "photo"
+    return [refs.sources(_backgrounds.source(params["photos"]))] if adds_photo else []
 
 
 def apply(  # noqa: PLR0913 - options of the shift
@@ -48,15 +52,14 @@ def apply(  # noqa: PLR0913 - options of the shift
     severity: float,
     rng: RandomStream,
     *,
-    way: str = "up",
-    texture: str = "photo",
-    photos: str = "all",
+    way: Way = "up",
+    texture: Texture = "photo",
+    photos: _backgrounds.Photos = "all",
     sources: Mapping[str, Path],
 ) -> Sample:
     """A sample with a busier or plainer background.
 
     `value`: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
-    `photos`: `all`, or the `first` or `second` part of the places; or `held_out`.
     """
     size, share = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     _check("way", way, ("up", "down"))

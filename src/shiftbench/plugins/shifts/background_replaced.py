@@ -30,7 +30,6 @@ FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
 SOURCES = _backgrounds.SOURCES
-PARAMS: dict[str, object] = {"photos": "all"}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -39,7 +38,12 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def apply(
-    value: Sample, severity: float, rng: RandomStream, *, photos: str = "all", sources: Mapping[str, Path]
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    photos: _backgrounds.Photos = "all",
+    sources: Mapping[str, Path],
 ) -> Sample:
     """A sample with another background behind the object.
 

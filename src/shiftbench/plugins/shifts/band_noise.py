@@ -1,7 +1,7 @@
 """Band noise: noise of one band of spatial frequencies, the same in all channels.
 
 Source: Yin et al. 2019, "A Fourier Perspective on Model Robustness in Computer Vision",
-https://arxiv.org/abs/1906.08988: how a net errs depends on the frequency of additive noise, at equal energy.
+https://arxiv.org/abs/1906.08988: how a network errs depends on the frequency of additive noise, at equal energy.
 Levels are the root mean square of the noise relative to white, half of those of ImageNet-C's Gaussian noise
 (ours). Differs: there single Fourier waves, here normal noise filtered to a band; not by a Fourier transform
 in floats, whose bytes differ between CPUs, but by sums over squares of whole numbers.
@@ -15,10 +15,12 @@ Takes 16-bit words: one per pixel.
 """
 
 import math
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream, normal_table
@@ -27,12 +29,15 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.04, 2: 0.06, 3: 0.09, 4: 0.13, 5: 0.19}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"band": "mid"}
+Band = Annotated[
+    Literal["low", "mid", "high"],
+    Field(description="frequencies: below 1/16, 1/16 to 1/4, or above 1/4 cycles per pixel"),
+]
 BANDS = {"low": (11, 0), "mid": (3, 9), "high": (1, 3)}  # sides of the squares, fine and coarse
 COARSE = 4  # bits of the normal table that are left out
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, band: str = "mid") -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, band: Band = "mid") -> NDArray[np.uint8]:
     """An image with noise of one band, uint8 (h, w) or (h, w, 3)."""
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     check(band)

@@ -24,7 +24,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: -2.26, 2: -2.02, 3: -1.78, 4: -1.3, 5: -0.82}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 LOWEST = -4.5
 REACH = 7
 NOISE_BITS = 12  # of the white noise's fraction

@@ -20,7 +20,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 BITS = 16  # fractional bits of a factor
 
 

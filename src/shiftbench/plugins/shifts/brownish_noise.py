@@ -24,7 +24,6 @@ from shiftbench.plugins.shifts import _levels, _spectra
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 FULL = 64  # grey levels
 SMALLEST, LARGEST = 16, 256
 BITS = 12  # of the field's fraction

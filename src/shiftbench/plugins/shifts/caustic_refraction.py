@@ -28,7 +28,6 @@ from shiftbench.plugins.shifts._warp import warp
 FIELD = "image"
 LEVELS = {1: (26.32, 0.47), 2: (35.84, 0.64), 3: (54.88, 0.98), 4: (73.92, 1.32), 5: (102.48, 1.83)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 SOFT = 1 << 15  # the sum of the Gaussian's weights
 ROUNDS = tuple(1 - 3.5 / number for number in (1, 2, 3, 4, 5))
 POWER = tuple(

@@ -21,7 +21,6 @@ from shiftbench.plugins.shifts import _levels, _sines
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.3, 3: 0.4, 4: 0.5, 5: 0.6}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 SMALLEST, LARGEST = 0.1, 0.25  # width of a field relative to the image's
 BOARD = 32  # fields per side
 PART = 16  # bits of a place within a field

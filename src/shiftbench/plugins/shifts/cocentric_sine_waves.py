@@ -22,7 +22,6 @@ TITLE = "Concentric sine waves"
 FIELD = "image"
 LEVELS = {1: 0.3, 2: 0.5, 3: 0.8, 4: 0.9, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 FULL = 128  # grey levels
 
 

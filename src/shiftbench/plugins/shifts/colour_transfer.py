@@ -16,9 +16,11 @@ Takes no random words.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import ParamsError
@@ -29,8 +31,15 @@ from shiftbench.plugins.shifts.greyscale import LUMA
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"reference": None}
 
+Reference = Annotated[
+    Sequence[float] | None,
+    Field(
+        min_length=6,
+        max_length=6,
+        description="means of l, alpha, beta, then their standard deviations; null: of a photo of a flower",
+    ),
+]
 FLOWER = (9.8236, 0.0649, -0.1298, 1.6849, 0.5975, 0.175)  # l, alpha, beta: means, then spreads
 STRETCH = 4.0  # at most, of a spread
 LOG_BITS = 13  # fractional bits of a logarithm (to base 2)
@@ -43,21 +52,17 @@ LENGTHS = np.array((math.sqrt(3), math.sqrt(6), math.sqrt(2))) * (1 << LOG_BITS)
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Sequence[float] | None = None
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Reference = None
 ) -> NDArray[np.uint8]:
-    """A copy of an image in other colours, uint8 (h, w) or (h, w, 3).
-
-    `reference`: means of l, alpha and beta, then their standard deviations, as `statistics` gives them; None for
-    the default.
-    """
+    """A copy of an image in other colours, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    wanted = checked(reference)
+    target = checked(reference)
     if share == 0:  # there and back again is not quite the identity
         return value.copy()
     coloured = value if value.ndim == 3 else np.repeat(value[..., None], 3, axis=2)
     pixels = np.ascontiguousarray(coloured).reshape(-1, 3)
     logs, sums = _measured(pixels)
-    gains, offsets = change(sums / len(pixels), wanted, share)
+    gains, offsets = change(sums / len(pixels), target, share)
     changed = np.empty_like(pixels)
     _from_logs(logs, gains, offsets, levels_table(), changed)
     if value.ndim == 2:
@@ -82,32 +87,32 @@ def checked(reference: Sequence[float] | None) -> NDArray[np.float64]:
     """The reference's means and spreads in the units of our axes, float64 (2, 3)."""
     numbers = FLOWER if reference is None else reference
     try:
-        found = np.array(numbers, dtype=np.float64)
+        array = np.array(numbers, dtype=np.float64)
     except (TypeError, ValueError):
-        found = np.zeros(0)
-    if found.shape != (6,) or not (np.abs(found) <= 16).all() or found[3:].min() < 0:
+        array = np.zeros(0)
+    if array.shape != (6,) or not (np.abs(array) <= 16).all() or array[3:].min() < 0:
         raise ParamsError(
             f"colour_transfer: reference is {reference!r}; give six numbers, means of l, alpha and beta and their "
             "standard deviations (`shiftbench.plugins.shifts.colour_transfer.statistics` of an image)"
         )
-    scaled: NDArray[np.float64] = found.reshape(2, 3) * LENGTHS
+    scaled: NDArray[np.float64] = array.reshape(2, 3) * LENGTHS
     return scaled
 
 
 def change(
-    moments: NDArray[np.float64], wanted: NDArray[np.float64], share: float
+    moments: NDArray[np.float64], target: NDArray[np.float64], share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(gains, offsets) of the three axes, int64 (3,) in 65,536ths.
 
     Args:
         moments: means of the axes, then of their squares.
-        wanted: means and spreads of the reference.
+        target: means and spreads of the reference.
         share: of the way to it.
     """
     means, spreads = _moments(moments)
-    ratios = np.minimum(wanted[1] / np.maximum(spreads, 1.0), STRETCH)
+    ratios = np.minimum(target[1] / np.maximum(spreads, 1.0), STRETCH)
     gains = 1 + share * (ratios - 1)
-    offsets = means + share * (wanted[0] - means) - means * gains
+    offsets = means + share * (target[0] - means) - means * gains
     one = 1 << GAIN_BITS
     return np.rint(gains * one).astype(np.int64), np.rint(offsets * one).astype(np.int64)
 

@@ -15,7 +15,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.4, 2: 0.3, 3: 0.2, 4: 0.1, 5: 0.05}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:

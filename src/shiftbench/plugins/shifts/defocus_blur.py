@@ -26,11 +26,12 @@ from shiftbench.plugins.shifts import _blur, _levels
 FIELD = "image"
 LEVELS = {1: (3.0, 0.1, 1.0), 2: (4.0, 0.5, 1.0), 3: (6.0, 0.5, 1.0), 4: (8.0, 0.5, 1.01298), 5: (10.0, 0.5, 1.01079)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"scale": "image"}
 WIDEST = 10.0  # pixels: a disk of a larger radius is made on a reduced image
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image") -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: _levels.Scale = "image"
+) -> NDArray[np.uint8]:
     """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     radius, softness, gain = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0, 1.0))
     if radius == 0:

@@ -18,7 +18,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 BLACK = 64  # rise from one pixel to the next that is drawn black, in grey levels
 STEP = 48  # Sobel's answer to a step of one grey level
 

@@ -42,14 +42,18 @@ LEVELS_CONTINUOUS = {
     5: (33.6, 2.24, 0.0),
 }
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 BITS = 24  # fractional bits of an affine map
 EXTRA = 8  # fractional bits of a 256th of a pixel, while a coarse field is spread
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: _levels.Profile = "published",
+    scale: _levels.Scale = "image",
 ) -> NDArray[np.uint8]:
     """An elastically stretched copy of an image, uint8 (h, w) or (h, w, 3)."""
     strength, sigma, jitter = constants(severity, profile)
@@ -163,8 +167,8 @@ def smoothing(
 def _weights(sigma: float, pixel: float, factor: int, *, whole: bool) -> NDArray[np.float64]:
     samples = _blur.parts(pixel) if factor == 1 and whole else 1
     rounded = _blur.gaussian_weights(sigma * pixel / factor, samples, 3.0)
-    found: NDArray[np.float64] = np.array(rounded) / _blur.ONE
-    return found
+    weights: NDArray[np.float64] = np.array(rounded) / _blur.ONE
+    return weights
 
 
 @compiled

@@ -23,11 +23,13 @@ import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
 from shiftbench.base import refs
 from shiftbench.base.compiled import compiled
@@ -41,10 +43,13 @@ FIELD = "image"
 LEVELS = {1: (1.0, 0.4), 2: (0.8, 0.6), 3: (0.7, 0.7), 4: (0.65, 0.7), 5: (0.6, 0.75)}
 LEVELS_CONTINUOUS = {**LEVELS, 3: (0.72, 0.67), 4: (0.66, 0.72), 5: (0.6, 0.77)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"texture": "photo", "profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 SOURCES = ("frost_textures",)
 PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
+Texture = Annotated[
+    Literal["photo", "photo6", "procedural"],
+    Field(description="five photos of ImageNet-C, six photos, or computed ice that needs no files"),
+]
 TEXTURES = {"photo": PICTURES, "photo6": (*PICTURES, "frost6.jpg"), "procedural": ()}
 PROFILES = {"published": (_levels.published, LEVELS), "continuous": (_levels.at, LEVELS_CONTINUOUS)}
 HAZE_SIDE, HAZE_DECAY = 64, 1.9
@@ -61,9 +66,9 @@ def apply(  # noqa: PLR0913 - a shift's options
     severity: float,
     rng: RandomStream,
     *,
-    texture: str = "photo",
-    profile: str = "published",
-    scale: str = "image",
+    texture: Texture = "photo",
+    profile: _levels.Profile = "published",
+    scale: _levels.Scale = "image",
     sources: Mapping[str, Path] | None = None,
 ) -> NDArray[np.uint8]:
     """A frosted copy of an image, uint8 (h, w) or (h, w, 3)."""

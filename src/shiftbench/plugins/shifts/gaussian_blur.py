@@ -18,10 +18,11 @@ from shiftbench.plugins.shifts import _blur, _levels
 FIELD = "image"
 LEVELS = {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0, 5: 6.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"scale": "image"}
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image") -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: _levels.Scale = "image"
+) -> NDArray[np.uint8]:
     """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     (sigma,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     return _blur.gaussian(value, sigma, _levels.scale(value.shape, scale))

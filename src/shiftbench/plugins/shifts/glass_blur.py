@@ -32,12 +32,16 @@ LEVELS = {1: (0.7, 1.0, 2.0), 2: (0.9, 2.0, 1.0), 3: (1.0, 2.0, 3.0), 4: (1.1, 3
 LEVELS_CONTINUOUS = {**LEVELS, 2: (0.8, 1.25, 2.0), 3: (1.0, 2.75, 2.0), 4: (1.2, 3.25, 2.0)}
 ZERO = (0.0, 0.0, 2.0)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: _levels.Profile = "published",
+    scale: _levels.Scale = "image",
 ) -> NDArray[np.uint8]:
     """An image as seen through frosted glass, uint8 (h, w) or (h, w, 3)."""
     sigma, reach, rounds = constants(severity, profile)

@@ -17,7 +17,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 ONE = 1 << 16
 LUMA = (19595, 38470, 7471)  # sum to ONE
 

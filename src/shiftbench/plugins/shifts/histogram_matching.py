@@ -13,10 +13,12 @@ of its three channels, and of its luma for grey images. Takes no random words.
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import ParamsError
@@ -26,34 +28,33 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"reference": None}
 ASSETS = ("histogram_matching.csv",)
 
 Counts = Sequence[int] | Sequence[Sequence[int]]
+Reference = Annotated[
+    Counts | None, Field(description="256 counts for all channels, or three lists of 256; null: of a photo of a flower")
+]
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Counts | None = None
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Reference = None
 ) -> NDArray[np.uint8]:
-    """A copy of an image with other grey levels, uint8 (h, w) or (h, w, 3).
-
-    `reference`: a histogram: 256 counts for every channel, or three times 256; None for the default.
-    """
+    """A copy of an image with other grey levels, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     channels = value.shape[2] if value.ndim == 3 else 1
-    wanted = reference_counts(reference, channels)
+    target = reference_counts(reference, channels)
     counts = np.zeros((channels, 256), dtype=np.int64)
     _count(np.ascontiguousarray(value).reshape(-1, channels), counts)
-    table = np.stack([blended(*pair, share) for pair in zip(counts, wanted, strict=True)], axis=-1)
+    table = np.stack([blended(*pair, share) for pair in zip(counts, target, strict=True)], axis=-1)
     changed = cv2.LUT(value, table.reshape(256, 1, channels))
     return np.asarray(changed, dtype=np.uint8).reshape(value.shape)
 
 
-def blended(counts: NDArray[np.int64], wanted: NDArray[np.int64], share: float) -> NDArray[np.uint8]:
+def blended(counts: NDArray[np.int64], target: NDArray[np.int64], share: float) -> NDArray[np.uint8]:
     """New value of each grey level of a channel with these counts, uint8 (256,)."""
     below = np.cumsum(counts)
-    ranks = (2 * below - counts) * wanted.sum()  # of the middle pixel of each grey level
-    matched = np.searchsorted(np.cumsum(wanted) * (2 * below[-1]), ranks)
+    ranks = (2 * below - counts) * target.sum()  # of the middle pixel of each grey level
+    matched = np.searchsorted(np.cumsum(target) * (2 * below[-1]), ranks)
     grey = np.arange(256)
     table: NDArray[np.uint8] = np.rint(grey + share * (matched - grey)).astype(np.uint8)
     return table

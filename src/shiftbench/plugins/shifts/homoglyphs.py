@@ -17,7 +17,6 @@ from shiftbench.plugins.shifts import _levels, _texts
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 ALIKE = (  # Latin, then Greek (\u03..) and Cyrillic (\u04.., \u05..)
     "a\u0430", "c\u03f2\u0441", "d\u0501", "e\u0435", "h\u04bb", "i\u0456", "j\u03f3\u0458",
     "o\u03bf\u043e", "p\u0440", "q\u051b", "s\u0455", "v\u03bd\u0475", "w\u051d", "x\u0445", "y\u0443",

@@ -11,7 +11,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = None
 LEVELS: dict[int, float] = {}
 RANGE = (0.0, 0.0)
-PARAMS: dict[str, object] = {}
 
 Value = TypeVar("Value")
 

@@ -18,7 +18,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.03, 2: 0.06, 3: 0.09, 4: 0.17, 5: 0.27}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 DRAWS = 1 << 16
 
 

@@ -23,7 +23,6 @@ from shiftbench.plugins.shifts import _levels, _star
 FIELD = "image"
 LEVELS = {1: (0.13, 1.0), 2: (0.26, 1.0), 3: (0.52, 1.0), 4: (1.17, 1.0), 5: (1.3, 1.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 RADIUS = 0.25  # mean length of a ray, relative to the image
 STEPS = 12  # bits of the tables
 PART = 20  # bits of a logarithm's fraction

@@ -22,7 +22,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: (2.0, 60.0), 2: (3.0, 50.0), 3: (4.0, 40.0), 4: (5.0, 32.0), 5: (6.0, 25.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 MOST = 6  # encodings
 SPREAD = 10.0  # qualities lie up to this far from the level's
 BLOCK = 8  # pixels per side

@@ -27,11 +27,12 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: (10.0, 3.0), 2: (15.0, 5.0), 3: (15.0, 8.0), 4: (15.0, 12.0), 5: (20.0, 15.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"scale": "image"}
 ONE = 256  # weights are 256ths: 255 x 256 + 128 fits 16 bits
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image") -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: _levels.Scale = "image"
+) -> NDArray[np.uint8]:
     """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     radius, sigma = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     pixel = _levels.scale(value.shape, scale)

@@ -5,7 +5,7 @@ rotated; the angle is an argument of the release, an older line of it draws it f
 are degrees. `angle: end` turns by the level's angle, the sample draws to which side: a severity is one size of turn.
 `angle: uniform` draws from minus to plus the level's angle, as that older line does at level 5. Differs: the object
 stays whole: where it would reach out of the image it is moved inside, and made smaller where it is longer than the
-image; `size` first makes it smaller (see `object_position`). The hole is filled smoothly, which shows where the
+image. The hole is filled smoothly, which shows where the
 background has texture (there by diffusion).
 
 Bilinear, times alpha, in integers: edges become a little softer than the object's own, as at severity 0.01,
@@ -15,6 +15,9 @@ Takes one 16-bit word (to which side, or how far).
 """
 
 import math
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
@@ -24,11 +27,17 @@ from shiftbench.plugins.shifts import _levels, _masks, _objects, _turning
 FIELD = None
 LEVELS = {1: 9.0, 2: 18.0, 3: 27.0, 4: 36.0, 5: 45.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"angle": "end", "size": 0.0}
+Angle = Annotated[
+    Literal["end", "uniform"],
+    Field(description="turn by the level's angle, or by a random one up to it, to either side"),
+]
+Size = Annotated[
+    float, Field(ge=0, le=1, description="share of the image to which the object is first shrunk; 0: not shrunk")
+]
 ANGLES = ("end", "uniform")
 
 
-def apply(value: Sample, severity: float, rng: RandomStream, *, angle: str = "end", size: float = 0.0) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, angle: Angle = "end", size: Size = 0.0) -> Sample:
     """A sample whose object is turned, image and mask.
 
     `value`: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -37,14 +46,14 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, angle: str = "en
     if angle not in ANGLES:
         raise ParamsError(f"object_direction: angle is {angle!r}; allowed are {' and '.join(ANGLES)}")
     image, mask = _masks.fields(__name__, value)
-    found = _objects.find(__name__, image, mask)
-    layer = _objects.shrunk(__name__, found, _masks.rate(mask), size)
+    parts = _objects.find(__name__, image, mask)
+    layer = _objects.shrunk(__name__, parts, _masks.rate(mask), size)
     if most == 0:
         return _objects.unchanged(value)
     radians = math.radians(most * _share(int(rng.words16(1)[0]), angle))
     turned = _turning.turned(layer, radians, mask.shape)
-    top, left = _turning.beside(found.box, turned, mask.shape)
-    return _objects.placed(value, found.background, turned, top, left)
+    top, left = _turning.beside(parts.box, turned, mask.shape)
+    return _objects.placed(value, parts.background, turned, top, left)
 
 
 def _share(word: int, angle: str) -> float:

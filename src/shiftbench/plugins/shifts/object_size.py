@@ -19,7 +19,6 @@ from shiftbench.plugins.shifts import _levels, _masks, _objects
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.15, 3: 0.1, 4: 0.08, 5: 0.05}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
@@ -31,10 +30,10 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     image, mask = _masks.fields(__name__, value)
     own = _masks.rate(mask)
     (share,) = _levels.at(__name__, LEVELS, severity, zero=max(own, LEVELS[1]))
-    found = _objects.find(__name__, image, mask)
+    parts = _objects.find(__name__, image, mask)
     if share >= own:
         return _objects.unchanged(value)
-    smaller = _objects.resized(found, math.sqrt(share / own))
-    top = found.box.top + (found.box.height - smaller.shape[0]) // 2
-    left = found.box.left + (found.box.width - smaller.shape[1]) // 2
-    return _objects.placed(value, found.background, smaller, top, left)
+    smaller = _objects.resized(parts, math.sqrt(share / own))
+    top = parts.box.top + (parts.box.height - smaller.shape[0]) // 2
+    left = parts.box.left + (parts.box.width - smaller.shape[1]) // 2
+    return _objects.placed(value, parts.background, smaller, top, left)

@@ -4,14 +4,16 @@ Source: Naseer et al. 2021, "Intriguing Properties of Vision Transformers",
 https://arxiv.org/abs/2105.10497, section 3.1 (random PatchDrop: a random subset of the 14 x 14 patches
 of 16 px at 224 px is dropped; information loss in steps of 10 %). Levels are the share of patches
 that is hidden. Differs: the patches are mid-grey (there black), as after the usual normalisation; a
-stronger severity hides more patches and keeps those already hidden; `kind: bars` hides whole rows
-or columns of the grid instead. The grid is 14 x 14 at any size down to 14 px.
+stronger severity hides more patches and keeps those already hidden. The grid is 14 x 14 at any size down to 14 px.
 
 Takes raw words: one per patch (or bar), to order them; bars take one 16-bit word before (which way).
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
@@ -20,7 +22,11 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"kind": "patches", "grid": 14, "fill": 128}
+Kind = Annotated[
+    Literal["patches", "bars"], Field(description="hide patches of a grid, or whole rows or columns of it")
+]
+Grid = Annotated[int, Field(ge=1, description="patches or bars per side; at most as many as the side has pixels")]
+Fill = Annotated[int, Field(ge=0, le=255, description="grey level of what is hidden")]
 KINDS = ("patches", "bars")
 
 
@@ -29,15 +35,11 @@ def apply(
     severity: float,
     rng: RandomStream,
     *,
-    kind: str = "patches",
-    grid: int = 14,
-    fill: int = 128,
+    kind: Kind = "patches",
+    grid: Grid = 14,
+    fill: Fill = 128,
 ) -> NDArray[np.uint8]:
-    """An image with a share of it hidden, uint8 (h, w) or (h, w, 3).
-
-    `grid`: patches (bars) per side; not more than the image has pixels.
-    `fill`: grey level of what hides, 0 to 255.
-    """
+    """An image with a share of it hidden, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     check(kind, grid, fill)
     height, width = value.shape[:2]

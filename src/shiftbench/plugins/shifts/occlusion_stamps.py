@@ -29,7 +29,6 @@ FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 RANGE = _levels.RANGE
 SOURCES = (_cutouts.SOURCE,)
-PARAMS: dict[str, object] = {}
 HIDES = 128  # alpha from which a pixel counts as hidden
 MOST = 200  # things; half an image takes about 10
 
@@ -51,14 +50,14 @@ def apply(
     stock = _cutouts.cutouts(sources)
     shown = np.ascontiguousarray(value).copy()
     hidden = np.zeros(value.shape[:2], dtype=bool)
-    wanted, count = round(share * hidden.size), 0
+    target, count = round(share * hidden.size), 0
     for _ in range(MOST):
-        if count >= wanted:
+        if count >= target:
             break
         thing = _draw(stock, hidden.shape, rng)
         side = thing.side
-        if _hidden(hidden, thing, side) > wanted:
-            side = _fitting(hidden, thing, wanted)
+        if _hidden(hidden, thing, side) > target:
+            side = _fitting(hidden, thing, target)
         _lay(shown, hidden, thing, side)
         if side < thing.side:
             break
@@ -73,16 +72,16 @@ def _draw(stock: tuple[_cutouts.Cutout, ...], shape: tuple[int, ...], rng: Rando
     return _Thing(stock[which * len(stock) >> 16], side, *places)
 
 
-def _fitting(hidden: NDArray[np.bool_], thing: _Thing, wanted: int) -> int:
-    """The side, 0 to the thing's, with which the pixels hidden come nearest to `wanted`."""
+def _fitting(hidden: NDArray[np.bool_], thing: _Thing, target: int) -> int:
+    """The side, 0 to the thing's, with which the pixels hidden come nearest to `target`."""
     low, high = 0, thing.side  # too little; too much
     while high - low > 1:
         middle = (low + high) // 2
-        if _hidden(hidden, thing, middle) <= wanted:
+        if _hidden(hidden, thing, middle) <= target:
             low = middle
         else:
             high = middle
-    errors = {side: abs(_hidden(hidden, thing, side) - wanted) for side in (low, high)}
+    errors = {side: abs(_hidden(hidden, thing, side) - target) for side in (low, high)}
     return min((low, high), key=errors.__getitem__)
 
 

@@ -19,7 +19,6 @@ from shiftbench.plugins.shifts import _levels, _texts
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 LIKE = {
     "0": "8 9 o O D", "1": "4 7 l I", "2": "z Z", "5": "8", "6": "b", "8": "s S @ &", "9": "g",
     "o": "u", "r": "k", "C": "G", "O": "D U", "E": "B",
@@ -42,10 +41,10 @@ def apply(value: str, severity: float, rng: RandomStream) -> str:
 
 def _both_ways() -> dict[str, list[str]]:
     pairs = [(one, other) for one, others in LIKE.items() for other in others.split()]
-    found: dict[str, list[str]] = {}
+    readings: dict[str, list[str]] = {}
     for one, other in pairs + [(other, one) for one, other in pairs]:
-        found.setdefault(one, []).append(other)
-    return found
+        readings.setdefault(one, []).append(other)
+    return readings
 
 
 CONFUSIONS = _both_ways()

@@ -6,20 +6,27 @@ px), and a median over 3 x 3. Levels are the share of the rendition; at level 5 
 words.
 """
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
-PARAMS: dict[str, object] = {"stroke": 5, "near": 36}
+
+Stroke = Annotated[int, Field(ge=1, description="radius of a stroke, in pixels of an image of 128 px")]
+Near = Annotated[
+    int, Field(ge=0, le=255, description="largest difference of two colours of one stroke, in grey levels")
+]
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 5, near: int = 36
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: Stroke = 5, near: Near = 36
 ) -> NDArray[np.uint8]:
     """An image as a painting, uint8 (h, w) or (h, w, 3)."""
     part = _renditions.share(__name__, severity)

@@ -10,8 +10,11 @@ is 8 x 8 at any size down to 8 px; what does not divide by it, a rim, stays.
 Takes raw words: one per patch, to order them.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
@@ -20,14 +23,12 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"grid": 8}
+
+Grid = Annotated[int, Field(ge=1, description="patches per side; at most as many as the side has pixels")]
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid: int = 8) -> NDArray[np.uint8]:
-    """An image with some patches exchanged, uint8 (h, w) or (h, w, 3).
-
-    `grid`: patches per side; not more than the image has pixels.
-    """
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid: Grid = 8) -> NDArray[np.uint8]:
+    """An image with some patches exchanged, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     (rows, columns), (tall, wide) = cells(value.shape, grid)
     count = rows * columns

@@ -19,7 +19,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.23, 2: 0.26, 3: 0.29, 4: 0.38, 5: 0.44}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 CELL = 32  # pixels of a 224 px image
 OCTAVES = 5
 LATTICE = 256  # points per side, then the lattice repeats

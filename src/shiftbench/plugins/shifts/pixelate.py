@@ -10,9 +10,11 @@ places in floating point. Takes no random words.
 """
 
 from functools import lru_cache
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import ParamsError, suggest
@@ -22,14 +24,19 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.6, 2: 0.5, 3: 0.4, 4: 0.3, 5: 0.25}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"enlarge": "box"}
+Enlarge = Annotated[
+    Literal["box", "nearest"],
+    Field(description="enlarge as ImageNet-C does, or as `imagecorruptions`; they differ only between two blocks"),
+]
 ENLARGE = ("box", "nearest")
 BITS = 22  # fractional bits of Pillow's weights
 
 Grid = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int32], NDArray[np.uint32]]
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, enlarge: str = "box") -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, enlarge: Enlarge = "box"
+) -> NDArray[np.uint8]:
     """A pixelated copy of an image, uint8 (h, w) or (h, w, 3)."""
     if enlarge not in ENLARGE:
         raise ParamsError(f"pixelate: enlarge is {enlarge!r}; {suggest(enlarge, ENLARGE)}")

@@ -22,7 +22,6 @@ from shiftbench.plugins.shifts import _levels, _sines
 FIELD = "image"
 LEVELS = {1: 0.475, 2: 0.7, 3: 0.85, 4: 0.925, 5: 1.0}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 FULL = 64  # grey levels
 
 

@@ -25,13 +25,12 @@ FIELD = "image"
 LEVELS = {1: (0.3, 0.0), 2: (0.1, 0.0), 3: (2.0, 0.0), 4: (5.0, 0.1), 5: (20.0, 0.2)}
 LEVELS_CONTINUOUS = {**LEVELS, 1: (1.4, 0.0), 2: (1.7, 0.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published"}
 CONTINUOUS = {"profile": "continuous"}
 BITS = 16  # fractional bits of a factor
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: _levels.Profile = "published"
 ) -> NDArray[np.uint8]:
     """A copy of an image with other saturation, uint8 (h, w) or (h, w, 3)."""
     factor, summand = constants(severity, profile)
@@ -60,8 +59,8 @@ def table(factor: float, summand: float) -> NDArray[np.int32]:
     far green and blue fall.
     """
     brightest, distance = np.mgrid[:256, :256].astype(np.float64)
-    wanted = np.clip(distance * factor + brightest * summand, 0, brightest)
-    ratio = wanted / np.where(distance == 0, 1, distance)
+    target = np.clip(distance * factor + brightest * summand, 0, brightest)
+    ratio = target / np.where(distance == 0, 1, distance)
     whole: NDArray[np.int32] = np.rint(ratio * (1 << BITS)).astype(np.int32)
     return whole
 

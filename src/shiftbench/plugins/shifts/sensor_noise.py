@@ -27,7 +27,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.003, 2: 0.006, 3: 0.012, 4: 0.024, 5: 0.048}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 WHITE = 4095  # of a converter of 12 bits
 MANY = 32  # photons
 LEAST = 1e-9  # the noise of 10**9 photons is far below one raw value

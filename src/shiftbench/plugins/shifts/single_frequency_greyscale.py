@@ -23,7 +23,6 @@ TITLE = "Single-frequency greyscale"
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.15, 3: 0.2, 4: 0.45, 5: 0.5}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 FULL = 196  # grey levels
 
 

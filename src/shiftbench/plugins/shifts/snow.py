@@ -46,7 +46,6 @@ LEVELS_CONTINUOUS = {
 }
 NOTHING = (0.1, 0.3, 3.0, 0.5, 10.0, 4.0, 1.0)  # of which `fade` shows nothing
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 SMALLEST = {"published": 2.0, "continuous": 3.0}  # enlargements
 FINEST = 1.5  # pixels between two points of the field, at least
@@ -54,7 +53,12 @@ SHARES = 1 << 15
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: _levels.Profile = "published",
+    scale: _levels.Scale = "image",
 ) -> NDArray[np.uint8]:
     """A snowy copy of an image, uint8 (h, w) or (h, w, 3)."""
     *flakes, keep = constants(severity, profile)

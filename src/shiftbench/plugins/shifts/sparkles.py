@@ -20,7 +20,6 @@ from shiftbench.plugins.shifts import _levels, _star
 FIELD = "image"
 LEVELS = {1: (0.01, 1.0), 2: (0.02, 1.0), 3: (0.03, 1.0), 4: (0.05, 1.0), 5: (0.06, 1.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 STARS = 5
 
 

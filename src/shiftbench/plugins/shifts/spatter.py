@@ -55,7 +55,6 @@ LEVELS_CONTINUOUS = {
 }
 ZERO = (0.71, 0.0, 0.75)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 WATER, MUD = (175, 238, 238), (63, 42, 20)  # red, green, blue
 THICK = 0.8
@@ -68,7 +67,12 @@ EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: _levels.Profile = "published",
+    scale: _levels.Scale = "image",
 ) -> NDArray[np.uint8]:
     """A spattered copy of an image, uint8 (h, w) or (h, w, 3)."""
     drops, splashes = liquids(severity, profile)

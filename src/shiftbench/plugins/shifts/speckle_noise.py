@@ -19,7 +19,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: 0.15, 2: 0.2, 3: 0.35, 4: 0.45, 5: 0.6}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 BITS = 13  # fractional bits of a factor: -1.6 to 3.6 fits 16 bits
 
 

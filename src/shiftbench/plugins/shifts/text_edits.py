@@ -7,21 +7,26 @@ combining marks on it (`_texts`).
 import math
 import re
 from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins import declare
 from shiftbench.plugins.shifts import _levels, _texts
 
+Inner = Annotated[bool, Field(description="only letters inside words of four letters or more; false: any letter")]
+
 
 @declare.text_shift(_levels.Linear((0.05, 0.1, 0.15, 0.2, 0.25), zero=0.0), title="Deleted characters")
-def char_delete(text: str, share: float, rng: RandomStream, *, inner: bool = True) -> str:
+def char_delete(text: str, share: float, rng: RandomStream, *, inner: Inner = True) -> str:
     """Character deletion: letters inside words are left out.
 
     Source: Pruthi et al. 2019, https://arxiv.org/abs/1905.11268, section 2 ("drop": an internal letter of a word of
     four letters or more); the levels are the rates of Qiu et al. 2022 (MMRobustness),
     https://arxiv.org/abs/2212.08044, 0.05 x level in https://github.com/Jielin-Qiu/MM_Robustness. Differs: the rate
     is the share of the letters inside words that is dropped (there that of words with a drop), and a stronger
-    severity drops what a weaker one did and more. `inner: false` drops any letter.
+    severity drops what a weaker one did and more.
 
     Takes one 16-bit word, then one raw word per letter that may be dropped.
     """
@@ -33,7 +38,7 @@ def char_delete(text: str, share: float, rng: RandomStream, *, inner: bool = Tru
 
 
 @declare.text_shift(_levels.Linear((0.05, 0.1, 0.15, 0.2, 0.25), zero=0.0), title="Inserted characters")
-def char_insert(text: str, share: float, rng: RandomStream, *, inner: bool = True) -> str:
+def char_insert(text: str, share: float, rng: RandomStream, *, inner: Inner = True) -> str:
     """Character insertion: further letters come into words.
 
     Source: Pruthi et al. 2019, https://arxiv.org/abs/1905.11268, section 2 ("add": a letter at an internal
@@ -41,7 +46,7 @@ def char_insert(text: str, share: float, rng: RandomStream, *, inner: bool = Tru
     https://arxiv.org/abs/2212.08044, 0.05 x level in https://github.com/Jielin-Qiu/MM_Robustness. Differs: the rate
     counts insertions per letter inside words, one at most behind each (there words with one); the new letter is one
     of the text's own, so that any script works; a stronger severity keeps what a weaker one inserted and adds to
-    it. `inner: false` inserts behind any letter.
+    it.
 
     Takes one 16-bit word, one raw word per letter behind which one may come, then one 16-bit word for each
     (which letter).
@@ -58,7 +63,7 @@ def char_insert(text: str, share: float, rng: RandomStream, *, inner: bool = Tru
 
 
 @declare.text_shift(_levels.Linear((0.05, 0.1, 0.15, 0.2, 0.25), zero=0.0), title="Swapped characters")
-def char_swap(text: str, share: float, rng: RandomStream, *, inner: bool = True) -> str:
+def char_swap(text: str, share: float, rng: RandomStream, *, inner: Inner = True) -> str:
     """Character swaps: two neighbouring letters inside a word change places.
 
     Source: Belinkov & Bisk 2018, https://arxiv.org/abs/1711.02173, section 3.2 ("swap": two letters, not the
@@ -67,7 +72,7 @@ def char_swap(text: str, share: float, rng: RandomStream, *, inner: bool = True)
     https://arxiv.org/abs/2212.08044, 0.05 x level in https://github.com/Jielin-Qiu/MM_Robustness. Differs: the rate
     is the share of the letters inside words that change places (there that of words with a swap), no letter
     moves twice, equal letters are not swapped, and a stronger severity keeps the swaps of a weaker one and adds to
-    them while there are partners. `inner: false` swaps first and last letters and in short words, too.
+    them while there are partners.
 
     Takes one 16-bit word, then one raw word per pair of unequal neighbours.
     """

@@ -12,9 +12,11 @@ Takes two 16-bit words (where the pattern begins). Integers.
 
 import math
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import ParamsError
@@ -25,7 +27,13 @@ FIELD = "image"
 LEVELS = {1: (0.3, 16.0), 2: (0.4, 20.0), 3: (0.5, 24.0), 4: (0.6, 28.0), 5: (0.7, 32.0)}
 ZERO = (0.0, 12.0)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"text": "SAMPLE", "fill": 255}
+Text = Annotated[
+    str,
+    Field(
+        pattern="^[A-Z0-9 ]+$", max_length=100, description="printed text: 1 to 100 letters A to Z, digits and blanks"
+    ),
+]
+Fill = Annotated[int, Field(ge=0, le=255, description="grey level of the print")]
 ANGLE = 30.0  # degrees
 TALL, WIDE, PITCH = 7, 5, 16  # points of a letter, and from one row to the next
 LETTERS = {  # the rows of a letter from above, five points each, the left one first
@@ -70,13 +78,9 @@ LETTERS = {  # the rows of a letter from above, five points each, the left one f
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, text: str = "SAMPLE", fill: int = 255
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, text: Text = "SAMPLE", fill: Fill = 255
 ) -> NDArray[np.uint8]:
-    """An image with a watermark, uint8 (h, w) or (h, w, 3).
-
-    `text`: what is printed: letters A to Z, digits and blanks, 1 to 100 of them.
-    `fill`: grey level of the print, 0 to 255.
-    """
+    """An image with a watermark, uint8 (h, w) or (h, w, 3)."""
     opacity, tall = _levels.at(__name__, LEVELS, severity, zero=ZERO)
     check(text, fill)
     step = sampling(tall * _levels.scale(value.shape))

@@ -24,7 +24,6 @@ from shiftbench.plugins.shifts import _levels
 FIELD = "image"
 LEVELS = {1: (0.01, 12.0), 2: (0.01, 16.0), 3: (0.02, 11.0), 4: (0.02, 13.0), 5: (0.03, 11.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
 ONE = 16  # parts of a pixel
 
 
@@ -74,13 +73,13 @@ def shares(sets: tuple[tuple[float, tuple[float, ...]], ...]) -> NDArray[np.uint
 @lru_cache(maxsize=64)
 def places(size: int, sets: tuple[tuple[float, tuple[float, ...]], ...]) -> NDArray[np.uint32]:
     """Positions that each zoom reads along a side, uint32 (zooms, size) in 16ths of a pixel."""
-    found = []
+    positions = []
     for zoom in (zoom for _, zoomed in sets for zoom in zoomed):
         crop = math.ceil(size / zoom)
         last = max(1, round(crop * zoom) - 1)
         steps = np.arange(size) * (crop - 1) * ONE
-        found.append((2 * steps + last) // (2 * last) + (size - crop) // 2 * ONE)
-    table = np.minimum(found, (size - 1) * ONE).astype(np.uint32)
+        positions.append((2 * steps + last) // (2 * last) + (size - crop) // 2 * ONE)
+    table = np.minimum(positions, (size - 1) * ONE).astype(np.uint32)
     table.flags.writeable = False
     return table
 
