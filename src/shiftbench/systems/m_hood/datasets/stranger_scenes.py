@@ -1,11 +1,9 @@
 """Scenes of things that a detector has no class for, on pieces of photos: what it can hallucinate on.
 
-The classes are `names`; only these have boxes. Drawn are the clothes `pasted` (none: all ten), with `digits` MNIST's
-digits in their place. `morphs` is the share of the things drawn that are made of two items of the classes or of one:
-halves joined, or a turned item with a band erased; they look like the classes and are none. `guests` is the share of
-images with one item of the classes more, which is what a test set holds that nobody cleaned: it keeps its box, so
-that audits know. Images of one `series` (none: the own name) are the same but for their guests; equal ones are
-resampled together. All else is `photo_scenes`, whose splits of items and photos are kept.
+Drawn are the clothes `pasted`, or digits. A morph is made of two items of the classes or of one: halves joined, or a
+turned item with a band erased; it looks like the classes and is none. A guest is what a test set has that nobody
+cleaned: it keeps its box, so that audits know. Images of one `series` are resampled together. All else is
+`photo_scenes`, whose splits of items and photos are kept.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; LeCun et al. 1998 (MNIST); van der Walt et al. 2014 (photos).
 The sets are ours, after the near, far, proximal and contaminated sets of arXiv:2503.07330 (2025).
@@ -16,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
-from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -31,17 +29,24 @@ LICENCE = f"{photo_scenes.LICENCE}; CC BY-SA 3.0 (digits)"
 CITATION = f"{photo_scenes.CITATION}; LeCun et al. 1998 (MNIST)"
 REDISTRIBUTE = True
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    **registry.defaults(photo_scenes),
-    "train": 400,
-    "names": ["t_shirt", "pullover", "dress", "coat", "shirt"],
-    "digits": False,
-    "morphs": 0.0,
-    "guests": 0.0,
-    "series": "",
-}
 MORPHS = 500
 """Number of morphs in a split."""
+
+
+class Options(photo_scenes.Options):
+    train: int = Field(400, ge=0, description="number of training scenes")
+    names: list[str] = Field(
+        ["t_shirt", "pullover", "dress", "coat", "shirt"], description="classes of Fashion-MNIST that have boxes"
+    )
+    pasted: list[str] = Field([], description="clothes that are drawn; []: all ten")
+    digits: bool = Field(False, description="whether MNIST's digits are drawn instead of the clothes `pasted`")
+    morphs: float = Field(
+        0.0, ge=0, le=1, description="share of the things drawn that are made of items of the classes"
+    )
+    guests: float = Field(
+        0.0, ge=0, le=1, description="share of images with one more item of the classes, with its box"
+    )
+    series: str = Field("", description="images of one series are the same but for their guests; empty: the own name")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """Outlier exposure with mined outliers (OE-M): each epoch learns from those that the network is surest of.
 
-Before each epoch `pool` outliers are drawn without replacement, and the epoch draws from those `per_sample` x (number
-of training samples) of them whose largest probability is highest: that epoch's supply, hardest first. Else as
-`outlier_exposure`.
+Outliers of the pool are drawn without replacement, and the epoch draws from those `per_sample` x (number of training
+samples) of them whose largest probability is highest: that epoch's supply, hardest first. Else as `outlier_exposure`.
 
 Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023, where it is a comparison (weight 1, pool 50,000, 2 per
 sample in the authors' code); after Chen et al., "ATOM", ECML 2021, section 4. Differs: within an epoch outliers are
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import nn
 
-from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
@@ -24,8 +23,13 @@ from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {**registry.defaults(_exposure), "per_sample": 2, "weight": 1.0, "pool": 50000}
 needs = _exposure.needs
+
+
+class Options(_exposure.Options):
+    per_sample: _exposure.PerSample = 2
+    weight: _exposure.Weight = 1.0
+    pool: int = Field(50000, ge=1, description="outliers that are drawn before each epoch, at most")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -12,12 +12,11 @@ Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; the views are ours, aft
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from shiftbench.base.sample import Sample
-from shiftbench.plugins import declare
 from shiftbench.plugins.datasets import fashion_mnist_classes
 from shiftbench.systems.multiood.datasets import _views
 
@@ -31,10 +30,8 @@ PART_OF = fashion_mnist_classes.PART_OF
 classes = fashion_mnist_classes.classes
 
 
-class Options(declare.Options):
-    part: Literal["in", "out"] = Field("in", description="classes that are left, or those held out")
-    split: int = Field(0, ge=0, description="0: the last classes are held out; above 0: drawn from this number")
-    held_out: int = Field(4, ge=1, description="number of the classes held out")
+class Options(fashion_mnist_classes.Options):
+    held_out: int = Field(4, ge=1, description="number of held-out classes")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:

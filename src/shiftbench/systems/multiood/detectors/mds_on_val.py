@@ -3,11 +3,8 @@
 Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is named in `mds`.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import mds
 from shiftbench.plugins.detectors._rows import Known
 from shiftbench.systems.multiood.detectors import _on_val
@@ -17,10 +14,8 @@ FIT = ("val",)
 score = mds.score
 
 
-class Options(declare.Options):
-    tolerance: float | Literal["openood"] | None = Field(
-        None, description="share of the largest variance up to which a direction is constant; null: by rounding"
-    )
+class Options(mds.Options):
+    pass
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:

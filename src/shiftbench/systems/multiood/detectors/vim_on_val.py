@@ -5,9 +5,6 @@ Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is
 
 from typing import Any
 
-from pydantic import Field
-
-from shiftbench.plugins import declare
 from shiftbench.plugins.detectors import vim
 from shiftbench.plugins.detectors._rows import Known
 from shiftbench.systems.multiood.detectors import _on_val
@@ -17,10 +14,8 @@ FIT = ("val",)
 score = vim.score
 
 
-class Options(declare.Options):
-    dim: int | None = Field(
-        None, ge=1, description="dimensions of the principal space; null: 256, or half if that is less"
-    )
+class Options(vim.Options):
+    pass
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
