@@ -22,7 +22,7 @@ class Counted:
         self.stream, self.error, self.allowed = stream, error, HEADER
 
     def read(self, size: int) -> bytes:
-        """Return some bytes.
+        """Some bytes.
 
         Raises:
             Exception: of the kind that was given: there are more than are allowed.

@@ -36,7 +36,7 @@ Wave = NDArray[np.int16]
 
 
 def check_audio(value: object) -> Wave:
-    """Return `value` if it is audio: int16 (n,), not empty.
+    """`value` if it is audio: int16 (n,), not empty.
 
     Raises:
         DataError: it is not.
@@ -60,7 +60,7 @@ def seconds(value: Wave) -> float:
 
 
 def encode(value: object) -> bytes:
-    """Return audio as a WAV file: a header of 44 bytes, and the samples.
+    """Audio as a WAV file: a header of 44 bytes, and the samples.
 
     Raises:
         DataError: it is none.
@@ -76,7 +76,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes) -> Wave:
-    """Return the samples of a WAV file as shards hold it: one channel, 16 bits, 16,000 Hz.
+    """Samples of a WAV file as shards hold it: one channel, 16 bits, 16,000 Hz.
 
     Raises:
         DataError: damaged or truncated, or another kind of WAV.
@@ -103,7 +103,7 @@ def decode(data: bytes) -> Wave:
 
 
 def read(file: Path) -> Wave:
-    """Return a WAV file of the user's as int16 (n,) at 16,000 Hz.
+    """A WAV file of the user's as int16 (n,) at 16,000 Hz.
 
     Raises:
         DataError: no such file, no WAV, no sample, or a sample that is no number; names the file.
@@ -127,7 +127,7 @@ def read(file: Path) -> Wave:
 
 
 def convert(values: NDArray[np.generic], rate: int) -> Wave:
-    """Return samples of any width, rate and number of channels as int16 (n,) at 16,000 Hz.
+    """Samples of any width, rate and number of channels as int16 (n,) at 16,000 Hz.
 
     Args:
         values: (n,) or (n, channels); uint8 about 128, int16, int32 (24 bits in the upper ones), or floats in -1 to 1.
@@ -151,7 +151,7 @@ def convert(values: NDArray[np.generic], rate: int) -> Wave:
 
 
 def rounded(values: NDArray[np.float64]) -> Wave:
-    """Return numbers as int16, rounded and cut at full scale."""
+    """Numbers as int16, rounded and cut at full scale."""
     return np.clip(np.rint(values), -FULL - 1, FULL).astype(np.int16)
 
 
@@ -159,7 +159,7 @@ def rounded(values: NDArray[np.float64]) -> Wave:
 
 
 def resample(value: Wave, rate: int, wanted: int) -> Wave:
-    """Return audio of `rate` samples a second at `wanted`: ceil(n wanted / rate) samples, the first in its place.
+    """Audio of `rate` samples a second at `wanted`: ceil(n wanted / rate) samples, the first in its place.
 
     Higher frequencies than half the lower rate are removed. Beyond both ends there is silence.
     """
@@ -171,7 +171,7 @@ def resample(value: Wave, rate: int, wanted: int) -> Wave:
 
 
 def stretch(value: Wave, step: Fraction, count: int) -> Wave:
-    """Return `count` samples of audio, one at every `step` of its own samples; int16 (count,)."""
+    """`count` samples of audio, one at every `step` of its own samples; int16 (count,)."""
     table = _table(max(step, Fraction(1)))
     half = table.shape[1] // 2
     padded = np.concatenate([np.zeros(half, np.int64), value, np.zeros(half + 1, np.int64)])
@@ -195,7 +195,7 @@ def _weigh(
 
 
 def to_int16(total: NDArray[np.int64]) -> Wave:
-    """Return sums of samples times weights of 15 bits as int16, rounded and cut at full scale."""
+    """Sums of samples times weights of 15 bits as int16, rounded and cut at full scale."""
     rounded_off = (total + (1 << (BITS - 1))) >> BITS
     found: Wave = np.clip(rounded_off, -FULL - 1, FULL).astype(np.int16)
     return found
@@ -203,7 +203,7 @@ def to_int16(total: NDArray[np.int64]) -> Wave:
 
 @lru_cache(maxsize=32)
 def _table(step: Fraction) -> NDArray[np.int64]:
-    """Return weights int64 (PHASES, 2 half): of the samples around one that lies p / PHASES behind the middle one.
+    """Weights int64 (PHASES, 2 half): of the samples around one that lies p / PHASES behind the middle one.
 
     Each row adds up to 2^15, so that what is constant stays so.
     """
@@ -217,7 +217,7 @@ def _table(step: Fraction) -> NDArray[np.int64]:
 
 
 def integer_weights(places: list[float], cut: float, half: float, middle: int) -> NDArray[np.int64]:
-    """Return the weights of a low pass in whole numbers that add up to 2^15, the rest of rounding at `middle`.
+    """Weights of a low pass in whole numbers that add up to 2^15, the rest of rounding at `middle`.
 
     `sin` and `cos` of the C library are good to 1e-15 and the weights are rounded to 3e-5: they are the same
     on every machine unless one lies that near to where rounding turns.
@@ -240,7 +240,7 @@ def _sinc(x: float) -> float:
 
 
 def _blackman(x: float) -> float:
-    """Return Blackman's window at x in -1 to 1; 0 outside."""
+    """Blackman's window at x in -1 to 1; 0 outside."""
     if abs(x) >= 1:
         return 0.0
     return 0.42 + 0.5 * math.cos(math.pi * x) + 0.08 * math.cos(2 * math.pi * x)

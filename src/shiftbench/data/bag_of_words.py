@@ -26,7 +26,7 @@ STOP_WORDS = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, in order.
+    """Words of a text, in order.
 
     Example:
         >>> words("The state of Attention-based NLP")
@@ -36,7 +36,7 @@ def words(text: str) -> list[str]:
 
 
 def rank(scores: Floats, decimals: int = 9) -> Ints:
-    """Return places by falling score; equal ones (to so many decimals) by rising place: the same on every machine."""
+    """Places by falling score; equal ones (to so many decimals) by rising place: the same on every machine."""
     places: Ints = np.argsort(-np.round(scores, decimals), kind="stable")
     return places
 
@@ -104,13 +104,13 @@ class Index:
         return found.T
 
     def idf(self, terms: Sequence[str]) -> Floats:
-        """Return ln(1 + (N - n + 0.5) / (n + 0.5)) of each word, which N documents' n have; float64 (t,)."""
+        """Ln(1 + (N - n + 0.5) / (n + 0.5)) of each word, which N documents' n have; float64 (t,)."""
         n = self.holding(terms)
         rare: Floats = np.log(1 + (len(self) - n + 0.5) / (n + 0.5))
         return rare
 
     def bm25(self, terms: Sequence[str], counts: Floats, lengths: Floats, k1: float, b: float) -> Floats:
-        """Return sum_t idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |d| / avgdl)), float64 (m,).
+        """Sum_t idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |d| / avgdl)), float64 (m,).
 
         Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", with Lucene's idf.
 
@@ -127,7 +127,7 @@ class Index:
         return _ordered_sum(parts)
 
     def likelihood(self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float) -> Floats:
-        """Return sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
+        """Sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
 
         Source: Zhai and Lafferty 2004, "A Study of Smoothing Methods", TOIS 22(2), Dirichlet smoothing.
 

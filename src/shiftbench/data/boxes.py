@@ -31,7 +31,7 @@ class Arrays(NamedTuple):
 
 
 def arrays(boxes: list[Box]) -> Arrays:
-    """Return boxes as arrays, in their order."""
+    """Boxes as arrays, in their order."""
     xywh = np.array([box["box"] for box in boxes], dtype=np.float64).reshape(-1, 4)
     return Arrays(
         xywh,
@@ -82,7 +82,7 @@ def _is_box(box: Any) -> bool:
 
 
 def move_boxes(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Box]:
-    """Return boxes after their pixels were moved: the tightest box around where the pixels of each went.
+    """Boxes after their pixels were moved: the tightest box around where the pixels of each went.
 
     Args:
         boxes: before.
@@ -105,7 +105,7 @@ def move_boxes(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels]
 
 
 def _pixel_mask(box: list[float], shape: tuple[int, ...]) -> Pixels:
-    """Return a mask of the pixels whose middle a box holds; at least one."""
+    """A mask of the pixels whose middle a box holds; at least one."""
     x, y, w, h = box
     left, top = max(0, math.ceil(x - 0.5)), max(0, math.ceil(y - 0.5))
     left, top = min(left, shape[1] - 1), min(top, shape[0] - 1)
@@ -116,7 +116,7 @@ def _pixel_mask(box: list[float], shape: tuple[int, ...]) -> Pixels:
 
 
 def _box_of_mask(mask: Pixels) -> list[float] | None:
-    """Return the box around what is at least half there."""
+    """The box around what is at least half there."""
     rows, columns = (np.flatnonzero((mask >= 128).any(axis=1)), np.flatnonzero((mask >= 128).any(axis=0)))
     if not len(rows):
         return None

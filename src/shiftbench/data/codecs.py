@@ -44,7 +44,7 @@ _KINDS = "biuf"  # of arrays: what is no object needs no pickle
 
 
 def encode(extension: str, value: object) -> bytes:
-    """Return `value` as the bytes of a tar member.
+    """`value` as the bytes of a tar member.
 
     Args:
         extension: a row of the table above.
@@ -58,7 +58,7 @@ def encode(extension: str, value: object) -> bytes:
 
 
 def decode(extension: str, data: bytes) -> Any:
-    """Return the value of a tar member's bytes.
+    """Value of a tar member's bytes.
 
     Raises:
         DataError: unknown extension, or damaged or truncated bytes.
@@ -67,7 +67,7 @@ def decode(extension: str, data: bytes) -> Any:
 
 
 def pixel_digest(value: object) -> str:
-    """Return a digest of a decoded value (32 hex digits): equal values, equal digests, whatever the codec.
+    """A digest of a decoded value (32 hex digits): equal values, equal digests, whatever the codec.
 
     An array counts with dtype, shape and little-endian bytes; anything else with its type and its JSON.
     """
@@ -90,7 +90,7 @@ def _codec(extension: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], An
 
 
 def image(value: object) -> NDArray[np.uint8]:
-    """Return `value` if it is an image: uint8, (h, w) or (h, w, 3), not empty.
+    """`value` if it is an image: uint8, (h, w) or (h, w, 3), not empty.
 
     Raises:
         DataError: it is not.

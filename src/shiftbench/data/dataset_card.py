@@ -25,7 +25,7 @@ def write(folder: Path) -> dict[str, Path]:
 
 
 def text(about: dict[str, Any]) -> str:
-    """Return the card of shards.
+    """Card of shards.
 
     Args:
         about: their manifest.

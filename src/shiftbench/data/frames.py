@@ -24,19 +24,19 @@ UNIT = 1000
 
 
 def pack_targets(names: tuple[str, ...], values: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the field `targets` of values int64 (t, d) in 0 to 1000."""
+    """The field `targets` of values int64 (t, d) in 0 to 1000."""
     return {"names": list(names), "values": values.tolist()}
 
 
 def targets(sample: Sample) -> NDArray[np.float64]:
-    """Return the targets of a clip as float64 (t, d) in 0 to 1."""
+    """Targets of a clip as float64 (t, d) in 0 to 1."""
     values = np.array(sample.fields["targets"]["values"], dtype=np.float64)
     scaled: NDArray[np.float64] = values.reshape(len(values), -1) / UNIT
     return scaled
 
 
 def names(sample: Sample) -> list[str]:
-    """Return the names of a clip's targets."""
+    """Names of a clip's targets."""
     return list(sample.fields["targets"]["names"])
 
 
@@ -57,7 +57,7 @@ def count(sample: Sample) -> int:
 
 
 def pictures(sample: Sample) -> NDArray[np.uint8]:
-    """Return the pictures of a clip, uint8 (t, h, w) or (t, h, w, 3)."""
+    """Pictures of a clip, uint8 (t, h, w) or (t, h, w, 3)."""
     strip, t = sample.fields["frames"], count(sample)
     return strip.reshape(t, -1, *strip.shape[1:])  # type: ignore[no-any-return]
 
@@ -97,7 +97,7 @@ def _check_targets(key: str, found: Any) -> None:
 
 
 def resample_clip(sample: Sample, step: Fraction) -> Sample:
-    """Return a clip with one frame at every `step` of its own: targets are interpolated, pictures the nearest.
+    """A clip with one frame at every `step` of its own: targets are interpolated, pictures the nearest.
 
     Its audio is not touched.
     """

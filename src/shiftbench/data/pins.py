@@ -56,7 +56,7 @@ def pin(paths: Iterable[str | Path]) -> int:
 
 
 def _spelled(name: str) -> str:
-    """Return a file's name.
+    """A file's name.
 
     Raises:
         DataError: it is no text, as on a disk that was written under another encoding.
@@ -80,7 +80,7 @@ def duplicates(path: str) -> list[tuple[str, str]]:
 
 
 def digest(path: str, where: str) -> str:
-    """Return one sha256 over the pinned files at `path`, from sources.lock alone; ABSENT: nothing is there at all.
+    """One sha256 over the pinned files at `path`, from sources.lock alone; ABSENT: nothing is there at all.
 
     Raises:
         ParamsError: something is there, and it is not pinned; names the key and the command. Or see `places`.
@@ -124,7 +124,7 @@ def is_pinned(path: str) -> bool:
 
 
 def changed_files(path: str) -> list[str]:
-    """Return the files of a pinned path that are not what was pinned: they have other bytes, or are new."""
+    """Files of a pinned path that are not what was pinned: they have other bytes, or are new."""
     entries = _entries()
     found: list[str] = []
     for place in places(path):
@@ -152,7 +152,7 @@ def local_files(path: str) -> dict[str, Path]:
 
 
 def pinned_files(place: str, entries: Entries) -> Entries:
-    """Return the entries of a file, of all below a folder, or of all that a pattern fits."""
+    """Entries of a file, of all below a folder, or of all that a pattern fits."""
     if place in entries:
         return {place: entries[place]}
     return {name: entry for name, entry in entries.items() if is_inside(name, place)}
@@ -192,7 +192,7 @@ def required_files(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def command(path: str) -> str:
-    """Return the command that pins what a path names."""
+    """Command that pins what a path names."""
     named = places(path)
     return f"shiftbench pin {shlex.quote(named[0] if len(named) == 1 else path)}"
 

@@ -24,7 +24,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(pipe):")
 
 
 def places(path: str, where: str = "path") -> list[str]:
-    """Return the files, folders and addresses that an option names; `*` and `?` stand for what is there.
+    """The files, folders and addresses that an option names; `*` and `?` stand for what is there.
 
     Raises:
         ParamsError: a shell command, an address of a kind that is not read, or more than 100,000 files.
@@ -144,7 +144,7 @@ def existing_paths(place: str) -> list[str]:
 
 
 def existing_files(place: str) -> list[str]:
-    """Return the names of the files that are there, those in folders included; of an address, itself."""
+    """Names of the files that are there, those in folders included; of an address, itself."""
     if is_address(place):
         return [place]
     found: list[Path] = []
@@ -172,5 +172,5 @@ def is_address(place: str) -> bool:
 
 
 def _pattern(text: str) -> str:
-    """Return a pattern in which `[` is a letter, and `**` means `*`: `/**` would be all of a disk."""
+    """A pattern in which `[` is a letter, and `**` means `*`: `/**` would be all of a disk."""
     return re.sub(r"\*+", "*", text.replace("[", "[[]"))

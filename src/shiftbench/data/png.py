@@ -19,7 +19,7 @@ _IHDR, _IDAT = slice(16, 29), 33
 
 
 def decode(data: bytes) -> NDArray[np.uint8] | None:
-    """Return the pixels of a PNG, uint8 (h, w) or (h, w, 3) RGB; None where it is not a whole one of the plain kind.
+    """Pixels of a PNG, uint8 (h, w) or (h, w, 3) RGB; None where it is not a whole one of the plain kind.
 
     Args:
         data: begins and ends as a PNG does.

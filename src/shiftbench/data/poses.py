@@ -44,12 +44,12 @@ class Arrays(NamedTuple):
 
 
 def area(pose: Pose) -> float:
-    """Return the pixels that a person covers: as stated, else 0.53 of the box."""
+    """Pixels that a person covers: as stated, else 0.53 of the box."""
     return float(pose.get("area", skeletons.AREA * pose["box"][2] * pose["box"][3]))
 
 
 def arrays(poses: Sequence[Pose], count: int) -> Arrays:
-    """Return poses of `count` joints as arrays, in their order."""
+    """Poses of `count` joints as arrays, in their order."""
     nowhere = [[math.nan] * 3] * count
     places = [pose.get("joints3d", nowhere) for pose in poses]
     return Arrays(
@@ -127,7 +127,7 @@ def _numbers(value: Any, count: int) -> bool:
 
 
 def move_poses(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Pose]:
-    """Return poses after their pixels were moved.
+    """Poses after their pixels were moved.
 
     A labelled joint goes to the middle of where a small bright square around it went. A joint with less than a tenth of
     its light left has left the image and is no longer labelled. The box is the tightest around where its pixels went
@@ -166,7 +166,7 @@ def _move_joint(joint: Sequence[float], shape: tuple[int, ...], move: Callable[[
 
 
 def _square(x: float, y: float, shape: tuple[int, ...]) -> Pixels:
-    """Return a black image with a square of light whose middle is (x, y), each pixel as bright as is covered of it."""
+    """A black image with a square of light whose middle is (x, y), each pixel as bright as is covered of it."""
     light = []
     for at, length in ((y, shape[0]), (x, shape[1])):
         reach = max(0.5, min(_SIDE / 2, at, length - at))  # symmetric, so that its middle stays

@@ -24,7 +24,7 @@ _CURE = "another version of shiftbench or another program wrote it; make it agai
 
 
 def of(found: pa.Schema) -> Format:
-    """Return the format that a schema's metadata names, else the declared one with the same columns.
+    """Format that a schema's metadata names, else the declared one with the same columns.
 
     Raises:
         SchemaError: there is none; names the nearest.
@@ -42,7 +42,7 @@ def of(found: pa.Schema) -> Format:
 
 
 def find_format(name: str) -> Format:
-    """Return a format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
+    """A format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
 
     Raises:
         SchemaError: there is none of that name.
@@ -204,7 +204,7 @@ def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
 
 
 def document() -> str:
-    """Return docs/formats.md."""
+    """Docs/formats.md."""
     head = ["# Formats", "Generated from `src/shiftbench/data/formats.py`; do not edit."]
     about = [(module or "").strip() for module in (__doc__, formats.__doc__)]
     return "\n\n".join([*head, *about, *(_section(form) for form in FORMATS)]) + "\n"

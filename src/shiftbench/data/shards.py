@@ -116,7 +116,7 @@ def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def pack(sample: Sample, fields: dict[str, str]) -> bytes:
-    """Return a sample's tar members, headers and padding included."""
+    """A sample's tar members, headers and padding included."""
     parts: list[bytes] = []
     for field in sorted(sample.fields):
         if field not in fields:
@@ -129,7 +129,7 @@ def pack(sample: Sample, fields: dict[str, str]) -> bytes:
 
 
 def _head(name: bytes, size: int) -> bytes:
-    """Return the ustar header of a file with mtime 0, owner 0:0 and mode 0644.
+    """Ustar header of a file with mtime 0, owner 0:0 and mode 0644.
 
     The same bytes as `tarfile.TarInfo.tobuf`, which takes ten times as long; it serves long names.
     """
@@ -154,7 +154,7 @@ def _long_head(name: str, size: int) -> bytes:
 
 
 def pixels(sample: Sample) -> str:
-    """Return the digest of a sample's decoded payload, independent of any codec."""
+    """Digest of a sample's decoded payload, independent of any codec."""
     hasher = hashlib.sha256()
     for field in sorted(sample.fields):
         hasher.update(f"{field}={codecs.pixel_digest(sample.fields[field])};".encode())
@@ -167,7 +167,7 @@ def link(key: str, digest: str) -> bytes:
 
 
 def chained_digest(folder: Path) -> str:
-    """Return the sha256 over the key and the pixel digest of each sample, in key order, as decoded now.
+    """Sha256 over the key and the pixel digest of each sample, in key order, as decoded now.
 
     It is the manifest's `pixels`, and what the receipt of records states of the data that was evaluated,
     whether these were stored or shifted while they were read.
@@ -365,7 +365,7 @@ class Lookup:
         return len(self._entries)
 
     def __getitem__(self, number: int) -> Sample:
-        """Return one sample.
+        """One sample.
 
         Raises:
             ChecksumError: its bytes are not the recorded ones.
@@ -410,7 +410,7 @@ def _tar_bytes(folder: Path, tar: str) -> bytes:
 
 
 def _bytes_of(file: Path, most: int) -> bytes:
-    """Return the bytes of a file.
+    """Bytes of a file.
 
     Raises:
         DataError: it has more than it may, or it is no file.
@@ -423,7 +423,7 @@ def _bytes_of(file: Path, most: int) -> bytes:
 
 
 def _regular(file: Path) -> Path:
-    """Return a file that ends; a device or a pipe may not.
+    """A file that ends; a device or a pipe may not.
 
     Raises:
         DataError: it is none.

@@ -57,7 +57,7 @@ AREA = 0.53
 
 
 def mapping(source: Sequence[str], target: Sequence[str]) -> NDArray[np.int64]:
-    """Return for each joint of `target` its place in `source`, -1 where it has none; int64 (len(target),).
+    """For each joint of `target` its place in `source`, -1 where it has none; int64 (len(target),).
 
     Example:
         >>> mapping(SMPL_24, ("left_knee", "nose")).tolist()
@@ -68,7 +68,7 @@ def mapping(source: Sequence[str], target: Sequence[str]) -> NDArray[np.int64]:
 
 
 def mirror_indices(names: Sequence[str]) -> NDArray[np.int64]:
-    """Return for each joint the place of the one on the other side, its own for a joint in the middle.
+    """For each joint the place of the one on the other side, its own for a joint in the middle.
 
     Example:
         >>> mirrored(("nose", "left_eye", "right_eye")).tolist()
@@ -81,6 +81,6 @@ def mirror_indices(names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def bones(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the pairs of places that a picture joins by a line."""
+    """Pairs of places that a picture joins by a line."""
     at = {name: place for place, name in enumerate(names)}
     return [(at[a], at[b]) for a, b in BONES if a in at and b in at]

@@ -34,7 +34,7 @@ class Skipped:
         return f"{len(self.lines)} of {len(self.lines) + self.kept} samples"
 
     def __str__(self) -> str:
-        """Return a line for a terminal."""
+        """A line for a terminal."""
         return (
             f"{self.dataset}/{self.split}: {self.count} could not be read and were skipped, all told in {self.file}; "
             f"the first: {self.lines[0]}"

@@ -16,7 +16,7 @@ _INK, _PAPER = 40, 250
 
 
 def excerpt(value: Wave) -> str:
-    """Return the beginning of audio as a WAV in base64, 1.2 seconds at most: pages hold many."""
+    """Beginning of audio as a WAV in base64, 1.2 seconds at most: pages hold many."""
     return base64.b64encode(audio.encode(value[: int(EXCERPT * audio.RATE)])).decode()
 
 

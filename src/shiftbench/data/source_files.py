@@ -162,7 +162,7 @@ def _file(name: str) -> Path:
 
 
 def source_names() -> list[str]:
-    """Return the names of all sources, of the package, the systems and the user's plugin folders, sorted."""
+    """Names of all sources, of the package, the systems and the user's plugin folders, sorted."""
     files = (file for home in registry.homes() for file in (home.folder / "sources").glob("*.yaml"))
     return sorted({file.stem for file in files})
 
@@ -185,7 +185,7 @@ def load_source(name: str) -> Source:
 
 
 def measure(path: Path) -> SourceFile:
-    """Return sha256 and size of a file, read once."""
+    """Sha256 and size of a file, read once."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return SourceFile(sha256=digest, size=path.stat().st_size)
@@ -227,13 +227,13 @@ def _verify_tree(tree: Tree, found: dict[str, SourceFile]) -> None:
 
 
 def tree_digest(entries: Iterable[tuple[str, str]]) -> str:
-    """Return the sha256 over the sorted lines "<sha256>  <path>" of (path, sha256) pairs."""
+    """Sha256 over the sorted lines "<sha256>  <path>" of (path, sha256) pairs."""
     lines = sorted(f"{sha256}  {path}\n" for path, sha256 in entries)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def cache_home() -> Path:
-    """Return the folder of downloads shared by all runs: $SHIFTBENCH_CACHE, or ~/.cache/shiftbench."""
+    """Folder of downloads shared by all runs: $SHIFTBENCH_CACHE, or ~/.cache/shiftbench."""
     given = os.environ.get("SHIFTBENCH_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "shiftbench"
 

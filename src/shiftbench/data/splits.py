@@ -26,7 +26,7 @@ TEST = 0.2
 
 
 def unit(purpose: str, name: str) -> float:
-    """Return a number in [0, 1) that depends on both arguments only; purposes are independent.
+    """A number in [0, 1) that depends on both arguments only; purposes are independent.
 
     Example:
         >>> unit("test", "cat") == unit("test", "cat"), unit("test", "cat") == unit("val", "cat")
@@ -44,7 +44,7 @@ def _hasher(purpose: str) -> hashlib.blake2b:
 
 
 def native(split: str, module: ModuleType) -> str:
-    """Return the native split of a dataset that `split` is read (and perhaps cut) from.
+    """Native split of a dataset that `split` is read (and perhaps cut) from.
 
     Raises:
         ParamsError: the dataset has no such split, and none that it can be cut from.
@@ -155,7 +155,7 @@ def _smallest(samples: Iterable[Sample | DataError], amount: int) -> Iterator[Sa
 
 
 def part(labels: Mapping[str, object], number: int, of: int) -> list[str]:
-    """Return the keys in one of several disjoint parts, each with the classes in nearly equal numbers.
+    """Keys in one of several disjoint parts, each with the classes in nearly equal numbers.
 
     Args:
         labels: key -> class.

@@ -56,7 +56,7 @@ def check(table: object, where: str) -> None:
 
 
 def typed(table: Table) -> list[Column]:
-    """Return the columns with the values that rule `TYPING` gives them.
+    """Columns with the values that rule `TYPING` gives them.
 
     Example:
         >>> typed({"header": ["a"], "rows": [["1,200"], ["-"]], "caption": ""})
@@ -86,7 +86,7 @@ def _is_whole(cell: str) -> bool:
 
 
 def number(cell: str, *, whole: bool = False) -> int | float:
-    """Return the number that a cell holds.
+    """Number that a cell holds.
 
     Raises:
         ValueError: it holds none.
@@ -96,14 +96,14 @@ def number(cell: str, *, whole: bool = False) -> int | float:
 
 
 def digest(table: Table) -> str:
-    """Return a digest of names and cells, whatever their case and white space: equal tables, equal digests."""
+    """A digest of names and cells, whatever their case and white space: equal tables, equal digests."""
     lines = [table["header"], *table["rows"]]
     cells = [[" ".join((cell or "").split()).casefold() for cell in line] for line in lines]
     return hashlib.blake2b(json.dumps(cells).encode(), digest_size=16).hexdigest()
 
 
 def as_text(table: Table) -> str:
-    """Return header and rows a line each, cells joined by `#`, as TabFact's files are."""
+    """Header and rows a line each, cells joined by `#`, as TabFact's files are."""
     lines = [table["header"], *table["rows"]]
     return "\n".join(DELIMITER.join(_cell(cell) for cell in line) for line in lines)
 

@@ -12,7 +12,7 @@ EXACT = 64
 
 
 def webp(pixels: NDArray[np.uint8], side: int) -> str:
-    """Return a picture as WebP in base64.
+    """A picture as WebP in base64.
 
     Args:
         pixels: uint8 (h, w) or (h, w, 3).

@@ -16,7 +16,7 @@ Run = dict[str, list[tuple[str, float]]]
 
 
 def read_qrels(file: Path) -> Qrels:
-    """Return query -> document -> grade (0 or less: judged, and not relevant).
+    """Query -> document -> grade (0 or less: judged, and not relevant).
 
     Raises:
         DataError: a line of another form, or a document twice for one query; names the line.
@@ -34,7 +34,7 @@ def read_qrels(file: Path) -> Qrels:
 
 
 def read_run(file: Path) -> Run:
-    """Return query -> documents with scores, by falling score; equal scores by document.
+    """Query -> documents with scores, by falling score; equal scores by document.
 
     The rank in the file is not looked at, as in trec_eval.
 
@@ -82,7 +82,7 @@ def _lines(file: Path, columns: int, form: str) -> Iterable[tuple[int, Sequence[
 
 
 def lists_of_records(rows: Iterable[Mapping[str, Any]]) -> Run:
-    """Return the ranked lists of records of the task `ranking`, by the end of each query's key.
+    """Ranked lists of records of the task `ranking`, by the end of each query's key.
 
     Args:
         rows: with `key`, `documents` and `scores`, as `schema.read(file).to_pylist()` gives them.

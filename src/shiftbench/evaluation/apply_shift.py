@@ -27,7 +27,7 @@ FOLLOW = {"boxes": boxes.move_boxes, "poses": poses.move_poses}
 
 
 def name_in_torch(shift: ModuleType) -> str | None:
-    """Return the name of a shift's torch implementation, an entry's that of its file; None: it has none."""
+    """Name of a shift's torch implementation, an entry's that of its file; None: it has none."""
     location = registry.location(shift)
     name = location.name or location.file.stem
     return name if name in registry.names(TORCH) else None
@@ -82,12 +82,12 @@ class Shifter:
         return {**self.options, **reads}
 
     def words(self, key: str) -> RandomStream:
-        """Return the random words of the sample `key`."""
+        """Random words of the sample `key`."""
         fresh = self.severity if self.fresh else None
         return RandomStream(self.seed, self.name, self.dataset, key, fresh)
 
     def __call__(self, sample: Sample) -> Sample:
-        """Return the shifted sample.
+        """The shifted sample.
 
         Raises:
             DataError: the sample lacks the field that the shift changes.
@@ -138,7 +138,7 @@ def moves_marks(sample: Sample, module: ModuleType) -> bool:
 def _with_marks(
     sample: Sample, module: ModuleType, severity: float, options: Mapping[str, Any], rng: RandomStream
 ) -> Sample:
-    """Return the sample with its boxes and joints where the shift takes their pixels, without what left the image."""
+    """Sample with its boxes and joints where the shift takes their pixels, without what left the image."""
     outside = {"border": "constant", "fill": 0}  # a mirror image beyond the edge is no object
     own = {**options, **{name: value for name, value in outside.items() if name in options}}
     move = getattr(module, "follow", module.apply)

@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def find_torch(shift: ModuleType) -> ModuleType | None:
-    """Return the torch implementation of a shift, if it has one."""
+    """Torch implementation of a shift, if it has one."""
     name = name_in_torch(shift)
     return registry.find(TORCH, name) if name else None
 
@@ -32,7 +32,7 @@ def apply_batch(
     words: Sequence[rng.RandomStream],
     options: Mapping[str, Any],
 ) -> torch.Tensor:
-    """Return shifted images, by the shift's torch implementation, else one after the other on the CPU.
+    """Shifted images, by the shift's torch implementation, else one after the other on the CPU.
 
     Args:
         shift: a shift's file whose FIELD is `image`.
@@ -81,7 +81,7 @@ class OnDevice:
         self.tolerance: tuple[float, float] = implementation.TOLERANCE
 
     def __call__(self, samples: list[Sample]) -> list[Sample] | None:
-        """Return the samples with their images shifted; None where these differ in shape, or have boxes to move."""
+        """Samples with their images shifted; None where these differ in shape, or have boxes to move."""
         shifter, images = self._shifter, [sample.fields["image"] for sample in samples]
         if len({image.shape for image in images}) > 1 or moves_marks(samples[0], shifter.module):
             return None
@@ -105,13 +105,13 @@ def on_device(shifter: Shifter, wanted: str, held: str) -> OnDevice | None:
 
 
 def to_tensor(images: Sequence[Pixels], device: torch.device | str = "cpu") -> torch.Tensor:
-    """Return images uint8 (h, w) or (h, w, 3) of one shape as uint8 (n, c, h, w)."""
+    """Images uint8 (h, w) or (h, w, 3) of one shape as uint8 (n, c, h, w)."""
     stacked = np.stack(images)
     first = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(first)).to(device)
 
 
 def to_arrays(images: torch.Tensor) -> list[Pixels]:
-    """Return uint8 (n, c, h, w) as images (h, w) where c is 1, else (h, w, 3)."""
+    """Uint8 (n, c, h, w) as images (h, w) where c is 1, else (h, w, 3)."""
     pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return list(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -25,7 +25,7 @@ SAMPLES = 16
 def measure(
     predictor: Predictor, folder: Path, batch_size: int, elsewhere: Callable[[], Predictor] | None = None
 ) -> dict[str, Any]:
-    """Return `batch` and, where there is another device, `device`.
+    """`batch` and, where there is another device, `device`.
 
     Args:
         predictor: samples -> outputs, each sample by itself.
@@ -65,6 +65,6 @@ def _logits(predictor: Predictor, samples: list[Sample]) -> NDArray[np.float32]:
 
 
 def compare(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:
-    """Return n, the largest absolute difference of a logit, and the share of predictions (argmax) that differ."""
+    """N, the largest absolute difference of a logit, and the share of predictions (argmax) that differ."""
     flips = float(np.mean(one.argmax(1) != other.argmax(1)))
     return {"samples": len(one), "largest": float(np.abs(one - other).max()), "flip_rate": flips}

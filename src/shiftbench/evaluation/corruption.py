@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def corrupt(image: Any, name: str, severity: float = 3.0, seed: int = 0, key: str = "a", **params: object) -> Any:
-    """Return a shifted copy of one value.
+    """A shifted copy of one value.
 
     Args:
         image: uint8 (h, w) or (h, w, 3), RGB; int16 (n,) at 16 kHz for a shift of audio; a str for a text shift; a
@@ -99,7 +99,7 @@ class Corrupt:
         self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is an error now
 
     def __call__(self, images: torch.Tensor, keys: Sequence[str] | str | None = None) -> torch.Tensor:
-        """Return shifted images, same shape, dtype and device.
+        """Shifted images, same shape, dtype and device.
 
         On the CPU the result is `corrupt`'s to the byte. On a GPU a shift that has a torch implementation
         (docs/list_of_shifts.md) is computed there, within its TOLERANCE; any other on the CPU.
@@ -155,7 +155,7 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
 
 
 def originals(shift: ModuleType) -> dict[str, object]:
-    """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
+    """Folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
     from shiftbench.data.source_files import original_folder
@@ -169,12 +169,12 @@ def _words(seed: int, name: str, key: str) -> RandomStream:
 
 
 def content_key(image: np.ndarray) -> str:
-    """Return the identity of an image that has no key: a hash of its pixels."""
+    """Identity of an image that has no key: a hash of its pixels."""
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
 
 
 def _as_bytes(images: torch.Tensor) -> torch.Tensor:
-    """Return uint8 (n, c, h, w) of a tensor (c, h, w) or (n, c, h, w)."""
+    """Uint8 (n, c, h, w) of a tensor (c, h, w) or (n, c, h, w)."""
     import torch
 
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):

@@ -58,7 +58,7 @@ def _first_free(count: int, stack: ExitStack) -> int:
 
 
 def _own_folder(folder: Path) -> Path:
-    """Return a folder that only this user writes to; in a temporary folder anybody could have made it beforehand.
+    """A folder that only this user writes to; in a temporary folder anybody could have made it beforehand.
 
     Raises:
         DataError: somebody else did.
@@ -81,7 +81,7 @@ def _opened(file: Path) -> IO[bytes]:
 
 
 def out_of_memory() -> type[BaseException]:
-    """Return torch's out-of-memory error."""
+    """Torch's out-of-memory error."""
     import torch
 
     error: type[BaseException] = torch.cuda.OutOfMemoryError

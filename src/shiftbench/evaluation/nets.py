@@ -35,7 +35,7 @@ class Predictor(Protocol):
     """Interface that evaluation calls: samples in, arrays with one row per sample out."""
 
     def __call__(self, samples: Sequence[Sample]) -> Outputs:
-        """Return at least `logits`, float32 (n, classes)."""
+        """At least `logits`, float32 (n, classes)."""
         ...
 
 
@@ -83,7 +83,7 @@ class TorchPredictor:
         return {"logits": to_numpy(logits), "features": to_numpy(features)}
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context that computes in this predictor's precision."""
+        """Context that computes in this predictor's precision."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
@@ -123,7 +123,7 @@ def both(net: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def with_head(model: ModuleType, state: State, weight: torch.Tensor, bias: torch.Tensor) -> State:
-    """Return a state dict whose head is another linear layer; a model may say how (`with_head`).
+    """A state dict whose head is another linear layer; a model may say how (`with_head`).
 
     Args:
         model: plugin of the family `models`.
@@ -137,19 +137,19 @@ def with_head(model: ModuleType, state: State, weight: torch.Tensor, bias: torch
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
-    """Return a tensor as a float32 array on the CPU."""
+    """A tensor as a float32 array on the CPU."""
     return tensor.detach().float().cpu().numpy()
 
 
 def prepare(model: ModuleType, samples: Sequence[Sample], params: Mapping[str, Any]) -> Array:
-    """Return the input of a model for samples: its `prepare_batch`, else `prepare` one by one."""
+    """Input of a model for samples: its `prepare_batch`, else `prepare` one by one."""
     if hasattr(model, "prepare_batch"):
         return np.asarray(model.prepare_batch(samples, params))
     return np.stack([model.prepare(sample, params) for sample in samples])
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda` or `cuda:1` stands for; TF32 is turned off.
+    """Device that `auto`, `cpu`, `cuda` or `cuda:1` stands for; TF32 is turned off.
 
     Raises:
         ModelError: CUDA was asked for and there is none.
@@ -174,7 +174,7 @@ def load_predictor(  # noqa: PLR0913 - the contract of a model
     precision: str = "float32",
     inputs: Mapping[Ref, Path] | None = None,
 ) -> Predictor:
-    """Return the predictor of a model file and a weights file.
+    """Predictor of a model file and a weights file.
 
     Args:
         model: plugin of the family `models`.
@@ -200,7 +200,7 @@ def load_predictor(  # noqa: PLR0913 - the contract of a model
 
 
 def classes_of(weights: Path) -> list[str]:
-    """Return the class names, in the order of the logits, from a weights file's metadata.
+    """The class names, in the order of the logits, from a weights file's metadata.
 
     Raises:
         ModelError: the file states none, or cannot be read.
@@ -292,7 +292,7 @@ def _unwrap(content: Any, file: Path) -> State:
 
 
 def state_bytes(state: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Return the safetensors file of a state dict: equal tensors and metadata give equal bytes."""
+    """Safetensors file of a state dict: equal tensors and metadata give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     return _sorted_header(safetensors.torch.save(tensors, dict(metadata or {})))
 

@@ -50,7 +50,7 @@ class Batches(Protocol):
     tolerance: Tolerance
 
     def __call__(self, samples: list[Sample]) -> list[Sample] | None:
-        """Return the shifted samples; None where they cannot be shifted together."""
+        """The shifted samples; None where they cannot be shifted together."""
 
 
 class OnTheFly:
@@ -72,7 +72,7 @@ class OnTheFly:
         self.counts: dict[str, int] = {}
 
     def __call__(self, batch: list[Sample]) -> list[Sample]:
-        """Return the shifted samples.
+        """The shifted samples.
 
         Raises:
             ChecksumError: a golden sample comes out differently here.
@@ -109,7 +109,7 @@ class OnTheFly:
         )
 
     def digest(self) -> str:
-        """Return the chained pixel digest of all samples, when the last was shifted.
+        """Chained pixel digest of all samples, when the last was shifted.
 
         Raises:
             ChecksumError: a golden sample was not among them.
@@ -130,7 +130,7 @@ class Golden:
     png: str | None
 
     def distance(self, sample: Sample) -> tuple[float, float]:
-        """Return the largest and mean difference in grey levels; infinite where images cannot be compared."""
+        """The largest and mean difference in grey levels; infinite where images cannot be compared."""
         image = sample.fields.get("image")
         if self.png is None or image is None:
             return math.inf, math.inf
@@ -142,7 +142,7 @@ class Golden:
 
 
 def read_golden(file: Path) -> dict[str, Golden]:
-    """Return golden samples by key.
+    """Golden samples by key.
 
     Raises:
         DataError: the file holds none.

@@ -15,7 +15,7 @@ from shiftbench.evaluation.batching import Predictor
 def load(
     recipe: Mapping[str, Any], weights: Path, classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> Predictor:
-    """Return the predictor of a recipe, and set torch's threads to its number.
+    """Predictor of a recipe, and set torch's threads to its number.
 
     Args:
         recipe: holds `model` (use, options), `precision` and `threads`.

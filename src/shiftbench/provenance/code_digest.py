@@ -69,7 +69,7 @@ class Code:
 
 
 def of(roots: Iterable[Path | Location]) -> Code:
-    """Return the code of jobs that begin at some files, or at functions in files.
+    """Code of jobs that begin at some files, or at functions in files.
 
     Raises:
         PluginError: a file, or an asset that one names, is not there.
@@ -90,13 +90,13 @@ def named(code: Mapping[str, Mapping[str, str] | str]) -> Iterator[tuple[str, st
 
 
 def digests(code: Mapping[str, Mapping[str, str] | str]) -> list[str]:
-    """Return the digests of a table, without names."""
+    """Digests of a table, without names."""
     tables = [[known] if isinstance(known, str) else known.values() for known in code.values()]
     return [digest for table in tables for digest in table]
 
 
 def files_of(recipes: Iterable[Mapping[str, Any]]) -> list[Path]:
-    """Return the source files and assets that jobs with some recipes read, sorted.
+    """The source files and assets that jobs with some recipes read, sorted.
 
     Raises:
         PluginError: one is not there.
@@ -107,7 +107,7 @@ def files_of(recipes: Iterable[Mapping[str, Any]]) -> list[Path]:
 
 
 def changed(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the definitions that are not as a recipe says, by name; where only their use differs, the files.
+    """Definitions that are not as a recipe says, by name; where only their use differs, the files.
 
     Raises:
         PluginError: a file is not there any more.
@@ -119,7 +119,7 @@ def changed(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def told(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the definitions that differ in two recipes, such as `shiftbench/plugins/shifts/fog.py: shares changed`."""
+    """Definitions that differ in two recipes, such as `shiftbench/plugins/shifts/fog.py: shares changed`."""
     if all(old.get(key) == new.get(key) for key in ("linked", "code")):
         return []
     if ("roots" in old) != ("roots" in new):
@@ -163,7 +163,7 @@ class Span:
 
 
 def definitions_of(paths: Iterable[Path]) -> dict[Path, list[Span]]:
-    """Return the definitions of files; none of one that cannot change a byte of an output, or is no Python."""
+    """Definitions of files; none of one that cannot change a byte of an output, or is no Python."""
     with _ONE_AT_A_TIME:
         linker = _linker()
         files = {path: linker.file(_audited(path)) for path in paths if path.suffix == ".py"}
@@ -204,7 +204,7 @@ def locate_root(name: str) -> Location:
 
 
 def digest(path: Path) -> str:
-    """Return the digest of one source file with all its definitions and names, or of an asset's bytes.
+    """Digest of one source file with all its definitions and names, or of an asset's bytes.
 
     Raises:
         PluginError: there is no such file.
@@ -220,13 +220,13 @@ def digest(path: Path) -> str:
 
 @functools.cache
 def stage(name: str) -> Path:
-    """Return the source file of a module that makes outputs: a stage, or `evaluation.onthefly`."""
+    """Source file of a module that makes outputs: a stage, or `evaluation.onthefly`."""
     home, _, module = name.rpartition(".")
     return PACKAGE / (home or "workflow/stages") / f"{module}.py"
 
 
 def cpu_count() -> int:
-    """Return the number of usable CPUs (affinity respected)."""
+    """Number of usable CPUs (affinity respected)."""
     return len(os.sched_getaffinity(0))
 
 
@@ -339,7 +339,7 @@ class Node:
         return self.definition.names
 
     def shown(self, told: Sequence[int]) -> str:
-        """Return its digest, with what only tells where something reads it."""
+        """Its digest, with what only tells where something reads it."""
         if not told:
             return self.meaning
         return definitions.digest([self.meaning, *(self.definition.told[at] for at in told if at < 2)])
@@ -406,7 +406,7 @@ class _Linker:
         return all(_mark(path) == mark for path, mark in self._marks.items())
 
     def file(self, path: Path) -> File:
-        """Return a file of ours.
+        """A file of ours.
 
         Raises:
             PluginError: it is in no home, or not there.
@@ -419,7 +419,7 @@ class _Linker:
         return self._files[path]
 
     def module(self, dotted: str) -> File | None:
-        """Return the file of a module of ours by its name."""
+        """File of a module of ours by its name."""
         if dotted not in self._modules:
             top, _, rest = dotted.partition(".")
             home = self._tops.get(top)
@@ -435,7 +435,7 @@ class _Linker:
         return None if found is None else self.file(found)
 
     def imported(self, dotted: str) -> list[File]:
-        """Return the files that an import of a module, or of something in one, runs."""
+        """Files that an import of a module, or of something in one, runs."""
         parts = dotted.split(".")
         if parts[0] not in self._tops:
             return []
@@ -443,7 +443,7 @@ class _Linker:
         return [file for name in names if (file := self.module(name)) and file.counts]
 
     def imports(self, file: File) -> tuple[File, ...]:
-        """Return the files that importing one runs, itself included, each after those that it imports."""
+        """Files that importing one runs, itself included, each after those that it imports."""
         if file.path not in self._imports:
             begun, found = {file}, dict[File, None]()
             stack = [(file, iter(self._imported_by(file)))]
@@ -490,11 +490,11 @@ class _Linker:
             node.targets += [file.whole for one in stars if (file := self.module(one)) and file.counts]
 
     def _below(self, file: File) -> list[Node]:
-        """Return the modules in a package."""
+        """Modules in a package."""
         return self._in_folder(file.path.parent) if file.path.name == "__init__.py" else []
 
     def _in_folder(self, folder: Path) -> list[Node]:
-        """Return all modules below a folder."""
+        """All modules below a folder."""
         self._marks.setdefault(str(folder), _mark(str(folder)))
         found: list[Node] = []
         for path in sorted(folder.iterdir()):
@@ -511,7 +511,7 @@ class _Linker:
         node.targets = [target for _, _, target in found if target is not None]
 
     def _offered(self, file: File) -> list[str]:
-        """Return the public names of a file, and what it imports for others."""
+        """Public names of a file, and what it imports for others."""
         read = any(f".{DECLARATION}" in node.definition.uses for node in file.nodes)
         declares = file.path.parent.name in DECLARING and not read
         declarations = (TITLE, DECLARATION) if declares else (TITLE,)
@@ -563,7 +563,7 @@ class _Linker:
             node.targets += [file.whole for file in self._told_of(text)]
 
     def _asked(self, text: str, file: File, parts: list[str]) -> list[Node]:
-        """Return the plugin that a definition asks for.
+        """Plugin that a definition asks for.
 
         Where the name is computed, `uses` says which it is, else all of the family are meant.
         """
@@ -599,7 +599,7 @@ class _Linker:
         return file.by_name[root.name]
 
     def _told_of(self, text: str) -> list[File]:
-        """Return the modules that a text names: one, or all of a package whose name it begins with."""
+        """Modules that a text names: one, or all of a package whose name it begins with."""
         if text.partition(".")[0] not in self._tops:
             return []
         if not text.endswith("."):
@@ -608,7 +608,7 @@ class _Linker:
         return [node.file for node in self._namespace(text[:-1])]
 
     def _namespace(self, dotted: str) -> list[Node]:
-        """Return the modules in a package, which may have no `__init__.py`; none: it is no package."""
+        """Modules in a package, which may have no `__init__.py`; none: it is no package."""
         top, *rest = dotted.split(".")
         home = self._tops.get(top)
         folder = None if home is None else home.joinpath(*rest)
@@ -717,7 +717,7 @@ class _Linker:
     # ------------------------------------------------------------------ a job
 
     def code(self, roots: tuple[Location, ...]) -> Code:
-        """Return the code of jobs that begin at some files or functions."""
+        """Code of jobs that begin at some files or functions."""
         if roots not in self._done:
             self._done[roots] = self._code(roots)
         return self._done[roots]
@@ -757,7 +757,7 @@ class _Linker:
     def _effects(
         self, walks: dict[File, dict[Node, int]], main: dict[Node, int], told: Sequence[int], *, noted: bool
     ) -> set[str]:
-        """Return a digest of what importing each file does, in the order of its text.
+        """A digest of what importing each file does, in the order of its text.
 
         Files whose effects share a variable, or a library, are in the order in which they are imported.
         """
@@ -778,14 +778,14 @@ class _Linker:
         }
 
     def _changed(self, act: Node) -> set[Node | str]:
-        """Return the variables and libraries that a statement may change."""
+        """Variables and libraries that a statement may change."""
         reached = self._walk([act], {}, noted=False)
         if any("stores" in one.definition.traits for one in reached):
             return self._touched(act)
         return self._touched(act) - {one for one in reached if "plain" in one.definition.traits}
 
     def _touched(self, node: Node) -> set[Node | str]:
-        """Return the variables and libraries on which it depends what a definition does when it is imported."""
+        """Variables and libraries on which it depends what a definition does when it is imported."""
         if node not in self._touches:
             begin, libraries = [node], set[str]()
             if self._is_loud(node):

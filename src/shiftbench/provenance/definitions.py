@@ -178,7 +178,7 @@ def _literals(statement: ast.stmt) -> tuple[str, ...]:
 
 
 def _groups(statements: list[ast.stmt], module: Module) -> list[list[ast.stmt]]:
-    """Return the statements, those together that bind the same names."""
+    """The statements, those together that bind the same names."""
     home: dict[str, int] = {}
     groups: dict[int, list[ast.stmt]] = {}
     for at, statement in enumerate(statements):
@@ -427,7 +427,7 @@ class _Writer:
             self.write(self._without_title(decorator))
 
     def _without_title(self, decorator: ast.expr) -> ast.expr:
-        """Return a decorator of `plugins.declare` without its keyword `title`, any other as it is."""
+        """A decorator of `plugins.declare` without its keyword `title`, any other as it is."""
         if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
             return decorator
         base = decorator.func.value
@@ -479,7 +479,7 @@ class _Writer:
                 self.traits = kept[3]
 
     def _documented(self, node: Function | ast.ClassDef) -> list[ast.stmt]:
-        """Return the body without its docstring, which is told."""
+        """Body without its docstring, which is told."""
         first = node.body[0]
         value = first.value if isinstance(first, ast.Expr) else None
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
@@ -594,12 +594,12 @@ _SPECIAL: dict[type, Callable[[_Writer, Any], None]] = {
 
 
 def digest(tokens: Iterable[str]) -> str:
-    """Return the digest of tokens (32 hexadecimal digits)."""
+    """Digest of tokens (32 hexadecimal digits)."""
     return hashlib.sha256("\0".join(tokens).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _quoted(note: ast.expr) -> ast.expr:
-    """Return an annotation, of a text what it says."""
+    """An annotation, of a text what it says."""
     if isinstance(note, ast.Constant) and isinstance(note.value, str):
         with suppress(SyntaxError):
             return ast.parse(note.value, mode="eval").body

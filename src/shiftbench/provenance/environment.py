@@ -120,7 +120,7 @@ def _version(name: str) -> str | None:
 
 @functools.cache
 def _cpuinfo() -> dict[str, str]:
-    """Return the facts of the first processor."""
+    """Facts of the first processor."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
     except OSError:

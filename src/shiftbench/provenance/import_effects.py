@@ -218,7 +218,7 @@ def _callable_of(node: ast.AST) -> list[ast.expr]:
 
 
 def _root(node: ast.expr) -> str:
-    """Return the name at the beginning of `name.attribute.attribute`; empty: there is none."""
+    """Name at the beginning of `name.attribute.attribute`; empty: there is none."""
     while isinstance(node, ast.Attribute):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""

@@ -168,7 +168,7 @@ def _snakemake(benchmark: Path) -> Iterator[Lock]:
 
 
 def _signature(text: str) -> tuple[int | None, str | None]:
-    """Return process and host of `PID@HOST` in a lock or a scratch file's name."""
+    """Process and host of `PID@HOST` in a lock or a scratch file's name."""
     found = _SIGNED.search(text)
     return (int(found["pid"]), found["host"]) if found else (None, None)
 

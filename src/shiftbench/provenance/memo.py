@@ -92,7 +92,7 @@ class Digests:
         self._is_long = False
 
     def __call__(self, name: str) -> str:
-        """Return the sha256 of a file.
+        """Sha256 of a file.
 
         Args:
             name: its path relative to the root.

@@ -158,7 +158,7 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
 
 
 def children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes in a node, contexts left out: `ast.iter_child_nodes`, in a third of the time."""
+    """Nodes in a node, contexts left out: `ast.iter_child_nodes`, in a third of the time."""
     found: list[ast.AST] = []
     for name in FIELDS[type(node)]:
         value = getattr(node, name, None)
@@ -170,7 +170,7 @@ def children(node: ast.AST) -> list[ast.AST]:
 
 
 def parameters_of(arguments: ast.arguments) -> list[ast.arg]:
-    """Return the parameters of a function."""
+    """Parameters of a function."""
     found = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     return found + [one for one in (arguments.vararg, arguments.kwarg) if one]
 

@@ -204,14 +204,14 @@ class Watch:
         return compiled or card or name in _OF_PLUGINS or file in self._code
 
     def undeclared(self) -> list[str]:
-        """Return the files that were opened and that nothing names, sorted."""
+        """Files that were opened and that nothing names, sorted."""
         with watched(None):  # what is read to tell is not the job's
             wrong = {file for file in self._data if not _is_of_wheel(file)}
         return sorted(self._found | wrong)
 
 
 def imported() -> dict[str, str]:
-    """Return the file of each module that is imported, links followed."""
+    """File of each module that is imported, links followed."""
     files = ((name, getattr(module, "__file__", None)) for name, module in [*sys.modules.items()])
     return {name: _real(file) for name, file in files if file}
 
@@ -239,7 +239,7 @@ def _is_of_wheel(file: str) -> bool:
 
 
 def _places(path: Any, folder: Any) -> list[str]:
-    """Return the absolute names that a path may stand for.
+    """Absolute names that a path may stand for.
 
     Args:
         path: as it was given to a function of `os`.

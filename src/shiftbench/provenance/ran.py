@@ -69,7 +69,7 @@ class Ran:
         self.codes[code] = imports and self.codes.get(code, True)
 
     def unlisted(self, recipes: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Return the definitions that ran and that none of the recipes has, as people read them, sorted."""
+        """Definitions that ran and that none of the recipes has, as people read them, sorted."""
         tables = [one.get("code", {}) for one in recipes]
         known = {name for table in tables for name, _ in code_digest.named(table)}
         files = {file for table in tables for file in table}

@@ -43,12 +43,12 @@ _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False,
 
 
 def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    """The one JSON text of a value: sorted keys, no spaces, no NaN."""
     return _JSON.encode(value)
 
 
 def fingerprint(recipe: Recipe, code: str | None = None) -> str:
-    """Return the sha256 of a recipe, hexadecimal.
+    """Sha256 of a recipe, hexadecimal.
 
     Of `code`, only the digests count, and `roots` do not: names of files and definitions are for readers, so that
     moving them changes nothing.
@@ -66,7 +66,7 @@ def fingerprint(recipe: Recipe, code: str | None = None) -> str:
 
 
 def code_text(code: Any) -> str:
-    """Return the JSON text of what counts of a recipe's `code`."""
+    """JSON text of what counts of a recipe's `code`."""
     return canonical(sorted(code_digest.digests(code)) if code else code)
 
 
@@ -126,7 +126,7 @@ class Job:
         return sorted({ref for artifact in self.artifacts if artifact.ref in some for ref in artifact.inputs} - own)
 
     def text(self) -> str:
-        """Return the recipe file's content: JSON, a line for each artifact; code that several share is there once."""
+        """The recipe file's content: JSON, a line for each artifact; code that several share is there once."""
         codes: list[Any] = []
         artifacts = []
         for artifact in self.artifacts:
@@ -211,7 +211,7 @@ def is_damaged(state: str) -> bool:
 
 
 def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the digest of the rows of each table, which no writer's version changes."""
+    """Digest of the rows of each table, which no writer's version changes."""
     tables = [name for name in names if name.endswith(".parquet")]
     if not tables:
         return {}
@@ -267,11 +267,11 @@ class Run:
         return [output, receipt_path(self.root, ref), *(output.parent / name for name in names)]
 
     def inputs(self, artifact: Artifact) -> dict[Ref, Path]:
-        """Return the artifact's inputs by Ref."""
+        """Artifact's inputs by Ref."""
         return {ref: self.path(ref) for ref in artifact.inputs}
 
     def todo(self) -> list[Artifact]:
-        """Return the artifacts that are to be made: those asked for again, and those whose receipt does not hold."""
+        """Artifacts that are to be made: those asked for again, and those whose receipt does not hold."""
         streams = "stream" in self.job.settings
         return [
             artifact
@@ -379,7 +379,7 @@ class Run:
         write_json(proof, content)
 
     def _circumstances(self) -> dict[str, Any]:
-        """Return where, when and from which commit this is made, and what the stage noted."""
+        """Where, when and from which commit this is made, and what the stage noted."""
         now = datetime.now(UTC)
         return {
             "environment": environment.describe(),

@@ -69,7 +69,7 @@ def text_of(path: Path, _mtime: int, _size: int) -> Text:
 
 
 def _package_of(path: Path) -> str:
-    """Return the dotted name of the package that a file is in."""
+    """Dotted name of the package that a file is in."""
     for home in (Home.package, *registry.Folders.extra):
         if path.is_relative_to(home):
             return ".".join((home.name, *path.relative_to(home).parts[:-1]))

@@ -166,7 +166,7 @@ class Chapter:
         return proof(self.tables.overlaps)
 
     def behind(self, who: Who, cells: Iterable[Cell]) -> str:
-        """Return the address of the samples behind a number: of its first seed, on the first of its sets."""
+        """Address of the samples behind a number: of its first seed, on the first of its sets."""
         of = next(iter(self._children.get(who, [])), who)
         found = [cell for cell in cells if cell[2] is not None] or self._levels
         if not self.sampled or not found:

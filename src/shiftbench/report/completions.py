@@ -95,14 +95,14 @@ def wanted(rows: Iterable[Rows]) -> Iterator[At]:
 
 
 def asked(sample: Sample) -> dict[str, str]:
-    """Return a prompt, its answer where it has one, and the mark behind which answers stand (empty: none)."""
+    """A prompt, its answer where it has one, and the mark behind which answers stand (empty: none)."""
     meta = sample.fields["meta"]
     told = {"text": shortened(sample.fields["text"]), "mark": meta.get("answer_after") or ""}
     return told | ({"answer": str(meta["answer"])} if "answer" in meta else {})
 
 
 def shortened(text: str) -> str:
-    """Return a text of LETTERS letters at most, without its middle: how it thinks, and how it ends."""
+    """A text of LETTERS letters at most, without its middle: how it thinks, and how it ends."""
     if len(text) <= LETTERS:
         return text
     half = (LETTERS - 3) // 2

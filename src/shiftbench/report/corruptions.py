@@ -42,7 +42,7 @@ class Corruptions:
 
 
 def corruptions(chapter: Chapter) -> Corruptions | None:
-    """Return the table of a benchmark; None where no shift has severities."""
+    """Table of a benchmark; None where no shift has severities."""
     lead = chapter.places.metrics[:1]
     rows = pl.concat([chapter.places.clean, chapter.places.levels]).filter(
         pl.col("metric").is_in(lead), pl.col("seed").is_null()
@@ -64,7 +64,7 @@ def corruptions(chapter: Chapter) -> Corruptions | None:
 
 
 def _in_order(chapter: Chapter, found: set[str]) -> list[str]:
-    """Return shifts in the order in which params names them."""
+    """Shifts in the order in which params names them."""
     asked = list(chapter.params["shifts"])
     return sorted(found, key=lambda name: (asked.index(name) if name in asked else len(asked), name))
 

@@ -17,7 +17,7 @@ Sides = tuple[list[float], list[float], list[float]]  # x, shares of ID, shares 
 
 
 def detector_panels(chapter: Chapter) -> list[Panel]:
-    """Return the panels of a benchmark's detectors that have something to show."""
+    """Panels of a benchmark's detectors that have something to show."""
     made = (_groups(chapter), _scores(chapter), _risks(chapter))
     return [panel for panel in made if panel.plots]
 
@@ -88,7 +88,7 @@ def _sets(chapter: Chapter) -> list[str]:
 
 
 def _shown(chapter: Chapter) -> dict[tuple[Who, str], dict[str, Sides]]:
-    """Return both kinds of columns x, id, ood by weights (of one seed), method and detector, and by OOD set."""
+    """Both kinds of columns x, id, ood by weights (of one seed), method and detector, and by OOD set."""
     table = chapter.tables.roc
     if table is None:
         return {}
@@ -137,7 +137,7 @@ def _risks(chapter: Chapter) -> Panel:
 
 
 def _curves(chapter: Chapter) -> dict[Who, tuple[list[float], list[float]]]:
-    """Return coverage and risk on the clean set by weights, method and detector."""
+    """Coverage and risk on the clean set by weights, method and detector."""
     table = chapter.tables.risk_coverage
     if table is None:
         return {}

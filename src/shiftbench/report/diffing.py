@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"\s+|(?<![\w.])-?\d+\.\d+(?!\w|\.\d)|\w+|[^\w\s]")
 
 
 def words(before: str, after: str) -> tuple[Piece, ...]:
-    """Return the pieces of two texts in order; kept and new ones make `after`, kept and gone ones `before`.
+    """Pieces of two texts in order; kept and new ones make `after`, kept and gone ones `before`.
 
     Words, decimal numbers, marks and runs of white space are compared as wholes.
 

@@ -88,7 +88,7 @@ class Board:
 
 
 def boards(files: Mapping[Ref, Path]) -> list[Board]:
-    """Return one board per (dataset, split, shift), with the clean partner first; sorted.
+    """One board per (dataset, split, shift), with the clean partner first; sorted.
 
     Args:
         files: previews by Ref; a dataset's own samples are `identity` at severity 0.
@@ -131,7 +131,7 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
 
 
 def _compared(images: tuple[Image, ...], severities: tuple[float, ...]) -> tuple[Image, ...]:
-    """Return the images, each text beside that of the clean sample."""
+    """The images, each text beside that of the clean sample."""
     clean, *others = images
     if clean.text is None or severities[0] != 0:
         return images
@@ -163,7 +163,7 @@ def _image(shot: dict[str, Any], key: str, number: int) -> Image:
 
 
 def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, ...]:
-    """Return the boxes of a sample, each x, y, w, h and the number of its class."""
+    """Boxes of a sample, each x, y, w, h and the number of its class."""
     try:
         return tuple(Mark(float(x), float(y), float(w), float(h), str(classes[label])) for x, y, w, h, label in boxes)
     except (ValueError, TypeError, IndexError) as error:
@@ -173,7 +173,7 @@ def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, 
 
 
 def _areas(rectangles: Any, file: Path, key: str) -> tuple[Area, ...]:
-    """Return the marked pixels of a sample, rectangles x, y, w, h."""
+    """Marked pixels of a sample, rectangles x, y, w, h."""
     try:
         return tuple(Area(float(x), float(y), float(w), float(h)) for x, y, w, h in rectangles)
     except (ValueError, TypeError) as error:
@@ -183,7 +183,7 @@ def _areas(rectangles: Any, file: Path, key: str) -> tuple[Area, ...]:
 def _joints(
     poses: Any, classes: list[str], file: Path, key: str
 ) -> tuple[tuple[Joint, ...], tuple[tuple[Joint, Joint], ...]]:
-    """Return the labelled joints of the persons of a sample, each x, y and visibility, and what joins them."""
+    """Labelled joints of the persons of a sample, each x, y and visibility, and what joins them."""
     joints: list[Joint] = []
     bones: list[tuple[Joint, Joint]] = []
     try:
@@ -199,7 +199,7 @@ def _joints(
 
 
 def _decoded(data: Any, kind: str, file: Path, key: str) -> NDArray[Any]:
-    """Return the image of a sample, uint8 (h, w) or (h, w, 3), or its sound, int16 (n,)."""
+    """Image of a sample, uint8 (h, w) or (h, w, 3), or its sound, int16 (n,)."""
     what = {"png": "the image", "wav": "the sound"}[kind]
     try:
         value: NDArray[Any] = codecs.decode(kind, base64.b64decode(data, validate=True))

@@ -20,7 +20,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 @functools.cache
 def environment(*folders: str) -> Environment:
-    """Return the Jinja environment for the templates in some folders of `TEMPLATES`, and for those of all pages.
+    """Jinja environment for the templates in some folders of `TEMPLATES`, and for those of all pages.
 
     It escapes every value and refuses undefined names. It is cached, because it keeps compiled templates.
     """
@@ -38,12 +38,12 @@ def environment(*folders: str) -> Environment:
 
 
 def style() -> Markup:
-    """Return the style sheet of all pages."""
+    """Style sheet of all pages."""
     return Markup((TEMPLATES / "report/style.css").read_text())
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request, and no script but these; images and sounds are data URLs."""
+    """A content security policy: no request, and no script but these; images and sounds are data URLs."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
@@ -53,7 +53,7 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def embedded(value: object) -> Markup:
-    """Return JSON that may stand in a script element: no character of it can end the element."""
+    """JSON that may stand in a script element: no character of it can end the element."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -192,7 +192,7 @@ def _ordered(rows: pl.DataFrame) -> list[str]:
 
 
 def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any]]) -> list[Column]:
-    """Return the columns of a benchmark's leaderboard; many detectors have a table of their own, and no columns here.
+    """Columns of a benchmark's leaderboard; many detectors have a table of their own, and no columns here.
 
     Args:
         tables: what aggregate made.
@@ -226,7 +226,7 @@ def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any
 
 
 def _fifteen(levels: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of ImageNet-C's corruptions where there are all of them and others too, else none."""
+    """Rows of ImageNet-C's corruptions where there are all of them and others too, else none."""
     asked = set(levels["shift"].unique().to_list())
     return levels.filter(pl.col("shift").is_in(list(IMAGENET_C)) & (asked > IMAGENET_C))
 
@@ -303,7 +303,7 @@ class _Series:
 
 
 def _series(tables: Tables, rows: pl.DataFrame, kind: str) -> dict[Who, _Series]:
-    """Return the mean over all positions per weights and method; not defined where a position is missing."""
+    """Mean over all positions per weights and method; not defined where a position is missing."""
     whole = rows.select(PLACE).unique().height
     joined = rows.join(tables.replicates, on=_IDENTITY, how="left", nulls_equal=True).sort(PLACE)
     parts = joined.partition_by("model", "method", as_dict=True, maintain_order=True)
@@ -332,7 +332,7 @@ def _mean(part: pl.DataFrame, whole: int, kind: str) -> _Series:
 
 
 def _with_seeds(mean: _Series, seeds: Mapping[int | None, NDArray[np.float64]], kind: str) -> _Series:
-    """Return a mean over training seeds with an interval that includes them."""
+    """A mean over training seeds with an interval that includes them."""
     if len(seeds) < 2:
         return replace(mean, seeds=seeds)
     by_seed = np.stack([*seeds.values()])
@@ -351,7 +351,7 @@ def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
 
 
 def _known(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Difference]:
-    """Return the differences that aggregate computed in the place of `rows`."""
+    """Differences that aggregate computed in the place of `rows`."""
     found = tables.differences.join(rows.select(_PAIRED).unique(), on=_PAIRED, how="semi", nulls_equal=True)
     known: dict[tuple[Who, Who], Difference] = {}
     for row in found.iter_rows(named=True):

@@ -11,7 +11,7 @@ _REPOSITORY = re.compile(r"(?:https://github\.com/)?([\w.-]+/[\w.-]+?)/?", re.AS
 
 
 def of(text: str) -> str:
-    """Return the address of the first paper that a text cites; empty where it cites none.
+    """Address of the first paper that a text cites; empty where it cites none.
 
     Example:
         >>> of("arXiv 2402.02653"), of("doi:10.24432/C50P49"), of("javascript:alert(1)")
@@ -22,7 +22,7 @@ def of(text: str) -> str:
 
 
 def of_repository(text: str) -> str:
-    """Return the address of a repository of GitHub, given by owner and name; empty for anything else.
+    """Address of a repository of GitHub, given by owner and name; empty for anything else.
 
     Example:
         >>> of_repository("jeff024/PALM"), of_repository("javascript:a/b")
@@ -33,7 +33,7 @@ def of_repository(text: str) -> str:
 
 
 def linked(text: str) -> Markup:
-    """Return a text, escaped, with links to the papers that it cites.
+    """A text, escaped, with links to the papers that it cites.
 
     Example:
         >>> linked("<b>, arXiv:1708.07747")
@@ -54,7 +54,7 @@ def _address(found: re.Match[str]) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a name as a part of an address.
+    """A name as a part of an address.
 
     Example:
         >>> slug("vit-erm + tent")

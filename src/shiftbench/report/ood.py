@@ -158,7 +158,7 @@ class Detection:
             yield next(own)
 
     def view(self, metric: str) -> View | None:
-        """Return the table of a metric against the clean set."""
+        """Table of a metric against the clean set."""
         return next((view for view in self.views if view.key == metric), None)
 
     # ------------------------------------------------------------------ tables
@@ -209,7 +209,7 @@ class Detection:
         )
 
     def _rows(self, columns: Sequence[Against], measure: Measure) -> list[Who]:
-        """Return weights in their order, and below each its detectors, the best of the first column first."""
+        """Weights in their order, and below each its detectors, the best of the first column first."""
         sign = -1 if measure.higher_is_better else 1
         first = columns[0].entries if columns else {}
 
@@ -251,7 +251,7 @@ class Detection:
 
 
 def _columns(group: str, names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return a group's columns with how many sets each averages: its mean first, where it has several sets."""
+    """A group's columns with how many sets each averages: its mean first, where it has several sets."""
     own = [(name, 1) for name in names]
     return [(group, len(names)), *own] if group and len(names) >= _SEVERAL else own
 
@@ -266,7 +266,7 @@ def _marked(
 
 
 def _entries(rows: pl.DataFrame) -> dict[str, dict[Who, Entry]]:
-    """Return entries by dataset (or group), and by weights, method and detector."""
+    """Entries by dataset (or group), and by weights, method and detector."""
     found: dict[str, dict[Who, Entry]] = {}
     for row in rows.iter_rows(named=True):
         who = (row["model"], row["method"], row["detector"])

@@ -63,7 +63,7 @@ class Panel:
 
 
 def panels(chapter: Chapter) -> list[Panel]:
-    """Return the panels of a benchmark that have something to show."""
+    """Panels of a benchmark that have something to show."""
     made = (_curves(chapter), _domains(chapter), _trade(chapter), _reliability(chapter))
     return [panel for panel in made if panel.plots]
 
@@ -100,7 +100,7 @@ def _domains(chapter: Chapter) -> Panel:
 
 
 def _asked(chapter: Chapter, rows: pl.DataFrame) -> list[str]:
-    """Return the shifts of some rows, in the order in which params names them."""
+    """Shifts of some rows, in the order in which params names them."""
     asked: list[str] = list(chapter.params["shifts"])
     found = sorted(rows["shift"].unique().to_list())
     return sorted(found, key=lambda name: asked.index(name) if name in asked else len(asked))
@@ -114,7 +114,7 @@ def _metrics(chapter: Chapter) -> Ask:
 def _lines(
     chapter: Chapter, cells: _Cells, measure: Measure, at: Mapping[_Position, figures.At]
 ) -> list[Line[figures.At]]:
-    """Return one line per weights; `at` says where a position stands in the figure."""
+    """One line per weights; `at` says where a position stands in the figure."""
     lines = []
     for who in chapter.places.who:
         own = cells.get((measure.name, *who), {})
@@ -126,7 +126,7 @@ def _lines(
 
 
 def _cells(rows: pl.DataFrame) -> _Cells:
-    """Return entries by (metric, weights, method) and (shift, severity); a missing severity is 0."""
+    """Entries by (metric, weights, method) and (shift, severity); a missing severity is 0."""
     found: _Cells = {}
     for row in rows.with_columns(pl.col("severity").fill_null(0.0)).iter_rows(named=True):
         own = found.setdefault((row["metric"], row["model"], row["method"]), {})
@@ -174,7 +174,7 @@ def _reliability(chapter: Chapter) -> Panel:
 
 
 def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
-    """Return bins added up over training seeds and shifts, per condition, of what a figure is drawn for."""
+    """Bins added up over training seeds and shifts, per condition, of what a figure is drawn for."""
     table = chapter.tables.reliability
     if table is None:
         return {}

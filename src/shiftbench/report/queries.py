@@ -21,7 +21,7 @@ def of(row: Mapping[str, Any]) -> Written:
 
 
 def asked(sample: Sample) -> dict[str, Any]:
-    """Return a claim or question, its truth, and its table: caption, header and the first ROWS rows."""
+    """A claim or question, its truth, and its table: caption, header and the first ROWS rows."""
     table = sample.fields["table"]
     lines = [table["header"], *table["rows"][:ROWS]]
     cells = [[completions.shortened(cell or "") for cell in line] for line in lines]

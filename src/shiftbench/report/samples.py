@@ -76,7 +76,7 @@ def pick(rows: Iterable[Answer]) -> tuple[tuple[int, int, int], Picked]:
 
 
 def unnamed(picked: Picked) -> Picked:
-    """Return examples without their keys: those of a dataset that may not be passed on tell of it."""
+    """Examples without their keys: those of a dataset that may not be passed on tell of it."""
     return {kind: [("", *answer[1:]) for answer in own] for kind, own in picked.items()}
 
 
@@ -87,12 +87,12 @@ def _turn(key: str) -> bytes:
 
 
 def wanted(rows: Iterable[Rows], count: int = COUNT) -> dict[At, None]:
-    """Return the samples that some rows name, each once, in order."""
+    """Samples that some rows name, each once, in order."""
     return {(row.shards or "", answer[0]): None for row in rows for _, own in row.first(count) for answer in own}
 
 
 def drawn(sample: Sample) -> dict[str, str]:
-    """Return a sample's picture as a small WebP in base64, the beginning of its text, or both."""
+    """A sample's picture as a small WebP in base64, the beginning of its text, or both."""
     image, text = sample.fields.get("image"), str(sample.fields.get("text", ""))
     found = {} if image is None else {"webp": thumbnails.webp(image, SIDE)}
     if text or image is None:
@@ -161,5 +161,5 @@ def _set(cell: Cell) -> str:
 
 
 def link(benchmark: str, who: str, cell: Cell) -> str:
-    """Return the address, from the report, of what `who` made of the samples of `cell`."""
+    """The address, from the report, of what `who` made of the samples of `cell`."""
     return f"samples/{benchmark}/index.html#{urlencode({'model': who, 'set': _set(cell)})}"

@@ -86,7 +86,7 @@ def _values(found: Iterable[Any]) -> str:
 
 
 def _chosen(name: str, chosen: Sequence[Mapping[str, Any]]) -> str:
-    """Return the value that was chosen; where seeds differ, each with its seeds."""
+    """Value that was chosen; where seeds differ, each with its seeds."""
     by_value: dict[str, list[str]] = {}
     for row in chosen:
         seed = f"s{without_seed(row['model'])[1]}"

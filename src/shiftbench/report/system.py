@@ -128,7 +128,7 @@ class System:
         return Panel(f"panel-{at}", "curves", title, note, (), (Plot(place, alt),), {place: {"all": drawn}}, legend)
 
     def _measure(self, figure: Mapping[str, Any]) -> Measure:
-        """Return the metric of the figure's first selector."""
+        """Metric of the figure's first selector."""
         expression = figure["rows"]
         while "metric" not in expression:
             _, operand, _ = parts(expression)
@@ -181,7 +181,7 @@ def _place(x: str | None, figure: Mapping[str, Any]) -> float:
 
 
 def _in_order(names: list[str], labels: Mapping[str, Any]) -> list[str]:
-    """Return distinct names, those with labels first, in the order of the labels."""
+    """Distinct names, those with labels first, in the order of the labels."""
     known = [name for name in labels if name in names]
     return known + sorted(set(names) - set(known))
 
@@ -196,18 +196,18 @@ def _entry(row: Row) -> Entry:
 
 
 def _told(row: Row) -> str:
-    """Return verdict and reason."""
+    """Verdict and reason."""
     return f"{row['verdict']}: {row['reason']}" if row["reason"] else str(row["verdict"])
 
 
 def _with_unit(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a number of the paper whose metric names percent, where that is the unit."""
+    """A number of the paper whose metric names percent, where that is the unit."""
     percent = given.get("unit") == "percent" and "%" not in given["metric"]
     return {**given, "metric": f"{given['metric']}, %" if percent else given["metric"]}
 
 
 def _in(given: Mapping[str, Any], row: Row) -> Row:
-    """Return a measured value in the unit of the paper's number."""
+    """A measured value in the unit of the paper's number."""
     if given.get("unit") != "percent":
         return row
     return {name: 100 * one if isinstance(one, float) else one for name, one in row.items()}

@@ -71,7 +71,7 @@ def _capitalised(name: str) -> str:
 
 
 def distinct(titles: Mapping[Key, str], names: Mapping[Key, str]) -> dict[Key, str]:
-    """Return titles of which no two are equal: those that several keys have are followed by the name in brackets.
+    """Titles of which no two are equal: those that several keys have are followed by the name in brackets.
 
     Example:
         >>> distinct({"a": "KNN", "b": "KNN", "c": "ViM"}, {"a": "knn5", "b": "knn9", "c": "vim"})

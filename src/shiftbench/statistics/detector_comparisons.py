@@ -31,36 +31,38 @@ Evaluation = tuple[str | int | None, ...]
 
 @dataclass(slots=True)
 class _Scores:
-    """DeLong's components of single models on single sets; those of the last evaluation are kept."""
+    """DeLong's components of single models on single sets; those of the last evaluation are cached."""
 
     benchmark: BenchmarkRows
     groups: dict[GroupKey, DetectionGroup]
     evaluation: Evaluation = ()
-    kept: dict[str | None, Components | None] = field(default_factory=dict)
+    components: dict[str | None, Components | None] = field(default_factory=dict)
 
-    def p_value(self, one: Row, two: Row) -> float:
+    def p_value(self, first: Row, second: Row) -> float:
         """DeLong's p-value; NaN where rows are means, of a pooled ID side, or of clusters."""
-        if one.basis != two.basis:
+        if first.basis != second.basis:
             return math.nan
-        sides = [self._components(row) for row in (one, two)]
+        sides = [self._components(row) for row in (first, second)]
         return math.nan if None in sides else delong.p_value(*sides)  # type: ignore[arg-type]
 
     def _components(self, row: Row) -> Components | None:
         evaluation = row.model, row.method, row.dataset, row.split, row.reference, row.shift, row.step
         if evaluation != self.evaluation:
-            self.evaluation, self.kept = evaluation, {}
-        if row.detector not in self.kept:
-            self.kept[row.detector] = self._read(row)
-        return self.kept[row.detector]
+            self.evaluation, self.components = evaluation, {}
+        if row.detector not in self.components:
+            self.components[row.detector] = self._read(row)
+        return self.components[row.detector]
 
     def _read(self, row: Row) -> Components | None:
         group = self.groups.get((row.model, row.method, row.detector, row.split, row.step))
         if group is None or row.reference != group.clean.condition:
             return None
-        ood_sets = [one for one in group.ood if (one.dataset, one.shift) == (row.dataset, row.shift)]
+        ood_sets = [
+            evaluation for evaluation in group.ood if (evaluation.dataset, evaluation.shift) == (row.dataset, row.shift)
+        ]
         if len(ood_sets) != 1:
             return None
-        id, ood = (evaluation_scores.read(self.benchmark, one) for one in (group.clean, ood_sets[0]))
+        id, ood = (evaluation_scores.read(self.benchmark, evaluation) for evaluation in (group.clean, ood_sets[0]))
         independent = id.samples.unit == ood.samples.unit == "key"
         return delong.components(id.scores, ood.scores) if independent else None
 
@@ -80,13 +82,13 @@ def comparisons(benchmark: BenchmarkRows, rows: Sequence[Row], detectors: Sequen
         if row.metric in metrics and row.detector is not None:
             groups.setdefault(identity(row, _EVALUATION), []).append(row)
     scores = _Scores(benchmark, _groups(benchmark))
-    of_seeds = seed_means.seed_groups(rows)
+    seed_rows = seed_means.seed_groups(rows)
     for members in groups.values():
         members.sort(key=lambda row: (order.get(str(row.detector), len(order)), str(row.detector)))
         if len(members) > 1:
             metric = metrics[members[0].metric]
-            for against, other in (("best", _best(members, metric)), ("baseline", members[0])):
-                yield from _rows_against(scores, metric, members, other, against, of_seeds)
+            for against, opponent in (("best", _best(members, metric)), ("baseline", members[0])):
+                yield from _rows_against(scores, metric, members, opponent, against, seed_rows)
 
 
 def _groups(benchmark: BenchmarkRows) -> dict[GroupKey, DetectionGroup]:
@@ -104,33 +106,33 @@ def _rows_against(
     scores: _Scores,
     metric: Metric,
     members: list[Row],
-    other: Row,
+    opponent: Row,
     against: str,
-    of_seeds: Mapping[tuple[object, ...], list[Row]],
+    seed_rows: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
-    rows = [row for row in members if row is not other]
-    gaps = np.stack([row.all - other.all for row in rows])
-    pairs = [(row, other) for row in rows]
-    lows, highs, p_values = seed_means.gap_intervals(pairs, gaps, of_seeds)
+    rows = [row for row in members if row is not opponent]
+    gaps = np.stack([row.all - opponent.all for row in rows])
+    pairs = [(row, opponent) for row in rows]
+    lows, highs, p_values = seed_means.gap_intervals(pairs, gaps, seed_rows)
     undefined = np.isnan(gaps[:, 0])
     p_values[undefined] = np.nan
     corrected = holm(p_values)
     tested = getattr(metric.module, "PAIRED_TEST", None) == "delong"
-    for at, row in enumerate(rows):
+    for index, row in enumerate(rows):
         numbers = {
-            "difference": gaps[at, 0],
-            "ci_low": lows[at],
-            "ci_high": highs[at],
-            "p_value": p_values[at],
-            "p_holm": corrected[at],
-            "p_delong": scores.p_value(row, other) if tested else math.nan,
+            "difference": gaps[index, 0],
+            "ci_low": lows[index],
+            "ci_high": highs[index],
+            "p_value": p_values[index],
+            "p_holm": corrected[index],
+            "p_delong": scores.p_value(row, opponent) if tested else math.nan,
         }
         yield {
             **{name: getattr(row, name) for name in IDENTITY},
             "against": against,
-            "other": other.detector,
+            "other": opponent.detector,
             **{name: None if np.isnan(value) else float(value) for name, value in numbers.items()},
-            "n": min(row.n, other.n),
+            "n": min(row.n, opponent.n),
         }
 
 

@@ -65,57 +65,61 @@ def differences(benchmark: BenchmarkRows, rows: Iterable[Row]) -> Iterator[dict[
     the shared ones. Rows made of several evaluations (means, curves, detection) are subtracted as they are; they
     are paired through the weights of the units that they share.
     """
-    places: dict[tuple[object, ...], list[Row]] = {}
+    conditions: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        places.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
+        conditions.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
     metrics = {metric.name: metric for metric in [*benchmark.sample, *benchmark.resampled]}
-    of_seeds = seed_groups(rows)
-    for members in places.values():
+    seed_rows = seed_groups(rows)
+    for members in conditions.values():
         pairs = list(itertools.combinations(sorted(members, key=lambda row: row.model), 2))
         if pairs:
-            yield from _difference_rows(benchmark, metrics, pairs, of_seeds)
+            yield from _difference_rows(benchmark, metrics, pairs, seed_rows)
 
 
 def _difference_rows(
     benchmark: BenchmarkRows,
     metrics: dict[str, Metric],
     pairs: list[tuple[Row, Row]],
-    of_seeds: Mapping[tuple[object, ...], list[Row]],
+    seed_rows: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
-    found = [_difference(benchmark, metrics, one, two) for one, two in pairs]
-    values = np.stack([one for one, _ in found])
-    ends = gap_intervals(pairs, values, of_seeds)
-    for at, ((one, two), (_, n)) in enumerate(zip(pairs, found, strict=True)):
-        numbers = dict(zip(("difference", "ci_low", "ci_high", "p_value"), (values[at, 0], *ends[:, at]), strict=True))
+    differences = [_difference(benchmark, metrics, first, second) for first, second in pairs]
+    values = np.stack([first for first, _ in differences])
+    ends = gap_intervals(pairs, values, seed_rows)
+    for index, ((first, second), (_, n)) in enumerate(zip(pairs, differences, strict=True)):
+        numbers = dict(
+            zip(("difference", "ci_low", "ci_high", "p_value"), (values[index, 0], *ends[:, index]), strict=True)
+        )
         yield {
-            **{name: getattr(one, name) for name in _PAIRED},
-            "model_a": one.model,
-            "model_b": two.model,
+            **{name: getattr(first, name) for name in _PAIRED},
+            "model_a": first.model,
+            "model_b": second.model,
             **{name: None if np.isnan(value) else float(value) for name, value in numbers.items()},
             "n": n,
         }
 
 
 def gap_intervals(
-    pairs: Sequence[tuple[Row, Row]], values: Floats, of_seeds: Mapping[tuple[object, ...], list[Row]]
+    pairs: Sequence[tuple[Row, Row]], values: Floats, seed_rows: Mapping[tuple[object, ...], list[Row]]
 ) -> Floats:
     """Ends of the intervals of differences of rows, and two-sided p-values, float64 (3, pairs).
 
     Args:
         pairs: rows of single models, or means over seeds.
         values: their differences with replicates, float64 (pairs, 1 + resamples), NaN where not defined.
-        of_seeds: the rows of all seeds, from `seed_groups`.
+        seed_rows: the rows of all seeds, from `seed_groups`.
     """
-    found = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
-    for at, (one, two) in enumerate(pairs):
-        units = smallest_units(one, two)
-        if one.seed is not None:
+    ends = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
+    for index, (first, second) in enumerate(pairs):
+        units = smallest_units(first, second)
+        if first.seed is not None:
             sides = []
         else:
-            sides = [{row.seed: row.all for row in of_seeds.get(seed_group_key(side), [side])} for side in (one, two)]
+            sides = [
+                {row.seed: row.all for row in seed_rows.get(seed_group_key(side), [side])} for side in (first, second)
+            ]
         if not units.is_many or any(len(side) > 1 for side in sides):
-            found[:, at] = intervals.of_gap(values[at], sides, units)
-    return found
+            ends[:, index] = intervals.of_gap(values[index], sides, units)
+    return ends
 
 
 def smallest_units(*rows: Row) -> Units:
@@ -124,8 +128,8 @@ def smallest_units(*rows: Row) -> Units:
     return Units(least.units or least.n, any(row.unit == "cluster" for row in rows))
 
 
-def _difference(benchmark: BenchmarkRows, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
-    if one.basis != two.basis and one.evaluation is not None and two.evaluation is not None:
-        left, right, n = benchmark.shared(metrics[one.metric], one, two)
+def _difference(benchmark: BenchmarkRows, metrics: dict[str, Metric], first: Row, second: Row) -> tuple[Floats, int]:
+    if first.basis != second.basis and first.evaluation is not None and second.evaluation is not None:
+        left, right, n = benchmark.shared(metrics[first.metric], first, second)
         return left - right, n
-    return one.all - two.all, min(one.n, two.n)
+    return first.all - second.all, min(first.n, second.n)

@@ -58,11 +58,11 @@ class Answers:
         self._known: dict[str, dict[str, dict[str, Any]]] = {}
 
     def file(self, model: str) -> Path:
-        """Return the file of a model's answers."""
+        """File of a model's answers."""
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', model.partition('@')[0])}.jsonl"
 
     def get(self, key: Key) -> str | None:
-        """Return an answer, None where there is none.
+        """An answer, None where there is none.
 
         Raises:
             DataError: the file has a damaged line; names it.
@@ -71,7 +71,7 @@ class Answers:
         return None if found is None else str(found["answer"])
 
     def given(self, key: Key) -> str | None:
-        """Return the date (YYYY-MM-DD) of an endpoint's answer; None: made by weights at hand, or not there."""
+        """The date (YYYY-MM-DD) of an endpoint's answer; None: made by weights at hand, or not there."""
         date: str | None = self._of(key.model).get(key.digest, {}).get("date")
         return date
 
@@ -117,7 +117,7 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
-    """Return the entries of a file by key; a last line without its end was being written, and counts for nothing."""
+    """Entries of a file by key; a last line without its end was being written, and counts for nothing."""
     if not file.is_file():
         return {}
     *lines, torn = file.read_bytes().split(b"\n")

@@ -47,7 +47,7 @@ class Request:
         return text if role == RAW else None
 
     def key(self, model: str) -> Key:
-        """Return the key of its answer by a model."""
+        """Key of its answer by a model."""
         text = json.dumps(self.messages, ensure_ascii=False)
         return Key(model, self.template, self.decoding, self.seed, text)
 
@@ -104,7 +104,7 @@ class Cached:
         self._make, self._command = make, command
 
     def __call__(self, requests: Sequence[Request]) -> list[str]:
-        """Return the answers, in order.
+        """The answers, in order.
 
         Raises:
             DataError: one is not recorded, and nothing may be generated.

@@ -42,7 +42,7 @@ _STRIPPED = str.maketrans("", "", "().,-")
 
 
 def answer_of(text: str, meta: Meta) -> str | None:
-    """Return the part of a text that is graded: behind the last `answer_after`; None where that is missing."""
+    """Part of a text that is graded: behind the last `answer_after`; None where that is missing."""
     mark = meta.get("answer_after")
     if not mark:
         return text
@@ -119,7 +119,7 @@ NEEDED = {
 
 
 def grade(name: str, text: str, meta: Meta) -> Verdict:
-    """Return the verdict of one grader on a whole text: on its answer, None where it has none."""
+    """Verdict of one grader on a whole text: on its answer, None where it has none."""
     answer = answer_of(text, meta)
     return None if answer is None else GRADERS[name](answer, meta)
 
@@ -159,7 +159,7 @@ def check(meta: Meta, where: str) -> None:
 
 
 def _chosen(text: str, meta: Meta) -> str | None:
-    """Return the letter that a text names last, else that of the one choice whose text occurs."""
+    """Letter that a text names last, else that of the one choice whose text occurs."""
     letters = [next(filter(None, groups)) for groups in _LETTER.findall(text)]
     if letters:
         return str(letters[-1])
@@ -168,7 +168,7 @@ def _chosen(text: str, meta: Meta) -> str | None:
 
 
 def _whole(letter: str, choices: Sequence[str]) -> int | None:
-    """Return the whole number that is the choice of a letter."""
+    """The whole number that is the choice of a letter."""
     at = ord(letter) - ord("A")
     said = str(choices[at]) if at < len(choices) else ""
     return int(said) if said.isdecimal() else None

@@ -46,7 +46,7 @@ def equivalent(one: str, other: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """Return an answer in the form that is compared."""
+    """An answer in the form that is compared."""
     text = _bare(text)
     for old, new in (("tfrac", "frac"), ("dfrac", "frac"), ("{,}", ","), ("\\\\", "\\")):
         text = text.replace(old, new)
@@ -61,7 +61,7 @@ def normalise(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return an answer without a full stop and the signs of mathematical mode around the whole."""
+    """An answer without a full stop and the signs of mathematical mode around the whole."""
     text = text.strip().removesuffix(".").strip()
     for left, right in _MODES:
         inner = text.removeprefix(left).removesuffix(right)
@@ -71,7 +71,7 @@ def _bare(text: str) -> str:
 
 
 def _value(text: str) -> Fraction | None:
-    """Return the value of a whole number, a decimal or a fraction of whole numbers; None of anything else."""
+    """Value of a whole number, a decimal or a fraction of whole numbers; None of anything else."""
     if found := _FRACTION.fullmatch(text):
         sign, above, below = found.groups()
         return Fraction(int(sign + "1") * int(above), int(below)) if int(below) else None

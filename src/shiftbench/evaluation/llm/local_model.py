@@ -71,7 +71,7 @@ class Local:
         return ids
 
     def _read(self, ids: list[int]) -> Any:
-        """Return keys and values of tokens that prompts begin with."""
+        """Keys and values of tokens that prompts begin with."""
         with torch.inference_mode():
             return self._net(input_ids=torch.tensor([ids]), use_cache=True).past_key_values
 
@@ -130,7 +130,7 @@ class _Drawn:
         return token
 
     def _draw(self, logits: torch.Tensor) -> int:
-        """Return the most likely token at temperature 0, else one from the cumulative distribution."""
+        """Most likely token at temperature 0, else one from the cumulative distribution."""
         if self._temperature == 0:
             return int(logits.argmax())
         shares = (logits.double() / self._temperature).softmax(0).cumsum(0).numpy()

@@ -27,7 +27,7 @@ Ids = list[int]
 
 
 def distinct_prefixes(options: Sequence[Ids]) -> list[Ids]:
-    """Return of each option its shortest beginning that no other option begins with.
+    """Of each option its shortest beginning that no other option begins with.
 
     Raises:
         ModelError: one option is the beginning of another, or empty.
@@ -101,7 +101,7 @@ class _Batch:
         self._next = self._read(torch.tensor(rows), places, mask, keep=1)[:, -1]
 
     def _read(self, rows: Any, places: Any, mask: Any, keep: int) -> torch.Tensor:
-        """Return logits float32 (n, keep, V) behind the last tokens of rows; the cache grows by them."""
+        """Logits float32 (n, keep, V) behind the last tokens of rows; the cache grows by them."""
         model = self._model
         found = model._net(
             input_ids=rows, attention_mask=mask, position_ids=places, use_cache=True,
@@ -112,7 +112,7 @@ class _Batch:
         return logits
 
     def log_probability(self, ids: Ids) -> torch.Tensor:
-        """Return the log-probability that the next tokens are these; float32 (n,)."""
+        """Log-probability that the next tokens are these; float32 (n,)."""
         count, length = self._mask.shape
         logits = self._next[:, None]
         if len(ids) > 1:

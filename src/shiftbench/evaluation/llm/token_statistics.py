@@ -39,7 +39,7 @@ def phases(length: int, closing: int | None) -> tuple[slice, slice]:
 
 
 def phase_means(values: Floats, closing: int | None) -> tuple[float, float]:
-    """Return the means of a quantity over thinking and over the answer; of no token 0.
+    """Means of a quantity over thinking and over the answer; of no token 0.
 
     Args:
         values: float (T,), one for each token.

@@ -48,7 +48,7 @@ class Lacking(Exception):
 
 
 def machine() -> str:
-    """Return the processor, as the tables here name it.
+    """The processor, as the tables here name it.
 
     Raises:
         Lacking: it is neither of the two.
@@ -125,7 +125,7 @@ def drop_capabilities() -> None:
 
 
 def landlock_version() -> int:
-    """Return the version of Landlock.
+    """Version of Landlock.
 
     Raises:
         Lacking: the kernel has none.
@@ -167,7 +167,7 @@ def seccomp() -> None:
 
 
 def seccomp_filter(name: str) -> list[tuple[int, int, int, int]]:
-    """Return the filter of a processor's system calls, in classic BPF: (code, jump if, jump else, value) each."""
+    """Filter of a processor's system calls, in classic BPF: (code, jump if, jump else, value) each."""
     load, equal, above, any_of, give = 0x20, 0x15, 0x35, 0x45, 0x06
     number, processor, flags = 0, 4, 16  # where these stand in what a filter is shown
     denied = (*_DENIED[name], *_DENIED_EVERYWHERE)

@@ -212,7 +212,7 @@ _OPEN: list[Sandbox] = []
 
 
 def _box() -> Sandbox:
-    """Return a sandbox that has imported pandas; it stays open."""
+    """A sandbox that has imported pandas; it stays open."""
     if not _OPEN:
         _OPEN.append(PandasSandbox())
     return _OPEN[0]
@@ -226,7 +226,7 @@ def close() -> None:
 
 
 def program(query: str, columns: Sequence[Column]) -> str:
-    """Return the program that the sandbox runs."""
+    """Program that the sandbox runs."""
     given = json.dumps([list(column) for column in columns])
     return f"QUERY = {query!r}\nCOLUMNS = {given!r}\n{_RUNNER}"
 
@@ -280,7 +280,7 @@ result = described(eval(compile(ast.Expression(last.value), "<query>", "eval"), 
 
 
 def truth(answer: Answer) -> bool | None:
-    """Return the verdict on a claim; None, which is no truth value, where the query gave no single Boolean.
+    """Verdict on a claim; None, which is no truth value, where the query gave no single Boolean.
 
     A list of one Boolean is that. Nothing else is taken for true or false, numbers 0 and 1 neither: a frame that is not
     empty is no verdict.
@@ -292,7 +292,7 @@ def truth(answer: Answer) -> bool | None:
 
 
 def texts(answer: Answer) -> list[str] | None:
-    """Return the answer to a question, a scalar or a list, as texts; None where it is neither."""
+    """Answer to a question, a scalar or a list, as texts; None where it is neither."""
     if answer.kind == "list":
         return [_text(one) for one in answer.value]
     return [_text(answer.value)] if answer.kind in ("bool", "number", "text") else None

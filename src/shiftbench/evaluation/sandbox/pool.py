@@ -25,7 +25,7 @@ _LOCK = threading.Lock()
 def run_all(
     programs: Sequence[str], keys: Sequence[str] | None = None, limits: Limits | None = None, workers: int = WORKERS
 ) -> list[Outcome]:
-    """Return the outcome of each program, in order.
+    """Outcome of each program, in order.
 
     Args:
         programs: what to run.

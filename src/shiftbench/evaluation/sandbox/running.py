@@ -31,7 +31,7 @@ def _text(error: BaseException) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a value if it is plain JSON of moderate size, else None."""
+    """A value if it is plain JSON of moderate size, else None."""
     try:
         text = json.dumps(value)
     except (TypeError, ValueError, RecursionError):

@@ -237,7 +237,7 @@ def _shallow(value: object, deepest: int) -> bool:
 
 
 def _plain(text: object) -> str:
-    """Return the beginning of a text that can be written as UTF-8."""
+    """Beginning of a text that can be written as UTF-8."""
     return str(text)[:_LONGEST].encode(errors="replace").decode() if isinstance(text, str) else ""
 
 

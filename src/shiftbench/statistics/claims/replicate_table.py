@@ -23,23 +23,26 @@ from shiftbench.statistics.intervals import Units
 VALUE, GATE = "value", "gate"
 
 
-def table(known: Mapping[str, Evidence]) -> pa.Table:
+def table(evidence_by_claim: Mapping[str, Evidence]) -> pa.Table:
     """Table of the evidence for claims; a claim that is not evaluable has no row."""
-    return schema.table((row for name, one in known.items() for row in _rows(name, one)), CLAIM_REPLICATES)
+    return schema.table(
+        (row for name, claim_evidence in evidence_by_claim.items() for row in _rows(name, claim_evidence)),
+        CLAIM_REPLICATES,
+    )
 
 
-def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
+def _rows(claim: str, claim_evidence: Evidence) -> Iterator[dict[str, Any]]:
     head = {"claim": claim, "part": None, "among": 0, "seed": None}
-    if known.gate is not None:
-        gate = Estimate(known.gate)
-        yield head | _facts(gate, GATE) | _numbers(known.gate)
-    for part, estimate in known.estimates.items():
-        for number, one in enumerate(estimate.parts or (estimate,)):
-            facts = head | {"part": part, "among": number} | _facts(one, estimate.extreme or VALUE)
-            if one.by_seed is None:
-                yield facts | _numbers(one.values)
+    if claim_evidence.gate is not None:
+        gate = Estimate(claim_evidence.gate)
+        yield head | _facts(gate, GATE) | _numbers(claim_evidence.gate)
+    for part, estimate in claim_evidence.estimates.items():
+        for number, value in enumerate(estimate.parts or (estimate,)):
+            facts = head | {"part": part, "among": number} | _facts(value, estimate.extreme or VALUE)
+            if value.by_seed is None:
+                yield facts | _numbers(value.values)
                 continue
-            for seed, values in enumerate(one.by_seed):
+            for seed, values in enumerate(value.by_seed):
                 yield facts | {"seed": seed} | _numbers(values)
 
 
@@ -53,30 +56,30 @@ def _numbers(values: Floats) -> dict[str, Any]:
     return {"value": value, "draws": resamples}
 
 
-def evidence(found: pa.Table) -> dict[str, Evidence]:
+def evidence(replicates: pa.Table) -> dict[str, Evidence]:
     """Evidence for claims, by name; the inverse of `table`."""
-    return {claim: _evidence(list(rows)) for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))}
+    return {claim: _evidence(list(rows)) for claim, rows in groupby(replicates.to_pylist(), itemgetter("claim"))}
 
 
 def _evidence(rows: list[dict[str, Any]]) -> Evidence:
     gates = [_floats(row) for row in rows if row["role"] == GATE]
     values = [row for row in rows if row["role"] != GATE]
-    parts = {part: _estimate(list(own)) for part, own in groupby(values, itemgetter("part"))}
+    parts = {part: _estimate(list(group)) for part, group in groupby(values, itemgetter("part"))}
     return Evidence(parts, gates[0] if gates else None)
 
 
 def _estimate(rows: list[dict[str, Any]]) -> Estimate:
     """A value, or the largest or smallest of several."""
-    parts = tuple(_one(list(own)) for _, own in groupby(rows, itemgetter("among")))
+    parts = tuple(_single_estimate(list(group)) for _, group in groupby(rows, itemgetter("among")))
     role = rows[0]["role"]
     if role == VALUE:
         return parts[0]
-    sets = [one.values[None] if one.by_seed is None else one.by_seed for one in parts]
+    sets = [part.values[None] if part.by_seed is None else part.by_seed for part in parts]
     whole = getattr(np, role)(np.stack(sets), axis=0)  # of each seed
     return Estimate(whole.mean(axis=0), extreme=role, parts=parts)
 
 
-def _one(rows: list[dict[str, Any]]) -> Estimate:
+def _single_estimate(rows: list[dict[str, Any]]) -> Estimate:
     """A value from its rows: one row, or one for each seed."""
     values = np.stack([_floats(row) for row in rows])
     first = rows[0]
