@@ -74,7 +74,7 @@ def test_tables_are_equal_for_any_order_threads_and_batches(
     tables = aggregate(benchmark, METRICS, DRAWS, 0)
     monkeypatch.setattr("shiftbench.statistics.benchmark_rows.BATCH_EVALUATIONS", 2)
     monkeypatch.setattr("shiftbench.statistics.contributions.ROWS", 7)
-    monkeypatch.setattr("shiftbench.statistics.contributions.DRAWS", 9)
+    monkeypatch.setattr("shiftbench.statistics.contributions.RESAMPLES", 9)
     again = aggregate(benchmark[::-1], METRICS, DRAWS, 0, threads=3)
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]

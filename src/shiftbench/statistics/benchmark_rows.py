@@ -99,7 +99,7 @@ class Lists:
     """Interned lists of samples: evaluations of one dataset share their keys and one matrix of bootstrap weights."""
 
     def __init__(self) -> None:
-        self._samples: list[Samples] = []
+        self._known: list[Samples] = []
         self._lock = threading.Lock()
 
     def intern(self, table: pa.Table, file: Path) -> Samples:
@@ -113,13 +113,13 @@ class Lists:
         is_unclustered = clusters is None or clusters.null_count == len(clusters)
         units = keys if is_unclustered else pc.coalesce(clusters, keys)
         with self._lock:
-            for earlier in self._samples:
+            for earlier in self._known:
                 if earlier.keys.equals(keys) and earlier.units.equals(units):
                     return earlier
             _refuse_duplicates(keys, file)
             distinct = len(keys) if is_unclustered else pc.count_distinct(units).as_py()
-            samples = Samples(keys, units, "key" if is_unclustered else "cluster", len(self._samples), distinct)
-            self._samples.append(samples)
+            samples = Samples(keys, units, "key" if is_unclustered else "cluster", len(self._known), distinct)
+            self._known.append(samples)
             return samples
 
 

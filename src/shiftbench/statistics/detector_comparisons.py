@@ -36,7 +36,7 @@ class _Scores:
     benchmark: BenchmarkRows
     groups: dict[GroupKey, DetectionGroup]
     evaluation: Evaluation = ()
-    components: dict[str | None, Components | None] = field(default_factory=dict)
+    kept: dict[str | None, Components | None] = field(default_factory=dict)
 
     def p_value(self, first: Row, second: Row) -> float:
         """DeLong's p-value; NaN where rows are means, of a pooled ID side, or of clusters."""
@@ -48,10 +48,10 @@ class _Scores:
     def _components(self, row: Row) -> Components | None:
         evaluation = row.model, row.method, row.dataset, row.split, row.reference, row.shift, row.step
         if evaluation != self.evaluation:
-            self.evaluation, self.components = evaluation, {}
-        if row.detector not in self.components:
-            self.components[row.detector] = self._read(row)
-        return self.components[row.detector]
+            self.evaluation, self.kept = evaluation, {}
+        if row.detector not in self.kept:
+            self.kept[row.detector] = self._read(row)
+        return self.kept[row.detector]
 
     def _read(self, row: Row) -> Components | None:
         group = self.groups.get((row.model, row.method, row.detector, row.split, row.step))
