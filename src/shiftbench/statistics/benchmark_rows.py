@@ -208,14 +208,14 @@ class BenchmarkRows:
             metric_rows += self._rows(samples, parts) if parts else []
         return metric_rows
 
-    def _resampled(self, index: int, group: str | None, samples: Samples, rows: Rows) -> Iterator[Row]:
+    def _resampled(self, at: int, group: str | None, samples: Samples, rows: Rows) -> Iterator[Row]:
         """Yield the rows of an evaluation, or of one of its groups, for metrics that each resample computes again."""
         for metric in self.resampled:
             values = self._compute(metric, samples, rows)
             n = int(rows.counting.sum())
-            row = new_row(self.evaluations[index], metric.name, values, n, samples)
+            row = new_row(self.evaluations[at], metric.name, values, n, samples)
             basis = (samples.number, digest(rows.counting))
-            yield replace(row, group=group, basis=basis, evaluation=index)
+            yield replace(row, group=group, basis=basis, evaluation=at)
 
     def _compute(self, metric: Metric, samples: Samples, rows: Rows) -> Floats:
         """A resampled metric of the rows that count."""
@@ -238,21 +238,21 @@ class BenchmarkRows:
         row = new_row(self.evaluations[part.evaluation], part.metric.name, values, int(sums.count[0]), samples)
         return replace(row, group=part.group, basis=basis, evaluation=part.evaluation)
 
-    def read(self, index: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
+    def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
         """Samples of an evaluation, and the columns that metrics name (default: those of sample metrics)."""
         readers = [*self.sample, *self.resampled] if metrics is None else metrics
         columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in readers))
-        file = self.evaluations[index].file
+        file = self.evaluations[at].file
         table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
 
-    def shared(self, metric: Metric, first: Row, second: Row) -> tuple[Floats, Floats, int]:
+    def shared(self, metric: Metric, one: Row, two: Row) -> tuple[Floats, Floats, int]:
         """Compute two rows of one metric again, on the samples that count for both.
 
         Returns:
             Value and replicates of each, float64 (1 + resamples,), and the number of shared samples.
         """
-        sides = [self._counting(metric, row) for row in (first, second)]
+        sides = [self._counting(metric, row) for row in (one, two)]
         shared_keys = sides[0][0].filter(pc.is_in(sides[0][0], value_set=sides[1][0]))
         values = []
         for _, samples, rows in sides:

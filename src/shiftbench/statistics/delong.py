@@ -36,18 +36,18 @@ def components(id: Floats, ood: Floats) -> Components:
     )
 
 
-def p_value(first: Components, second: Components) -> float:
+def p_value(one: Components, two: Components) -> float:
     """Two-sided p-value of no difference between two AUROCs on the same samples.
 
     Returns:
         NaN with fewer than two samples on a side. Without variance: 1 where the AUROCs are equal, else 0.
     """
-    n, m = len(first.id), len(first.ood)
+    n, m = len(one.id), len(one.ood)
     if min(n, m) < 2:
         return math.nan
-    gaps = first.ood - second.ood
+    gaps = one.ood - two.ood
     difference = int(gaps.sum()) / (2 * n * m)
-    variance = _variance(gaps) / (4 * n * n * m) + _variance(first.id - second.id) / (4 * m * m * n)
+    variance = _variance(gaps) / (4 * n * n * m) + _variance(one.id - two.id) / (4 * m * m * n)
     if variance == 0:
         return float(difference == 0)
     return math.erfc(abs(difference) / math.sqrt(2 * variance))

@@ -38,11 +38,11 @@ class _Scores:
     evaluation: Evaluation = ()
     kept: dict[str | None, Components | None] = field(default_factory=dict)
 
-    def p_value(self, first: Row, second: Row) -> float:
+    def p_value(self, one: Row, two: Row) -> float:
         """DeLong's p-value; NaN where rows are means, of a pooled ID side, or of clusters."""
-        if first.basis != second.basis:
+        if one.basis != two.basis:
             return math.nan
-        sides = [self._components(row) for row in (first, second)]
+        sides = [self._components(row) for row in (one, two)]
         return math.nan if None in sides else delong.p_value(*sides)  # type: ignore[arg-type]
 
     def _components(self, row: Row) -> Components | None:
@@ -106,14 +106,14 @@ def _rows_against(
     scores: _Scores,
     metric: Metric,
     members: list[Row],
-    opponent: Row,
+    other: Row,
     against: str,
-    seed_rows: Mapping[tuple[object, ...], list[Row]],
+    of_seeds: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
-    rows = [row for row in members if row is not opponent]
-    gaps = np.stack([row.all - opponent.all for row in rows])
-    pairs = [(row, opponent) for row in rows]
-    lows, highs, p_values = seed_means.gap_intervals(pairs, gaps, seed_rows)
+    rows = [row for row in members if row is not other]
+    gaps = np.stack([row.all - other.all for row in rows])
+    pairs = [(row, other) for row in rows]
+    lows, highs, p_values = seed_means.gap_intervals(pairs, gaps, of_seeds)
     undefined = np.isnan(gaps[:, 0])
     p_values[undefined] = np.nan
     corrected = holm(p_values)
@@ -125,14 +125,14 @@ def _rows_against(
             "ci_high": highs[index],
             "p_value": p_values[index],
             "p_holm": corrected[index],
-            "p_delong": scores.p_value(row, opponent) if tested else math.nan,
+            "p_delong": scores.p_value(row, other) if tested else math.nan,
         }
         yield {
             **{name: getattr(row, name) for name in IDENTITY},
             "against": against,
-            "other": opponent.detector,
+            "other": other.detector,
             **{name: None if np.isnan(value) else float(value) for name, value in numbers.items()},
-            "n": min(row.n, opponent.n),
+            "n": min(row.n, other.n),
         }
 
 

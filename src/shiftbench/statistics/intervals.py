@@ -219,7 +219,7 @@ def _quantiles(units: NDArray[np.int64], error: float) -> Floats:
     return np.array([t_by_count.get(count, z) for count in units.tolist()])
 
 
-def of_extreme(name: str, uncorrected: Sequence[Interval], corrected: Sequence[Interval]) -> Interval:
+def of_extreme(name: str, each: Sequence[Interval], sure: Sequence[Interval]) -> Interval:
     """Interval of the largest or smallest of some values.
 
     Percentiles of an extreme do not do: the largest of equal values lies higher under each resampling. The largest
@@ -229,20 +229,20 @@ def of_extreme(name: str, uncorrected: Sequence[Interval], corrected: Sequence[I
 
     Args:
         name: `max` or `min`.
-        uncorrected: intervals of the values, at the error.
-        corrected: intervals of the same values, at the error divided by their number.
+        each: intervals of the values, at the error.
+        sure: intervals of the same values, at the error divided by their number.
     """
-    intervals = [*uncorrected, *corrected]
-    doubt = next((part.doubt for part in uncorrected if part.doubt), "")
+    intervals = [*each, *sure]
+    doubt = next((part.doubt for part in each if part.doubt), "")
     if any(part.low is None or part.high is None for part in intervals):
         return Interval(None, None, doubt or "an interval among them is not defined")
     pick = max if name == "max" else min
-    lows, highs = (corrected, uncorrected) if name == "max" else (uncorrected, corrected)
+    lows, highs = (sure, each) if name == "max" else (each, sure)
     low = pick(part.low for part in lows if part.low is not None)
     high = pick(part.high for part in highs if part.high is not None)
-    few = next((part.doubt for part in corrected if part.doubt), "")
+    few = next((part.doubt for part in sure if part.doubt), "")
     decides = (not few, True) if name == "max" else (True, not few)
-    note = "; ".join(dict.fromkeys(filter(None, (*(part.note for part in uncorrected), few))))
+    note = "; ".join(dict.fromkeys(filter(None, (*(part.note for part in each), few))))
     return Interval(low, high, doubt, note, decides)
 
 

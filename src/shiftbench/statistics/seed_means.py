@@ -80,11 +80,11 @@ def _difference_rows(
     benchmark: BenchmarkRows,
     metrics: dict[str, Metric],
     pairs: list[tuple[Row, Row]],
-    seed_rows: Mapping[tuple[object, ...], list[Row]],
+    of_seeds: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
     differences = [_difference(benchmark, metrics, first, second) for first, second in pairs]
     values = np.stack([first for first, _ in differences])
-    ends = gap_intervals(pairs, values, seed_rows)
+    ends = gap_intervals(pairs, values, of_seeds)
     for index, ((first, second), (_, n)) in enumerate(zip(pairs, differences, strict=True)):
         numbers = dict(
             zip(("difference", "ci_low", "ci_high", "p_value"), (values[index, 0], *ends[:, index]), strict=True)
@@ -99,14 +99,14 @@ def _difference_rows(
 
 
 def gap_intervals(
-    pairs: Sequence[tuple[Row, Row]], values: Floats, seed_rows: Mapping[tuple[object, ...], list[Row]]
+    pairs: Sequence[tuple[Row, Row]], values: Floats, of_seeds: Mapping[tuple[object, ...], list[Row]]
 ) -> Floats:
     """Ends of the intervals of differences of rows, and two-sided p-values, float64 (3, pairs).
 
     Args:
         pairs: rows of single models, or means over seeds.
         values: their differences with replicates, float64 (pairs, 1 + resamples), NaN where not defined.
-        seed_rows: the rows of all seeds, from `seed_groups`.
+        of_seeds: the rows of all seeds, from `seed_groups`.
     """
     ends = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
     for index, (first, second) in enumerate(pairs):
@@ -115,7 +115,7 @@ def gap_intervals(
             sides = []
         else:
             sides = [
-                {row.seed: row.all for row in seed_rows.get(seed_group_key(side), [side])} for side in (first, second)
+                {row.seed: row.all for row in of_seeds.get(seed_group_key(side), [side])} for side in (first, second)
             ]
         if not units.is_many or any(len(side) > 1 for side in sides):
             ends[:, index] = intervals.of_gap(values[index], sides, units)
@@ -128,8 +128,8 @@ def smallest_units(*rows: Row) -> Units:
     return Units(least.units or least.n, any(row.unit == "cluster" for row in rows))
 
 
-def _difference(benchmark: BenchmarkRows, metrics: dict[str, Metric], first: Row, second: Row) -> tuple[Floats, int]:
-    if first.basis != second.basis and first.evaluation is not None and second.evaluation is not None:
-        left, right, n = benchmark.shared(metrics[first.metric], first, second)
+def _difference(benchmark: BenchmarkRows, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
+    if one.basis != two.basis and one.evaluation is not None and two.evaluation is not None:
+        left, right, n = benchmark.shared(metrics[one.metric], one, two)
         return left - right, n
-    return first.all - second.all, min(first.n, second.n)
+    return one.all - two.all, min(one.n, two.n)

@@ -51,15 +51,8 @@ def _unions(benchmark: BenchmarkRows) -> list[list[int]]:
     ]
 
 
-def _identity(evaluation: EvaluationFile) -> Identity:
-    return (
-        evaluation.model,
-        evaluation.method,
-        evaluation.dataset,
-        evaluation.split,
-        evaluation.shift,
-        evaluation.severity,
-    )
+def _identity(one: EvaluationFile) -> Identity:
+    return (one.model, one.method, one.dataset, one.split, one.shift, one.severity)
 
 
 def _rows(benchmark: BenchmarkRows, indices: list[int]) -> list[Row]:
@@ -85,5 +78,5 @@ def _rows(benchmark: BenchmarkRows, indices: list[int]) -> list[Row]:
     return metric_rows
 
 
-def _add(first: Sums, second: Sums) -> Sums:
-    return Sums(first.count + second.count, first.sums + second.sums, first.binned + second.binned)
+def _add(one: Sums, two: Sums) -> Sums:
+    return Sums(one.count + two.count, one.sums + two.sums, one.binned + two.binned)

@@ -174,12 +174,12 @@ def _extreme_of_differences(
     return names.pop(), [_difference(a, b) for a in first for b in second]
 
 
-def _difference(first: Estimate, second: Estimate) -> Estimate:
+def _difference(one: Estimate, other: Estimate) -> Estimate:
     """Difference of two estimates; its units are those of the smaller."""
-    by_seed = None if first.by_seed is None or second.by_seed is None else first.by_seed - second.by_seed
-    counts = [units.count for units in (first.units, second.units) if units.count is not None]
-    units = Units(min(counts, default=None), first.units.clustered or second.units.clustered)
-    return Estimate(first.values - second.values, by_seed, units=units)
+    by_seed = None if one.by_seed is None or other.by_seed is None else one.by_seed - other.by_seed
+    counts = [units.count for units in (one.units, other.units) if units.count is not None]
+    units = Units(min(counts, default=None), one.units.clustered or other.units.clustered)
+    return Estimate(one.values - other.values, by_seed, units=units)
 
 
 def _rows_by_value(claim: Claim, rows: MetricRows, column: str, open_columns: frozenset[str]) -> dict[str, MetricRows]:

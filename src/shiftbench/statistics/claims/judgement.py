@@ -110,14 +110,14 @@ def share_of_error(undecided: int, looks: int) -> float:
     return ERROR / looks / max(1, undecided)
 
 
-def _judge_claim(draft: Judgement, claim_evidence: Evidence, error: float) -> Judgement:
-    reason = claim_evidence.reason or _gate_failure(draft.claim, claim_evidence.gate)
+def _judge_claim(draft: Judgement, known: Evidence, error: float) -> Judgement:
+    reason = known.reason or _gate_failure(draft.claim, known.gate)
     if reason:
         return replace(draft, verdict="not evaluable", reason=reason)
     try:
         if draft.claim.over:
-            return _judge_quantified(draft, claim_evidence.estimates, error)
-        return _judge_estimate(draft, claim_evidence.estimates[None], error, error)
+            return _judge_quantified(draft, known.estimates, error)
+        return _judge_estimate(draft, known.estimates[None], error, error)
     except NotEvaluable as problem:
         return replace(draft, verdict="not evaluable", reason=str(problem))
 

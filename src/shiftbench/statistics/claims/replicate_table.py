@@ -23,20 +23,19 @@ from shiftbench.statistics.intervals import Units
 VALUE, GATE = "value", "gate"
 
 
-def table(evidence_by_claim: Mapping[str, Evidence]) -> pa.Table:
+def table(known: Mapping[str, Evidence]) -> pa.Table:
     """Table of the evidence for claims; a claim that is not evaluable has no row."""
     return schema.table(
-        (row for name, claim_evidence in evidence_by_claim.items() for row in _rows(name, claim_evidence)),
-        CLAIM_REPLICATES,
+        (row for name, claim_evidence in known.items() for row in _rows(name, claim_evidence)), CLAIM_REPLICATES
     )
 
 
-def _rows(claim: str, claim_evidence: Evidence) -> Iterator[dict[str, Any]]:
+def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
     head = {"claim": claim, "part": None, "among": 0, "seed": None}
-    if claim_evidence.gate is not None:
-        gate = Estimate(claim_evidence.gate)
-        yield head | _facts(gate, GATE) | _numbers(claim_evidence.gate)
-    for part, estimate in claim_evidence.estimates.items():
+    if known.gate is not None:
+        gate = Estimate(known.gate)
+        yield head | _facts(gate, GATE) | _numbers(known.gate)
+    for part, estimate in known.estimates.items():
         for number, value in enumerate(estimate.parts or (estimate,)):
             facts = head | {"part": part, "among": number} | _facts(value, estimate.extreme or VALUE)
             if value.by_seed is None:
@@ -56,9 +55,9 @@ def _numbers(values: Floats) -> dict[str, Any]:
     return {"value": value, "draws": resamples}
 
 
-def evidence(replicates: pa.Table) -> dict[str, Evidence]:
+def evidence(found: pa.Table) -> dict[str, Evidence]:
     """Evidence for claims, by name; the inverse of `table`."""
-    return {claim: _evidence(list(rows)) for claim, rows in groupby(replicates.to_pylist(), itemgetter("claim"))}
+    return {claim: _evidence(list(rows)) for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))}
 
 
 def _evidence(rows: list[dict[str, Any]]) -> Evidence:

@@ -37,51 +37,47 @@ class Requirement:
 
 
 def requirements(
-    claims: Mapping[str, Claim],
-    evidence_by_claim: Mapping[str, Evidence],
-    difference: float,
-    required_power: float,
-    error: float,
+    asked: Mapping[str, Claim], known: Mapping[str, Evidence], difference: float, chance: float, error: float
 ) -> Iterator[Requirement]:
     """Yield the requirements of each claim, for each value that it is quantified over.
 
     A claim that all of n values must fulfil is found with a power if each of them is found with 1 - (1 - power) / n.
 
     Args:
-        claims: claims by name.
-        evidence_by_claim: their evidence, by name.
+        asked: claims by name.
+        known: their evidence, by name.
         difference: from the margin; of equivalence, of the margin from the truth.
-        required_power: probability that the claim is supported.
+        chance: probability that the claim is supported.
         error: of each claim, see `judgement.share_of_error`.
     """
-    for name, claim in claims.items():
-        evidence = evidence_by_claim.get(name, NO_EVIDENCE)
+    for name, claim in asked.items():
+        evidence = known.get(name, NO_EVIDENCE)
         if evidence.reason:
             yield Requirement(name, reason=evidence.reason)
             continue
-        rule = _rule(claim, len(evidence.estimates), required_power, error)
+        rule = _rule(claim, len(evidence.estimates), chance, error)
         for part, estimate in evidence.estimates.items():
             yield _requirement(Requirement(name, part, estimate.smallest_units), estimate, difference, rule)
 
 
-def _rule(claim: Claim, values: int, required_power: float, error: float) -> Rule:
+def _rule(claim: Claim, values: int, chance: float, error: float) -> Rule:
     """Rule by which each of a claim's values is judged."""
     k = {"all": values, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
     needed = values if not claim.over else int(k)
     sides = 2 if claim.kind == "equivalence" else 1
-    return Rule(error / (values - needed + 1), 1 - (1 - required_power) / needed, sides)
+    return Rule(error / (values - needed + 1), 1 - (1 - chance) / needed, sides)
 
 
-def _requirement(draft: Requirement, estimate: Estimate, difference: float, rule: Rule) -> Requirement:
+def _requirement(asked: Requirement, estimate: Estimate, difference: float, rule: Rule) -> Requirement:
     try:
         noise = Noise.of(estimate)
     except ValueError as error:
-        return Requirement(draft.claim, draft.part, draft.samples, reason=str(error))
+        return Requirement(asked.claim, asked.part, asked.samples, reason=str(error))
     seeded = noise.seeds is not None
     return Requirement(
-        draft.claim,
-        draft.part,
-        draft.samples,
+        asked.claim,
+        asked.part,
+        asked.samples,
         noise.seeds,
         power.detectable(noise, rule),
         power.samples(noise, difference, rule),

@@ -75,25 +75,23 @@ def _selector(value: Mapping[str, Any]) -> str:
     return f"{metric} ({', '.join(conditions)})" if conditions else metric
 
 
-def _condition(name: str, value: object) -> str:
-    if value is None:
+def _condition(name: str, chosen: object) -> str:
+    if chosen is None:
         return f"no {name}"
-    values = _texts(value)
+    values = _texts(chosen)
     if len(values) > MAX_VALUES:
         return f"{len(values)} values of {name}"
     words = " or ".join(values)
     return words if name in _BARE else f"{name} {words}"
 
 
-def _texts(value: object) -> list[str]:
-    return [_number(item) for item in (value if isinstance(value, list) else [value])]
+def _texts(chosen: object) -> list[str]:
+    return [_number(item) for item in (chosen if isinstance(chosen, list) else [chosen])]
 
 
 def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _quantifier(quantifier: object) -> str:
-    return {"all": "for every", "exists": "for at least one"}.get(
-        str(quantifier), f"for at least {quantifier} values of"
-    )
+def _quantifier(asked: object) -> str:
+    return {"all": "for every", "exists": "for at least one"}.get(str(asked), f"for at least {asked} values of")
