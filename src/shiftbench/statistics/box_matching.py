@@ -2,7 +2,7 @@
 
 Source: pycocotools 2.0.11, `COCOeval.evaluateImg` and `maskUtils.iou`; results are equal (tested). A prediction is
 matched, best score first, with the free true box of its class that it overlaps most, if it does so by the threshold or
-more. Crowds may be matched by many predictions, and only by those that match no other box. Predictions matched with a
+more. Crowds may be matched by many predictions, and only by those that match no other box. Similar matched with a
 crowd, or with a box of another size than asked, are ignored, as are unmatched ones of another size and those beyond the
 first hundred of their class.
 """
@@ -57,11 +57,11 @@ def match(boxes: Floats, scores: Floats, classes: Ints, truth: Truth) -> tuple[I
     """
     overlaps = _overlaps(np.ascontiguousarray(boxes), truth.xywh, truth.crowd)
     sizes = boxes[:, 2] * boxes[:, 3]
-    return match_by(Predictions(overlaps, sizes, scores, classes), truth, truth.crowd, MAX_DETS)
+    return match_by(Similar(overlaps, sizes, scores, classes), truth, truth.crowd, MAX_DETS)
 
 
-class Predictions(NamedTuple):
-    """Predictions of an image and how similar they are to the true ones.
+class Similar(NamedTuple):
+    """Similar of an image and how similar they are to the true ones.
 
     Attributes:
         similarity: of each prediction and each true one, 0 to 1, float64 (n, g).
@@ -76,7 +76,7 @@ class Predictions(NamedTuple):
     classes: Ints
 
 
-def match_by(found: Predictions, truth: Truth, uncounted: Flags, limit: int) -> tuple[Ints, Ints]:
+def match_by(found: Similar, truth: Truth, uncounted: Flags, limit: int) -> tuple[Ints, Ints]:
     """Match predictions by any similarity, at the thresholds `IOUS`; results as of `match`.
 
     Args:

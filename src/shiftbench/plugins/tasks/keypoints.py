@@ -156,7 +156,7 @@ def _row(sample: Sample, predicted: Predicted, space: LabelSpace) -> dict[str, A
     truth = box_matching.Truth(true.xywh, persons, true.areas, true.crowd)
     seen = predicted.joints[:, predicted.known, :2]
     sizes = np.ptp(seen, axis=1).prod(axis=1) if predicted.known.any() else np.zeros(len(seen))
-    similar = box_matching.Predictions(similarity, sizes, predicted.scores, people)
+    similar = box_matching.Similar(similarity, sizes, predicted.scores, people)
     matched, ignored = box_matching.match_by(similar, truth, uncounted, MAX_DETS)
     height, width = sample.fields["image"].shape[:2]
     return {
