@@ -14,7 +14,7 @@ TABLE = {
     "rows": [["Ada", "1,200", "x"], ["Bea", "-", "y"], ["Cleo", "3.5", None]],
     "caption": "islands",
 }
-COLUMNS = tables.typed(TABLE)
+COLUMNS = tables.typed_columns(TABLE)
 needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 
 

@@ -63,7 +63,7 @@ def encode(value: object) -> bytes:
     """Audio as a WAV file: a header of 44 bytes, and the samples.
 
     Raises:
-        DataError: it is none.
+        DataError: it is no audio.
     """
     samples = check_audio(value)
     buffer = io.BytesIO()
@@ -76,7 +76,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes) -> Wave:
-    """Samples of a WAV file as shards hold it: one channel, 16 bits, 16,000 Hz.
+    """Samples of a WAV file of shards: one channel, 16 bits, 16,000 Hz.
 
     Raises:
         DataError: damaged or truncated, or another kind of WAV.
@@ -103,7 +103,7 @@ def decode(data: bytes) -> Wave:
 
 
 def read(file: Path) -> Wave:
-    """A WAV file of the user's as int16 (n,) at 16,000 Hz.
+    """Read a WAV file of the user as int16 (n,) at 16,000 Hz.
 
     Raises:
         DataError: no such file, no WAV, no sample, or a sample that is no number; names the file.
@@ -112,7 +112,7 @@ def read(file: Path) -> Wave:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks that hold no samples
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks without samples
             rate, values = wavfile.read(file)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} cannot be read as a WAV: {error}") from error
@@ -147,10 +147,10 @@ def convert(values: NDArray[np.generic], rate: int) -> Wave:
         mono = (mono - middle) * scale
     else:
         raise DataError(f"samples are uint8, int16, int32 or floats; got {values.dtype}")
-    return resample(rounded(mono), rate, RATE)
+    return resample(round_to_int16(mono), rate, RATE)
 
 
-def rounded(values: NDArray[np.float64]) -> Wave:
+def round_to_int16(values: NDArray[np.float64]) -> Wave:
     """Numbers as int16, rounded and cut at full scale."""
     return np.clip(np.rint(values), -FULL - 1, FULL).astype(np.int16)
 
@@ -175,37 +175,37 @@ def stretch(value: Wave, step: Fraction, count: int) -> Wave:
     table = _table(max(step, Fraction(1)))
     half = table.shape[1] // 2
     padded = np.concatenate([np.zeros(half, np.int64), value, np.zeros(half + 1, np.int64)])
-    found = np.empty(count, dtype=np.int16)
-    return _weigh(padded, table, step.numerator, step.denominator, len(value), found)
+    samples = np.empty(count, dtype=np.int16)
+    return _weigh(padded, table, step.numerator, step.denominator, len(value), samples)
 
 
 @compiled
 def _weigh(
     padded: NDArray[np.int64], table: NDArray[np.int64], numerator: int, denominator: int, last: int, out: Wave
 ) -> Wave:
-    """Fill each sample: its place, in 1/512 of one of the audio's own, tells which samples and which weights."""
+    """Fill each sample; its place, in 1/512 of an input sample, selects the input samples and their weights."""
     for n in range(len(out)):
-        at = (n * 1024 * numerator + denominator) // (2 * denominator)
-        first = min(at // 512, last) + 1
+        place = (n * 1024 * numerator + denominator) // (2 * denominator)
+        first = min(place // 512, last) + 1
         total = 0
         for k in range(table.shape[1]):
-            total += padded[first + k] * table[at % 512, k]
+            total += padded[first + k] * table[place % 512, k]
         out[n] = min(max((total + 16384) >> 15, -32768), 32767)
     return out
 
 
 def to_int16(total: NDArray[np.int64]) -> Wave:
     """Sums of samples times weights of 15 bits as int16, rounded and cut at full scale."""
-    rounded_off = (total + (1 << (BITS - 1))) >> BITS
-    found: Wave = np.clip(rounded_off, -FULL - 1, FULL).astype(np.int16)
-    return found
+    quotients = (total + (1 << (BITS - 1))) >> BITS
+    samples: Wave = np.clip(quotients, -FULL - 1, FULL).astype(np.int16)
+    return samples
 
 
 @lru_cache(maxsize=32)
 def _table(step: Fraction) -> NDArray[np.int64]:
     """Weights int64 (PHASES, 2 half): of the samples around one that lies p / PHASES behind the middle one.
 
-    Each row adds up to 2^15, so that what is constant stays so.
+    Each row adds up to 2^15, so that a constant stays constant.
     """
     cut = float(1 / step)
     half = math.ceil(ZEROS / cut)
@@ -226,7 +226,7 @@ def integer_weights(places: list[float], cut: float, half: float, middle: int) -
         places: distances to the middle, in samples.
         cut: the highest frequency that passes, as a share of half the rate.
         half: where the window ends.
-        middle: index of the weight that takes what rounding left.
+        middle: index of the weight that takes the rest of rounding.
     """
     values = [_sinc(cut * x) * _blackman(x / half) for x in places]
     total = sum(values)

@@ -1,4 +1,4 @@
-"""Small WebP pictures for pages: what is small already without loss, larger pictures smaller and nearly so."""
+"""Small WebP pictures for pages: small pictures without loss, larger ones shrunk and with little loss."""
 
 import base64
 import io
