@@ -112,7 +112,7 @@ def record_bytes(mode: str, folder: Path) -> float:
     task = registry.find("tasks", "classification")
     table = task.rows(samples, {"logits": logits}, LabelSpace(names, names), mode)
     file = folder / f"{mode}.parquet"
-    schema.write(table, file, "benchmark", schema.format_of(task.schema(CLASSES, mode)))
+    schema.write(table, file, "benchmark", schema.of(task.schema(CLASSES, mode)))
     return file.stat().st_size / ROWS
 
 

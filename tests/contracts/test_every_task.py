@@ -32,7 +32,7 @@ def test_declarations(name: str) -> None:
         assert schema.find_format(form.name) == form
         assert {"key", "group", "cluster"} <= set(form.names)
     for outputs in ("full", "top20"):
-        assert schema.format_of(task.schema(3, outputs)) in task.FORMATS
+        assert schema.of(task.schema(3, outputs)) in task.FORMATS
 
 
 @pytest.mark.parametrize("name", CLASSIFYING)

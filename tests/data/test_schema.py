@@ -25,7 +25,7 @@ def test_every_format_is_declared_whole(form: formats.Format, tmp_path: Path) ->
     assert set(form.key) <= set(form.names)
     assert len(set(form.names)) == len(form.names)
     assert all(column.meaning for column in form.columns)
-    assert schema.format_of(pa.schema(list(form.arrow))) is form
+    assert schema.of(pa.schema(list(form.arrow))) is form
     assert schema.find_format(form.name) is form
     schema.write(form.arrow.empty_table(), tmp_path / "empty.parquet", "f")
     assert schema.read(tmp_path / "empty.parquet").schema.equals(form.arrow)

@@ -31,7 +31,7 @@ def rows(truths: list[Any], answers: list[Any], **beside: list[Any]) -> list[dic
     outputs = {"answers": cells(answers), **{name: cells(own) for name, own in beside.items()}}
     table = table_question.rows(samples, outputs, SPACE, "full")
     assert table.schema.equals(table_question.schema(0, "full"))
-    assert schema.format_of(table.schema) == table_question.RECORDS
+    assert schema.of(table.schema) == table_question.RECORDS
     found: list[dict[str, Any]] = table.to_pylist()
     return found
 

@@ -23,7 +23,7 @@ _ROW_GROUP = 1 << 17
 _CURE = "another version of shiftbench or another program wrote it; make it again"
 
 
-def format_of(found: pa.Schema) -> Format:
+def of(found: pa.Schema) -> Format:
     """Format that a schema's metadata names, else the declared format with the same columns.
 
     Raises:
@@ -80,14 +80,14 @@ def write(table: pa.Table, file: Path, fingerprint: str, form: Format | None = N
         table: rows in any order.
         file: is overwritten; put it in place with a rename.
         fingerprint: of the recipe, kept in the metadata.
-        form: default: see `format_of`.
+        form: default: see `of`.
 
     Raises:
         SchemaError: other columns or types than declared, or a null where none may be.
         RangeError: a value outside its column's range; names the row.
         DuplicateKeyError: two rows have one key.
     """
-    form = form or format_of(table.schema)
+    form = form or of(table.schema)
     check(table.schema, form, file)
     rows = _sorted(table.select(form.names), form)
     _check_keys(rows, form, file)

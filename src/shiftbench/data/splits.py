@@ -51,12 +51,12 @@ def native(split: str, module: ModuleType) -> str:
     """
     if split not in SPLITS:
         raise ParamsError(f"no split {split!r}; {suggest(split, SPLITS)}")
-    available: tuple[str, ...] = module.NATIVE
+    names: tuple[str, ...] = module.NATIVE
     for name in (split, "all") if split != "val" else (split, "train", "all"):
-        if name in available:
+        if name in names:
             return name
     raise ParamsError(
-        f"dataset {registry.called(module)} has no split {split!r} and none to cut it from; it has {', '.join(available)}"
+        f"dataset {registry.called(module)} has no split {split!r} and none to cut it from; it has {', '.join(names)}"
     )
 
 
