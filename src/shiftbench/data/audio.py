@@ -147,10 +147,10 @@ def convert(values: NDArray[np.generic], rate: int) -> Wave:
         mono = (mono - middle) * scale
     else:
         raise DataError(f"samples are uint8, int16, int32 or floats; got {values.dtype}")
-    return resample(round_to_int16(mono), rate, RATE)
+    return resample(rounded(mono), rate, RATE)
 
 
-def round_to_int16(values: NDArray[np.float64]) -> Wave:
+def rounded(values: NDArray[np.float64]) -> Wave:
     """Numbers as int16, rounded and cut at full scale."""
     return np.clip(np.rint(values), -FULL - 1, FULL).astype(np.int16)
 

@@ -32,7 +32,7 @@ def audio_gain(wave: Wave, factor: float, rng: RandomStream) -> Wave:
 
     Takes no random words.
     """
-    return audio.round_to_int16(wave.astype(np.float64) * factor)
+    return audio.rounded(wave.astype(np.float64) * factor)
 
 
 @declare.audio_shift(_levels.Linear((0.1, 0.177827941, 0.316227766, 0.5623413252, 1.0), zero=0.0), title="Audio: noise")
@@ -48,7 +48,7 @@ def audio_noise(wave: Wave, share: float, rng: RandomStream) -> Wave:
     """
     power = int(np.square(wave, dtype=np.int64).sum()) / len(wave)
     noise = rng.normal(len(wave)).astype(np.float64) * (share * np.sqrt(power))
-    return audio.round_to_int16(wave + noise)
+    return audio.rounded(wave + noise)
 
 
 @declare.audio_shift(_levels.Linear((6000.0, 4500.0, 3400.0, 2000.0, 1000.0), zero=WHOLE), title="Audio: band limit")

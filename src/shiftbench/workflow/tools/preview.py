@@ -62,7 +62,7 @@ def our_sound() -> Sample:
     phase = 2 * np.pi * (160 * time - 15 * np.square(time))
     tones = np.sum([np.sin(k * phase) / k for k in range(1, 25)], axis=0)
     tones = tones * np.square(np.sin(4 * np.pi * time))
-    return Sample("ours/tones", {"audio": audio.round_to_int16(7000 * tones)})
+    return Sample("ours/tones", {"audio": audio.rounded(7000 * tones)})
 
 
 def our_image() -> Sample:
