@@ -1,10 +1,9 @@
 """The bytes of a sample in shards: members of a ustar archive, one for each payload field.
 
-Members are sorted by field, with fixed metadata (mtime 0, mode 0644, owner 0). `unpack` is the inverse of `pack`.
+Members are sorted by field, with fixed metadata (mtime 0, mode 0644, owner 0). `shards` reads them.
 """
 
 import tarfile
-from typing import Any
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
@@ -49,32 +48,3 @@ def _long_header(name: str, size: int) -> bytes:
         return info.tobuf(tarfile.USTAR_FORMAT)
     except ValueError as error:
         raise DataError(f"key of {name!r} is too long for a tar header; shorten it") from error
-
-
-def unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any]:
-    """Decode the wanted members of one sample; `wanted` maps extensions to fields.
-
-    Raises:
-        DataError: a header is invalid, or its member is longer than the sample.
-    """
-    fields: dict[str, Any] = {}
-    start, name_start = 0, len(key) + 1
-    while start < len(data):
-        try:
-            name, size = _read_header(data[start : start + BLOCK])
-        except ValueError as error:  # no number, no UTF-8
-            raise DataError(f"sample {key!r}: no header of a tar: {error}") from None
-        if not 0 <= size <= len(data) - start - BLOCK:  # a negative size would be an endless loop
-            raise DataError(f"sample {key!r}: member {name!r} states a size of {size} bytes")
-        extension = name[name_start:]
-        if extension in wanted:
-            body = bytes(data[start + BLOCK : start + BLOCK + size])
-            fields[wanted[extension]] = codecs.decode(extension, body)
-        start += BLOCK + size + (-size % BLOCK)
-    return fields
-
-
-def _read_header(block: memoryview) -> tuple[str, int]:
-    name = bytes(block[:100]).rstrip(b"\0").decode()
-    prefix = bytes(block[345:500]).rstrip(b"\0").decode()
-    return (f"{prefix}/{name}" if prefix else name), int(bytes(block[124:135]), 8)

@@ -27,8 +27,9 @@ from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, 
 from shiftbench.base.files import stays_below
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, parquet_limits, sample_bytes
+from shiftbench.data.sample_bytes import BLOCK
 
-END = bytes(2 * sample_bytes.BLOCK)
+END = bytes(2 * BLOCK)
 BUFFER = 1 << 20
 TAR = "{:06d}.tar"
 MANIFEST, INDEX = "manifest.json", "index.parquet"
@@ -301,7 +302,7 @@ def read(folder: Path, fields: Iterable[str] | None = None, keys: Container[str]
         for entry in entries:
             if keys is not None and entry.key not in keys:
                 continue
-            yield Sample(entry.key, sample_bytes.unpack(_checked(folder, data, entry), entry.key, fields_by_extension))
+            yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, fields_by_extension))
         if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
             raise ChecksumError(f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}")
 
@@ -333,7 +334,7 @@ class Lookup:
         entry = self._entries[number]
         data = memoryview(self._bytes(entry))
         part = _checked(self._folder, data, dataclasses.replace(entry, offset=0))
-        return Sample(entry.key, sample_bytes.unpack(part, entry.key, self._wanted))
+        return Sample(entry.key, _unpack(part, entry.key, self._wanted))
 
     def _bytes(self, entry: Entry) -> bytes:
         try:
@@ -403,6 +404,35 @@ def _cure(folder: Path, tar: str = INDEX) -> str:
     if Elsewhere.read is not None and not (folder / tar).exists():
         return f"it was read from {Elsewhere.name}; push it there again, or read it from another remote"
     return f"rebuild it with `shiftbench repair {folder}`"
+
+
+def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any]:
+    """Decode the wanted members of one sample; `wanted` maps extensions to fields.
+
+    Raises:
+        DataError: a header is invalid, or its member is longer than the sample.
+    """
+    fields: dict[str, Any] = {}
+    start, name_start = 0, len(key) + 1
+    while start < len(data):
+        try:
+            name, size = _header(data[start : start + BLOCK])
+        except ValueError as error:  # no number, no UTF-8
+            raise DataError(f"sample {key!r}: no header of a tar: {error}") from None
+        if not 0 <= size <= len(data) - start - BLOCK:  # a negative size would be an endless loop
+            raise DataError(f"sample {key!r}: member {name!r} states a size of {size} bytes")
+        extension = name[name_start:]
+        if extension in wanted:
+            body = bytes(data[start + BLOCK : start + BLOCK + size])
+            fields[wanted[extension]] = codecs.decode(extension, body)
+        start += BLOCK + size + (-size % BLOCK)
+    return fields
+
+
+def _header(block: memoryview) -> tuple[str, int]:
+    name = bytes(block[:100]).rstrip(b"\0").decode()
+    prefix = bytes(block[345:500]).rstrip(b"\0").decode()
+    return (f"{prefix}/{name}" if prefix else name), int(bytes(block[124:135]), 8)
 
 
 def find_damage(folder: Path) -> list[str]:

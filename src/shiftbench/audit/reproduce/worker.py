@@ -17,7 +17,7 @@ from typing import Any
 from shiftbench.base import registry
 from shiftbench.base.errors import ChecksumError
 from shiftbench.base.sample import Sample
-from shiftbench.data import sample_bytes, shards
+from shiftbench.data import shards
 from shiftbench.data.shards import Entry
 from shiftbench.provenance import environment, opened_files, ran
 from shiftbench.provenance.recipe import Run
@@ -96,4 +96,4 @@ def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
                 data = stream.read(entry.size)
                 if hashlib.sha256(data).hexdigest() != entry.sha256:
                     raise ChecksumError(f"{folder / tar}: sample {entry.key!r} is damaged")
-                yield Sample(entry.key, sample_bytes.unpack(memoryview(data), entry.key, names))
+                yield Sample(entry.key, shards._unpack(memoryview(data), entry.key, names))
