@@ -222,7 +222,7 @@ def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def changes(old: Recipe, new: Recipe) -> list[str]:
     """List what differs between two recipes: the definitions by name, then all else as `key: old -> new`."""
-    said = [f"code: {line}" for line in code_digest.told(old, new)]
+    said = [f"code: {line}" for line in code_digest.differences(old, new)]
     left_out = ("code", "linked", "roots")
     here, there = ({key: value for key, value in one.items() if key not in left_out} for one in (old, new))
     return said + differences(here, there)
@@ -429,7 +429,7 @@ class Run:
         Raises:
             StaleError: names the definition.
         """
-        changed = code_digest.changed(artifact.recipe)
+        changed = code_digest.changed_definitions(artifact.recipe)
         if changed:
             raise StaleError(
                 f"{changed[0]} changed after the recipe of {artifact.ref.path} was written; nothing was written. "

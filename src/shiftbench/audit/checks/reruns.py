@@ -45,7 +45,7 @@ def _stale(case: Case) -> Iterator[Flaw]:
 def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     """Reason why an output is stale: its own keys and code, else a stale input."""
     lines = recipe.changes(old, artifact.recipe)
-    code = code_digest.told(old, artifact.recipe)
+    code = code_digest.differences(old, artifact.recipe)
     options = [line for line in lines if not line.startswith(("code: ", "upstream."))]
     reasons = [f"recipe changed: {line}" for line in options[:_SHOWN]]
     reasons += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []

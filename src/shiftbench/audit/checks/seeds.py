@@ -18,7 +18,7 @@ from shiftbench.audit.evidence import random_calls
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.errors import PluginError
 from shiftbench.base.refs import CheckpointName, Ref, ShardsName
-from shiftbench.provenance import code_digest
+from shiftbench.provenance import source_names
 
 NUMBER, LEVEL = "A5", 0
 DECIDES_NOTHING = frozenset(
@@ -79,7 +79,7 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
 
 def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
-        file = code_digest.locate(name)
+        file = source_names.locate(name)
     except PluginError:
         return  # a plugin folder that params no longer name: `reruns` tells
     if not file.is_file():
