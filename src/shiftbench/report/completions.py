@@ -122,7 +122,7 @@ def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> di
                 "records": row.records,
                 "counts": row.counts,
                 "kinds": {
-                    kind: [_shown(example, numbers[row.shards or "", example.key]) for example in examples]
+                    kind: [_told(example, numbers[row.shards or "", example.key]) for example in examples]
                     for kind, examples in row.picked.items()
                 },
             }
@@ -131,7 +131,7 @@ def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> di
     }
 
 
-def _shown(one: Written, number: int) -> dict[str, Any]:
+def _told(one: Written, number: int) -> dict[str, Any]:
     return {
         "prompt": number,
         "text": shortened(one.text),
