@@ -26,7 +26,7 @@ def test_each_definition_that_ran_decides(tmp_path: Path, monkeypatch: pytest.Mo
         job = plan.jobs[jobs[int(random.integers(len(jobs)))]]
         ran = sorted(did[f"{job.verb}/{job.name}"])
         name = ran[int(random.integers(len(ran)))]
-        roots = [[source_names.locate(one) for one in a.recipe["roots"]] for a in job.artifacts]
+        roots = [[source_names.locate_root(one) for one in a.recipe["roots"]] for a in job.artifacts]
         before = [code_digest.of(files).linked for files in roots]
         with refactorings.changed(name):
             after = [code_digest.of(files).linked for files in roots]

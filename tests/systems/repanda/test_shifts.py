@@ -79,9 +79,8 @@ def test_numbers_by_hand(cell: str, unit: str, text: str) -> None:
 
 def test_a_unit_makes_a_column_a_text_and_separators_do_not() -> None:
     some = about(["Name", "Area"], [["Ada", "1200"], ["Bea", "-"]])
-    kinds = [
-        tables.typed_columns(shifted("number_format", some, unit=unit).fields["table"])[1].kind for unit in ("units", "")
-    ]
+    shown = [shifted("number_format", some, unit=unit).fields["table"] for unit in ("units", "")]
+    kinds = [tables.typed_columns(table)[1].kind for table in shown]
     assert kinds == ["text", "number"]
     assert shifted("number_format", some).fields["table"]["rows"] == [["Ada", "1,200 units"], ["Bea", "-"]]
 
