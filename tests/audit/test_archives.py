@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from makers import forgeries
-from shiftbench.data import shards
-from shiftbench.data.shards import BLOCK, END
+from shiftbench.data import sample_bytes
+from shiftbench.data.sample_bytes import BLOCK
+from shiftbench.data.shards import END
 
 
 def head(data: bytes, at: int, change: slice, value: bytes) -> bytes:
@@ -19,7 +20,7 @@ def head(data: bytes, at: int, change: slice, value: bytes) -> bytes:
     return data[:at] + bytes(block) + data[at + BLOCK :]
 
 
-MEMBER = shards._head(b"tiny/all/9999.png", 4) + b"abcd" + bytes(BLOCK - 4)
+MEMBER = sample_bytes.header(b"tiny/all/9999.png", 4) + b"abcd" + bytes(BLOCK - 4)
 TARS = {
     "a member more": (lambda data: data[: -len(END)] + MEMBER + END, "instead of two empty blocks"),
     "bytes behind the end": (lambda data: data + b"hidden", "bytes follow its end"),

@@ -7,14 +7,14 @@ from makers import forgeries
 from shiftbench.audit.checks import contents
 from shiftbench.audit.evidence import byte_differences
 from shiftbench.base.sample import Sample
-from shiftbench.data import shards
+from shiftbench.data import sample_bytes, shards
 from shiftbench.provenance import recipe
 
 FIELDS = {"image": "png", "label": "cls"}
 
 
 def packed(image: np.ndarray, label: int = 1) -> bytes:
-    return shards.pack(Sample("a/b/1", {"image": image, "label": label}), FIELDS)
+    return sample_bytes.pack(Sample("a/b/1", {"image": image, "label": label}), FIELDS)
 
 
 def test_pixels_are_counted_and_the_largest_difference_is_told():
@@ -32,8 +32,8 @@ def test_an_encoder_a_label_and_a_header_are_told_apart():
     key = {"offset": 0}
     assert byte_differences.compare(packed(image, 2), packed(image), **key)["a/b/1.cls"] == "is '2', made is '1'"
     data = cv2.imencode(".png", image, (cv2.IMWRITE_PNG_COMPRESSION, 0))[1].tobytes()
-    png = shards._head(b"a/b/1.png", len(data)) + data + bytes(-len(data) % 512)
-    label = shards.pack(Sample("a/b/1", {"label": 1}), FIELDS)
+    png = sample_bytes.header(b"a/b/1.png", len(data)) + data + bytes(-len(data) % 512)
+    label = sample_bytes.pack(Sample("a/b/1", {"label": 1}), FIELDS)
     assert "the encoder differs" in byte_differences.compare(label + png, packed(image))["a/b/1.png"]
     mode = bytearray(packed(image))
     mode[105] ^= 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from makers import planned_benchmark, refactorings, watched_jobs
-from shiftbench.provenance import code_digest, source_facts
+from shiftbench.provenance import code_digest, source_facts, source_names
 
 
 def test_each_definition_that_ran_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,7 @@ def test_each_definition_that_ran_decides(tmp_path: Path, monkeypatch: pytest.Mo
         job = plan.jobs[jobs[int(random.integers(len(jobs)))]]
         ran = sorted(did[f"{job.verb}/{job.name}"])
         name = ran[int(random.integers(len(ran)))]
-        roots = [[code_digest.locate_root(one) for one in a.recipe["roots"]] for a in job.artifacts]
+        roots = [[source_names.locate_root(one) for one in a.recipe["roots"]] for a in job.artifacts]
         before = [code_digest.of(files).linked for files in roots]
         with refactorings.changed(name):
             after = [code_digest.of(files).linked for files in roots]

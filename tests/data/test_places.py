@@ -44,7 +44,7 @@ def test_braces_without_end_are_refused_at_once(name: str) -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_what_is_counted_is_what_is_expanded(seed: int) -> None:
     text = _drawn(random.Random(seed), 0)
-    count, longest = places._measured(text)
+    count, longest = places._measure(text)
     made = list(itertools.islice(braceexpand.braceexpand(text, escape=False), _ENOUGH))
     assert count == len(made) or len(made) == _ENOUGH <= count or "{a.." in text
     assert count >= len(made)

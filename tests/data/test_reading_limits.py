@@ -49,7 +49,7 @@ def test_a_table_that_states_too_much_is_not_read(tmp_path: Path, monkeypatch) -
     file = tmp_path / "log.parquet"
     schema.write(schema.training_log([(n, "loss", 0.0) for n in range(50_000)]), file, "0" * 64)
     assert len(schema.read(file)) == 50_000
-    monkeypatch.setattr(parquet_limits, "MOST", 1_000_000)
+    monkeypatch.setattr(parquet_limits, "LARGEST", 1_000_000)
     with pytest.raises(SchemaError, match="states a table of 1200000 bytes, and may have 1000000"):
         schema.read(file)
 

@@ -13,7 +13,7 @@ import webdataset
 
 from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError
 from shiftbench.base.sample import Sample
-from shiftbench.data import formats, shards
+from shiftbench.data import formats, sample_bytes, shards
 
 FIELDS = {"image": "png", "mask": "mask.png", "label": "cls", "meta": "json"}
 ABOUT = {"dataset": "tiny", "split": "test", "classes": ["a", "b"], "task": "classification"}
@@ -182,12 +182,12 @@ def test_manifest_states_what_is_inside(tmp_path: Path) -> None:
 def test_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
     theirs = tarfile.TarInfo(name)
     theirs.size = size
-    assert shards._head(name.encode(), size) == theirs.tobuf(tarfile.USTAR_FORMAT)
+    assert sample_bytes.header(name.encode(), size) == theirs.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_a_key_that_no_header_can_hold_is_refused() -> None:
     with pytest.raises(DataError, match=r"is too long for a tar header; shorten it"):
-        shards._head(b"k" * 300, 1)
+        sample_bytes.header(b"k" * 300, 1)
 
 
 def test_the_index_is_the_declared_format() -> None:

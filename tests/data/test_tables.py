@@ -33,13 +33,13 @@ def table(*rows: list[str | None], header: tuple[str, ...] = ("a",)) -> dict[str
     ],
 )
 def test_columns_are_typed_by_the_stated_rule(cells: list[str | None], kind: str, values: list[Any]) -> None:
-    (column,) = tables.typed(table(*([cell] for cell in cells)))
+    (column,) = tables.typed_columns(table(*([cell] for cell in cells)))
     assert column == tables.Column("a", kind, values)
     assert [type(one) for one in column.values] == [type(one) for one in values]
 
 
 def test_a_table_without_rows_has_columns_of_text() -> None:
-    found = tables.typed(table(header=("a", "b")))
+    found = tables.typed_columns(table(header=("a", "b")))
     assert [(one.name, one.kind, one.values) for one in found] == [("a", "text", []), ("b", "text", [])]
 
 

@@ -48,5 +48,5 @@ def test_a_lock_is_not_followed_to_another_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "0").symlink_to(tmp_path / "secret")
     with pytest.raises(OSError, match="symbolic link"):
-        devices._opened(tmp_path / "0")
+        devices._open_lock(tmp_path / "0")
     assert (tmp_path / "secret").read_text() == "secret"

@@ -9,7 +9,7 @@ from pathlib import Path
 from numpy.random import Generator
 
 from shiftbench.base import registry
-from shiftbench.provenance import code_digest
+from shiftbench.provenance import code_digest, source_names
 
 Definition = ast.FunctionDef | ast.ClassDef
 
@@ -237,7 +237,7 @@ def _bindings(tree: ast.Module) -> dict[str, str]:
 
 def _acts(file: Path) -> bool:
     """Tell whether importing a file, with what it imports, does more than define."""
-    linker = code_digest._linker()
+    linker = code_digest._jobs().linker
     return any(linker.acts(one) for one in linker.imports(linker.file(file)))
 
 
@@ -281,12 +281,12 @@ class changed:
     """Another body of a definition, meanwhile.
 
     Args:
-        name: as `code_digest.named` spells it.
+        name: as `code_digest.named_digests` spells it.
     """
 
     def __init__(self, name: str) -> None:
         place, _, self.names = name.partition(": ")
-        self.file = code_digest.locate(place)
+        self.file = source_names.locate(place)
 
     def __enter__(self) -> None:
         self.text = self.file.read_text()

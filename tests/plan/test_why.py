@@ -47,7 +47,7 @@ def why() -> str:
 
 def test_why_names_the_definition_that_changed(root: Path) -> None:
     (artifact,) = plans.load("smoke")[0].at(root, OUTPUT)
-    names = [name for name, _ in code_digest.named(artifact.recipe["code"]) if "statement" not in name]
+    names = [name for name, _ in code_digest.named_digests(artifact.recipe["code"]) if "statement" not in name]
     assert "shiftbench/plugins/shifts/gaussian_noise.py: apply" in names
     assert f"{OUTPUT}: fresh" in why()
     random = np.random.default_rng(8)

@@ -13,7 +13,7 @@ import pytest
 from isolation import ROOT
 from shiftbench.base import rng
 from shiftbench.data import providers
-from shiftbench.provenance import child_environment, code_digest, git
+from shiftbench.provenance import child_environment, git, source_names
 from shiftbench.provenance.child_environment import DVC, LIBRARIES, PYTHON, RUN
 
 SEARCHED = {
@@ -143,7 +143,7 @@ def test_every_process_gets_an_environment_that_was_built() -> None:
     package, wrong, seen = ROOT / "src/shiftbench", [], 0
     for file in sorted(package.rglob("*.py")):
         name = file.relative_to(package).as_posix()
-        if code_digest.counts(file) or name in OTHERS or "templates" in name:
+        if source_names.counts(file) or name in OTHERS or "templates" in name:
             continue
         text = file.read_text()
         for call in starts(ast.parse(text)):

@@ -13,7 +13,7 @@ import pytest
 
 from shiftbench.base import registry
 from shiftbench.base.errors import PluginError
-from shiftbench.provenance import code_digest, source_facts
+from shiftbench.provenance import code_digest, source_facts, source_names
 
 PLUGIN = "shifts/x.py"
 HELPER = "shifts/_helper.py"
@@ -227,7 +227,7 @@ def digest(*roots: Path) -> str:
 
 def names(*roots: Path) -> set[str]:
     code_digest.forget()
-    return {name for name, _ in code_digest.named(code_digest.of(roots).table)}
+    return {name for name, _ in code_digest.named_digests(code_digest.of(roots).table)}
 
 
 @pytest.mark.parametrize("edits", SAME.values(), ids=SAME)
@@ -394,20 +394,20 @@ def test_what_changed_is_named(home: Path) -> None:
     before = code_digest.of([planted(home)]).recipe()
     planted(home, [(HELPER, "/ 4 + FAR", "/ 5 + FAR")])
     now = code_digest.of([home / PLUGIN]).recipe()
-    assert code_digest.told(before, now) == ["mine/shifts/_helper.py: half changed"]
-    assert code_digest.changed(before) == ["mine/shifts/_helper.py: half"]
-    assert code_digest.changed(now) == []
+    assert code_digest.differences(before, now) == ["mine/shifts/_helper.py: half changed"]
+    assert code_digest.changed_definitions(before) == ["mine/shifts/_helper.py: half"]
+    assert code_digest.changed_definitions(now) == []
     planted(home, SAME["a definition that moves"])
     moved = code_digest.of([home / PLUGIN]).recipe()
-    assert code_digest.told(before, moved) == []
+    assert code_digest.differences(before, moved) == []
     planted(home, OTHER["another class that is caught"])
-    assert code_digest.changed(before) == ["mine/shifts/_helper.py: Error", "mine/shifts/_helper.py: Fault"]
+    assert code_digest.changed_definitions(before) == ["mine/shifts/_helper.py: Error", "mine/shifts/_helper.py: Fault"]
 
 
 def test_a_recipe_from_before_definitions_is_said_to_be_one(home: Path) -> None:
     now = code_digest.of([planted(home)]).recipe()
     before = {"code": {"mine/shifts/x.py": "0" * 32}, "linked": "1" * 32}
-    assert code_digest.told(before, now) == [code_digest.OTHERWISE]
+    assert code_digest.differences(before, now) == [code_digest.OTHERWISE]
 
 
 @dataclass(frozen=True)
@@ -457,7 +457,7 @@ def reachable(graph: Graph) -> list[int]:
 
 def fingerprint(start: Path) -> tuple[list[str], str]:
     code = code_digest.of([start])
-    return sorted(digest for _, digest in code_digest.named(code.table)), code.linked
+    return sorted(digest for _, digest in code_digest.named_digests(code.table)), code.linked
 
 
 @pytest.mark.parametrize("circles", [False, True], ids=["layered", "with circles"])
@@ -500,17 +500,17 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
         "data.row_digests evaluation.batch_sensitivity evaluation.devices plugins.declare provenance release "
         "workflow.engine workflow.plan workflow.stages.verbs workflow.storage workflow.tools"
     )
-    assert sorted(code_digest.NOT_COUNTED) == listed.split()
+    assert sorted(source_names.NOT_COUNTED) == listed.split()
     for stage in ("shift", "train", "evaluate"):
         names = code_digest.of([code_digest.stage(stage)]).table
         modules = [name.removeprefix("shiftbench/").replace("/", ".") for name in names]
-        assert not [m for m in modules if m.startswith(tuple(f"{n}." for n in code_digest.NOT_COUNTED))]
+        assert not [m for m in modules if m.startswith(tuple(f"{n}." for n in source_names.NOT_COUNTED))]
         assert f"workflow.stages.{stage}.py" in modules
 
 
 def test_a_file_outside_of_all_folders_has_no_name(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="neither in the package nor in a folder under `plugins:`"):
-        code_digest.spell(tmp_path / "stray.py")
+        source_names.spell(tmp_path / "stray.py")
 
 
 def test_digest_needs_nothing_but_the_standard_library() -> None:
@@ -534,7 +534,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (home / f"shifts/{name}.py").write_text(text)
     (home / "shifts/x.csv").write_text("1")
     monkeypatch.setattr(source_facts, "PACKAGE", home)
-    monkeypatch.setattr(code_digest, "PACKAGE", home)
+    monkeypatch.setattr(source_names, "PACKAGE", home)
     monkeypatch.setattr(source_facts.Home, "package", home)
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     return home
@@ -543,7 +543,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def again(files: Sequence[Path]) -> dict[str, str]:
     """Return what another process finds."""
     code_digest.forget()
-    return dict(code_digest.named(code_digest.of(files).table))
+    return dict(code_digest.named_digests(code_digest.of(files).table))
 
 
 def test_what_is_kept_is_what_sources_say(package: Path) -> None:

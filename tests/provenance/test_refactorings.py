@@ -9,7 +9,7 @@ import pytest
 
 from makers import refactorings
 from shiftbench.base.registry import Location
-from shiftbench.provenance import code_digest, source_facts
+from shiftbench.provenance import code_digest, source_facts, source_names
 
 STEPS = 60
 PLUGINS = (
@@ -49,7 +49,7 @@ def root(home: Path, plugin: str) -> Location:
 def reached(home: Path) -> list[Path]:
     tables = (code_digest.of([root(home, name.partition(" ")[2])]).table for name in PLUGINS)
     names = {name for table in tables for name in table if name.endswith(".py")}
-    return sorted(code_digest.locate(name) for name in names)
+    return sorted(source_names.locate(name) for name in names)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -63,6 +63,6 @@ def test_refactorings_are_free(home: Path, seed: int) -> None:
         if refactorings.ALL[kind](file, random, home):
             done[kind] += 1
             now = recipes(home)
-            differ = {name: code_digest.told(before[name], now[name]) for name in PLUGINS}
+            differ = {name: code_digest.differences(before[name], now[name]) for name in PLUGINS}
             assert not any(differ.values()), (kind, file.relative_to(home), differ)
     assert set(done) == set(refactorings.ALL)

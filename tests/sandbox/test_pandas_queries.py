@@ -14,7 +14,7 @@ TABLE = {
     "rows": [["Ada", "1,200", "x"], ["Bea", "-", "y"], ["Cleo", "3.5", None]],
     "caption": "islands",
 }
-COLUMNS = tables.typed(TABLE)
+COLUMNS = tables.typed_columns(TABLE)
 needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 
 
@@ -70,7 +70,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("query", REFUSED)
 def test_what_is_refused_never_runs(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pandas_queries, "_box", lambda: pytest.fail("a sandbox was asked"))
+    monkeypatch.setattr(pandas_queries, "_sandbox", lambda: pytest.fail("a sandbox was asked"))
     found = asked(query)
     assert found.status == "refused"
     assert found.error.startswith(REFUSED[query])
@@ -145,7 +145,7 @@ ESCAPES = {
 @pytest.mark.parametrize("program", ESCAPES)
 def test_behind_the_first_layer_stands_the_sandbox(program: str) -> None:
     """What would get past the syntax tree finds no network, no file that it may write, and few processes."""
-    box = pandas_queries._box()
+    box = pandas_queries._sandbox()
     outcome = box.run(program, sandbox.Limits(cpu=1, wall=6.0, memory=1 << 30, disk=0))
     assert not outcome.passed
     assert outcome.status != "failed" or outcome.error in ESCAPES[program].split()

@@ -72,9 +72,9 @@ def test_tables_are_equal_for_any_order_threads_and_batches(
     benchmark: list[EvaluationFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = aggregate(benchmark, METRICS, DRAWS, 0)
-    monkeypatch.setattr("shiftbench.statistics.benchmark_rows.BATCH_CELLS", 2)
+    monkeypatch.setattr("shiftbench.statistics.benchmark_rows.BATCH_EVALUATIONS", 2)
     monkeypatch.setattr("shiftbench.statistics.contributions.ROWS", 7)
-    monkeypatch.setattr("shiftbench.statistics.contributions.DRAWS", 9)
+    monkeypatch.setattr("shiftbench.statistics.contributions.RESAMPLES", 9)
     again = aggregate(benchmark[::-1], METRICS, DRAWS, 0, threads=3)
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]

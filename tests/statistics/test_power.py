@@ -65,7 +65,7 @@ def test_parts_of_noise_are_those_of_the_interval():
         common, own = random.normal(0, 2, 501), random.normal(0, 1, (seeds, 501))
         values = random.normal(0, 4, (seeds, 1)) + common + own
         noise = Noise.of(Estimate(values.mean(axis=0), values))
-        shared = intervals._shared(values[:, 1:])
+        shared = intervals._shared_variance(values[:, 1:])
         assert noise.shared == pytest.approx(shared)
         assert noise.parts(1, seeds)[0] >= values[:, 0].var(ddof=1) / seeds - 1e-12
         assert noise.own == pytest.approx(1, rel=0.5)

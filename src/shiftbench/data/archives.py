@@ -1,4 +1,4 @@
-"""Headers of tar archives, read with a limit: a few bytes may state a name of gigabytes."""
+"""Limit on the headers of tar archives: a few bytes may state a name of gigabytes."""
 
 import gzip
 from typing import IO
@@ -22,10 +22,10 @@ class Counted:
         self.stream, self.error, self.allowed = stream, error, HEADER
 
     def read(self, size: int) -> bytes:
-        """Return some bytes.
+        """At most `size` bytes of the stream.
 
         Raises:
-            Exception: of the kind that was given: there are more than are allowed.
+            Exception: of the type `error`: there are more bytes than are allowed.
         """
         data = self.stream.read(size)
         self.allowed -= len(data)

@@ -36,7 +36,7 @@ Wave = NDArray[np.int16]
 
 
 def check_audio(value: object) -> Wave:
-    """Return `value` if it is audio: int16 (n,), not empty.
+    """`value` if it is audio: int16 (n,), not empty.
 
     Raises:
         DataError: it is not.
@@ -60,10 +60,10 @@ def seconds(value: Wave) -> float:
 
 
 def encode(value: object) -> bytes:
-    """Return audio as a WAV file: a header of 44 bytes, and the samples.
+    """Audio as a WAV file: a header of 44 bytes, and the samples.
 
     Raises:
-        DataError: it is none.
+        DataError: it is no audio.
     """
     samples = check_audio(value)
     buffer = io.BytesIO()
@@ -76,7 +76,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes) -> Wave:
-    """Return the samples of a WAV file as shards hold it: one channel, 16 bits, 16,000 Hz.
+    """Samples of a WAV file of shards: one channel, 16 bits, 16,000 Hz.
 
     Raises:
         DataError: damaged or truncated, or another kind of WAV.
@@ -103,7 +103,7 @@ def decode(data: bytes) -> Wave:
 
 
 def read(file: Path) -> Wave:
-    """Return a WAV file of the user's as int16 (n,) at 16,000 Hz.
+    """Read a WAV file of the user as int16 (n,) at 16,000 Hz.
 
     Raises:
         DataError: no such file, no WAV, no sample, or a sample that is no number; names the file.
@@ -112,7 +112,7 @@ def read(file: Path) -> Wave:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks that hold no samples
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks without samples
             rate, values = wavfile.read(file)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} cannot be read as a WAV: {error}") from error
@@ -127,7 +127,7 @@ def read(file: Path) -> Wave:
 
 
 def convert(values: NDArray[np.generic], rate: int) -> Wave:
-    """Return samples of any width, rate and number of channels as int16 (n,) at 16,000 Hz.
+    """Samples of any width, rate and number of channels as int16 (n,) at 16,000 Hz.
 
     Args:
         values: (n,) or (n, channels); uint8 about 128, int16, int32 (24 bits in the upper ones), or floats in -1 to 1.
@@ -151,7 +151,7 @@ def convert(values: NDArray[np.generic], rate: int) -> Wave:
 
 
 def rounded(values: NDArray[np.float64]) -> Wave:
-    """Return numbers as int16, rounded and cut at full scale."""
+    """Numbers as int16, rounded and cut at full scale."""
     return np.clip(np.rint(values), -FULL - 1, FULL).astype(np.int16)
 
 
@@ -159,7 +159,7 @@ def rounded(values: NDArray[np.float64]) -> Wave:
 
 
 def resample(value: Wave, rate: int, wanted: int) -> Wave:
-    """Return audio of `rate` samples a second at `wanted`: ceil(n wanted / rate) samples, the first in its place.
+    """Audio of `rate` samples a second at `wanted`: ceil(n wanted / rate) samples, the first in its place.
 
     Higher frequencies than half the lower rate are removed. Beyond both ends there is silence.
     """
@@ -171,41 +171,41 @@ def resample(value: Wave, rate: int, wanted: int) -> Wave:
 
 
 def stretch(value: Wave, step: Fraction, count: int) -> Wave:
-    """Return `count` samples of audio, one at every `step` of its own samples; int16 (count,)."""
+    """`count` samples of audio, one at every `step` of its own samples; int16 (count,)."""
     table = _table(max(step, Fraction(1)))
     half = table.shape[1] // 2
     padded = np.concatenate([np.zeros(half, np.int64), value, np.zeros(half + 1, np.int64)])
-    found = np.empty(count, dtype=np.int16)
-    return _weigh(padded, table, step.numerator, step.denominator, len(value), found)
+    samples = np.empty(count, dtype=np.int16)
+    return _weigh(padded, table, step.numerator, step.denominator, len(value), samples)
 
 
 @compiled
 def _weigh(
     padded: NDArray[np.int64], table: NDArray[np.int64], numerator: int, denominator: int, last: int, out: Wave
 ) -> Wave:
-    """Fill each sample: its place, in 1/512 of one of the audio's own, tells which samples and which weights."""
+    """Fill each sample; its place, in 1/512 of an input sample, selects the input samples and their weights."""
     for n in range(len(out)):
-        at = (n * 1024 * numerator + denominator) // (2 * denominator)
-        first = min(at // 512, last) + 1
+        place = (n * 1024 * numerator + denominator) // (2 * denominator)
+        first = min(place // 512, last) + 1
         total = 0
         for k in range(table.shape[1]):
-            total += padded[first + k] * table[at % 512, k]
+            total += padded[first + k] * table[place % 512, k]
         out[n] = min(max((total + 16384) >> 15, -32768), 32767)
     return out
 
 
 def to_int16(total: NDArray[np.int64]) -> Wave:
-    """Return sums of samples times weights of 15 bits as int16, rounded and cut at full scale."""
-    rounded_off = (total + (1 << (BITS - 1))) >> BITS
-    found: Wave = np.clip(rounded_off, -FULL - 1, FULL).astype(np.int16)
-    return found
+    """Sums of samples times weights of 15 bits as int16, rounded and cut at full scale."""
+    quotients = (total + (1 << (BITS - 1))) >> BITS
+    samples: Wave = np.clip(quotients, -FULL - 1, FULL).astype(np.int16)
+    return samples
 
 
 @lru_cache(maxsize=32)
 def _table(step: Fraction) -> NDArray[np.int64]:
-    """Return weights int64 (PHASES, 2 half): of the samples around one that lies p / PHASES behind the middle one.
+    """Weights int64 (PHASES, 2 half): of the samples around one that lies p / PHASES behind the middle one.
 
-    Each row adds up to 2^15, so that what is constant stays so.
+    Each row adds up to 2^15, so that a constant stays constant.
     """
     cut = float(1 / step)
     half = math.ceil(ZEROS / cut)
@@ -217,7 +217,7 @@ def _table(step: Fraction) -> NDArray[np.int64]:
 
 
 def integer_weights(places: list[float], cut: float, half: float, middle: int) -> NDArray[np.int64]:
-    """Return the weights of a low pass in whole numbers that add up to 2^15, the rest of rounding at `middle`.
+    """Weights of a low pass in whole numbers that add up to 2^15, the rest of rounding at `middle`.
 
     `sin` and `cos` of the C library are good to 1e-15 and the weights are rounded to 3e-5: they are the same
     on every machine unless one lies that near to where rounding turns.
@@ -226,7 +226,7 @@ def integer_weights(places: list[float], cut: float, half: float, middle: int) -
         places: distances to the middle, in samples.
         cut: the highest frequency that passes, as a share of half the rate.
         half: where the window ends.
-        middle: index of the weight that takes what rounding left.
+        middle: index of the weight that takes the rest of rounding.
     """
     values = [_sinc(cut * x) * _blackman(x / half) for x in places]
     total = sum(values)
@@ -240,7 +240,7 @@ def _sinc(x: float) -> float:
 
 
 def _blackman(x: float) -> float:
-    """Return Blackman's window at x in -1 to 1; 0 outside."""
+    """Blackman's window at x in -1 to 1; 0 outside."""
     if abs(x) >= 1:
         return 0.0
     return 0.42 + 0.5 * math.cos(math.pi * x) + 0.08 * math.cos(2 * math.pi * x)

@@ -1,4 +1,4 @@
-"""Words of texts, how often each document has each, and two scores of a query: BM25 and query likelihood.
+"""Word counts of documents, and two scores of a query: BM25 and query likelihood.
 
 A word is a run of two letters, digits or underscores at least, in lower case; Lucene's 33 English stop words are left
 out (bm25s' default: the same order, up to the factor k1 + 1 the same scores). Scores are sums of float64 in the order
@@ -26,7 +26,7 @@ STOP_WORDS = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, in order.
+    """Words of a text, in order.
 
     Example:
         >>> words("The state of Attention-based NLP")
@@ -36,7 +36,7 @@ def words(text: str) -> list[str]:
 
 
 def rank(scores: Floats, decimals: int = 9) -> Ints:
-    """Return places by falling score; equal ones (to so many decimals) by rising place: the same on every machine."""
+    """Places by falling score; places of equal score (to so many decimals) ascend, so that every machine agrees."""
     places: Ints = np.argsort(-np.round(scores, decimals), kind="stable")
     return places
 
@@ -57,12 +57,12 @@ class Index:
         columns, values = (array("i"), array("d"))  # lists of a large collection's would be four times as large
         ends, lengths = [0], []
         for text in texts:
-            found = words(text)
-            counted = Counter(found)
-            columns.extend(self.vocabulary.setdefault(word, len(self.vocabulary)) for word in counted)
-            values.extend(counted.values())
+            tokens = words(text)
+            token_counts = Counter(tokens)
+            columns.extend(self.vocabulary.setdefault(word, len(self.vocabulary)) for word in token_counts)
+            values.extend(token_counts.values())
             ends.append(len(columns))
-            lengths.append(len(found))
+            lengths.append(len(tokens))
         shape = (len(lengths), len(self.vocabulary))
         parts = np.array(values), np.array(columns), np.array(ends)
         rows = sparse.csr_array(parts, shape=shape)
@@ -74,8 +74,8 @@ class Index:
 
     @cached_property
     def _holding(self) -> Ints:
-        found: Ints = np.diff(self._columns.indptr).astype(np.int64)
-        return found
+        counts: Ints = np.diff(self._columns.indptr).astype(np.int64)
+        return counts
 
     @cached_property
     def _occurring(self) -> Floats:
@@ -90,27 +90,27 @@ class Index:
         return self._of(terms, self._occurring)
 
     def _of(self, terms: Sequence[str], known: NDArray[np.generic]) -> Floats:
-        at = [self.vocabulary.get(term) for term in terms]
-        return np.array([0 if place is None else known[place] for place in at], dtype=np.float64)
+        columns = [self.vocabulary.get(term) for term in terms]
+        return np.array([0 if column is None else known[column] for column in columns], dtype=np.float64)
 
     def counts(self, terms: Sequence[str], places: Ints | None = None) -> Floats:
         """Word counts of documents (all, or those at some indices), float64 (m, t)."""
-        found = np.zeros((len(terms), len(self) if places is None else len(places)))
-        for row, term in zip(found, terms, strict=True):
+        counts = np.zeros((len(terms), len(self) if places is None else len(places)))
+        for row, term in zip(counts, terms, strict=True):
             if term in self.vocabulary:
                 column = self.vocabulary[term]
                 span = slice(*self._columns.indptr[column : column + 2])
                 _fill(row, self._columns.indices[span], self._columns.data[span], places)
-        return found.T
+        return counts.T
 
     def idf(self, terms: Sequence[str]) -> Floats:
-        """Return ln(1 + (N - n + 0.5) / (n + 0.5)) of each word, which N documents' n have; float64 (t,)."""
+        """Inverse document frequency of each word, ln(1 + (N - n + 0.5) / (n + 0.5)); n of N documents have it."""
         n = self.holding(terms)
-        rare: Floats = np.log(1 + (len(self) - n + 0.5) / (n + 0.5))
-        return rare
+        idf: Floats = np.log(1 + (len(self) - n + 0.5) / (n + 0.5))
+        return idf
 
     def bm25(self, terms: Sequence[str], counts: Floats, lengths: Floats, k1: float, b: float) -> Floats:
-        """Return sum_t idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |d| / avgdl)), float64 (m,).
+        """BM25 scores, sum_t idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |d| / avgdl)), float64 (m,).
 
         Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", with Lucene's idf.
 
@@ -119,15 +119,15 @@ class Index:
             counts: how often each of m documents has them, (m, t); also of documents that are not in the index.
             lengths: words of these documents, (m,).
             k1: how soon further occurrences stop counting, 1.5 mostly.
-            b: 0 to 1, how much long documents are held back, 0.75 mostly.
+            b: 0 to 1, how much the length of a document lowers its score, 0.75 mostly.
         """
         mean = self.lengths.mean() if self.lengths.any() else 1.0
-        held = k1 * (1 - b + b * lengths / mean)[:, None]
-        parts = self.idf(terms) * counts * (k1 + 1) / np.where(counts > 0, counts + held, 1)
+        length_penalty = k1 * (1 - b + b * lengths / mean)[:, None]
+        parts = self.idf(terms) * counts * (k1 + 1) / np.where(counts > 0, counts + length_penalty, 1)
         return _ordered_sum(parts)
 
     def likelihood(self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float) -> Floats:
-        """Return sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
+        """Query likelihoods, sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,), without words that no document has.
 
         Source: Zhai and Lafferty 2004, "A Study of Smoothing Methods", TOIS 22(2), Dirichlet smoothing.
 
@@ -138,26 +138,26 @@ class Index:
             mu: weight of the collection's shares, 1000 mostly.
         """
         shares = self.occurring(terms) / max(1.0, float(self.lengths.sum()))
-        known = shares > 0
-        parts = np.log((counts[:, known] + mu * shares[known]) / (lengths[:, None] + mu))
+        occurs = shares > 0
+        parts = np.log((counts[:, occurs] + mu * shares[occurs]) / (lengths[:, None] + mu))
         return _ordered_sum(parts)
 
 
 def _fill(row: Floats, having: Ints, values: Floats, places: Ints | None) -> None:
-    """Write the values of the documents that have a word (ascending) where they stand, of all or at some places."""
+    """Write the values of documents that have a word (ascending) into the row of all documents, or of some places."""
     if places is None:
         row[having] = values
         return
-    at = np.minimum(np.searchsorted(having, places), len(having) - 1)
-    has = having[at] == places
-    row[has] = values[at[has]]
+    indices = np.minimum(np.searchsorted(having, places), len(having) - 1)
+    has_word = having[indices] == places
+    row[has_word] = values[indices[has_word]]
 
 
 def count(text: str, terms: Sequence[str]) -> tuple[Floats, float]:
     """Word counts of one text, float64 (t,), and its length in words."""
-    found = words(text)
-    counted = Counter(found)
-    return np.array([counted[term] for term in terms], dtype=np.float64), float(len(found))
+    tokens = words(text)
+    token_counts = Counter(tokens)
+    return np.array([token_counts[term] for term in terms], dtype=np.float64), float(len(tokens))
 
 
 def _ordered_sum(parts: Floats) -> Floats:

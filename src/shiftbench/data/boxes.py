@@ -1,4 +1,4 @@
-"""Boxes of objects in an image: what a sample's field `boxes` holds, and how boxes follow pixels that are moved.
+"""Boxes of objects in an image: the format of a sample's field `boxes`, and how boxes follow moved pixels.
 
 A box is a dict: `box` [x, y, w, h] in pixels, from the image's upper left corner, not rounded; `label`, an index into
 the dataset's classes; optionally `area` of the object in pixels (default: w times h) and `crowd` (default: false), as
@@ -31,7 +31,7 @@ class Arrays(NamedTuple):
 
 
 def arrays(boxes: list[Box]) -> Arrays:
-    """Return boxes as arrays, in their order."""
+    """Boxes as arrays, in their order."""
     xywh = np.array([box["box"] for box in boxes], dtype=np.float64).reshape(-1, 4)
     return Arrays(
         xywh,
@@ -57,32 +57,32 @@ def check(key: str, boxes: Any, shape: tuple[int, ...], classes: int) -> None:
     if not isinstance(boxes, list):
         raise DataError(f"{key}: boxes are a list of dicts; got {type(boxes).__name__}")
     for number, box in enumerate(boxes):
-        what = f"{key}: box {number}"
+        name = f"{key}: box {number}"
         if not _is_box(box):
-            raise DataError(f"{what} is {box!r}; expected a dict with box [x, y, w, h] and label")
+            raise DataError(f"{name} is {box!r}; expected a dict with box [x, y, w, h] and label")
         x, y, w, h = box["box"]
         if not 0 <= box["label"] < classes:
-            raise RangeError(f"{what} has the label {box['label']}; there are {classes} classes (0 to {classes - 1})")
+            raise RangeError(f"{name} has the label {box['label']}; there are {classes} classes (0 to {classes - 1})")
         if w <= 0 or h <= 0:
-            raise RangeError(f"{what} is {w:g} pixels wide and {h:g} high; it must have a size")
+            raise RangeError(f"{name} is {w:g} pixels wide and {h:g} high; it must have a size")
         height, width = shape[:2]
         if min(x, y) < -SLACK or x + w > width + SLACK or y + h > height + SLACK:
             raise RangeError(
-                f"{what}, [{x:g}, {y:g}, {w:g}, {h:g}], lies outside of the image of {width} x {height} pixels"
+                f"{name}, [{x:g}, {y:g}, {w:g}, {h:g}], lies outside of the image of {width} x {height} pixels"
             )
 
 
 def _is_box(box: Any) -> bool:
     if not isinstance(box, dict) or not isinstance(box.get("label"), int):
         return False
-    place = box.get("box")
-    if not isinstance(place, list | tuple) or len(place) != 4:
+    coordinates = box.get("box")
+    if not isinstance(coordinates, list | tuple) or len(coordinates) != 4:
         return False
-    return all(isinstance(v, int | float) and math.isfinite(v) for v in place)
+    return all(isinstance(v, int | float) and math.isfinite(v) for v in coordinates)
 
 
 def move_boxes(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Box]:
-    """Return boxes after their pixels were moved: the tightest box around where the pixels of each went.
+    """Boxes after their pixels were moved: the tightest box around where the pixels of each went.
 
     Args:
         boxes: before.
@@ -93,19 +93,19 @@ def move_boxes(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels]
         Boxes in whole pixels inside of the image, in their order; one that has left the image is gone. An `area`
         shrinks or grows as its box does.
     """
-    found = []
+    moved = []
     for box in boxes:
-        place = _box_of_mask(move(_pixel_mask(box["box"], shape)))
-        if place is None:
+        new_box = _box_of_mask(move(_pixel_mask(box["box"], shape)))
+        if new_box is None:
             continue
         _, _, w, h = box["box"]
-        area = {"area": box["area"] * place[2] * place[3] / (w * h)} if "area" in box else {}
-        found.append({**box, "box": place, **area})
-    return found
+        area = {"area": box["area"] * new_box[2] * new_box[3] / (w * h)} if "area" in box else {}
+        moved.append({**box, "box": new_box, **area})
+    return moved
 
 
 def _pixel_mask(box: list[float], shape: tuple[int, ...]) -> Pixels:
-    """Return a mask of the pixels whose middle a box holds; at least one."""
+    """A mask of the pixels whose middle is in a box; at least one pixel."""
     x, y, w, h = box
     left, top = max(0, math.ceil(x - 0.5)), max(0, math.ceil(y - 0.5))
     left, top = min(left, shape[1] - 1), min(top, shape[0] - 1)
@@ -116,7 +116,7 @@ def _pixel_mask(box: list[float], shape: tuple[int, ...]) -> Pixels:
 
 
 def _box_of_mask(mask: Pixels) -> list[float] | None:
-    """Return the box around what is at least half there."""
+    """The box around the pixels of a mask that are at least half bright; None: there are none."""
     rows, columns = (np.flatnonzero((mask >= 128).any(axis=1)), np.flatnonzero((mask >= 128).any(axis=0)))
     if not len(rows):
         return None

@@ -40,11 +40,11 @@ _PNG_BEGIN = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # else OpenCV would look for anot
 _PNG_END = b"IEND\xaeB\x60\x82"
 MAX_PIXELS = 80_000_000  # an image above is an accident or an attack; Pillow warns a little higher
 _DIGITS = 18  # of a label, an int64
-_KINDS = "biuf"  # of arrays: what is no object needs no pickle
+_KINDS = "biuf"  # of arrays: numbers need no pickle
 
 
 def encode(extension: str, value: object) -> bytes:
-    """Return `value` as the bytes of a tar member.
+    """`value` as the bytes of a tar member.
 
     Args:
         extension: a row of the table above.
@@ -58,7 +58,7 @@ def encode(extension: str, value: object) -> bytes:
 
 
 def decode(extension: str, data: bytes) -> Any:
-    """Return the value of a tar member's bytes.
+    """Value of a tar member's bytes.
 
     Raises:
         DataError: unknown extension, or damaged or truncated bytes.
@@ -67,7 +67,7 @@ def decode(extension: str, data: bytes) -> Any:
 
 
 def pixel_digest(value: object) -> str:
-    """Return a digest of a decoded value (32 hex digits): equal values, equal digests, whatever the codec.
+    """A digest of a decoded value (32 hex digits): equal values, equal digests, whatever the codec.
 
     An array counts with dtype, shape and little-endian bytes; anything else with its type and its JSON.
     """
@@ -90,15 +90,15 @@ def _codec(extension: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], An
 
 
 def image(value: object) -> NDArray[np.uint8]:
-    """Return `value` if it is an image: uint8, (h, w) or (h, w, 3), not empty.
+    """`value` if it is an image: uint8, (h, w) or (h, w, 3), not empty.
 
     Raises:
         DataError: it is not.
     """
     if not isinstance(value, np.ndarray):
         raise DataError(f"an image is a uint8 array (h, w) or (h, w, 3); got {type(value).__name__}")
-    right = value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 3)
-    if value.dtype != np.uint8 or not right or not value.size:
+    has_shape = value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 3)
+    if value.dtype != np.uint8 or not has_shape or not value.size:
         raise DataError(f"an image is a uint8 array (h, w) or (h, w, 3), not empty; got {value.dtype} {value.shape}")
     return value
 
@@ -106,8 +106,8 @@ def image(value: object) -> NDArray[np.uint8]:
 def _encode_png(value: object) -> bytes:
     pixels = image(value)
     ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
-    done, data = cv2.imencode(".png", ordered, _PNG)
-    if not done:
+    is_encoded, data = cv2.imencode(".png", ordered, _PNG)
+    if not is_encoded:
         raise DataError(f"PNG encoder refused an image of shape {pixels.shape}")
     return data.tobytes()
 
@@ -147,9 +147,9 @@ def _encode_webp(value: object) -> bytes:
 
 def _decode_webp(data: bytes) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data), formats=["WEBP"]) as opened:
-            _refuse_large(*opened.size, "WebP")
-            return np.array(opened.convert("RGB"))
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as picture:
+            _refuse_large(*picture.size, "WebP")
+            return np.array(picture.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"damaged WebP of {len(data)} bytes: {error}") from error
 
@@ -204,8 +204,8 @@ def _decode_json(data: bytes) -> Any:
 
 def _encode_array(value: object) -> bytes:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in _KINDS:
-        given = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise DataError(f"an array is one of bool, int or float; got {given}")
+        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise DataError(f"an array is one of bool, int or float; got {kind}")
     ordered = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, ordered, version=(1, 0))

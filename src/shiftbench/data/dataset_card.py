@@ -25,11 +25,7 @@ def write(folder: Path) -> dict[str, Path]:
 
 
 def text(about: dict[str, Any]) -> str:
-    """Return the card of shards.
-
-    Args:
-        about: their manifest.
-    """
+    """Text of the card of shards with the manifest `about`."""
     shifted = f", {about['shift']} at severity {about['severity']:g}" if about["severity"] else ""
     return (
         f"{head(about)}# {about['dataset']}/{about['split']}{shifted}\n\n"
@@ -44,15 +40,15 @@ def head(about: dict[str, Any]) -> str:
     Args:
         about: the manifest.
     """
-    read = {
+    settings = {
         "configs": [{"config_name": "default", "data_files": [{"split": about["split"], "path": "*.tar"}]}],
         "dataset_info": {"features": list(_features(about))},
     }
-    return f"---\n{yaml.safe_dump(read, sort_keys=False, width=10_000)}---\n"
+    return f"---\n{yaml.safe_dump(settings, sort_keys=False, width=10_000)}---\n"
 
 
 def _features(about: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the columns as `datasets` spells them; of what only some samples have, the others have None."""
+    """Yield the columns in the format of `datasets`; samples without a field have None there."""
     for extension in about["fields"].values():
         kind = extension.rpartition(".")[2]
         yield {"name": extension, "dtype": _label(about) if kind == "cls" else _TYPES.get(kind, "binary")}

@@ -55,7 +55,7 @@ class Format:
         return [column.name for column in self.columns]
 
     def column(self, name: str) -> Column:
-        """Return one column's declaration."""
+        """One column's declaration."""
         return self.columns[self.names.index(name)]
 
 

@@ -1,10 +1,9 @@
 """Frames of a clip: 25 a second, each with 640 samples of audio.
 
-`targets` is a dict: `names` of what is followed (such as `openness`), and `values`, for each frame a list of whole
+`targets` is a dict: `names` of the quantities (such as `openness`), and `values`, for each frame a list of whole
 numbers, thousandths of the range, 0 to 1000. `frames` are the pictures, uint8 (t h, w) or (t h, w, 3), one below the
 other; `meta.frames` is t, a decimal as text, where there are no targets to count. The first frame begins with the
-first sample. Audio may go on beyond the last frame, which nothing looks at; audio that ends more than a frame too
-early is refused.
+first sample. Audio beyond the last frame is ignored; audio that ends more than a frame too early is refused.
 """
 
 from fractions import Fraction
@@ -24,19 +23,19 @@ UNIT = 1000
 
 
 def pack_targets(names: tuple[str, ...], values: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the field `targets` of values int64 (t, d) in 0 to 1000."""
+    """The field `targets` with values int64 (t, d) in 0 to 1000."""
     return {"names": list(names), "values": values.tolist()}
 
 
 def targets(sample: Sample) -> NDArray[np.float64]:
-    """Return the targets of a clip as float64 (t, d) in 0 to 1."""
+    """Targets of a clip as float64 (t, d) in 0 to 1."""
     values = np.array(sample.fields["targets"]["values"], dtype=np.float64)
-    scaled: NDArray[np.float64] = values.reshape(len(values), -1) / UNIT
-    return scaled
+    shares: NDArray[np.float64] = values.reshape(len(values), -1) / UNIT
+    return shares
 
 
 def names(sample: Sample) -> list[str]:
-    """Return the names of a clip's targets."""
+    """Names of a clip's targets."""
     return list(sample.fields["targets"]["names"])
 
 
@@ -49,15 +48,15 @@ def count(sample: Sample) -> int:
     if "targets" in sample.fields:
         return len(sample.fields["targets"]["values"])
     if "frames" in sample.fields:
-        given = str((sample.fields.get("meta") or {}).get("frames"))
-        if not given.isdecimal() or int(given) < 1:
-            raise DataError(f"{sample.key}: meta.frames is {given!r}; expected the number of frames")
-        return int(given)
+        text = str((sample.fields.get("meta") or {}).get("frames"))
+        if not text.isdecimal() or int(text) < 1:
+            raise DataError(f"{sample.key}: meta.frames is {text!r}; expected the number of frames")
+        return int(text)
     return -(-len(sample.fields["audio"]) // SAMPLES)
 
 
 def pictures(sample: Sample) -> NDArray[np.uint8]:
-    """Return the pictures of a clip, uint8 (t, h, w) or (t, h, w, 3)."""
+    """Pictures of a clip, uint8 (t, h, w) or (t, h, w, 3)."""
     strip, t = sample.fields["frames"], count(sample)
     return strip.reshape(t, -1, *strip.shape[1:])  # type: ignore[no-any-return]
 
@@ -85,36 +84,36 @@ def check(sample: Sample) -> None:
 
 
 def _check_targets(key: str, found: Any) -> None:
-    whole = isinstance(found, dict) and set(found) == {"names", "values"}
-    if not whole or not found["values"] or not found["names"]:
+    is_complete = isinstance(found, dict) and set(found) == {"names", "values"}
+    if not is_complete or not found["values"] or not found["names"]:
         raise DataError(f"{key}: targets are a dict of `names` and `values`, one list for each frame")
     width = len(found["names"])
-    for at, row in enumerate(found["values"]):
+    for frame, row in enumerate(found["values"]):
         if len(row) != width or not all(type(value) is int for value in row):
-            raise DataError(f"{key}: frame {at} has the targets {row}; expected {width} whole numbers")
+            raise DataError(f"{key}: frame {frame} has the targets {row}; expected {width} whole numbers")
         if min(row) < 0 or max(row) > UNIT:
-            raise RangeError(f"{key}: frame {at} has the targets {row}; expected 0 to {UNIT}")
+            raise RangeError(f"{key}: frame {frame} has the targets {row}; expected 0 to {UNIT}")
 
 
 def resample_clip(sample: Sample, step: Fraction) -> Sample:
-    """Return a clip with one frame at every `step` of its own: targets are interpolated, pictures the nearest.
+    """A clip with one frame at every `step` of its own: targets are interpolated, pictures the nearest.
 
     Its audio is not touched.
     """
     t = count(sample)
-    wanted = -(-t * step.denominator // step.numerator)
-    place = np.arange(wanted, dtype=np.int64) * step.numerator
+    new_count = -(-t * step.denominator // step.numerator)
+    place = np.arange(new_count, dtype=np.int64) * step.numerator
     before, part = np.minimum(place // step.denominator, t - 1), place % step.denominator
     after = np.minimum(before + 1, t - 1)
     if "frames" in sample.fields:
-        near = np.where(2 * part < step.denominator, before, after)
-        strip = pictures(sample)[near]
-        joined = np.ascontiguousarray(strip.reshape(-1, *strip.shape[2:]))
-        meta = {**(sample.fields.get("meta") or {}), "frames": str(wanted)}
-        sample = sample.with_field("frames", joined).with_field("meta", meta)
+        nearest = np.where(2 * part < step.denominator, before, after)
+        strip = pictures(sample)[nearest]
+        new_strip = np.ascontiguousarray(strip.reshape(-1, *strip.shape[2:]))
+        meta = {**(sample.fields.get("meta") or {}), "frames": str(new_count)}
+        sample = sample.with_field("frames", new_strip).with_field("meta", meta)
     if "targets" in sample.fields:
-        own = np.array(sample.fields["targets"]["values"], dtype=np.int64)
-        total = own[before] * (step.denominator - part)[:, None] + own[after] * part[:, None]
+        old_values = np.array(sample.fields["targets"]["values"], dtype=np.int64)
+        total = old_values[before] * (step.denominator - part)[:, None] + old_values[after] * part[:, None]
         values = (2 * total + step.denominator) // (2 * step.denominator)
         sample = sample.with_field("targets", pack_targets(tuple(names(sample)), values))
     return sample

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 
 from shiftbench.base.errors import SchemaError
 
-MOST = 4 << 30
+LARGEST = 4 << 30
 """Bytes that a table may take, as `provenance.table_trial` has it for tables of strangers."""
-_OF_VALUE = 8
+_BYTES_OF_VALUE = 8
 
 
 def check(parquet: pq.ParquetFile, file: Path) -> None:
@@ -18,11 +18,11 @@ def check(parquet: pq.ParquetFile, file: Path) -> None:
         SchemaError: names the file and what it states.
     """
     facts = parquet.metadata
-    groups = [facts.row_group(at) for at in range(facts.num_row_groups)]
-    columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+    groups = [facts.row_group(index) for index in range(facts.num_row_groups)]
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
     size = max(
         sum(column.total_uncompressed_size for column in columns),
-        _OF_VALUE * sum(column.num_values for column in columns),
+        _BYTES_OF_VALUE * sum(column.num_values for column in columns),
     )
-    if not 0 <= size <= MOST:
-        raise SchemaError(f"{file} states a table of {size} bytes, and may have {MOST}; get it again, or remove it")
+    if not 0 <= size <= LARGEST:
+        raise SchemaError(f"{file} states a table of {size} bytes, and may have {LARGEST}; get it again, or remove it")

@@ -1,10 +1,11 @@
-"""Pins: the sha256 of a user's own files, recorded in `sources.lock`, which recipes read.
+"""Pins: the sha256 of a user's own files, recorded in `sources.lock` and read by recipes.
 
-A plugin's option called `path` names files of the user's. What lies there decides results, so it must be
-pinned (`shiftbench pin PATH`); a file that moved since is hashed again, and refused when its bytes are others.
+A plugin's option `path` names files of the user. Their bytes decide results, so they must be pinned
+(`shiftbench pin PATH`). A file whose size or time changed since is hashed again, and refused if its bytes
+differ.
 
-What a path names is in `places`. An address (`https://...`) is read once, when it is pinned; its bytes are kept in the
-cache, by their sha256, and that is where they are read from then on.
+`places` lists the files that a path names. An address (`https://...`) is read once, when it is pinned; its
+bytes are kept in the cache by their sha256, and read from there from then on.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from shiftbench.data.source_files import cache_home
 
 LOCK = Path("sources.lock")
 ABSENT = "absent"
-"""The digest of what is neither pinned nor here: it can be planned, and is refused when it is used."""
+"""The digest of files that are neither pinned nor here: they can be planned, and are refused when they are used."""
 _TIMEOUT = 60  # seconds without a byte
 Entries = dict[str, dict[str, Any]]
 
@@ -43,23 +44,23 @@ def pin(paths: Iterable[str | Path]) -> int:
         ParamsError: see `places`.
     """
     entries = _entries()
-    asked = [place for path in paths for place in places(str(path))]
-    found: Entries = {}
-    for place in asked:
+    all_places = [place for path in paths for place in places(str(path))]
+    new_entries: Entries = {}
+    for place in all_places:
         if not existing_paths(place):
             raise DataError(f"{place} does not exist; nothing was pinned")
-        found |= {_spelled(name): _describe(name) for name in existing_files(place)}
-    gone = {name for place in asked for name in pinned_files(place, entries)}
-    kept = {name: entry for name, entry in entries.items() if name not in gone}
-    write_json(LOCK, {**kept, **found})
-    return len(found)
+        new_entries |= {_utf8_name(name): _describe(name) for name in existing_files(place)}
+    replaced = {name for place in all_places for name in pinned_files(place, entries)}
+    other_entries = {name: entry for name, entry in entries.items() if name not in replaced}
+    write_json(LOCK, {**other_entries, **new_entries})
+    return len(new_entries)
 
 
-def _spelled(name: str) -> str:
-    """Return a file's name.
+def _utf8_name(name: str) -> str:
+    """A file's name, if it is UTF-8.
 
     Raises:
-        DataError: it is no text, as on a disk that was written under another encoding.
+        DataError: it is not, as on a disk that was written under another encoding.
     """
     if not name.isascii() and name.encode(errors="replace").decode() != name:
         raise DataError(f"the name of {name!a} is no UTF-8; rename it, nothing was pinned")
@@ -69,33 +70,33 @@ def _spelled(name: str) -> str:
 def duplicates(path: str) -> list[tuple[str, str]]:
     """Pinned files at `path` that repeat the bytes of an earlier one, each with that earlier file."""
     first: dict[str, str] = {}
-    found = []
+    pairs = []
     entries = _entries()
     for place in places(path):
         for name, entry in sorted(pinned_files(place, entries).items()):
-            before = first.setdefault(entry["sha256"], name)
-            if before != name:
-                found.append((before, name))
-    return found
+            earlier = first.setdefault(entry["sha256"], name)
+            if earlier != name:
+                pairs.append((earlier, name))
+    return pairs
 
 
 def digest(path: str, where: str) -> str:
-    """Return one sha256 over the pinned files at `path`, from sources.lock alone; ABSENT: nothing is there at all.
+    """One sha256 over the pinned files at `path`, from sources.lock alone; ABSENT: no file is pinned or here.
 
     Raises:
-        ParamsError: something is there, and it is not pinned; names the key and the command. Or see `places`.
+        ParamsError: a file is here and not pinned; names the key and the command. Or see `places`.
     """
-    entries, asked = _entries(), places(path, where)
-    known = {place: pinned_files(place, entries) for place in asked}
-    if not any(known.values()) and not any(map(existing_paths, asked)):
+    entries, all_places = _entries(), places(path, where)
+    pinned = {place: pinned_files(place, entries) for place in all_places}
+    if not any(pinned.values()) and not any(map(existing_paths, all_places)):
         return ABSENT
-    for place in asked:
-        if not known[place]:
+    for place in all_places:
+        if not pinned[place]:
             raise ParamsError(
                 f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; run `{command(path)}`"
             )
-    together = {name: entry for some in known.values() for name, entry in some.items()}
-    lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(together.items())]
+    files = {name: entry for group in pinned.values() for name, entry in group.items()}
+    lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -108,13 +109,13 @@ def check(recipe: dict[str, Any]) -> None:
     """
     entries = _entries()
     for place in (place for path in paths(recipe) for place in places(path)):
-        known = pinned_files(place, entries)
-        if not known:
+        pinned = pinned_files(place, entries)
+        if not pinned:
             raise DataError(f"{place} is not pinned; bring it, then run `{command(place)}`")
-        for name in sorted(known):
-            _check_file(name, known[name])
-        for stranger in sorted(set(existing_files(place)) - set(known)):
-            raise DataError(f"{stranger} is not pinned, but lies in {place}; `{command(place)}` adds it")
+        for name in sorted(pinned):
+            _check_file(name, pinned[name])
+        for new_file in sorted(set(existing_files(place)) - set(pinned)):
+            raise DataError(f"{new_file} is not pinned, but lies in {place}; `{command(place)}` adds it")
 
 
 def is_pinned(path: str) -> bool:
@@ -124,14 +125,14 @@ def is_pinned(path: str) -> bool:
 
 
 def changed_files(path: str) -> list[str]:
-    """Return the files of a pinned path that are not what was pinned: they have other bytes, or are new."""
+    """Files of a pinned path that are not what was pinned: they have other bytes, or are new."""
     entries = _entries()
-    found: list[str] = []
+    changed: list[str] = []
     for place in places(path):
-        known = pinned_files(place, entries)
-        here = [] if is_address(place) or not known else existing_files(place)
-        found += [name for name in here if name not in known or _differs(name, known[name])]
-    return found
+        pinned = pinned_files(place, entries)
+        existing = [] if is_address(place) or not pinned else existing_files(place)
+        changed += [name for name in existing if name not in pinned or _differs(name, pinned[name])]
+    return changed
 
 
 def local_files(path: str) -> dict[str, Path]:
@@ -142,24 +143,24 @@ def local_files(path: str) -> dict[str, Path]:
         ParamsError: see `places`.
     """
     entries = _entries()
-    found: dict[str, Path] = {}
+    locations: dict[str, Path] = {}
     for place in places(path):
         if is_address(place) and place not in entries:
             raise DataError(f"{place} is not pinned; run `{command(place)}`, which reads it once")
         names = existing_paths(place) or [place]
-        found.update((name, file_of(name, entries.get(name, {}))) for name in names)
-    return found
+        locations.update((name, file_of(name, entries.get(name, {}))) for name in names)
+    return locations
 
 
 def pinned_files(place: str, entries: Entries) -> Entries:
-    """Return the entries of a file, of all below a folder, or of all that a pattern fits."""
+    """Entries of a file, of all below a folder, or of all that a pattern fits."""
     if place in entries:
         return {place: entries[place]}
     return {name: entry for name, entry in entries.items() if is_inside(name, place)}
 
 
 def file_of(name: str, entry: dict[str, Any]) -> Path:
-    """Location of a pinned file; for an address, of its cached bytes."""
+    """Location of a pinned file; of an address, its cached bytes."""
     return cache_home() / "pinned" / entry["sha256"] if is_address(name) else Path(name)
 
 
@@ -173,11 +174,11 @@ def paths(recipe: Mapping[str, Any]) -> Iterator[str]:
 def user_locations(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
     """Locations of the user's own files of a dataset: its `root`, and what else clean shards need.
 
-    They are not pinned (ImageNet has 1.3 million): what was read of them is what the shards hold.
+    They are not pinned (ImageNet has 1.3 million files): the shards contain what was read.
     """
     root = recipe.get("dataset", {}).get("options", {}).get("root")
-    found = [Path(root).expanduser()] if root else []
-    return [*found, *map(Path, required_files(ref, recipe))]
+    folders = [Path(root).expanduser()] if root else []
+    return [*folders, *map(Path, required_files(ref, recipe))]
 
 
 def required_files(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -187,19 +188,19 @@ def required_files(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
     if module is None or not hasattr(module, "wants"):
         return {}
     name, split, *_ = ShardsName.of(ref)
-    found: dict[str, str] = module.wants(splits.native(split, module), {**spec["options"], "name": name})
-    return found
+    files: dict[str, str] = module.wants(splits.native(split, module), {**spec["options"], "name": name})
+    return files
 
 
 def command(path: str) -> str:
-    """Return the command that pins what a path names."""
-    named = places(path)
-    return f"shiftbench pin {shlex.quote(named[0] if len(named) == 1 else path)}"
+    """Command that pins what a path names."""
+    names = places(path)
+    return f"shiftbench pin {shlex.quote(names[0] if len(names) == 1 else path)}"
 
 
 def _check_file(name: str, entry: dict[str, Any]) -> None:
     if is_address(name):
-        _bring(name, entry)
+        _fetch(name, entry)
     elif not Path(name).is_file():
         raise DataError(f"{name} is pinned in {LOCK} but gone; bring it back, or pin again")
     elif _differs(name, entry):
@@ -217,14 +218,14 @@ def _entries() -> Entries:
     """Content of sources.lock.
 
     Raises:
-        DataError: it is not what `pin` writes; a digest that is none would become a path.
+        DataError: `pin` did not write it; a text that is no digest would become a path.
     """
     try:
         entries: Entries = from_json(LOCK.read_bytes()) if LOCK.is_file() else {}
-        whole = all(re.fullmatch("[0-9a-f]{64}", entry["sha256"]) for entry in entries.values())
+        is_valid = all(re.fullmatch("[0-9a-f]{64}", entry["sha256"]) for entry in entries.values())
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        whole = False
-    if not whole:
+        is_valid = False
+    if not is_valid:
         raise DataError(f"{LOCK} is no list of pinned files; take it from git again, or remove it and pin again")
     return entries
 
@@ -239,17 +240,17 @@ def _describe(name: str) -> dict[str, Any]:
 # ------------------------------------------------------------------ addresses
 
 
-def _bring(address: str, entry: dict[str, Any]) -> None:
-    """Have the pinned bytes of an address in the cache."""
-    kept = file_of(address, entry)
-    if kept.is_file() and sha256(kept) == entry["sha256"]:
+def _fetch(address: str, entry: dict[str, Any]) -> None:
+    """Read an address into the cache, unless its pinned bytes are there."""
+    cached = file_of(address, entry)
+    if cached.is_file() and sha256(cached) == entry["sha256"]:
         return
     if _download(address)["sha256"] != entry["sha256"]:
         raise ChecksumError(f"{address} has other bytes than were pinned; `{command(address)}` accepts the new ones")
 
 
 def _download(address: str) -> dict[str, Any]:
-    """Read an address into the cache; what it is goes into the lock."""
+    """Read an address into the cache; its entry of the lock."""
     folder = cache_home() / "pinned"
     with scratch(folder / hashlib.sha256(address.encode()).hexdigest()) as temporary:
         try:

@@ -24,7 +24,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(pipe):")
 
 
 def places(path: str, where: str = "path") -> list[str]:
-    """Return the files, folders and addresses that an option names; `*` and `?` stand for what is there.
+    """The files, folders and addresses that an option names; `*` and `?` match existing files.
 
     Raises:
         ParamsError: a shell command, an address of a kind that is not read, or more than 100,000 files.
@@ -33,25 +33,25 @@ def places(path: str, where: str = "path") -> list[str]:
         >>> places("./net.py:predict"), places("a-{00..01}.tar::https://b.org/c.tar")
         (['net.py'], ['a-00.tar', 'a-01.tar', 'https://b.org/c.tar'])
     """
-    named = [one for part in path.split("::") if part for one in _expand_braces(part, where)]
-    if len(named) > _MOST:
+    names = [name for part in path.split("::") if part for name in _expand_braces(part, where)]
+    if len(names) > _MOST:
         raise ParamsError(f"{where} = {path!r} names more than {_MOST:,} files")
-    return list(dict.fromkeys(_place(one, where) for one in named))
+    return list(dict.fromkeys(_place(name, where) for name in names))
 
 
 def _expand_braces(part: str, where: str) -> list[str]:
     """Texts that braces stand for; their number is checked before anything is expanded."""
-    shown = shorten(part)
+    short = shorten(part)
     try:
-        count, longest = _measured(part)
+        count, longest = _measure(part)
         if count <= _MOST and count * longest <= _MOST * _USUAL:
             return list(braceexpand.braceexpand(part, escape=False))
     except ValueError:
         raise ParamsError(
-            f"{where} = {shown!r}: a brace is not closed, or they are nested too deeply; expected as in "
+            f"{where} = {short!r}: a brace is not closed, or they are nested too deeply; expected as in "
             "a-{00..09}.tar"
         ) from None
-    raise ParamsError(f"{where} = {shown!r} names more than {_MOST:,} files, or very long ones")
+    raise ParamsError(f"{where} = {short!r} names more than {_MOST:,} files, or very long ones")
 
 
 @dataclass(slots=True)
@@ -91,45 +91,45 @@ class _Brace:
         return self.before, self.widest
 
 
-def _measured(part: str) -> tuple[int, int]:
+def _measure(part: str) -> tuple[int, int]:
     """Number of texts that braces stand for (100,001 for more), and the characters of the longest.
 
     Raises:
         ValueError: braces are not balanced, are nested too deeply, or have numbers of thousands of digits.
     """
-    opened = [_Brace(0)]
-    for at, letter in enumerate(part):
+    open_braces = [_Brace(0)]
+    for index, letter in enumerate(part):
         if letter == "{":
-            opened.append(_Brace(at + 1))
-            if len(opened) > _DEEPEST:
+            open_braces.append(_Brace(index + 1))
+            if len(open_braces) > _DEEPEST:
                 raise ValueError("braces are nested too deeply")
         elif letter == "}":
-            brace = opened.pop()
-            count, longest = brace.closed(part[brace.begin : at])
-            if not opened:
+            brace = open_braces.pop()
+            count, longest = brace.closed(part[brace.begin : index])
+            if not open_braces:
                 raise ValueError("a brace is closed that was not opened")
-            opened[-1].count = min(opened[-1].count * count, _MOST + 1)
-            opened[-1].length += longest
-        elif letter == "," and len(opened) > 1:
-            opened[-1].next()
+            open_braces[-1].count = min(open_braces[-1].count * count, _MOST + 1)
+            open_braces[-1].length += longest
+        elif letter == "," and len(open_braces) > 1:
+            open_braces[-1].next()
         else:
-            opened[-1].length += 1
-    if len(opened) > 1:
+            open_braces[-1].length += 1
+    if len(open_braces) > 1:
         raise ValueError("a brace is not closed")
-    return opened[0].count, opened[0].length
+    return open_braces[0].count, open_braces[0].length
 
 
 def _place(one: str, where: str) -> str:
     one = one.removeprefix("file://")
-    scheme, shown = _SCHEME.match(one), repr(shorten(one))
+    scheme, short = _SCHEME.match(one), repr(shorten(one))
     if scheme and scheme[2]:
-        raise ParamsError(f"{where} = {shown} is a shell command, and none is run; give files or addresses")
+        raise ParamsError(f"{where} = {short} is a shell command, and none is run; give files or addresses")
     if scheme and scheme[1] not in ("http", "https"):
         raise ParamsError(
-            f"{where} = {shown}: addresses are read by http:// and https:// alone; download it and give the file"
+            f"{where} = {short}: addresses are read by http:// and https:// alone; download it and give the file"
         )
     if not scheme and not is_valid_path(one):
-        raise ParamsError(f"{where} = {shown} is no path that file systems take; it is too long")
+        raise ParamsError(f"{where} = {short} is no path that file systems take; it is too long")
     return one if scheme else str(Path(re.sub(_CALLABLE, r"\1", one)))
 
 
@@ -144,13 +144,13 @@ def existing_paths(place: str) -> list[str]:
 
 
 def existing_files(place: str) -> list[str]:
-    """Return the names of the files that are there, those in folders included; of an address, itself."""
+    """Names of existing files, those in folders included; an address is its own name."""
     if is_address(place):
         return [place]
-    found: list[Path] = []
-    for one in map(Path, existing_paths(place)):
-        found += [one] if one.is_file() else [file for file in one.rglob("*") if file.is_file()]
-    return sorted(map(str, found))
+    files: list[Path] = []
+    for path in map(Path, existing_paths(place)):
+        files += [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sorted(map(str, files))
 
 
 def is_inside(name: str, place: str) -> bool:
@@ -162,9 +162,9 @@ def is_inside(name: str, place: str) -> bool:
         >>> is_inside("a-1.tar", "a-*.tar")
         True
     """
-    parts, wanted = name.split("/"), place.split("/")
-    return len(parts) >= len(wanted) and all(
-        part == other or fnmatchcase(part, _pattern(other)) for part, other in zip(parts, wanted, strict=False)
+    parts, patterns = name.split("/"), place.split("/")
+    return len(parts) >= len(patterns) and all(
+        part == pattern or fnmatchcase(part, _pattern(pattern)) for part, pattern in zip(parts, patterns, strict=False)
     )
 
 
@@ -174,5 +174,5 @@ def is_address(place: str) -> bool:
 
 
 def _pattern(text: str) -> str:
-    """Return a pattern in which `[` is a letter, and `**` means `*`: `/**` would be all of a disk."""
+    """A pattern in which `[` is a letter, and `**` means `*`: `/**` would be all of a disk."""
     return re.sub(r"\*+", "*", text.replace("[", "[[]"))

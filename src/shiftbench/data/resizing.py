@@ -13,12 +13,12 @@ MEANS = Image.Resampling.BOX
 
 
 def resize(picture: Image.Image, width: int, height: int, kind: Image.Resampling = LINEAR) -> Image.Image:
-    """Return an image of another size; colours count by their alpha where there is one."""
+    """A resized image; with an alpha channel, colours are weighted by it."""
     if picture.mode == "RGBA":
         return resize(picture.convert("RGBa"), width, height, kind).convert("RGBA")
     return picture.resize((width, picture.height), kind).resize((width, height), kind)
 
 
 def resize_array(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Return uint8 (height, width) or (height, width, 3) of an image of another size."""
+    """Pixels of a resized image, uint8 (height, width) or (height, width, 3)."""
     return np.asarray(resize(Image.fromarray(np.ascontiguousarray(pixels)), width, height))

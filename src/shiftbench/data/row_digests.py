@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 
 def of(file: Path) -> str:
-    """Return the sha256 over a table's columns and values, independent of how Parquet spells them."""
+    """Sha256 over a table's columns and values, independent of their encoding by Parquet."""
     with pq.ParquetFile(file) as parquet:
         table = parquet.read(use_threads=False)
     hasher = hashlib.sha256()

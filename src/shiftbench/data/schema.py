@@ -24,10 +24,10 @@ _CURE = "another version of shiftbench or another program wrote it; make it agai
 
 
 def of(found: pa.Schema) -> Format:
-    """Return the format that a schema's metadata names, else the declared one with the same columns.
+    """Format that a schema's metadata names, else the declared format with the same columns.
 
     Raises:
-        SchemaError: there is none; names the nearest.
+        SchemaError: there is no such format; names the nearest.
     """
     if found.metadata and NAME in found.metadata:
         return find_format(found.metadata[NAME].decode())
@@ -42,7 +42,7 @@ def of(found: pa.Schema) -> Format:
 
 
 def find_format(name: str) -> Format:
-    """Return a format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
+    """A format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
 
     Raises:
         SchemaError: there is none of that name.
@@ -59,8 +59,8 @@ def _of_task(name: str) -> tuple[Format, ...]:
     task = rest.partition("/")[0]
     if kind != "records" or task not in registry.names("tasks"):
         return ()
-    own: tuple[Format, ...] = registry.find("tasks", task).FORMATS
-    return own
+    task_formats: tuple[Format, ...] = registry.find("tasks", task).FORMATS
+    return task_formats
 
 
 def table(rows: Iterable[dict[str, object]], form: Format) -> pa.Table:
@@ -93,7 +93,7 @@ def write(table: pa.Table, file: Path, fingerprint: str, form: Format | None = N
     _check_keys(rows, form, file)
     for column in form.columns:
         _check_values(rows, column, form, file)
-    # Everything that decides the bytes is said here, so that another default changes nothing.
+    # All options that decide the bytes are given, so that another default changes nothing.
     options = {"compression": "zstd", "compression_level": 3, "version": "2.6", "data_page_version": "1.0"}
     with pq.ParquetWriter(file, form.arrow, store_schema=False, use_dictionary=True, **options) as writer:
         writer.write_table(rows, row_group_size=_ROW_GROUP)
@@ -109,14 +109,14 @@ def _sorted(table: pa.Table, form: Format) -> pa.Table:
 def _check_keys(rows: pa.Table, form: Format, file: Path) -> None:
     if len(rows) < 2:
         return
-    same = None
+    is_equal = None
     for name in form.key:
         column = rows.column(name).combine_chunks()
-        one, two = column[:-1], column[1:]
-        equal = pc.or_(pc.equal(one, two).fill_null(fill_value=False), pc.and_(one.is_null(), two.is_null()))
-        same = equal if same is None else pc.and_(same, equal)
-    if pc.any(same).as_py():
-        row = _row(rows, form, pc.index(same, True).as_py())
+        upper, lower = column[:-1], column[1:]
+        equal = pc.or_(pc.equal(upper, lower).fill_null(fill_value=False), pc.and_(upper.is_null(), lower.is_null()))
+        is_equal = equal if is_equal is None else pc.and_(is_equal, equal)
+    if pc.any(is_equal).as_py():
+        row = _row(rows, form, pc.index(is_equal, True).as_py())
         raise DuplicateKeyError(f"{file}: two rows have the key {row}; {form.name} needs unique keys")
 
 
@@ -127,13 +127,13 @@ def _check_values(rows: pa.Table, column: Column, form: Format, file: Path) -> N
         raise SchemaError(f"{file}: column {column.name!r} of row {row} is null; {form.name} needs a value")
     if column.low is None:
         return
-    inside = pc.greater_equal(values, column.low)
+    is_in_range = pc.greater_equal(values, column.low)
     if column.high is not None:
-        inside = pc.and_(inside, pc.less_equal(values, column.high))
-    where = pc.index(inside, False).as_py()
-    if where >= 0:
-        found = values[where].as_py()
-        raise RangeError(f"{file}: {column.name} of row {_row(rows, form, where)} is {found}; expected {column.range}")
+        is_in_range = pc.and_(is_in_range, pc.less_equal(values, column.high))
+    index = pc.index(is_in_range, False).as_py()
+    if index >= 0:
+        value = values[index].as_py()
+        raise RangeError(f"{file}: {column.name} of row {_row(rows, form, index)} is {value}; expected {column.range}")
 
 
 def _row(rows: pa.Table, form: Format, at: int) -> str:
@@ -185,7 +185,7 @@ def read(file: Path, columns: Sequence[str] | None = None, form: Format | None =
 def _read(file: Path, columns: Sequence[str] | None, form: Format | None) -> pa.Table:
     with pq.ParquetFile(file) as parquet:
         parquet_limits.check(parquet, file)
-        form = form or _format_of(parquet, file)
+        form = form or _format_of_file(parquet, file)
         check(parquet.schema_arrow, form, file)
         for name in columns or ():
             if name not in form.names:
@@ -195,7 +195,7 @@ def _read(file: Path, columns: Sequence[str] | None, form: Format | None) -> pa.
         return parquet.read(columns=columns, use_threads=False)
 
 
-def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
+def _format_of_file(parquet: pq.ParquetFile, file: Path) -> Format:
     facts = parquet.metadata.metadata or {}
     version = facts.get(_VERSION, b"none").decode()
     if version != str(VERSION):
@@ -204,7 +204,7 @@ def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
 
 
 def document() -> str:
-    """Return docs/formats.md."""
+    """Text of docs/formats.md."""
     head = ["# Formats", "Generated from `src/shiftbench/data/formats.py`; do not edit."]
     about = [(module or "").strip() for module in (__doc__, formats.__doc__)]
     return "\n\n".join([*head, *about, *(_section(form) for form in FORMATS)]) + "\n"

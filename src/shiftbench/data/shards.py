@@ -1,6 +1,6 @@
 """Shards: WebDataset tars with a manifest and an index, byte-identical by construction.
 
-A folder of shards holds `000000.tar` ..., `index.parquet` (one row per sample: key, tar, offset, size,
+A folder of shards contains `000000.tar` ..., `index.parquet` (one row per sample: key, tar, offset, size,
 sha256, pixel digest) and `manifest.json` (counts, sha256 of each tar and of the index, classes,
 licence). Any WebDataset reader can read the tars; `read` also checks each sample against the index
 before it is used, and each tar at its end.
@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,15 +26,15 @@ import pyarrow.parquet as pq
 from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, yaml_text
 from shiftbench.base.files import stays_below
 from shiftbench.base.sample import Sample
-from shiftbench.data import codecs, parquet_limits
+from shiftbench.data import codecs, parquet_limits, sample_bytes
+from shiftbench.data.sample_bytes import BLOCK
 
-BLOCK = 512
 END = bytes(2 * BLOCK)
 BUFFER = 1 << 20
 TAR = "{:06d}.tar"
 MANIFEST, INDEX = "manifest.json", "index.parquet"
 _LARGEST_MANIFEST, _LARGEST_ENTRY = 1 << 28, 1 << 16
-"""Bytes of a manifest, and of what the index says of a sample."""
+"""Largest number of bytes of a manifest, and of a sample's row in the index."""
 
 _INDEX_SCHEMA = pa.schema(
     [
@@ -51,7 +50,7 @@ _INDEX_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where one sample lies: tar, byte offset, size, the sha256 of these bytes, its pixel digest."""
+    """The place of one sample: tar, byte offset, size, the sha256 of these bytes, its pixel digest."""
 
     key: str
     tar: str
@@ -81,7 +80,7 @@ def write(
         DataError: keys out of order, a key with a dot, or a field without extension.
     """
     entries: list[Entry] = []
-    packed = ((sample.key, pack(sample, fields), pixels(sample)) for sample in _ordered(samples))
+    packed = ((sample.key, sample_bytes.pack(sample, fields), pixels(sample)) for sample in _ordered(samples))
     tars: dict[str, dict[str, Any]] = {}
     for number, group in groupby(_numbered(packed, max_bytes), key=itemgetter(0)):
         file = folder / TAR.format(number)
@@ -115,46 +114,8 @@ def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
         yield sample
 
 
-def pack(sample: Sample, fields: dict[str, str]) -> bytes:
-    """Return a sample's tar members, headers and padding included."""
-    parts: list[bytes] = []
-    for field in sorted(sample.fields):
-        if field not in fields:
-            raise DataError(f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}")
-        extension = fields[field]
-        data = codecs.encode(extension, sample.fields[field])
-        head = _head(f"{sample.key}.{extension}".encode(), len(data))
-        parts += (head, data, bytes(-len(data) % BLOCK))
-    return b"".join(parts)
-
-
-def _head(name: bytes, size: int) -> bytes:
-    """Return the ustar header of a file with mtime 0, owner 0:0 and mode 0644.
-
-    The same bytes as `tarfile.TarInfo.tobuf`, which takes ten times as long; it serves long names.
-    """
-    if len(name) > 100:
-        return _long_head(name.decode(), size)
-    before = b"%b0000644\x000000000\x000000000\x00%011o\x0000000000000\x00" % (name.ljust(100, b"\0"), size)
-    total = sum(before) + _AFTER_SUM + 8 * ord(" ")
-    return before + b"%06o\0 " % total + _AFTER
-
-
-_AFTER = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")
-_AFTER_SUM = sum(_AFTER)
-
-
-def _long_head(name: str, size: int) -> bytes:
-    header = tarfile.TarInfo(name)
-    header.size = size
-    try:
-        return header.tobuf(tarfile.USTAR_FORMAT)
-    except ValueError as error:
-        raise DataError(f"key of {name!r} is too long for a tar header; shorten it") from error
-
-
 def pixels(sample: Sample) -> str:
-    """Return the digest of a sample's decoded payload, independent of any codec."""
+    """Digest of a sample's decoded payload, independent of any codec."""
     hasher = hashlib.sha256()
     for field in sorted(sample.fields):
         hasher.update(f"{field}={codecs.pixel_digest(sample.fields[field])};".encode())
@@ -167,10 +128,10 @@ def link(key: str, digest: str) -> bytes:
 
 
 def chained_digest(folder: Path) -> str:
-    """Return the sha256 over the key and the pixel digest of each sample, in key order, as decoded now.
+    """Sha256 over the key and the pixel digest of each sample, in key order, as decoded now.
 
-    It is the manifest's `pixels`, and what the receipt of records states of the data that was evaluated,
-    whether these were stored or shifted while they were read.
+    It is the manifest's `pixels`, and the digest of the evaluated data in the receipt of records,
+    whether its samples were stored or shifted while they were read.
 
     Raises:
         ChecksumError: as `read`.
@@ -195,18 +156,18 @@ def _numbered(packed: Iterable[Packed], max_bytes: int) -> Iterator[tuple[int, P
 
 
 def _write_tar(file: Path, packed: Iterable[Packed]) -> tuple[dict[str, Any], list[Entry]]:
-    """Write a tar sample by sample; return what the manifest says of it, and the index's rows."""
-    whole, rows, size = hashlib.sha256(), [], 0
+    """Write a tar sample by sample; returns its facts for the manifest, and its rows of the index."""
+    hasher, rows, size = hashlib.sha256(), [], 0
     with file.open("wb", buffering=BUFFER) as stream:
         for key, data, digest in packed:
-            own = hashlib.sha256(data).hexdigest()
-            rows.append(Entry(key, file.name, size, len(data), own, digest))
-            whole.update(data)
+            sample_digest = hashlib.sha256(data).hexdigest()
+            rows.append(Entry(key, file.name, size, len(data), sample_digest, digest))
+            hasher.update(data)
             stream.write(data)
             size += len(data)
-        whole.update(END)
+        hasher.update(END)
         stream.write(END)
-    facts = {"sha256": whole.hexdigest(), "bytes": size + len(END), "samples": len(rows)}
+    facts = {"sha256": hasher.hexdigest(), "bytes": size + len(END), "samples": len(rows)}
     return facts, rows
 
 
@@ -230,7 +191,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a folder of shards.
 
     Raises:
-        DataError: there is none, or it is no manifest of shards; names the fact that is missing or of another type.
+        DataError: it is missing, or no manifest of shards; names the fact that is missing or of another type.
     """
     file = folder / MANIFEST
     if not file.is_file():
@@ -253,7 +214,7 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
 
 
 def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _are_fields(value: object) -> bool:
@@ -261,7 +222,7 @@ def _are_fields(value: object) -> bool:
 
 
 def _are_tars(value: object) -> bool:
-    return isinstance(value, dict) and all(is_tar(name) and _is_tar(of) for name, of in value.items())
+    return isinstance(value, dict) and all(is_tar(name) and _is_tar(facts) for name, facts in value.items())
 
 
 def _is_tar(facts: object) -> bool:
@@ -280,7 +241,7 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     "fields": _are_fields,
     "tars": _are_tars,
 }
-"""Facts of manifests, with what tells that a value may be one."""
+"""Facts of manifests, each with the check of its value."""
 
 
 def is_tar(name: object) -> bool:
@@ -293,7 +254,7 @@ def index(folder: Path) -> list[Entry]:
 
     Raises:
         ChecksumError: the index is not the one that the manifest names.
-        DataError: it has other columns, or leads to other places than the folder's tars.
+        DataError: it has other columns, or names other tars than the folder's.
     """
     about = manifest(folder)
     try:
@@ -303,11 +264,11 @@ def index(folder: Path) -> list[Entry]:
     if hashlib.sha256(data).hexdigest() != about["index"]:
         raise ChecksumError(f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}")
     try:
-        with pq.ParquetFile(pa.BufferReader(data)) as opened:
-            parquet_limits.check(opened, folder / INDEX)
-            if opened.metadata.num_rows != about["samples"]:
-                raise ValueError(f"{opened.metadata.num_rows} rows, not {about['samples']}")
-            table = opened.read()
+        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+            parquet_limits.check(parquet, folder / INDEX)
+            if parquet.metadata.num_rows != about["samples"]:
+                raise ValueError(f"{parquet.metadata.num_rows} rows, not {about['samples']}")
+            table = parquet.read()
         columns = table.select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA).to_pydict()
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise DataError(f"{folder / INDEX} is no index of shards: {error}") from None
@@ -332,7 +293,7 @@ def read(folder: Path, fields: Iterable[str] | None = None, keys: Container[str]
         ChecksumError: a sample's or a tar's bytes are not the recorded ones; names both.
     """
     about = manifest(folder)
-    wanted = {ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)}
+    fields_by_extension = {ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)}
     by_tar: dict[str, list[Entry]] = {}
     for entry in index(folder):
         by_tar.setdefault(entry.tar, []).append(entry)
@@ -341,16 +302,16 @@ def read(folder: Path, fields: Iterable[str] | None = None, keys: Container[str]
         for entry in entries:
             if keys is not None and entry.key not in keys:
                 continue
-            yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
+            yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, fields_by_extension))
         if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
             raise ChecksumError(f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}")
 
 
 class Lookup:
-    """The samples of a folder of shards by their numbers, in key order, each read and checked when it is asked for.
+    """The samples of a folder of shards by their numbers, in key order, each read and checked on access.
 
-    For what is larger than memory. The tars as wholes are not checked, as `read` does; of a tar that is not here all
-    bytes are fetched for each sample.
+    It serves data larger than memory. Unlike `read`, it does not check whole tars; of a tar that is not here, all bytes
+    are fetched for each sample.
 
     Args:
         folder: holds manifest.json.
@@ -365,7 +326,7 @@ class Lookup:
         return len(self._entries)
 
     def __getitem__(self, number: int) -> Sample:
-        """Return one sample.
+        """One sample.
 
         Raises:
             ChecksumError: its bytes are not the recorded ones.
@@ -393,7 +354,7 @@ class Elsewhere:
 
     @classmethod
     def set(cls, read: Callable[[Path, str], bytes] | None, name: str) -> None:
-        """Read tars that are not here by `read`, from what `name` says."""
+        """Read tars that are not here by `read`; messages name their source as `name`."""
         cls.read, cls.name = read, name
 
 
@@ -410,10 +371,10 @@ def _tar_bytes(folder: Path, tar: str) -> bytes:
 
 
 def _bytes_of(file: Path, most: int) -> bytes:
-    """Return the bytes of a file.
+    """Bytes of a file.
 
     Raises:
-        DataError: it has more than it may, or it is no file.
+        DataError: it has too many bytes, or it is no file.
     """
     with _regular(file).open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -423,11 +384,7 @@ def _bytes_of(file: Path, most: int) -> bytes:
 
 
 def _regular(file: Path) -> Path:
-    """Return a file that ends; a device or a pipe may not.
-
-    Raises:
-        DataError: it is none.
-    """
+    """The path, if it is of a regular file: reading a device or a pipe may never end."""
     if file.exists() and not file.is_file():
         raise DataError(f"{file} is no regular file; remove it, and pull it again")
     return file
@@ -453,22 +410,22 @@ def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any
     """Decode the wanted members of one sample; `wanted` maps extensions to fields.
 
     Raises:
-        DataError: a header is none, or its member is longer than the sample.
+        DataError: a header is invalid, or its member is longer than the sample.
     """
     fields: dict[str, Any] = {}
-    at, stem = 0, len(key) + 1
-    while at < len(data):
+    start, name_start = 0, len(key) + 1
+    while start < len(data):
         try:
-            name, size = _header(data[at : at + BLOCK])
+            name, size = _header(data[start : start + BLOCK])
         except ValueError as error:  # no number, no UTF-8
             raise DataError(f"sample {key!r}: no header of a tar: {error}") from None
-        if not 0 <= size <= len(data) - at - BLOCK:  # a negative one would lead back, for ever
+        if not 0 <= size <= len(data) - start - BLOCK:  # a negative size would be an endless loop
             raise DataError(f"sample {key!r}: member {name!r} states a size of {size} bytes")
-        extension = name[stem:]
+        extension = name[name_start:]
         if extension in wanted:
-            body = bytes(data[at + BLOCK : at + BLOCK + size])
+            body = bytes(data[start + BLOCK : start + BLOCK + size])
             fields[wanted[extension]] = codecs.decode(extension, body)
-        at += BLOCK + size + (-size % BLOCK)
+        start += BLOCK + size + (-size % BLOCK)
     return fields
 
 

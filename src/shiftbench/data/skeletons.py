@@ -1,4 +1,4 @@
-"""Skeletons: the names of joints, in the order of well-known data, and what follows from a name.
+"""Skeletons: names of joints in the order of well-known data, their sides, bones and OKS constants.
 
 A joint is the same in all skeletons in which it has the same name, as a class is in all datasets; so a model's joints
 are mapped to a dataset's by name (`mapping`). SMPL's names are MMHuman3D's.
@@ -51,36 +51,36 @@ SIGMAS = dict(
         strict=True,
     )
 )
-"""OKS's sigma of each joint of COCO; a joint that is not there has no part in OKS."""
+"""OKS's sigma of each joint of COCO; OKS ignores other joints."""
 AREA = 0.53
-"""Of its box, the share that a person whose area nobody measured is taken to cover (MMPose's rule)."""
+"""Share of the box that a person without a measured area covers (MMPose's rule)."""
 
 
 def mapping(source: Sequence[str], target: Sequence[str]) -> NDArray[np.int64]:
-    """Return for each joint of `target` its place in `source`, -1 where it has none; int64 (len(target),).
+    """Index in `source` of each joint of `target`, int64 (len(target),); -1: it is not in `source`.
 
     Example:
         >>> mapping(SMPL_24, ("left_knee", "nose")).tolist()
         [4, -1]
     """
-    at = {name: place for place, name in enumerate(source)}
-    return np.array([at.get(name, -1) for name in target], dtype=np.int64)
+    indices = {name: index for index, name in enumerate(source)}
+    return np.array([indices.get(name, -1) for name in target], dtype=np.int64)
 
 
 def mirror_indices(names: Sequence[str]) -> NDArray[np.int64]:
-    """Return for each joint the place of the one on the other side, its own for a joint in the middle.
+    """Index of the joint on the other side of each joint; a joint in the middle has its own index.
 
     Example:
         >>> mirror_indices(("nose", "left_eye", "right_eye")).tolist()
         [0, 2, 1]
     """
-    other = {"left": "right", "right": "left"}
-    turned = ["_".join(other.get(part, part) for part in name.split("_")) for name in names]
-    found = mapping(names, turned)
-    return np.where(found < 0, np.arange(len(names)), found)
+    opposite = {"left": "right", "right": "left"}
+    mirrored_names = ["_".join(opposite.get(part, part) for part in name.split("_")) for name in names]
+    indices = mapping(names, mirrored_names)
+    return np.where(indices < 0, np.arange(len(names)), indices)
 
 
 def bones(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the pairs of places that a picture joins by a line."""
-    at = {name: place for place, name in enumerate(names)}
-    return [(at[a], at[b]) for a, b in BONES if a in at and b in at]
+    """Pairs of indices of joints that a picture joins by a line."""
+    indices = {name: index for index, name in enumerate(names)}
+    return [(indices[a], indices[b]) for a, b in BONES if a in indices and b in indices]

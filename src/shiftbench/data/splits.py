@@ -5,9 +5,9 @@
 | train and test| nine tenths of train     | a tenth of train     | test            |
 | only `all`    | 0.8 of all x nine tenths | 0.8 of all x a tenth | a fifth of all  |
 
-What a dataset calls a group (an object, a review; the key by default) falls into one split as a whole.
-The hash knows the group's name only: datasets that share group names (our five looks of one label
-space) cut them alike, so an object that one of them trains on is a test object in none.
+A group of a dataset (an object, a review; the key by default) falls into one split as a whole. The hash
+knows the group's name only: datasets that share group names (our five looks of one label space) are cut
+alike, so an object that one of them trains on is a test object in none.
 """
 
 import functools
@@ -26,7 +26,7 @@ TEST = 0.2
 
 
 def unit(purpose: str, name: str) -> float:
-    """Return a number in [0, 1) that depends on both arguments only; purposes are independent.
+    """A number in [0, 1) that depends on both arguments only; purposes are independent.
 
     Example:
         >>> unit("test", "cat") == unit("test", "cat"), unit("test", "cat") == unit("val", "cat")
@@ -44,19 +44,19 @@ def _hasher(purpose: str) -> hashlib.blake2b:
 
 
 def native(split: str, module: ModuleType) -> str:
-    """Return the native split of a dataset that `split` is read (and perhaps cut) from.
+    """Native split of a dataset that `split` is read (and perhaps cut) from.
 
     Raises:
         ParamsError: the dataset has no such split, and none that it can be cut from.
     """
     if split not in SPLITS:
         raise ParamsError(f"no split {split!r}; {suggest(split, SPLITS)}")
-    has: tuple[str, ...] = module.NATIVE
+    names: tuple[str, ...] = module.NATIVE
     for name in (split, "all") if split != "val" else (split, "train", "all"):
-        if name in has:
+        if name in names:
             return name
     raise ParamsError(
-        f"dataset {registry.called(module)} has no split {split!r} and none to cut it from; it has {', '.join(has)}"
+        f"dataset {registry.called(module)} has no split {split!r} and none to cut it from; it has {', '.join(names)}"
     )
 
 
@@ -155,7 +155,7 @@ def _smallest(samples: Iterable[Sample | DataError], amount: int) -> Iterator[Sa
 
 
 def part(labels: Mapping[str, object], number: int, of: int) -> list[str]:
-    """Return the keys in one of several disjoint parts, each with the classes in nearly equal numbers.
+    """Keys in one of several disjoint parts, each with the classes in nearly equal numbers.
 
     Args:
         labels: key -> class.
@@ -166,13 +166,13 @@ def part(labels: Mapping[str, object], number: int, of: int) -> list[str]:
         >>> part({"a": 0, "b": 0, "c": 1, "d": 1}, 0, 2)
         ['b', 'd']
     """
-    dealt: dict[object, int] = {}
-    kept = []
+    turns: dict[object, int] = {}
+    keys = []
     for key in sorted(labels, key=lambda key: (unit("part", key), key)):
-        turn = dealt[labels[key]] = dealt.get(labels[key], -1) + 1
+        turn = turns[labels[key]] = turns.get(labels[key], -1) + 1
         if turn % of == number:
-            kept.append(key)
-    return sorted(kept)
+            keys.append(key)
+    return sorted(keys)
 
 
 def _key(sample: Sample) -> str:

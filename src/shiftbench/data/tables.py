@@ -1,4 +1,4 @@
-"""Tables as payload: a header, rows of cells as they stood in the source, and by what rule a cell is a number.
+"""Tables as payload: a header, rows of cells as in the source, and the rule that decides which cells are numbers.
 
 A table is plain JSON: `header`, names of columns, and `rows`, each a list of as many cells, str or None where a cell is
 missing; `caption` and `origin`, where it is from, are texts. Cells are kept as they were read, and typed when a query
@@ -45,9 +45,9 @@ def check(table: object, where: str) -> None:
     header, rows = table["header"], table["rows"]
     if not header or not all(isinstance(name, str) and name for name in header):
         raise DataError(f"{where}: the header is {str(header)[:80]}; expected names of columns")
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{where}: two columns are named {twice!r}")
+    duplicate = next((name for name in header if header.count(name) > 1), None)
+    if duplicate is not None:
+        raise DataError(f"{where}: two columns are named {duplicate!r}")
     for number, row in enumerate(rows):
         if len(row) != len(header):
             raise DataError(f"{where}: row {number} has {len(row)} cells, the header {len(header)}")
@@ -55,30 +55,30 @@ def check(table: object, where: str) -> None:
             raise DataError(f"{where}: row {number} has a cell that is neither text nor missing")
 
 
-def typed(table: Table) -> list[Column]:
-    """Return the columns with the values that rule `TYPING` gives them.
+def typed_columns(table: Table) -> list[Column]:
+    """Columns with the values that rule `TYPING` gives them.
 
     Example:
-        >>> typed({"header": ["a"], "rows": [["1,200"], ["-"]], "caption": ""})
+        >>> typed_columns({"header": ["a"], "rows": [["1,200"], ["-"]], "caption": ""})
         [Column(name='a', kind='number', values=[1200.0, None])]
     """
     cells = zip(*table["rows"], strict=True) if table["rows"] else ([] for _ in table["header"])
-    return [_typed(name, [*own]) for name, own in zip(table["header"], cells, strict=True)]
+    return [_column(name, [*column]) for name, column in zip(table["header"], cells, strict=True)]
 
 
-def _typed(name: str, cells: Sequence[str | None]) -> Column:
-    stripped = [_present(cell) for cell in cells]
-    there = [cell for cell in stripped if cell is not None]
-    if not there or not all(_NUMBER.fullmatch(cell) for cell in there):
+def _column(name: str, cells: Sequence[str | None]) -> Column:
+    stripped = [_strip(cell) for cell in cells]
+    present = [cell for cell in stripped if cell is not None]
+    if not present or not all(_NUMBER.fullmatch(cell) for cell in present):
         return Column(name, "text", list(stripped))
-    whole = len(there) == len(cells) and all(_is_whole(cell) for cell in there)
-    values: list[Value] = [None if cell is None else number(cell, whole=whole) for cell in stripped]
-    return Column(name, "integer" if whole else "number", values)
+    is_integer = len(present) == len(cells) and all(_is_whole(cell) for cell in present)
+    values: list[Value] = [None if cell is None else number(cell, whole=is_integer) for cell in stripped]
+    return Column(name, "integer" if is_integer else "number", values)
 
 
-def _present(cell: str | None) -> str | None:
-    found = (cell or "").strip()
-    return None if found in MISSING else found
+def _strip(cell: str | None) -> str | None:
+    text = (cell or "").strip()
+    return None if text in MISSING else text
 
 
 def _is_whole(cell: str) -> bool:
@@ -86,24 +86,24 @@ def _is_whole(cell: str) -> bool:
 
 
 def number(cell: str, *, whole: bool = False) -> int | float:
-    """Return the number that a cell holds.
+    """Number in a cell.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: it is no number.
     """
     plain = cell.strip().replace(",", "").replace("\N{MINUS SIGN}", "-")
     return int(plain) if whole else float(plain)
 
 
 def digest(table: Table) -> str:
-    """Return a digest of names and cells, whatever their case and white space: equal tables, equal digests."""
+    """A digest of names and cells, whatever their case and white space: equal tables, equal digests."""
     lines = [table["header"], *table["rows"]]
     cells = [[" ".join((cell or "").split()).casefold() for cell in line] for line in lines]
     return hashlib.blake2b(json.dumps(cells).encode(), digest_size=16).hexdigest()
 
 
 def as_text(table: Table) -> str:
-    """Return header and rows a line each, cells joined by `#`, as TabFact's files are."""
+    """Header and rows a line each, cells joined by `#`, as TabFact's files are."""
     lines = [table["header"], *table["rows"]]
     return "\n".join(DELIMITER.join(_cell(cell) for cell in line) for line in lines)
 

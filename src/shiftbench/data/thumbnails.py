@@ -1,4 +1,4 @@
-"""Small WebP pictures for pages: what is small already without loss, larger pictures smaller and nearly so."""
+"""Small WebP pictures for pages: small pictures without loss, larger ones shrunk and with little loss."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ EXACT = 64
 
 
 def webp(pixels: NDArray[np.uint8], side: int) -> str:
-    """Return a picture as WebP in base64.
+    """A picture as WebP in base64.
 
     Args:
         pixels: uint8 (h, w) or (h, w, 3).

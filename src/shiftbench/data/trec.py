@@ -16,41 +16,41 @@ Run = dict[str, list[tuple[str, float]]]
 
 
 def read_qrels(file: Path) -> Qrels:
-    """Return query -> document -> grade (0 or less: judged, and not relevant).
+    """Read relevance judgements: query -> document -> grade (0 or less: judged, and not relevant).
 
     Raises:
         DataError: a line of another form, or a document twice for one query; names the line.
     """
-    found: Qrels = {}
+    judgements: Qrels = {}
     for number, (query, _, document, grade) in _lines(file, 4, "query iteration document grade"):
-        of = found.setdefault(query, {})
-        if document in of:
+        grades = judgements.setdefault(query, {})
+        if document in grades:
             raise DataError(f"{file}, line {number}: document {document!r} is judged twice for query {query!r}")
         try:
-            of[document] = int(grade)
+            grades[document] = int(grade)
         except ValueError:
             raise DataError(f"{file}, line {number}: grade {grade!r} is no whole number") from None
-    return found
+    return judgements
 
 
 def read_run(file: Path) -> Run:
-    """Return query -> documents with scores, by falling score; equal scores by document.
+    """Read ranked lists: query -> documents with scores, by falling score; equal scores by document.
 
-    The rank in the file is not looked at, as in trec_eval.
+    The rank in the file is ignored, as in trec_eval.
 
     Raises:
         DataError: a line of another form, or a document twice for one query; names the line.
     """
-    found: dict[str, dict[str, float]] = {}
+    queries: dict[str, dict[str, float]] = {}
     for number, (query, _, document, _, score, _) in _lines(file, 6, "query Q0 document rank score name"):
-        of = found.setdefault(query, {})
-        if document in of:
+        scores = queries.setdefault(query, {})
+        if document in scores:
             raise DataError(f"{file}, line {number}: document {document!r} is ranked twice for query {query!r}")
         try:
-            of[document] = float(score)
+            scores[document] = float(score)
         except ValueError:
             raise DataError(f"{file}, line {number}: score {score!r} is no number") from None
-    return {query: sorted(of.items(), key=lambda one: (-one[1], one[0])) for query, of in found.items()}
+    return {query: sorted(scores.items(), key=lambda one: (-one[1], one[0])) for query, scores in queries.items()}
 
 
 def write_run(file: Path, ranked: Mapping[str, Iterable[tuple[str, float]]], name: str = "shiftbench") -> None:
@@ -82,7 +82,7 @@ def _lines(file: Path, columns: int, form: str) -> Iterable[tuple[int, Sequence[
 
 
 def lists_of_records(rows: Iterable[Mapping[str, Any]]) -> Run:
-    """Return the ranked lists of records of the task `ranking`, by the end of each query's key.
+    """Ranked lists of records of the task `ranking`, by the end of each query's key.
 
     Args:
         rows: with `key`, `documents` and `scores`, as `schema.read(file).to_pylist()` gives them.

@@ -1,7 +1,7 @@
-"""One shift at one severity, applied to samples: shared by the stages and by what stands outside of them.
+"""One shift at one severity, applied to samples: for the stages and for callers outside of the workflow.
 
-A sample's random words follow from its identity alone, so it does not matter who applies the shift, when,
-or in which order.
+A sample's random words follow from its identity alone, so the result does not depend on who applies the shift,
+when, or in which order.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import boxes, poses
 
 TORCH = "shifts_torch"
-"""The family of torch implementations of shifts."""
+"""Plugin type of the torch implementations of shifts."""
 FOLLOW = {"boxes": boxes.move_boxes, "poses": poses.move_poses}
-"""Fields of places in the image, and how they follow pixels that are moved."""
+"""Fields with positions in the image, and the functions by which they follow moved pixels."""
 
 
 def name_in_torch(shift: ModuleType) -> str | None:
-    """Return the name of a shift's torch implementation, an entry's that of its file; None: it has none."""
+    """Name of a shift's torch implementation, a variant has that of its file; None: it has none."""
     location = registry.location(shift)
     name = location.name or location.file.stem
     return name if name in registry.names(TORCH) else None
@@ -39,13 +39,13 @@ class Shifter:
 
     Attributes:
         module: the shift's file.
-        name: what params.yaml calls it; part of the random key.
+        name: its name in params.yaml; part of the random key.
         options: all of them, defaults included.
         severity: within the shift's RANGE.
         seed, dataset: parts of the random key.
         fresh: other random words at each severity.
         sources: the folders of the originals that it reads, by name.
-        inputs: where everything lies that it is made from, for a shift that asks a model or other shards.
+        inputs: paths of the artifact's inputs, for a shift that reads a model or other shards.
     """
 
     module: ModuleType
@@ -60,12 +60,12 @@ class Shifter:
 
     @classmethod
     def of(cls, recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path]) -> Shifter:
-        """Make the shift that a recipe holds (`shift`, `severity`, `seed`, `fresh`).
+        """Make the shift of a recipe (keys `shift`, `severity`, `seed`, `fresh`).
 
         Args:
             recipe: of shifted shards, or of records whose data are shifted while they are read.
             dataset: name of the dataset that is shifted.
-            inputs: of the artifact; what the shift's `needs` names is among them.
+            inputs: of the artifact, including those that the shift's `needs` names.
         """
         spec = recipe["shift"]
         module = registry.find("shifts", spec["use"])
@@ -82,12 +82,12 @@ class Shifter:
         return {**self.options, **reads}
 
     def words(self, key: str) -> RandomStream:
-        """Return the random words of the sample `key`."""
+        """Random words of the sample `key`."""
         fresh = self.severity if self.fresh else None
         return RandomStream(self.seed, self.name, self.dataset, key, fresh)
 
     def __call__(self, sample: Sample) -> Sample:
-        """Return the shifted sample.
+        """The shifted sample.
 
         Raises:
             DataError: the sample lacks the field that the shift changes.
@@ -138,16 +138,16 @@ def moves_marks(sample: Sample, module: ModuleType) -> bool:
 def _with_marks(
     sample: Sample, module: ModuleType, severity: float, options: Mapping[str, Any], rng: RandomStream
 ) -> Sample:
-    """Return the sample with its boxes and joints where the shift takes their pixels, without what left the image."""
+    """Sample with its boxes and joints where the shift takes their pixels, without what left the image."""
     outside = {"border": "constant", "fill": 0}  # a mirror image beyond the edge is no object
-    own = {**options, **{name: value for name, value in outside.items() if name in options}}
+    mask_options = {**options, **{name: value for name, value in outside.items() if name in options}}
     move = getattr(module, "follow", module.apply)
 
-    def moved(mask: boxes.Pixels) -> boxes.Pixels:
-        where: boxes.Pixels = move(mask, severity, copy.deepcopy(rng), **own)
-        return where
+    def move_mask(mask: boxes.Pixels) -> boxes.Pixels:
+        moved: boxes.Pixels = move(mask, severity, copy.deepcopy(rng), **mask_options)
+        return moved
 
     shape = sample.fields["image"].shape
     for name in FOLLOW.keys() & sample.fields.keys():
-        sample = sample.with_field(name, FOLLOW[name](sample.fields[name], shape, moved))
+        sample = sample.with_field(name, FOLLOW[name](sample.fields[name], shape, move_mask))
     return sample

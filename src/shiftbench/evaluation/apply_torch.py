@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def find_torch(shift: ModuleType) -> ModuleType | None:
-    """Return the torch implementation of a shift, if it has one."""
+    """Torch implementation of a shift; None: it has none."""
     name = name_in_torch(shift)
     return registry.find(TORCH, name) if name else None
 
@@ -32,7 +32,7 @@ def apply_batch(
     words: Sequence[rng.RandomStream],
     options: Mapping[str, Any],
 ) -> torch.Tensor:
-    """Return shifted images, by the shift's torch implementation, else one after the other on the CPU.
+    """Shifted images, by the shift's torch implementation, else one after the other on the CPU.
 
     Args:
         shift: a shift's file whose FIELD is `image`.
@@ -47,11 +47,11 @@ def apply_batch(
     in_torch = find_torch(shift)
     if in_torch is None:
         pairs = zip(to_arrays(images), words, strict=True)
-        shifted = [shift.apply(image, severity, own, **options) for image, own in pairs]
+        shifted = [shift.apply(image, severity, stream, **options) for image, stream in pairs]
         return to_tensor(shifted, images.device) if shifted else images
     try:
-        drawn = rng_torch.RandomStream.of(words, images.device)
-        result: torch.Tensor = in_torch.apply(images, severity, drawn, **options)
+        streams = rng_torch.RandomStream.of(words, images.device)
+        result: torch.Tensor = in_torch.apply(images, severity, streams, **options)
         return result
     except torch.cuda.OutOfMemoryError:
         half = len(images) // 2
@@ -70,7 +70,7 @@ class OnDevice:
         device: where to compute.
 
     Attributes:
-        place: what the run file calls it.
+        place: its name in the run file.
         tolerance: largest and mean difference to the CPU, grey levels.
     """
 
@@ -81,7 +81,7 @@ class OnDevice:
         self.tolerance: tuple[float, float] = implementation.TOLERANCE
 
     def __call__(self, samples: list[Sample]) -> list[Sample] | None:
-        """Return the samples with their images shifted; None where these differ in shape, or have boxes to move."""
+        """Samples with their images shifted; None where these differ in shape, or have boxes to move."""
         shifter, images = self._shifter, [sample.fields["image"] for sample in samples]
         if len({image.shape for image in images}) > 1 or moves_marks(samples[0], shifter.module):
             return None
@@ -93,25 +93,25 @@ class OnDevice:
 
 
 def on_device(shifter: Shifter, wanted: str, held: str) -> OnDevice | None:
-    """Function that shifts batches in torch; None if the shift's file for the CPU does it.
+    """Function that shifts batches in torch; None: the shift's file for the CPU does it.
 
     Args:
         shifter: the shift, which may have no torch implementation.
         wanted: `cpu`, `auto` (torch on a GPU only) or `torch` (on any device).
         held: the device of this job.
     """
-    asked = wanted == "torch" or (wanted == "auto" and held.startswith("cuda"))
-    return OnDevice(shifter, held) if asked and find_torch(shifter.module) else None
+    uses_torch = wanted == "torch" or (wanted == "auto" and held.startswith("cuda"))
+    return OnDevice(shifter, held) if uses_torch and find_torch(shifter.module) else None
 
 
 def to_tensor(images: Sequence[Pixels], device: torch.device | str = "cpu") -> torch.Tensor:
-    """Return images uint8 (h, w) or (h, w, 3) of one shape as uint8 (n, c, h, w)."""
+    """Images uint8 (h, w) or (h, w, 3) of one shape as uint8 (n, c, h, w)."""
     stacked = np.stack(images)
-    first = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(first)).to(device)
+    channels_first = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(channels_first)).to(device)
 
 
 def to_arrays(images: torch.Tensor) -> list[Pixels]:
-    """Return uint8 (n, c, h, w) as images (h, w) where c is 1, else (h, w, 3)."""
+    """Images (h, w) if c is 1, else (h, w, 3), of uint8 (n, c, h, w)."""
     pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return list(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -1,8 +1,8 @@
-"""Sensitivity: how far outputs move with the batch size and with the device, a recorded property of a result.
+"""Sensitivity of outputs to the batch size and to the device, a recorded property of a result.
 
-The first samples of what is evaluated are predicted one by one, and together in a batch as large as the run's; where
-the run is on a GPU, also on the CPU. The largest difference of a logit and the share of predictions that flip stand in
-the run file of every record, so that a reader knows what a last digit is worth.
+The first evaluated samples are predicted one by one, and together in a batch as large as the run's; if the run is on a
+GPU, also on the CPU. The run file of every record contains the largest difference of a logit and the share of
+predictions that flip, so that a reader knows how exact the last digits are.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from shiftbench.evaluation import devices
 from shiftbench.evaluation.batching import Predictor
 
 SAMPLES = 16
-"""Predicted one by one; few, since a batch of one costs most."""
+"""Number of samples that are predicted one by one; few, since a batch of one costs most."""
 
 
 def measure(
     predictor: Predictor, folder: Path, batch_size: int, elsewhere: Callable[[], Predictor] | None = None
 ) -> dict[str, Any]:
-    """Return `batch` and, where there is another device, `device`.
+    """Sensitivity to the batch size (`batch`) and, with another device, to the device (`device`).
 
     Args:
         predictor: samples -> outputs, each sample by itself.
@@ -36,18 +36,18 @@ def measure(
     samples = list(islice(shards.read(folder), batch_size))
     few = samples[:SAMPLES]
     try:
-        together = _logits(predictor, samples)
-        alone = np.concatenate([_logits(predictor, [one]) for one in few])
-        found = {"batch": {"sizes": [1, len(samples)], **compare(alone, together[: len(few)])}}
+        batch_logits = _logits(predictor, samples)
+        single_logits = np.concatenate([_logits(predictor, [sample]) for sample in few])
+        result = {"batch": {"sizes": [1, len(samples)], **compare(single_logits, batch_logits[: len(few)])}}
         if elsewhere:
-            found["device"] = compare(together[: len(few)], _logits(elsewhere(), few))
+            result["device"] = compare(batch_logits[: len(few)], _logits(elsewhere(), few))
     except _Unfit as reason:
         return {"batch": None, "reason": str(reason)}
-    return found
+    return result
 
 
 class _Unfit(Exception):
-    """These outputs cannot be compared; evaluation has its own words for what is wrong with them."""
+    """These outputs cannot be compared; evaluation reports their errors itself."""
 
 
 def _logits(predictor: Predictor, samples: list[Sample]) -> NDArray[np.float32]:
@@ -65,6 +65,6 @@ def _logits(predictor: Predictor, samples: list[Sample]) -> NDArray[np.float32]:
 
 
 def compare(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:
-    """Return n, the largest absolute difference of a logit, and the share of predictions (argmax) that differ."""
+    """Number of samples, largest absolute difference of a logit, and share of predictions (argmax) that differ."""
     flips = float(np.mean(one.argmax(1) != other.argmax(1)))
     return {"samples": len(one), "largest": float(np.abs(one - other).max()), "flip_rate": flips}

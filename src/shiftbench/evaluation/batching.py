@@ -30,24 +30,24 @@ def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def prefetch(items: Iterable[T], depth: int = AHEAD) -> Iterator[T]:
-    """Draw items in a second thread, in order; an error there is raised here."""
-    line: queue.Queue[T | BaseException | None] = queue.Queue(depth)
+    """Yield items that a second thread takes ahead, in order; an error there is raised here."""
+    results: queue.Queue[T | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()
 
-    def draw() -> None:
+    def produce() -> None:
         try:
             for item in items:
-                line.put(item)
+                results.put(item)
                 if stopped.is_set():
                     return
-            line.put(None)
+            results.put(None)
         except BaseException as error:  # noqa: BLE001 - handed over to the consumer
-            line.put(error)
+            results.put(error)
 
-    thread = threading.Thread(target=draw, daemon=True)
+    thread = threading.Thread(target=produce, daemon=True)
     thread.start()
     try:
-        while (item := line.get()) is not None:
+        while (item := results.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -62,10 +62,10 @@ class Halving:
         self.predictor, self.size, self.allowed = predictor, size, allowed
 
     def __call__(self, batch: list[Sample], prepared: np.ndarray | None = None) -> Outputs:
-        """Predict one batch, in as many pieces as memory asks for."""
+        """Predict one batch, in as many pieces as memory requires."""
         while True:
             try:
-                parts = [self._piece(batch, prepared, at) for at in range(0, len(batch), self.size)]
+                parts = [self._piece(batch, prepared, start) for start in range(0, len(batch), self.size)]
                 return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             except devices.out_of_memory() as error:
                 if not self.allowed or self.size == 1:
@@ -85,6 +85,6 @@ class Halving:
 def predict_batches(guard: Halving, read: Iterable[list[Sample]]) -> Iterator[tuple[list[Sample], Outputs]]:
     """Yield batches with their outputs; the next ones are read meanwhile, and prepared where the predictor does."""
     prepare = getattr(guard.predictor, "prepare", None)
-    drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
-    for batch, prepared in prefetch(drawn):
+    prepared_batches = ((batch, prepare(batch) if prepare else None) for batch in read)
+    for batch, prepared in prefetch(prepared_batches):
         yield batch, guard(batch, prepared)

@@ -6,9 +6,9 @@
     from shiftbench import Corrupt
     foggy = Corrupt("fog", severity=3.0)(batch, keys)
 
-The random words of a value belong to (seed, shift, dataset, key). The dataset is what stands before the
-key's first slash: with a sample's own key (`fashion_mnist/test/000123`) the result is the shards' to the
-byte.
+The random words of a value belong to (seed, shift, dataset, key). The dataset is the part of the key
+before its first slash: with a sample's own key (`fashion_mnist/test/000123`) the result equals the shards to
+the byte.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def corrupt(image: Any, name: str, severity: float = 3.0, seed: int = 0, key: str = "a", **params: object) -> Any:
-    """Return a shifted copy of one value.
+    """A shifted copy of one value.
 
     Args:
         image: uint8 (h, w) or (h, w, 3), RGB; int16 (n,) at 16 kHz for a shift of audio; a str for a text shift; a
@@ -46,7 +46,7 @@ def corrupt(image: Any, name: str, severity: float = 3.0, seed: int = 0, key: st
     Raises:
         PluginError: no shift of that name; the near ones are listed.
         ParamsError: an unknown option, or a domain shift, which is other data and cannot be applied.
-        DataError: not what the shift takes.
+        DataError: the value has another type or shape than the shift takes.
         RangeError: severity outside the shift's range.
 
     Example:
@@ -92,14 +92,14 @@ class Corrupt:
     def __init__(self, name: str, severity: float = 3.0, seed: int = 0, **params: object) -> None:
         self._shift, self._options = _shift(name, params)
         if self._shift.FIELD != "image" and name != "identity":
-            what = "texts" if self._shift.FIELD == "text" else "samples with a mask"
-            raise ParamsError(f"shift {name!r} changes {what}; Corrupt takes images")
+            noun = "texts" if self._shift.FIELD == "text" else "samples with a mask"
+            raise ParamsError(f"shift {name!r} changes {noun}; Corrupt takes images")
         self.name, self.severity, self.seed = name, severity, seed
         rng = _words(seed, name, "")
         self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is an error now
 
     def __call__(self, images: torch.Tensor, keys: Sequence[str] | str | None = None) -> torch.Tensor:
-        """Return shifted images, same shape, dtype and device.
+        """Shifted images, same shape, dtype and device.
 
         On the CPU the result is `corrupt`'s to the byte. On a GPU a shift that has a torch implementation
         (docs/list_of_shifts.md) is computed there, within its TOLERANCE; any other on the CPU.
@@ -123,17 +123,17 @@ class Corrupt:
         if not len(batch):
             return images.clone()
         arrays = to_arrays(batch) if names is None or not batch.is_cuda else []
-        own = [_words(self.seed, self.name, key) for key in names or map(content_key, arrays)]
+        streams = [_words(self.seed, self.name, key) for key in names or map(content_key, arrays)]
         if batch.is_cuda:
-            result = apply_batch(self._shift, batch, self.severity, own, self._options)
+            result = apply_batch(self._shift, batch, self.severity, streams, self._options)
         else:
-            pairs = zip(arrays, own, strict=True)
-            result = to_tensor([self._apply(image, words) for image, words in pairs])
+            pairs = zip(arrays, streams, strict=True)
+            result = to_tensor([self._apply(image, stream) for image, stream in pairs])
         result = result.reshape(images.shape)
         return result.to(images.dtype) / 255 if images.is_floating_point() else result
 
     def __repr__(self) -> str:
-        """Show what it does."""
+        """The call that makes this transform."""
         return f"Corrupt({self.name!r}, severity={self.severity:g}, seed={self.seed})"
 
     def _apply(self, image: np.ndarray, rng: RandomStream) -> np.ndarray:
@@ -157,7 +157,7 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
 
 
 def originals(shift: ModuleType) -> dict[str, object]:
-    """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
+    """Folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
     from shiftbench.data.source_files import original_folder
@@ -171,12 +171,12 @@ def _words(seed: int, name: str, key: str) -> RandomStream:
 
 
 def content_key(image: np.ndarray) -> str:
-    """Return the identity of an image that has no key: a hash of its pixels."""
+    """Identity of an image that has no key: a hash of its pixels."""
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
 
 
 def _as_bytes(images: torch.Tensor) -> torch.Tensor:
-    """Return uint8 (n, c, h, w) of a tensor (c, h, w) or (n, c, h, w)."""
+    """Uint8 (n, c, h, w) of a tensor (c, h, w) or (n, c, h, w)."""
     import torch
 
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):

@@ -1,4 +1,4 @@
-"""Which device a job computes on; GPUs are handed out by index, one process each."""
+"""The device that a job computes on; each GPU is held by one process."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ def hold(device: str = "auto") -> Iterator[str]:
     """Hold a device: `cpu`, `cuda:N`, `cuda` (a free GPU), or `auto` (a free GPU where there is one, else the CPU).
 
     A GPU is held by an flock on a file named after its index, which the kernel releases after a kill;
-    when all are held, the least index is waited for.
+    if all are held, the job waits for the first GPU.
 
     Raises:
         ParamsError: the device does not exist here.
@@ -46,27 +46,27 @@ def hold(device: str = "auto") -> Iterator[str]:
 def _first_free(count: int, stack: ExitStack) -> int:
     folder = _own_folder(Path(tempfile.gettempdir()) / f"shiftbench-gpus-{os.getuid()}")
     for index in range(count):
-        lock = stack.enter_context(_opened(folder / str(index)))
+        lock = stack.enter_context(_open_lock(folder / str(index)))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         return index
-    lock = stack.enter_context(_opened(folder / "0"))
+    lock = stack.enter_context(_open_lock(folder / "0"))
     fcntl.flock(lock, fcntl.LOCK_EX)
     return 0
 
 
 def _own_folder(folder: Path) -> Path:
-    """Return a folder that only this user writes to; in a temporary folder anybody could have made it beforehand.
+    """A folder that only this user writes to; in a temporary folder another user could have made it.
 
     Raises:
-        DataError: somebody else did.
+        DataError: another user made it.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise DataError(
             f"{folder}, for the locks of GPUs, is a link or open to others, who may have made it; remove it, or set "
             "TMPDIR to a folder of yours"
@@ -74,14 +74,14 @@ def _own_folder(folder: Path) -> Path:
     return folder
 
 
-def _opened(file: Path) -> IO[bytes]:
-    """Open a lock; nothing is written, through a link least of all."""
+def _open_lock(file: Path) -> IO[bytes]:
+    """Open a lock file; links are refused and nothing is written."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(file, flags, 0o600), "r+b")
 
 
 def out_of_memory() -> type[BaseException]:
-    """Return torch's out-of-memory error."""
+    """Torch's out-of-memory error."""
     import torch
 
     error: type[BaseException] = torch.cuda.OutOfMemoryError

@@ -27,7 +27,7 @@ State = dict[str, torch.Tensor]
 Outputs = dict[str, Array]
 
 LARGEST_HEADER = 10_000_000
-"""Bytes of a header of weights: 50,000 tensors."""
+"""Largest number of bytes of a checkpoint's header, enough for 50,000 tensors."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -35,7 +35,7 @@ class Predictor(Protocol):
     """Interface that evaluation calls: samples in, arrays with one row per sample out."""
 
     def __call__(self, samples: Sequence[Sample]) -> Outputs:
-        """Return at least `logits`, float32 (n, classes)."""
+        """At least `logits`, float32 (n, classes)."""
         ...
 
 
@@ -44,7 +44,7 @@ class TorchPredictor:
 
     Attributes:
         net: the module in evaluation mode, with `features(x)` and `head(features)`.
-        device: where it computes.
+        device: of the model.
         precision: `float32` (TF32 off), `bfloat16` or `float16`.
     """
 
@@ -83,7 +83,7 @@ class TorchPredictor:
         return {"logits": to_numpy(logits), "features": to_numpy(features)}
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context that computes in this predictor's precision."""
+        """Context that computes in this predictor's precision."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
@@ -94,12 +94,12 @@ def place(net: torch.nn.Module, device: torch.device) -> torch.nn.Module:
 
     On CPUs that layout is 1.5 times faster (measured: EfficientNet-Lite0 at 128 px).
     """
-    placed: torch.nn.Module = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return placed
+    model: torch.nn.Module = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def to_inputs(batch: Array, device: torch.device) -> Any:
-    """Prepared batch as input of a model: a tensor (n, ...); for a structured array a dict of one per field.
+    """Prepared batch as input of a model: a tensor (n, ...), or for a structured array one tensor per field in a dict.
 
     So a model of several inputs, such as a picture and a question, prepares one array of n rows like any other.
 
@@ -123,33 +123,33 @@ def both(net: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def with_head(model: ModuleType, state: State, weight: torch.Tensor, bias: torch.Tensor) -> State:
-    """Return a state dict whose head is another linear layer; a model may say how (`with_head`).
+    """A state dict whose head is another linear layer; a model may say how (`with_head`).
 
     Args:
-        model: plugin of the family `models`.
+        model: plugin of the type `models`.
         state: of the model; empty for a black box, which keeps only its head.
         weight: (classes, d).
         bias: (classes,).
     """
     head = {"head.weight": weight.float(), "head.bias": bias.float()}
-    changed: State = {**state, **head}
-    return model.with_head(changed) if hasattr(model, "with_head") else changed
+    new_state: State = {**state, **head}
+    return model.with_head(new_state) if hasattr(model, "with_head") else new_state
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
-    """Return a tensor as a float32 array on the CPU."""
+    """A tensor as a float32 array on the CPU."""
     return tensor.detach().float().cpu().numpy()
 
 
 def prepare(model: ModuleType, samples: Sequence[Sample], params: Mapping[str, Any]) -> Array:
-    """Return the input of a model for samples: its `prepare_batch`, else `prepare` one by one."""
+    """Input of a model for samples: its `prepare_batch`, else `prepare` one by one."""
     if hasattr(model, "prepare_batch"):
         return np.asarray(model.prepare_batch(samples, params))
     return np.stack([model.prepare(sample, params) for sample in samples])
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda` or `cuda:1` stands for; TF32 is turned off.
+    """Device named `auto`, `cpu`, `cuda` or `cuda:1`; TF32 is turned off.
 
     Raises:
         ModelError: CUDA was asked for and there is none.
@@ -174,46 +174,46 @@ def load_predictor(  # noqa: PLR0913 - the contract of a model
     precision: str = "float32",
     inputs: Mapping[Ref, Path] | None = None,
 ) -> Predictor:
-    """Return the predictor of a model file and a weights file.
+    """Load the predictor of a model plugin and a checkpoint.
 
     Args:
-        model: plugin of the family `models`.
+        model: plugin of the type `models`.
         weights: safetensors file that a trainer's result was written to.
         params: the model's options, merged with its defaults.
         classes: names of the classes, in the order of the logits.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         precision: `float32`, `bfloat16` or `float16`.
-        inputs: where the model's `needs` lie; black boxes read their originals there.
+        inputs: paths of the model's `needs`; black boxes read their originals there.
 
     Raises:
         ModelError: the checkpoint is of another architecture or number of classes.
     """
     if hasattr(model, "load"):
-        loaded: Predictor = model.load(weights, params, classes, device, inputs or {})
-        return loaded
-    net = model.build(params, len(classes))
-    load_into(net, read_state(weights), weights)
+        black_box: Predictor = model.load(weights, params, classes, device, inputs or {})
+        return black_box
+    network = model.build(params, len(classes))
+    load_into(network, read_state(weights), weights)
     if hasattr(model, "predictor"):  # of a task whose answers are no logits
-        own: Predictor = model.predictor(net, model, params, device, precision)
-        return own
-    return TorchPredictor(net, model, params, device, precision)
+        predictor: Predictor = model.predictor(network, model, params, device, precision)
+        return predictor
+    return TorchPredictor(network, model, params, device, precision)
 
 
 def classes_of(weights: Path) -> list[str]:
-    """Return the class names, in the order of the logits, from a weights file's metadata.
+    """Class names, in the order of the logits, from the metadata of a checkpoint.
 
     Raises:
         ModelError: the file states none, or cannot be read.
     """
     _check_header(weights)
     try:
-        with safetensors.safe_open(weights, framework="pt") as opened:
-            stated = json.loads((opened.metadata() or {}).get("classes", "null"))
+        with safetensors.safe_open(weights, framework="pt") as checkpoint:
+            classes = json.loads((checkpoint.metadata() or {}).get("classes", "null"))
     except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise ModelError(f"{weights} is no readable safetensors file: {error}") from None
-    if not isinstance(stated, list) or not all(isinstance(one, str) for one in stated):
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ModelError(f"{weights} does not state its classes; make it with the train stage (`given` for yours)")
-    return stated
+    return classes
 
 
 def _check_header(file: Path) -> None:
@@ -231,18 +231,18 @@ def _check_header(file: Path) -> None:
 
 
 def load_into(net: torch.nn.Module, state: State, where: Path | str) -> None:
-    """Load a state dict; every tensor must be there with its shape.
+    """Load a state dict that must contain every tensor with its shape.
 
     Raises:
         ModelError: names the file and the first tensors that are missing, unknown or of another shape.
     """
-    wanted = net.state_dict()
-    problems = [f"{name} is missing" for name in wanted if name not in state]
-    problems += [f"{name} is unknown" for name in state if name not in wanted]
+    expected = net.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in state]
+    problems += [f"{name} is unknown" for name in state if name not in expected]
     problems += [
-        f"{name} is {tuple(state[name].shape)}, expected {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected
+        if name in state and state[name].shape != expected[name].shape
     ]
     if problems:
         raise ModelError(
@@ -292,7 +292,7 @@ def _unwrap(content: Any, file: Path) -> State:
 
 
 def state_bytes(state: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Return the safetensors file of a state dict: equal tensors and metadata give equal bytes."""
+    """Safetensors file of a state dict: equal tensors and metadata give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     return _sorted_header(safetensors.torch.save(tensors, dict(metadata or {})))
 

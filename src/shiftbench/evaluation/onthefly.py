@@ -1,8 +1,8 @@
-"""A shift that is applied while clean shards are read, where its own would be a waste to store.
+"""A shift that is applied while clean shards are read, instead of storing shifted shards.
 
-Two things stand for the shards that are not there: golden samples, the first few as the shift stage made
-them on the CPU, which are made again here and compared; and the chained pixel digest of all that was
-evaluated, which equals that of stored shards (`shards.chained_digest`).
+Two records replace the stored shards: golden samples, the first few as the shift stage made them on the
+CPU, which are made again here and compared; and the chained pixel digest of all evaluated samples, which
+equals that of stored shards (`shards.chained_digest`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def build_shifter(recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, 
 
     Args:
         recipe: of the records.
-        dataset: whose clean shards are read.
+        dataset: name of the dataset.
         inputs: of the artifact; golden samples and originals are among them.
         held: the device of the job.
     """
@@ -50,7 +50,7 @@ class Batches(Protocol):
     tolerance: Tolerance
 
     def __call__(self, samples: list[Sample]) -> list[Sample] | None:
-        """Return the shifted samples; None where they cannot be shifted together."""
+        """The shifted samples; None where they cannot be shifted together."""
 
 
 class OnTheFly:
@@ -58,11 +58,11 @@ class OnTheFly:
 
     Args:
         shifter: the shift.
-        golden: the previews of what it should give.
-        in_torch: what shifts in torch; None: the shift's file for the CPU is used.
+        golden: file of the golden samples.
+        in_torch: shifts batches in torch; None: the shift's file for the CPU is used.
 
     Attributes:
-        counts: how many samples were shifted by what: `cpu` (the shift's own file), `torch on DEVICE`.
+        counts: number of samples shifted by `cpu` (the shift's own file) and by `torch on DEVICE`.
     """
 
     def __init__(self, shifter: Shifter, golden: Path, in_torch: Batches | None = None) -> None:
@@ -72,10 +72,10 @@ class OnTheFly:
         self.counts: dict[str, int] = {}
 
     def __call__(self, batch: list[Sample]) -> list[Sample]:
-        """Return the shifted samples.
+        """The shifted samples.
 
         Raises:
-            ChecksumError: a golden sample comes out differently here.
+            ChecksumError: a sample differs from its golden sample.
             ShiftbenchError: from the shift.
         """
         shifted, place, allowed = self._shift(batch)
@@ -98,18 +98,18 @@ class OnTheFly:
         largest, mean = golden.distance(sample)
         if 0 < largest <= allowed[0] and mean <= allowed[1]:
             return
-        found = "another value"
+        difference = "another value"
         if math.isfinite(largest):
             limits = f"{allowed[0]:g} and {allowed[1]:g}"
-            found = f"largest difference {largest:g} grey levels, mean {mean:.2g}; allowed are {limits}"
+            difference = f"largest difference {largest:g} grey levels, mean {mean:.2g}; allowed are {limits}"
         raise ChecksumError(
             f"{sample.key}: {self._shifter.name} at severity {self._shifter.severity:g} does not give the golden "
-            f"sample of {self._file} here ({found}). Libraries or hardware compute differently: install "
+            f"sample of {self._file} here ({difference}). Libraries or hardware compute differently: install "
             "requirements.lock, or set `materialise: true` and pull the shards"
         )
 
     def digest(self) -> str:
-        """Return the chained pixel digest of all samples, when the last was shifted.
+        """Chained pixel digest of all samples, once the last was shifted.
 
         Raises:
             ChecksumError: a golden sample was not among them.
@@ -130,7 +130,7 @@ class Golden:
     png: str | None
 
     def distance(self, sample: Sample) -> tuple[float, float]:
-        """Return the largest and mean difference in grey levels; infinite where images cannot be compared."""
+        """The largest and mean difference in grey levels; infinite where images cannot be compared."""
         image = sample.fields.get("image")
         if self.png is None or image is None:
             return math.inf, math.inf
@@ -142,10 +142,10 @@ class Golden:
 
 
 def read_golden(file: Path) -> dict[str, Golden]:
-    """Return golden samples by key.
+    """Golden samples by key.
 
     Raises:
-        DataError: the file holds none.
+        DataError: the file has no golden samples.
     """
     try:
         rows = json.loads(file.read_text())["samples"]

@@ -1,4 +1,4 @@
-"""The predictor that a recipe names: model, options, precision and threads, around its weights."""
+"""The predictor of a recipe: model, options, precision and threads, with a checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from shiftbench.evaluation.batching import Predictor
 def load(
     recipe: Mapping[str, Any], weights: Path, classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> Predictor:
-    """Return the predictor of a recipe, and set torch's threads to its number.
+    """Load the predictor of a recipe; sets the number of torch's threads.
 
     Args:
         recipe: holds `model` (use, options), `precision` and `threads`.
         weights: its safetensors file.
         classes: names of the classes, in the order of the logits.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        inputs: where the model's `needs` lie.
+        inputs: paths of the model's `needs`.
 
     Raises:
         ModelError: the checkpoint is of another architecture or number of classes.

@@ -51,9 +51,9 @@ def build(kept: Iterable[str] = (), more: Mapping[str, str] | None = None) -> di
             tuples above.
         more: further variables, unchanged.
     """
-    stays = tuple(kept)
+    prefixes = tuple(kept)
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_STEERING) or name.startswith(stays)
+        name: value for name, value in os.environ.items() if not name.startswith(_STEERING) or name.startswith(prefixes)
     }
     return {**_without_relative(environment), **_ALWAYS, **(more or {})}
 
@@ -70,14 +70,14 @@ def settle() -> None:
 
 def _without_relative(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment with only absolute elements in its search paths, without empty search paths."""
-    found = dict(environment)
+    clean = dict(environment)
     for name, separators in _SEPARATED.items():
-        if name in found:
-            found[name] = _absolute(found[name], separators, bare=name == "LD_PRELOAD")
-            if not found[name]:
-                del found[name]
-    found.setdefault("PATH", os.defpath)  # without PATH some programs search the working folder
-    return found
+        if name in clean:
+            clean[name] = _absolute(clean[name], separators, bare=name == "LD_PRELOAD")
+            if not clean[name]:
+                del clean[name]
+    clean.setdefault("PATH", os.defpath)  # without PATH some programs search the working folder
+    return clean
 
 
 def _absolute(value: str, separators: str, *, bare: bool) -> str:

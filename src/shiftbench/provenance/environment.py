@@ -69,8 +69,8 @@ def startup() -> dict[str, Any]:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file:
             facts[name] = _digest(Path(file))
-    places = [Path(place) for place in sys.path if place.endswith("-packages")]
-    lines = {file.name: _digest(file) for place in places for file in sorted(place.glob("*.pth")) if _runs(file)}
+    folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
+    lines = {file.name: _digest(file) for folder in folders for file in sorted(folder.glob("*.pth")) if _runs(file)}
     return {**facts, **({"pth": lines} if lines else {})}
 
 
@@ -120,7 +120,7 @@ def _version(name: str) -> str | None:
 
 @functools.cache
 def _cpuinfo() -> dict[str, str]:
-    """Return the facts of the first processor."""
+    """Facts of the first processor."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
     except OSError:
@@ -153,23 +153,23 @@ def _os() -> str:
 def _blas() -> str:
     import numpy as np
 
-    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{built['name']} {built['version']}"
+    facts = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{facts['name']} {facts['version']}"
 
 
 def _blas_core() -> str:
     """The processor architecture whose kernels BLAS chose, from each copy of BLAS in this process."""
     from threadpoolctl import threadpool_info
 
-    found = (info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas")
-    return ", ".join(sorted({str(name) for name in found if name})) or "unknown"
+    architectures = (info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas")
+    return ", ".join(sorted({str(name) for name in architectures if name})) or "unknown"
 
 
 def _codecs() -> dict[str, str]:
     from PIL import features
 
-    found = {name: features.version(name) for name in _CODECS}
-    return {name: str(version) for name, version in found.items() if version}
+    versions = {name: features.version(name) for name in _CODECS}
+    return {name: str(version) for name, version in versions.items() if version}
 
 
 def _torch() -> dict[str, Any]:
@@ -193,5 +193,5 @@ def _gpu() -> dict[str, Any]:
 
 def _driver() -> str:
     file = Path("/proc/driver/nvidia/version")
-    found = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\S+)", file.read_text()) if file.is_file() else None
-    return found.group(1) if found else "unknown"
+    match = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\S+)", file.read_text()) if file.is_file() else None
+    return match.group(1) if match else "unknown"

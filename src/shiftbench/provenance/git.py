@@ -25,7 +25,7 @@ _QUIET = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": os.devnull,
     "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",  # what an older git fetches lazily goes through a program of its remote's
+    "GIT_ALLOW_PROTOCOL": "none",  # an older git runs a program of its remote to fetch lazily
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
@@ -34,7 +34,7 @@ _BORROWED = ("alternates", "http-alternates")
 _NAMES_FILES = re.compile("include(if)?\\..*|core\\.(attributes|excludes)file", re.IGNORECASE | re.DOTALL)
 """Settings that name a file which git reads."""
 _UNREAD = {"hooks", "modules"}
-"""Folders of a repository that no question here is about; links in them are usual."""
+"""Folders of a repository that are never read here; links in them are usual."""
 
 
 def ask(
@@ -49,20 +49,20 @@ def ask(
         more: further environment variables.
     """
     here = home.absolute()
-    given_one = more is not None and "GIT_DIR" in more
-    steered = {**_QUIET, **({} if given_one else _repository(here)), **(more or {})}
+    has_repository = more is not None and "GIT_DIR" in more
+    variables = {**_QUIET, **({} if has_repository else _repository(here)), **(more or {})}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [*_COMMAND, "-C", str(here), *words],
             cwd=child_environment.NOWHERE,
             capture_output=True,
-            env=child_environment.build(child_environment.LIBRARIES, steered),
+            env=child_environment.build(child_environment.LIBRARIES, variables),
             input=given if given is not None else b"",
             check=False,
         )
     except FileNotFoundError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None
 
 
 def _repository(home: Path) -> dict[str, str]:
@@ -81,28 +81,28 @@ def _owns(folder: Path) -> bool:
         return False
     if dot.is_dir():
         return _shares(dot, dot) and _reads_itself(dot)
-    found = re.fullmatch(r"gitdir: (.+?)\n*", _text(dot), re.DOTALL)
-    there = (folder / found[1]).resolve() if found else Path(os.devnull)
-    back = _text(there / "gitdir").rstrip("\n")
-    if back and (there / back).resolve() == dot.resolve():
-        shared = there.parent.parent  # a worktree: .git/worktrees/NAME
-        return _shares(there, shared) and _reads_itself(shared)
-    asked = ("config", "--no-includes", "--file", str(there / "config"), "--get", "core.worktree")
-    named = says(*asked, more={"GIT_DIR": os.devnull})
-    is_named = bool(named) and (there / str(named)).resolve() == folder.resolve()
-    return is_named and _shares(there, there) and _reads_itself(there)
+    match = re.fullmatch(r"gitdir: (.+?)\n*", _text(dot), re.DOTALL)
+    repository = (folder / match[1]).resolve() if match else Path(os.devnull)
+    back_link = _text(repository / "gitdir").rstrip("\n")
+    if back_link and (repository / back_link).resolve() == dot.resolve():
+        shared = repository.parent.parent  # a worktree: .git/worktrees/NAME
+        return _shares(repository, shared) and _reads_itself(shared)
+    question = ("config", "--no-includes", "--file", str(repository / "config"), "--get", "core.worktree")
+    work_tree = says(*question, more={"GIT_DIR": os.devnull})
+    is_named = bool(work_tree) and (repository / str(work_tree)).resolve() == folder.resolve()
+    return is_named and _shares(repository, repository) and _reads_itself(repository)
 
 
-def _reads_itself(there: Path) -> bool:
+def _reads_itself(repository: Path) -> bool:
     """Whether git would read only plain files in a repository."""
     try:
-        if not all(_is_plain(entry) for entry in _entries(there)):
+        if not all(_is_plain(entry) for entry in _entries(repository)):
             return False
     except OSError:
         return False
-    files = [there / name for name in ("config", "config.worktree")]
+    files = [repository / name for name in ("config", "config.worktree")]
     keys = [key for file in files if file.is_file() for key in _keys(file)]
-    borrows = any(os.path.lexists(there / "objects/info" / name) for name in _BORROWED)
+    borrows = any(os.path.lexists(repository / "objects/info" / name) for name in _BORROWED)
     return not (borrows or any(_NAMES_FILES.fullmatch(key) for key in keys))
 
 
@@ -110,8 +110,8 @@ def _entries(repository: Path) -> Iterator[os.DirEntry[str]]:
     """Yield the files of a repository, without its objects, whose content git checks."""
     folders = [str(repository)]
     while folders:
-        with os.scandir(folders.pop()) as found:
-            entries = [entry for entry in found if entry.name not in _UNREAD]
+        with os.scandir(folders.pop()) as listing:
+            entries = [entry for entry in listing if entry.name not in _UNREAD]
         yield from entries
         below = (entry for entry in entries if not re.fullmatch("[0-9a-f]{2}", entry.name))
         folders += [entry.path for entry in below if entry.is_dir(follow_symlinks=False)]
@@ -123,14 +123,14 @@ def _is_plain(entry: os.DirEntry[str]) -> bool:
 
 def _keys(file: Path) -> list[str]:
     """The names of the settings in a configuration file of git."""
-    asked = ("config", "--no-includes", "--file", str(file), "--name-only", "--list", "-z")
-    return (says(*asked, more={"GIT_DIR": os.devnull}) or "").split("\0")
+    question = ("config", "--no-includes", "--file", str(file), "--name-only", "--list", "-z")
+    return (says(*question, more={"GIT_DIR": os.devnull}) or "").split("\0")
 
 
-def _shares(there: Path, shared: Path) -> bool:
+def _shares(repository: Path, folder: Path) -> bool:
     """Whether a repository has its branches and objects in a folder."""
-    named = _text(there / "commondir").rstrip("\n")
-    return (there / named).resolve() == shared.resolve()
+    common = _text(repository / "commondir").rstrip("\n")
+    return (repository / common).resolve() == folder.resolve()
 
 
 def _text(file: Path) -> str:
@@ -143,8 +143,8 @@ def _text(file: Path) -> str:
 
 def says(*words: str, home: Path = Path(), more: dict[str, str] | None = None) -> str | None:
     """The output of git as text, without the last line end; None if it fails."""
-    said = ask(*words, home=home, more=more)
-    return None if said is None else os.fsdecode(said).rstrip("\n")
+    output = ask(*words, home=home, more=more)
+    return None if output is None else os.fsdecode(output).rstrip("\n")
 
 
 def changed(*words: str, home: Path = Path()) -> list[str]:
@@ -154,9 +154,9 @@ def changed(*words: str, home: Path = Path()) -> list[str]:
         words: options and paths of `git status`.
         home: the folder.
     """
-    how = ("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all")
-    said = ask(*how, *words, home=home, more=_without_filters(home)) or b""
-    return sorted(os.fsdecode(line[3:]) for line in said.split(b"\0") if line)
+    status = ("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all")
+    output = ask(*status, *words, home=home, more=_without_filters(home)) or b""
+    return sorted(os.fsdecode(line[3:]) for line in output.split(b"\0") if line)
 
 
 def is_known(commit: str, home: Path = Path()) -> bool:
@@ -166,23 +166,23 @@ def is_known(commit: str, home: Path = Path()) -> bool:
 
 def yours(key: str) -> str | None:
     """A setting of the user or the machine, not of a repository; None if it is not set."""
-    said = ask("config", "--get", key, more={"GIT_DIR": os.devnull})
-    return os.fsdecode(said).rstrip("\n") if said else None
+    output = ask("config", "--get", key, more={"GIT_DIR": os.devnull})
+    return os.fsdecode(output).rstrip("\n") if output else None
 
 
 def _without_filters(home: Path) -> dict[str, str]:
     """The environment in which git uses the user's own filters (git-lfs), but none of the repository."""
-    asked = ("config", "-z", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
-    words = (ask(*asked, home=home) or b"").split(b"\0")
+    question = ("config", "-z", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    words = (ask(*question, home=home) or b"").split(b"\0")
     scoped = zip(words[::2], words[1::2], strict=False)
     names = {key.rpartition(b".")[0] for scope, key in scoped if scope in (b"local", b"worktree")}
-    return _configured(f"{os.fsdecode(name)}.{how}" for name in names for how in _FILTER)
+    return _emptied(f"{os.fsdecode(name)}.{key}" for name in names for key in _FILTER)
 
 
-def _configured(emptied: Iterable[str]) -> dict[str, str]:
+def _emptied(names: Iterable[str]) -> dict[str, str]:
     """The environment that empties some keys; in an argument, `=` would end a name."""
-    keys = list(emptied)
-    found = {"GIT_CONFIG_COUNT": str(len(keys))}
+    keys = list(names)
+    variables = {"GIT_CONFIG_COUNT": str(len(keys))}
     for number, key in enumerate(keys):
-        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": ""}
-    return found
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": ""}
+    return variables

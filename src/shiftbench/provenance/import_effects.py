@@ -43,12 +43,12 @@ _KEEPERS = frozenset(
 )
 """Callables that store a function argument without calling it."""
 _DECLARES = "shiftbench.plugins.declare."
-"""Likewise, decorators that make a function a plugin."""
+"""Prefix of decorators that make a function a plugin; they do not call it."""
 _MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
 
 
 def defines(statement: ast.stmt) -> bool:
-    """Whether a statement only gives names to what it makes."""
+    """Whether a statement only defines names."""
     if isinstance(statement, Function | ast.ClassDef | ast.Import | ast.ImportFrom):
         return True
     if isinstance(statement, ast.AnnAssign):
@@ -65,7 +65,7 @@ def _is_plain(target: ast.expr) -> bool:
 
 
 _FRESH = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.BinOp)
-"""Expressions whose values nobody else has."""
+"""Expressions with new values, which no other name refers to."""
 
 
 class Calls:
@@ -84,8 +84,8 @@ class Calls:
             if isinstance(node, ast.Call):
                 yield from self._called(node)
             elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                named = self.named(node)
-                yield from () if named[0] in "?~" else (f"&{named}",)
+                reference = self.named(node)
+                yield from () if reference[0] in "?~" else (f"&{reference}",)
             elif isinstance(node, ast.Attribute | ast.Subscript):
                 yield from () if isinstance(node.ctx, ast.Load) else ("?stores",)
             elif isinstance(node, Function | ast.ClassDef):
@@ -93,19 +93,19 @@ class Calls:
                     yield self.named(decorator)
             if isinstance(node, ast.ClassDef):
                 yield from (f"<{self.named(base)}" for base in node.bases)
-                yield from ("?metaclass" for one in node.keywords if one.arg == "metaclass")
+                yield from ("?metaclass" for keyword in node.keywords if keyword.arg == "metaclass")
 
     def _called(self, node: ast.Call) -> Iterator[str]:
-        called = self.named(node.func)
-        yield called
-        if any(one.arg in ("out", "inplace") for one in node.keywords):
+        function = self.named(node.func)
+        yield function
+        if any(argument.arg in ("out", "inplace") for argument in node.keywords):
             yield "?stores"
-        if called not in _KEEPERS and not called.startswith(_DECLARES):
-            for one in (*node.args, *(keyword.value for keyword in node.keywords)):
-                if isinstance(one, ast.Lambda):
-                    yield from self.of(one.body)
-                elif isinstance(one, ast.Name | ast.Attribute):
-                    yield f"@{self.named(one)}"
+        if function not in _KEEPERS and not function.startswith(_DECLARES):
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+                if isinstance(argument, ast.Lambda):
+                    yield from self.of(argument.body)
+                elif isinstance(argument, ast.Name | ast.Attribute):
+                    yield f"@{self.named(argument)}"
 
     def named(self, node: ast.expr) -> str:
         """The reference of an expression: a name with attributes, with `[]` and `()` for subscripts and calls."""
@@ -118,20 +118,20 @@ class Calls:
             node = node.func if isinstance(node, ast.Call) else node.value
         chain = "".join(f".{part}" for part in reversed(parts))
         if not isinstance(node, ast.Name):
-            own = isinstance(node, _FRESH)
-            return f"~{chain}" if own and chain else "?expression"
+            is_new = isinstance(node, _FRESH)
+            return f"~{chain}" if is_new and chain else "?expression"
         if node.id in self.module.aliases:
             return self.module.aliases[node.id] + chain
         if node.id in self.module.own:
             return f".{node.id}{chain}"
-        known = getattr(builtins, node.id, None)
-        if known is None and self.module.stars:
+        builtin = getattr(builtins, node.id, None)
+        if builtin is None and self.module.stars:
             return f"*{node.id}{chain}"
-        if known is None:  # a variable of a comprehension or of a lambda
+        if builtin is None:  # a variable of a comprehension or of a lambda
             return f"~{chain}" if chain else "?variable"
-        is_error = isinstance(known, type) and issubclass(known, BaseException)
-        pure = (is_error or node.id in _PURE_BUILTINS) and not chain.endswith("()")
-        return f"~{chain}" if pure else f"?{node.id}"
+        is_error = isinstance(builtin, type) and issubclass(builtin, BaseException)
+        is_pure_builtin = (is_error or node.id in _PURE_BUILTINS) and not chain.endswith("()")
+        return f"~{chain}" if is_pure_builtin else f"?{node.id}"
 
 
 def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
@@ -141,8 +141,10 @@ def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
     if isinstance(node, Function):
         arguments = node.args
         inner = [*node.decorator_list, *arguments.defaults, *arguments.kw_defaults]
-        said = [*(one.annotation for one in parameters_of(arguments)), node.returns] if notes else []
-        inner += [one for one in said if one is not None and acts_in_notes(one)]
+        annotations = (
+            [*(annotation.annotation for annotation in parameters_of(arguments)), node.returns] if notes else []
+        )
+        inner += [annotation for annotation in annotations if annotation is not None and acts_in_notes(annotation)]
     elif isinstance(node, ast.Lambda):
         inner = [*node.args.defaults, *node.args.kw_defaults]
     elif isinstance(node, ast.AnnAssign):
@@ -158,20 +160,20 @@ def is_pure(call: str) -> bool:
     """Whether a call of something that is not ours changes nothing else."""
     if call.startswith("&"):
         return True
-    given = call.startswith("@")
+    is_argument = call.startswith("@")
     name = call.lstrip("@<~")
     if name.startswith("?"):
-        return given and name == "?variable"
-    known = given or call.lstrip("<").startswith("~") or beginnings(name) & _PURE
-    return bool(known) and not any(_LOUD.match(part) for part in name.split(".")[1:])
+        return is_argument and name == "?variable"
+    is_known = is_argument or call.lstrip("<").startswith("~") or beginnings(name) & _PURE
+    return bool(is_known) and not any(_LOUD.match(part) for part in name.split(".")[1:])
 
 
 def _is_quiet(statement: ast.stmt, module: Module) -> bool:
-    """Whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
+    """Whether calling the definition changes nothing, so that importers need not know of it."""
     if isinstance(statement, ast.ClassDef):
-        made = {one.name for one in statement.body if isinstance(one, Function)}
+        methods = {one.name for one in statement.body if isinstance(one, Function)}
         bases = map(Calls(module).named, statement.bases)
-        return made.isdisjoint(_MAKES) and not statement.keywords and all(map(is_pure, bases))
+        return methods.isdisjoint(_MAKES) and not statement.keywords and all(map(is_pure, bases))
     if not isinstance(statement, ast.FunctionDef):
         return False
     if not all(isinstance(one, _CALM) for part in statement.body for one in own_nodes(part)):
@@ -179,12 +181,12 @@ def _is_quiet(statement: ast.stmt, module: Module) -> bool:
     inner = [node for part in statement.body for node in _at_once(part)]
     stores = [one for part in inner for one in getattr(part, "targets", ())]
     stores += [one.target for one in inner if isinstance(one, ast.AnnAssign)]
-    given = {one.arg for one in parameters_of(statement.args)}
-    called_of = {_root(called) for one in inner for called in _callable_of(one)}
-    if not all(map(_is_plain, stores)) or not given.isdisjoint(called_of):
+    parameters = {one.arg for one in parameters_of(statement.args)}
+    roots = {_root(calls) for one in inner for calls in _callable_of(one)}
+    if not all(map(_is_plain, stores)) or not parameters.isdisjoint(roots):
         return False
-    called = [name for part in statement.body for name in Calls(module).of(part)]
-    return all(is_pure(name) for name in called)
+    calls = [name for part in statement.body for name in Calls(module).of(part)]
+    return all(is_pure(name) for name in calls)
 
 
 def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
@@ -197,7 +199,7 @@ def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         yield "value"
     if isinstance(statement, ast.ClassDef):
-        derives = any(isinstance(one, Function) and one.name == "__init_subclass__" for one in statement.body)
+        derives = any(isinstance(member, Function) and member.name == "__init_subclass__" for member in statement.body)
         if not derives and not statement.keywords:
             yield "plain base"
 
@@ -213,12 +215,12 @@ def _callable_of(node: ast.AST) -> list[ast.expr]:
     """The expressions that a call may call: its function, and arguments of map, filter and keys."""
     if not isinstance(node, ast.Call):
         return []
-    given = node.args[:1] if ast.unparse(node.func) in ("map", "filter", "functools.reduce") else []
-    return [node.func, *given, *(one.value for one in node.keywords if one.arg == "key")]
+    functions = node.args[:1] if ast.unparse(node.func) in ("map", "filter", "functools.reduce") else []
+    return [node.func, *functions, *(keyword.value for keyword in node.keywords if keyword.arg == "key")]
 
 
 def _root(node: ast.expr) -> str:
-    """Return the name at the beginning of `name.attribute.attribute`; empty: there is none."""
+    """Name at the beginning of `name.attribute.attribute`; empty: there is none."""
     while isinstance(node, ast.Attribute):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""

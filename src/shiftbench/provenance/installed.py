@@ -19,8 +19,12 @@ _HASHED = ",sha256="
 
 def records(names: Iterable[str]) -> dict[str, str]:
     """One digest (16 hexadecimal digits) over the RECORD of each package that has one."""
-    found = {name: _lines(name) for name in names}
-    return {name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] for name, lines in found.items() if lines}
+    lines_by_name = {name: _lines(name) for name in names}
+    return {
+        name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        for name, lines in lines_by_name.items()
+        if lines
+    }
 
 
 def files(name: str) -> Iterator[tuple[Path, str]]:
@@ -34,12 +38,12 @@ def files(name: str) -> Iterator[tuple[Path, str]]:
 
 def imported_from_elsewhere(name: str) -> Iterator[tuple[str, str]]:
     """Yield each module of a package that is imported from another place, and that place."""
-    known = {os.path.realpath(file) for file, _ in files(name)} if records([name]) else set()
+    own_files = {os.path.realpath(file) for file, _ in files(name)} if records([name]) else set()
     tops = {part for line in _lines(name) if (part := _top(line))}
-    for module in sorted(tops) if known else ():
+    for module in sorted(tops) if own_files else ():
         loaded = getattr(sys.modules.get(module), "__file__", None)
         place = loaded or _origin(module)
-        if place and os.path.realpath(place) not in known:
+        if place and os.path.realpath(place) not in own_files:
             yield module, place
 
 
@@ -63,23 +67,23 @@ def _origin(module: str) -> str | None:
 def stated(file: Path) -> str | None:
     """The sha256 of a file of site-packages in a RECORD; None if no RECORD has it."""
     parts = file.parts
-    at = max((i for i, part in enumerate(parts) if part.endswith("-packages")), default=None)
-    if at is None:
+    index = max((i for i, part in enumerate(parts) if part.endswith("-packages")), default=None)
+    if index is None:
         return None
-    return _owned(Path(*parts[: at + 1])).get("/".join(parts[at + 1 :]))
+    return _digests_by_path(Path(*parts[: index + 1])).get("/".join(parts[index + 1 :]))
 
 
 @functools.cache
-def _owned(home: Path) -> dict[str, str]:
+def _digests_by_path(home: Path) -> dict[str, str]:
     """The sha256 of all files in the RECORDs of a folder of packages, by path in it."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for record in home.glob("*.dist-info/RECORD"):
         for line in record.read_text(errors="replace").splitlines():
-            path, marked, rest = line.rpartition(_HASHED)
-            if marked:
+            path, separator, rest = line.rpartition(_HASHED)
+            if separator:
                 digest = rest.partition(",")[0]
-                found[path.strip('"')] = base64.urlsafe_b64decode(f"{digest}=").hex()
-    return found
+                digests[path.strip('"')] = base64.urlsafe_b64decode(f"{digest}=").hex()
+    return digests
 
 
 @functools.cache
@@ -89,5 +93,5 @@ def _lines(name: str) -> tuple[str, ...]:
         text = importlib.metadata.distribution(name).read_text("RECORD") or ""
     except importlib.metadata.PackageNotFoundError:
         return ()
-    kept = (line for line in text.splitlines() if _HASHED in line and not line.startswith(".."))
-    return tuple(sorted(line for line in kept if ".dist-info/" not in line))
+    hashed = (line for line in text.splitlines() if _HASHED in line and not line.startswith(".."))
+    return tuple(sorted(line for line in hashed if ".dist-info/" not in line))

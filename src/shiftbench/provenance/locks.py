@@ -80,8 +80,8 @@ def find(root: Path, benchmark: Path = Path()) -> list[Lock]:
         root: the output root of params.
         benchmark: the repository, where `.dvc` and `.snakemake` are.
     """
-    found = [*_verbs(root), *_scratch(root), *_dvc(benchmark), *_snakemake(benchmark)]
-    return sorted(found, key=lambda lock: (lock.path, lock.pid or 0))
+    locks = [*_verbs(root), *_scratch(root), *_dvc(benchmark), *_snakemake(benchmark)]
+    return sorted(locks, key=lambda lock: (lock.path, lock.pid or 0))
 
 
 def clear(root: Path, benchmark: Path = Path()) -> list[Lock]:
@@ -96,10 +96,10 @@ def clear(root: Path, benchmark: Path = Path()) -> list[Lock]:
     """
     trust.refuse_links(*(root / out for out in (*_OUTS, "logs")), home=benchmark)
     trust.refuse_links(".dvc/tmp", ".snakemake", home=benchmark)
-    found = find(root, benchmark)
-    kept = {lock.path for lock in found if lock.state != "left"}
-    gone = [lock for lock in found if lock.path not in kept]
-    for path in {lock.path: Path(lock.path) for lock in gone}.values():
+    locks = find(root, benchmark)
+    used_paths = {lock.path for lock in locks if lock.state != "left"}
+    removed = [lock for lock in locks if lock.path not in used_paths]
+    for path in {lock.path: Path(lock.path) for lock in removed}.values():
         with files.writable(path):
             if path.parent.name == "locks" and path.parent.parent.name == "logs":
                 _wipe(path)
@@ -107,7 +107,7 @@ def clear(root: Path, benchmark: Path = Path()) -> list[Lock]:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-    return gone
+    return removed
 
 
 def _wipe(file: Path) -> None:
@@ -126,7 +126,7 @@ def _verbs(root: Path) -> Iterator[Lock]:
         pid, host = _signature(_text(file))
         if pid is not None:
             state: State = "left" if host == socket.gethostname() else "elsewhere"
-            yield Lock(str(file), "lock", host, pid, "held" if _flocked(file) else state)
+            yield Lock(str(file), "lock", host, pid, "held" if _is_flocked(file) else state)
 
 
 def _scratch(root: Path) -> Iterator[Lock]:
@@ -146,7 +146,7 @@ def _dvc(benchmark: Path) -> Iterator[Lock]:
     lock = folder / "lock"
     if lock.is_file() and (words := _text(lock).split()):
         pid = int(words[0]) if re.fullmatch("[0-9]{1,10}", words[0]) else None
-        state: State = "held" if _flocked(lock) else _state(lock, pid, None)
+        state: State = "held" if _is_flocked(lock) else _state(lock, pid, None)
         yield Lock(str(lock), "DVC's lock", None, pid, state)
     rwlock = folder / "rwlock"
     with contextlib.suppress(OSError, ValueError):
@@ -168,13 +168,13 @@ def _snakemake(benchmark: Path) -> Iterator[Lock]:
 
 
 def _signature(text: str) -> tuple[int | None, str | None]:
-    """Return process and host of `PID@HOST` in a lock or a scratch file's name."""
-    found = _SIGNED.search(text)
-    return (int(found["pid"]), found["host"]) if found else (None, None)
+    """Process and host of `PID@HOST` in a lock or a scratch file's name."""
+    match = _SIGNED.search(text)
+    return (int(match["pid"]), match["host"]) if match else (None, None)
 
 
 def _text(file: Path) -> str:
-    """Return what a lock says, whatever bytes it has; nothing where it cannot be read."""
+    """Text of a lock, whatever its bytes; empty if it cannot be read."""
     try:
         return file.read_text(errors="replace").strip()
     except OSError:
@@ -189,7 +189,7 @@ def _state(path: Path, pid: int | None, host: str | None) -> State:
     return "held" if Path(f"/proc/{pid}").exists() else "left"
 
 
-def _flocked(file: Path) -> bool:
+def _is_flocked(file: Path) -> bool:
     with file.open() as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -202,15 +202,15 @@ def _shared(path: Path) -> bool:
     """Whether other hosts may see a file, by the kind of its file system."""
     place = str(path.resolve())
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    over = [(len(m[1]), m[2]) for m in mounts if f"{place}/".startswith(f"{m[1].rstrip('/')}/")]
-    return bool(_SHARED.search(max(over)[1])) if over else True
+    mounts_above = [(len(m[1]), m[2]) for m in mounts if f"{place}/".startswith(f"{m[1].rstrip('/')}/")]
+    return bool(_SHARED.search(max(mounts_above)[1])) if mounts_above else True
 
 
 def _snakemake_runs_in(benchmark: Path) -> bool:
     """Whether a process of this host runs Snakemake in this folder."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            here = (process / "cwd").resolve() == benchmark.resolve()
-            if here and b"snakemake" in (process / "cmdline").read_bytes():
+            is_here = (process / "cwd").resolve() == benchmark.resolve()
+            if is_here and b"snakemake" in (process / "cmdline").read_bytes():
                 return True
     return False

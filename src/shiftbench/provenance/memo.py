@@ -49,11 +49,11 @@ class Memo(Generic[Read]):
         Raises:
             OSError: there is no such file, it cannot be read, or it is a folder, a pipe or a device.
         """
-        found = os.stat(file)  # noqa: PTH116 - thousands of files are looked at, and a Path costs more than a look
-        known = self.known.get(file)
-        if known and known[0] == _mark(found):
-            return known[1]
-        if not stat.S_ISREG(found.st_mode):
+        status = os.stat(file)  # noqa: PTH116 - thousands of files are looked at, and a Path costs more than a look
+        cached = self.known.get(file)
+        if cached and cached[0] == _mark(status):
+            return cached[1]
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{file} is no regular file")
         now = time.time_ns()
         with open(file, "rb") as stream:  # noqa: PTH123
@@ -66,14 +66,14 @@ class Memo(Generic[Read]):
         return content
 
 
-def _mark(found: os.stat_result) -> Mark:
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+def _mark(status: os.stat_result) -> Mark:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _is_settled(found: os.stat_result, now: int) -> bool:
+def _is_settled(status: os.stat_result, now: int) -> bool:
     """Whether every change from now on gives the file another time."""
-    tick = _TICK if found.st_ctime_ns % _SECOND else 2 * _SECOND
-    return found.st_ctime_ns + tick < now
+    tick = _TICK if status.st_ctime_ns % _SECOND else 2 * _SECOND
+    return status.st_ctime_ns + tick < now
 
 
 class Digests:
@@ -88,11 +88,11 @@ class Digests:
         self._file = root / "logs" / "digests"
         self._lines = Memo(lambda stream: stream.read())
         self._sha256 = Memo(lambda stream: hashlib.file_digest(stream, "sha256").hexdigest())
-        self._kept: dict[str, tuple[Mark, str]] = {}
+        self._on_disk: dict[str, tuple[Mark, str]] = {}
         self._is_long = False
 
     def __call__(self, name: str) -> str:
-        """Return the sha256 of a file.
+        """Sha256 of a file.
 
         Args:
             name: its path relative to the root.
@@ -107,31 +107,31 @@ class Digests:
         lines = b""
         with contextlib.suppress(OSError):
             lines = self._lines(str(self._file))
-        found = {
+        loaded = {
             f"{self._root}{line['name']}": (
                 (int(line["size"]), int(line["mtime"]), int(line["ctime"]), int(line["inode"])),
                 line["sha256"],
             )
             for line in _LINE.finditer(lines.decode(errors="replace"))
         }
-        self._kept = found
-        self._is_long = lines.count(b"\n") > 2 * len(found) + _SPARE
-        self._sha256.known = {**self._sha256.known, **found}
+        self._on_disk = loaded
+        self._is_long = lines.count(b"\n") > 2 * len(loaded) + _SPARE
+        self._sha256.known = {**self._sha256.known, **loaded}
 
     def keep(self) -> None:
         """Append the new digests; does nothing if the file cannot be written."""
-        known = dict(self._sha256.known)  # other threads add to it
-        new = [file for file, entry in known.items() if self._kept.get(file) != entry]
+        digests = dict(self._sha256.known)  # other threads add to it
+        new = [file for file, entry in digests.items() if self._on_disk.get(file) != entry]
         if not new or registry.Folders.only_read:
             return
         with contextlib.suppress(OSError, DataError):
             if self._is_long:
-                write_bytes(self._file, self._text(known))
+                write_bytes(self._file, self._text(digests))
             else:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 with self._file.open("ab", buffering=0) as stream:
                     stream.write(self._text(new))
-            self._kept, self._is_long = dict(known), False
+            self._on_disk, self._is_long = dict(digests), False
 
     def _text(self, names: Iterable[str]) -> bytes:
         return "".join(map(self._line, names)).encode()
@@ -143,9 +143,9 @@ class Digests:
 
 @functools.cache
 def _digests(home: str) -> Digests:
-    found = Digests(Path(home))
-    found.load()
-    return found
+    digests = Digests(Path(home))
+    digests.load()
+    return digests
 
 
 def digests(root: Path) -> Digests:

@@ -22,8 +22,8 @@ def _known_tests(tree: ast.Module) -> frozenset[str]:
     bindings = [(name, node) for node in ast.walk(tree) for name in _bound_by(node)]
     bindings += [(node.arg, node) for node in ast.walk(tree) if isinstance(node, ast.arg)]
     others = {name for name, node in bindings if not _is_of_typing(node)}
-    known = (one for one in _FOR_TYPES if one.partition(".")[0] not in others)
-    return frozenset([*known, *(() if "__name__" in others else _AS_SCRIPT)])
+    tests = (test for test in _FOR_TYPES if test.partition(".")[0] not in others)
+    return frozenset([*tests, *(() if "__name__" in others else _AS_SCRIPT)])
 
 
 def _is_of_typing(node: ast.AST) -> bool:
@@ -158,26 +158,26 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
 
 
 def children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes in a node, contexts left out: `ast.iter_child_nodes`, in a third of the time."""
-    found: list[ast.AST] = []
+    """Nodes in a node, contexts left out: `ast.iter_child_nodes`, in a third of the time."""
+    nodes: list[ast.AST] = []
     for name in FIELDS[type(node)]:
         value = getattr(node, name, None)
         if isinstance(value, ast.AST):
-            found.append(value)
+            nodes.append(value)
         elif isinstance(value, list):
-            found += [one for one in value if isinstance(one, ast.AST)]
-    return found
+            nodes += [item for item in value if isinstance(item, ast.AST)]
+    return nodes
 
 
 def parameters_of(arguments: ast.arguments) -> list[ast.arg]:
-    """Return the parameters of a function."""
-    found = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return found + [one for one in (arguments.vararg, arguments.kwarg) if one]
+    """Parameters of a function."""
+    parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return parameters + [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
 
 
 def acts_in_notes(note: ast.expr) -> bool:
     """Whether evaluating an annotation may do something."""
-    return any(isinstance(one, ast.Call | ast.NamedExpr) for one in ast.walk(note))
+    return any(isinstance(node, ast.Call | ast.NamedExpr) for node in ast.walk(note))
 
 
 def beginnings(dotted: str) -> set[str]:

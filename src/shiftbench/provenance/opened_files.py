@@ -1,14 +1,14 @@
-"""Files that a job opens: an audit hook of Python (PEP 578) notes those that nothing names.
+"""Files that a job opens: an audit hook of Python (PEP 578) notes files that neither a recipe nor a lock names.
 
 A job may open
-- its inputs, what it makes, and recipes, receipts and logs;
+- its inputs and outputs, and recipes, receipts and logs;
 - the package; of plugin folders the files that its recipe names, lists of entries and cards of source files;
 - the user's own files, as pinned or below a dataset's `root`, and `params.yaml`, locks and DVC's settings next to them;
-- what was compared with a digest that a lock states (`checked`);
+- files that were compared with a digest in a lock (`checked`);
 - installed packages: modules, and data whose sha256 is that of a wheel's RECORD;
-- sources of modules that were imported before it began (who shows where a call came from reads lines of them);
+- sources of modules that were imported before it began (tracebacks read lines of them);
 - bytecode and machine code in the caches of Python and numba;
-- what is the system's: the interpreter, and `SYSTEM`;
+- files of the system: the interpreter, and `SYSTEM`;
 - what it has written itself, or what was written since it began (by the clock of the kernel, which nobody can set back
   for a file: a library's or a child's temporary file). What was older stays so when Python changes its mode, times,
   owner, name or links, or appends to it; what may not be opened may not be given another name either.
@@ -16,7 +16,7 @@ A job may open
 A file counts by its real path: through links, `/proc/self/root`, and open folders that a path is relative to.
 
 Everything else could decide a result and is in no recipe. `fetch` is not watched: the card has the digests of its
-files. Limits: files that a library opens by itself (Arrow, OpenCV, ONNX) and other processes are not heard.
+files. Limits: the hook does not see files that a library opens by itself (Arrow, OpenCV, ONNX), nor other processes.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ _TOUCHES = ("os.chmod os.chown os.utime os.setxattr os.removexattr os.truncate o
 _RENAMES = (*_MOVES, "os.remove", "os.symlink")
 _EVENTS = frozenset({"open", *_MOVES, *_TOUCHES})
 _WITH_FOLDER = ("os.chmod", "os.chown", "os.utime", "os.remove")
-"""Those whose last argument is the open folder that the first is relative to."""
+"""Events whose last argument is the open folder that the first is relative to."""
 
 
 class Watch:
@@ -64,12 +64,12 @@ class Watch:
         registry.scan()
         packages = (registry.PACKAGE, registry.PACKAGE.resolve())
         # With one note of its installer: libraries ask every package on the path for entry points.
-        asked = "shiftbench-*.dist-info/entry_points.txt"
-        notes = (str(note) for place in packages for note in place.parent.glob(asked))
-        own = (*(f"{place}{os.sep}" for place in packages), *notes)
+        pattern = "shiftbench-*.dist-info/entry_points.txt"
+        notes = (str(note) for place in packages for note in place.parent.glob(pattern))
+        package_files = (*(f"{place}{os.sep}" for place in packages), *notes)
         caches = (sys.pycache_prefix, os.environ.get("NUMBA_CACHE_DIR"))
         self._caches = tuple(f"{os.path.abspath(place)}{os.sep}" for place in caches if place)  # noqa: PTH100
-        self._allowed = (*own, *allowed)
+        self._allowed = (*package_files, *allowed)
         self._code = {os.path.realpath(path) for path in code}
         self._homes = tuple(f"{os.path.realpath(f)}{os.sep}" for f in registry.Folders.extra)
         self._before = frozenset(sys.modules)
@@ -78,19 +78,19 @@ class Watch:
         self._older: set[tuple[int, int]] = set()
         self._leaving: dict[tuple[int, int], str] = {}
         self._began = time.time_ns() - 50_000_000  # the kernel's clock moves in steps
-        self._found: set[str] = set()
+        self._undeclared: set[str] = set()
 
     def allow(self, file: Path) -> None:
         """Allow one more file."""
         self._allowed += (str(file.absolute()), str(file.resolve()))
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Note what an event of Python's does to files: opens one, moves it, or gives it a new time of change."""
+        """Note that an event of Python opens a file, moves it, or changes its time of change."""
         if event == "open":
             self._hear_open(*arguments)
             return
         if event in _RENAMES:
-            self._seen.clear()  # under a name that was heard may lie another file now
+            self._seen.clear()  # a seen name may be that of another file now
         if event == "os.remove":
             self._note_leaving(arguments[0], arguments[-1])
         elif event == "os.rename":
@@ -107,7 +107,7 @@ class Watch:
             return
         flags = flags if isinstance(flags, int) else 0
         if flags & os.O_TRUNC:
-            return  # what it holds then is the job's own
+            return  # its content is the job's own then
         if flags & _WRITE_ONLY or flags & os.O_CREAT:
             self._remember(path, -1)
         if flags & _WRITE_ONLY:
@@ -154,24 +154,24 @@ class Watch:
         """Keep in mind that a file is about to lose its last name: the next file may get its number."""
         for name in _places(path, folder):
             with contextlib.suppress(OSError):
-                found = os.lstat(name)
-                if found.st_nlink == 1:
-                    self._leaving[found.st_dev, found.st_ino] = name
+                status = os.lstat(name)
+                if status.st_nlink == 1:
+                    self._leaving[status.st_dev, status.st_ino] = name
 
-    def _keep(self, found: os.stat_result) -> None:
-        if found.st_ctime_ns < self._began:
-            self._older.add((found.st_dev, found.st_ino))
+    def _keep(self, status: os.stat_result) -> None:
+        if status.st_ctime_ns < self._began:
+            self._older.add((status.st_dev, status.st_ino))
 
     def _is_older(self, file: str) -> bool:
-        found = os.stat(file)  # noqa: PTH116 - likewise
-        number = found.st_dev, found.st_ino
+        status = os.stat(file)  # noqa: PTH116 - likewise
+        number = status.st_dev, status.st_ino
         if number in self._older and number in self._leaving:
             with contextlib.suppress(OSError):
                 last = os.lstat(self._leaving[number])
                 if (last.st_dev, last.st_ino) == number:
                     return True
             self._older.discard(number)  # it went, and this is another file
-        return found.st_ctime_ns < self._began or number in self._older
+        return status.st_ctime_ns < self._began or number in self._older
 
     def _judge(self, file: str) -> None:
         file = _NEW_BYTECODE.sub(".pyc", file)
@@ -188,7 +188,7 @@ class Watch:
         if file.startswith(_PYTHON):
             self._data.add(file)
         elif self._is_older(file):
-            self._found.add(file)
+            self._undeclared.add(file)
 
     @functools.cached_property
     def _imported_before(self) -> set[str]:
@@ -204,14 +204,14 @@ class Watch:
         return compiled or card or name in _OF_PLUGINS or file in self._code
 
     def undeclared(self) -> list[str]:
-        """Return the files that were opened and that nothing names, sorted."""
-        with watched(None):  # what is read to tell is not the job's
-            wrong = {file for file in self._data if not _is_of_wheel(file)}
-        return sorted(self._found | wrong)
+        """Opened files that nothing names, sorted."""
+        with watched(None):  # these reads are not the job's
+            changed = {file for file in self._data if not _is_of_wheel(file)}
+        return sorted(self._undeclared | changed)
 
 
 def imported() -> dict[str, str]:
-    """Return the file of each module that is imported, links followed."""
+    """File of each module that is imported, links followed."""
     files = ((name, getattr(module, "__file__", None)) for name, module in [*sys.modules.items()])
     return {name: _real(file) for name, file in files if file}
 
@@ -239,7 +239,7 @@ def _is_of_wheel(file: str) -> bool:
 
 
 def _places(path: Any, folder: Any) -> list[str]:
-    """Return the absolute names that a path may stand for.
+    """Absolute paths that a path may mean.
 
     Args:
         path: as it was given to a function of `os`.
@@ -249,24 +249,24 @@ def _places(path: Any, folder: Any) -> list[str]:
     if os.path.isabs(name) or folder == -1:  # noqa: PTH117 - a hook must be quick, and open nothing
         return [os.path.abspath(name)]  # noqa: PTH100 - likewise
     numbers = os.listdir("/proc/self/fd") if folder is None else [str(folder)]  # noqa: PTH208 - likewise
-    found = [os.path.abspath(name)] if folder is None else []  # noqa: PTH100 - likewise
+    names = [os.path.abspath(name)] if folder is None else []  # noqa: PTH100 - likewise
     for number in numbers:
         with contextlib.suppress(OSError):
             place = os.readlink(f"/proc/self/fd/{number}")  # noqa: PTH115 - likewise
             if place.startswith("/"):
-                found.append(os.path.normpath(os.path.join(place, name)))  # noqa: PTH118 - likewise
-    return found
+                names.append(os.path.normpath(os.path.join(place, name)))  # noqa: PTH118 - likewise
+    return names
 
 
 class _Hook:
-    """The hook of this process, which Python never takes away again, and whom it tells."""
+    """The hook of this process, which Python never removes, and the watch that it serves."""
 
     added = False
     watch: Watch | None = None
 
     @classmethod
     def hear(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        """Pass on what is done to files."""
+        """Pass an event on files to the watch."""
         if cls.watch is not None and event in _EVENTS:
             cls.watch.hear(event, arguments)
 
@@ -276,7 +276,7 @@ _W = TypeVar("_W", bound=Watch | None)
 
 @contextmanager
 def watched(watch: _W) -> Iterator[_W]:
-    """Listen meanwhile; to nobody where there is no watch."""
+    """Note opened files in this block; without a watch, none."""
     if not _Hook.added:
         sys.addaudithook(_Hook.hear)
         _Hook.added = True
@@ -296,18 +296,18 @@ def checked(file: Path) -> None:
 def beginnings(paths: Iterable[Path], folders: Iterable[Path] = ()) -> list[str]:
     """The prefixes that `Watch` allows: files with their siblings of the same name, and whole folders.
 
-    Each as it is called, and as it is called where symbolic links lead.
+    Each with its own path and with the target of its symbolic links.
 
     Example:
         >>> beginnings([Path("/w/net.safetensors")], [Path("/d/fog/3")])
         ['/w/net.', '/d/fog/3/']
     """
-    stems = [path.with_suffix("") for path in paths for path in (path, _led(path))]
-    places = [place for folder in folders for place in (folder.absolute(), _led(folder))]
-    found = [*(f"{stem}." for stem in stems), *(f"{place}{os.sep}" for place in places)]
-    return list(dict.fromkeys(found))
+    stems = [path.with_suffix("") for path in paths for path in (path, _link_target(path))]
+    places = [place for folder in folders for place in (folder.absolute(), _link_target(folder))]
+    prefixes = [*(f"{stem}." for stem in stems), *(f"{place}{os.sep}" for place in places)]
+    return list(dict.fromkeys(prefixes))
 
 
-def _led(path: Path) -> Path:
+def _link_target(path: Path) -> Path:
     """The target of symbolic links; circular links stay, where `Path.resolve` would raise."""
     return Path(os.path.realpath(path))

@@ -1,6 +1,6 @@
-"""Which definitions run in a job: each code object of ours that Python enters is noted, and compared with the recipe.
+"""The definitions that run in a job: each of our code objects that Python enters is noted, to compare with the recipe.
 
-Python 3.12 tells the first call of each function (`sys.monitoring`, PEP 669), 3.11 all calls (a tracer). A compiled
+Python 3.12 reports the first call of each function (`sys.monitoring`, PEP 669), 3.11 all calls (a tracer). A compiled
 function is no code of Python's: it counts when its wrapper (`compiled.py`) is called, and where numba compiled or
 loaded it meanwhile. What a module calls when it is imported counts where it does more than define, and where the job
 reaches something of that module. Limit: other processes are not seen.
@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from shiftbench.base import compiled, registry
-from shiftbench.provenance import code_digest
+from shiftbench.provenance import code_digest, linker
 from shiftbench.provenance.source_facts import Home
 
 _WRAPPER = next(one for one in compiled.compiled.__code__.co_consts if isinstance(one, CodeType))
@@ -28,7 +28,7 @@ class Ran:
     """Our code objects that ran.
 
     Attributes:
-        codes: code object -> whether it was called by what a module does when it is imported, and by nothing else.
+        codes: code object -> whether only the import of a module called it.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Ran:
         self._others: set[CodeType] = set()
 
     def hear(self, frame: FrameType | None) -> None:
-        """Note a call."""
+        """Note the call of a frame."""
         if frame is None or frame.f_code in self._others:
             return
         code = frame.f_code
@@ -69,24 +69,24 @@ class Ran:
         self.codes[code] = imports and self.codes.get(code, True)
 
     def unlisted(self, recipes: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Return the definitions that ran and that none of the recipes has, as people read them, sorted."""
+        """Definitions that ran and are in none of the recipes, as readers see them, sorted."""
         tables = [one.get("code", {}) for one in recipes]
-        known = {name for table in tables for name, _ in code_digest.named(table)}
+        known = {name for table in tables for name, _ in code_digest.named_digests(table)}
         files = {file for table in tables for file in table}
-        found = set()
-        for code, imports, one in self.definitions():
+        names = set()
+        for code, imports, span in self.definitions():
             if is_function(code):
-                alone = imports and (one.is_quiet or one.file not in files)
-                found |= set() if alone else {one.name}
-        return sorted(found - known)
+                is_import_only = imports and (span.is_quiet or span.file not in files)
+                names |= set() if is_import_only else {span.name}
+        return sorted(names - known)
 
-    def definitions(self) -> Iterator[tuple[CodeType, bool, code_digest.Span]]:
+    def definitions(self) -> Iterator[tuple[CodeType, bool, linker.Span]]:
         """Yield each code object that ran, whether only an import ran it, and a definition that has it."""
         spans = code_digest.definitions_of({Path(code.co_filename) for code in self.codes})
         for code, imports in self.codes.items():
-            for one in spans.get(Path(code.co_filename), ()):
-                if one.has(code.co_firstlineno):
-                    yield code, imports, one
+            for span in spans.get(Path(code.co_filename), ()):
+                if span.has(code.co_firstlineno):
+                    yield code, imports, span
 
 
 def is_function(code: CodeType) -> bool:

@@ -36,17 +36,17 @@ def is_here(root: Path, ref: Ref) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             return False
-        raise DataError(_barred(root / ref.path, error)) from None
+        raise DataError(_unreadable_message(root / ref.path, error)) from None
     return True
 
 
-def _barred(output: Path, error: OSError) -> str:
+def _unreadable_message(output: Path, error: OSError) -> str:
     """The message on the folder that makes an output unreadable."""
-    barred = next(
+    obstacle = next(
         folder for folder in (*reversed(output.parents), output) if not (folder.is_dir() and os.access(folder, os.X_OK))
     )
     return (
-        f"cannot look at {output}: {barred}: {error.strerror}; outputs belong there, so move it away, or make it a "
+        f"cannot look at {output}: {obstacle}: {error.strerror}; outputs belong there, so move it away, or make it a "
         "folder that you can read and write"
     )
 
@@ -73,7 +73,7 @@ def _name(ref: Ref) -> str:
     return ref.path.rpartition("/")[2]
 
 
-def _whole(data: bytes) -> Receipt | None:
+def _parse(data: bytes) -> Receipt | None:
     """The receipt in a JSON text; None if a part is missing or wrong, or if a file leads out of the folder."""
     try:
         content = files.from_json(data)
@@ -81,17 +81,17 @@ def _whole(data: bytes) -> Receipt | None:
         return None
     if not isinstance(content, dict) or not content.keys() >= _PARTS:
         return None
-    dicts = all(isinstance(content[part], dict) for part in ("recipe", "made", "consumed"))
-    whole = (
+    are_dicts = all(isinstance(content[part], dict) for part in ("recipe", "made", "consumed"))
+    is_valid = (
         isinstance(content["fingerprint"], str)
-        and dicts
+        and are_dicts
         and all(isinstance(digest, str) for digest in content["made"].values())
         and all(map(stays_below, content["made"]))
     )
-    return content if whole else None
+    return content if is_valid else None
 
 
-_RECEIPTS: Memo[Receipt | None] = Memo(lambda stream: _whole(stream.read()))
+_RECEIPTS: Memo[Receipt | None] = Memo(lambda stream: _parse(stream.read()))
 
 
 def made(root: Path, ref: Ref) -> str | None:
@@ -109,16 +109,16 @@ def flaw(root: Path, ref: Ref) -> str | None:
     if content is None:
         return None
     folder, sha256 = PurePosixPath(ref.path).parent, digests(root)
-    lost = []
+    missing = []
     for name, digest in content["made"].items():
         try:
             if sha256(f"{folder}/{name}") != digest:
                 return f"bytes changed: {name}"
         except FileNotFoundError:
-            lost.append(name)
+            missing.append(name)
         except OSError:
             return f"bytes unreadable: {name}"
-    return None if not lost or lost == _tars(content) else f"bytes missing: {lost[0]}"
+    return None if not missing or missing == _tars(content) else f"bytes missing: {missing[0]}"
 
 
 def _tars(content: Receipt) -> list[str]:

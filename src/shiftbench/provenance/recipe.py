@@ -1,9 +1,9 @@
-"""Recipes and receipts: what decides an output, and the proof of what was made from what.
+"""Recipes of outputs, and the execution of a job that makes outputs with their receipts.
 
 A *recipe* is everything that decides an output: names, parameters, digests of code, fingerprints of
-what is upstream. Its sha256 is the *fingerprint*. Beside each output X stands `X.receipt.json`
-(deterministic: fingerprint, recipe, sha256 of what was made and of what was consumed, facts) and
-`X.run.json` (volatile: environment, commit, device, time; in no byte comparison).
+inputs. Its sha256 is the *fingerprint*. Each output X has `X.receipt.json` (deterministic: fingerprint,
+recipe, sha256 of the files that were made and consumed, facts) and `X.run.json` (volatile: environment,
+commit, device, time; in no byte comparison).
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from shiftbench.provenance.receipts import run_path as run_path
 
 Recipe = dict[str, Any]
 Copy = Callable[[Path, str, Path], bool]
-_BESIDE = ("params.yaml", "requirements.lock", "sources.lock", "dvc.lock", "dvc.yaml", ".dvc/config")
-"""What a job may read of the checkout beside its sources and inputs: where to look, never what is made."""
+_CHECKOUT_FILES = ("params.yaml", "requirements.lock", "sources.lock", "dvc.lock", "dvc.yaml", ".dvc/config")
+"""Files of the checkout that a job may read in addition to its sources and inputs; they decide no output."""
 
 
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
 def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    """The one JSON text of a value: sorted keys, no spaces, no NaN."""
     return _JSON.encode(value)
 
 
 def fingerprint(recipe: Recipe, code: str | None = None) -> str:
-    """Return the sha256 of a recipe, hexadecimal.
+    """Sha256 of a recipe, hexadecimal.
 
     Of `code`, only the digests count, and `roots` do not: names of files and definitions are for readers, so that
     moving them changes nothing.
@@ -61,12 +61,12 @@ def fingerprint(recipe: Recipe, code: str | None = None) -> str:
         return _sha256(canonical({key: recipe[key] for key in recipe if key != "roots"}))
     before = canonical({key: recipe[key] for key in recipe if key < "code"})
     after = canonical({key: recipe[key] for key in recipe if key > "code" and key != "roots"})
-    own = f'"code":{code or code_text(recipe["code"])}'
-    return _sha256(f"{{{','.join(filter(None, (before[1:-1], own, after[1:-1])))}}}")
+    code_entry = f'"code":{code or code_text(recipe["code"])}'
+    return _sha256(f"{{{','.join(filter(None, (before[1:-1], code_entry, after[1:-1])))}}}")
 
 
 def code_text(code: Any) -> str:
-    """Return the JSON text of what counts of a recipe's `code`."""
+    """JSON text of the part of a recipe's `code` that counts."""
     return canonical(sorted(code_digest.digests(code)) if code else code)
 
 
@@ -91,12 +91,12 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Artifacts that one process makes: all severities of a shift, all records of some weights."""
+    """Artifacts that one process makes: all severities of a shift, all records of a model."""
 
     verb: str
     name: str
     artifacts: tuple[Artifact, ...]
-    settings: dict[str, Any] = field(default_factory=dict)  # where to look, never what is made
+    settings: dict[str, Any] = field(default_factory=dict)  # locations, which decide no output
 
     @property
     def recipe_path(self) -> str:
@@ -116,17 +116,19 @@ class Job:
 
     @property
     def inputs(self) -> list[Ref]:
-        """What the artifacts are made from, without what the job makes itself; sorted."""
+        """Inputs of the artifacts, without those that the job makes itself; sorted."""
         return self.inputs_of(artifact.ref for artifact in self.artifacts)
 
     def inputs_of(self, refs: Iterable[Ref]) -> list[Ref]:
-        """What some of the artifacts are made from, without what the job makes itself; sorted."""
-        own = {artifact.ref for artifact in self.artifacts}
-        some = own.intersection(refs)
-        return sorted({ref for artifact in self.artifacts if artifact.ref in some for ref in artifact.inputs} - own)
+        """Inputs of some artifacts, without those that the job makes itself; sorted."""
+        all_refs = {artifact.ref for artifact in self.artifacts}
+        selection = all_refs.intersection(refs)
+        return sorted(
+            {ref for artifact in self.artifacts if artifact.ref in selection for ref in artifact.inputs} - all_refs
+        )
 
     def text(self) -> str:
-        """Return the recipe file's content: JSON, a line for each artifact; code that several share is there once."""
+        """The recipe file's content: JSON, a line for each artifact; code that several share is there once."""
         codes: list[Any] = []
         artifacts = []
         for artifact in self.artifacts:
@@ -176,7 +178,7 @@ def _with_code(recipe: Recipe, codes: list[Any]) -> Recipe:
 
 
 def status(root: Path, artifact: Artifact) -> str:
-    """Tell how an artifact stands: `fresh`, `missing`, or why it is stale.
+    """Status of an artifact: `fresh`, `missing`, or the reason why it is stale.
 
     An output without a receipt, which a kill at the wrong moment leaves, is stale.
     """
@@ -195,7 +197,7 @@ def status(root: Path, artifact: Artifact) -> str:
 
 
 def _is_of(stated: Recipe, artifact: Artifact) -> bool:
-    """Tell whether a receipt's recipe is an artifact's, whose code may have other names by now."""
+    """Whether a receipt's recipe is an artifact's, whose code may have other names by now."""
     try:
         return fingerprint(stated) == artifact.fingerprint
     except (AttributeError, TypeError):  # `code` is no mapping of texts
@@ -206,12 +208,12 @@ _NO_RECEIPT = "no whole receipt beside it"
 
 
 def is_damaged(state: str) -> bool:
-    """Tell whether a status says that bytes are not those that were made."""
+    """Whether a status means damaged bytes."""
     return state == _NO_RECEIPT or state.startswith("bytes ")
 
 
 def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the digest of the rows of each table, which no writer's version changes."""
+    """Digest of the rows of each table, which no writer's version changes."""
     tables = [name for name in names if name.endswith(".parquet")]
     if not tables:
         return {}
@@ -222,10 +224,10 @@ def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def changes(old: Recipe, new: Recipe) -> list[str]:
     """List what differs between two recipes: the definitions by name, then all else as `key: old -> new`."""
-    said = [f"code: {line}" for line in code_digest.told(old, new)]
+    lines = [f"code: {line}" for line in code_digest.differences(old, new)]
     left_out = ("code", "linked", "roots")
-    here, there = ({key: value for key, value in one.items() if key not in left_out} for one in (old, new))
-    return said + differences(here, there)
+    old_rest, new_rest = ({key: value for key, value in recipe.items() if key not in left_out} for recipe in (old, new))
+    return lines + differences(old_rest, new_rest)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -244,7 +246,7 @@ def _short(value: object) -> str:
 
 
 class Run:
-    """A job at work: which artifacts are to be made, and how a made one is put in place."""
+    """A running job: the artifacts that are to be made, and the way in which files are put in place."""
 
     def __init__(self, file: Path, *, again: bool = False) -> None:
         below = max(i for i, part in enumerate(file.parts) if part == "recipes")
@@ -254,24 +256,24 @@ class Run:
         self.started, self.worked = time.time(), _processor_seconds()
         self.notes: dict[str, Any] = {}
         self.watch: Watch | None = None
-        self._consumed: dict[Ref, str | None] = {}  # as they were when they were looked at first
+        self._consumed: dict[Ref, str | None] = {}  # as they were when they were first read
 
     def path(self, ref: Ref) -> Path:
-        """Return where `ref` stands."""
+        """Path of `ref`."""
         return self.root / ref.path
 
     def places(self, ref: Ref) -> list[Path]:
-        """Return where the files of `ref` stand, as far as they are known before it is made."""
-        output, known = self.path(ref), receipt(self.root, ref)
-        names = known["made"] if known else ()
+        """Paths of the files of `ref`, as far as they are known before it is made."""
+        output, content = self.path(ref), receipt(self.root, ref)
+        names = content["made"] if content else ()
         return [output, receipt_path(self.root, ref), *(output.parent / name for name in names)]
 
     def inputs(self, artifact: Artifact) -> dict[Ref, Path]:
-        """Return the artifact's inputs by Ref."""
+        """Artifact's inputs by Ref."""
         return {ref: self.path(ref) for ref in artifact.inputs}
 
     def todo(self) -> list[Artifact]:
-        """Return the artifacts that are to be made: those asked for again, and those whose receipt does not hold."""
+        """Artifacts that are to be made: those requested again, and those that are not fresh."""
         streams = "stream" in self.job.settings
         return [
             artifact
@@ -282,17 +284,17 @@ class Run:
         ]
 
     def restore(self, todo: Iterable[Artifact], copy: Copy) -> bool:
-        """Put back what somebody keeps of artifacts whose receipts are right and whose files are not.
+        """Restore the files of artifacts whose receipts are correct and whose files are not, from copies.
 
         Args:
-            todo: artifacts that are to be made; of those asked for again nothing is put back.
-            copy: writes the bytes of a file, by its path and their sha256, to another place; tells whether it could.
+            todo: artifacts that are to be made; those requested again are not restored.
+            copy: writes the bytes of a file, by its path and their sha256, to another place; returns whether it could.
 
         Returns:
-            Whether any is whole again.
+            Whether any artifact is fresh again.
         """
-        whole = [self._restore(one, copy) for one in todo if one.ref not in self._again]
-        return any(whole)
+        restored = [self._restore(artifact, copy) for artifact in todo if artifact.ref not in self._again]
+        return any(restored)
 
     def _restore(self, artifact: Artifact, copy: Copy) -> bool:
         content = stated(self.root, artifact.ref)
@@ -318,9 +320,9 @@ class Run:
 
         Args:
             artifact: the artifact that was made.
-            files: final name (beside the output, or in a folder there) -> temporary file, or the file itself where it
-                stands in place already; the output itself is one.
-            facts: what else the receipt states of the output, equal wherever it is made.
+            files: final name (next to the output, or in a folder there) -> temporary file, or the file itself if it is
+                in place already; the output itself is one of them.
+            facts: further facts of the output for the receipt, equal on all machines.
 
         Raises:
             StaleError: code changed since the recipe was written, or an input since the job began.
@@ -367,7 +369,7 @@ class Run:
                 final[name].parent.mkdir(parents=True, exist_ok=True)
                 files[name].replace(final[name])
         with suppress(DataError):  # it only informs
-            write_json(run_path(self.root, artifact.ref), self._circumstances())
+            write_json(run_path(self.root, artifact.ref), self._environment())
         content = {
             "fingerprint": artifact.fingerprint,
             "recipe": artifact.recipe,
@@ -378,8 +380,8 @@ class Run:
         }
         write_json(proof, content)
 
-    def _circumstances(self) -> dict[str, Any]:
-        """Return where, when and from which commit this is made, and what the stage noted."""
+    def _environment(self) -> dict[str, Any]:
+        """Content of a run file: machine, time and commit of this run, and notes of the stage."""
         now = datetime.now(UTC)
         return {
             "environment": environment.describe(),
@@ -392,44 +394,44 @@ class Run:
         }
 
     def _check_opened(self, artifact: Artifact) -> None:
-        found = self.watch.undeclared() if self.watch and self.strict else []
-        if found:
+        undeclared = self.watch.undeclared() if self.watch and self.strict else []
+        if undeclared:
             raise UndeclaredError(
-                f"{self.job.verb} {self.job.name} opened {', '.join(found[:3])}, which decides what is made and "
+                f"{self.job.verb} {self.job.name} opened {', '.join(undeclared[:3])}, which decides what is made and "
                 f"stands in no recipe; {artifact.ref.path} was not written. Name it in the plugin's ASSETS, as an "
                 "input, or by `shiftbench pin`; `strict: false` in params.yaml lets it pass"
             )
 
     @property
     def strict(self) -> bool:
-        """Whether a file that nothing names is an error: as params say, else in CI."""
-        said = self.job.settings.get("strict")
-        return bool(os.environ.get("CI")) if said is None else bool(said)
+        """Whether a file that nothing names is an error: by params, else in CI."""
+        setting = self.job.settings.get("strict")
+        return bool(os.environ.get("CI")) if setting is None else bool(setting)
 
     def opens(self) -> Watch:
-        """Return what the job may open; see `opened_files`."""
+        """Files that the job may open, see `opened_files`."""
         refs = {ref for artifact in self.job.artifacts for ref in (artifact.ref, *artifact.inputs)}
         pinned = {path for a in self.job.artifacts for path in pins.paths(a.recipe)}
-        own = [place for path in pinned for place in pins.local_files(path).values()]
+        pinned_files = [place for path in pinned for place in pins.local_files(path).values()]
         folders = [self.path(ref).parent for ref in refs if ref.owns_folder]
-        folders += [self.root / "recipes", self.root / "logs", *own]
+        folders += [self.root / "recipes", self.root / "logs", *pinned_files]
         files = [self.path(ref) for ref in refs if not ref.owns_folder]
         code = code_digest.files_of(artifact.recipe for artifact in self.job.artifacts)
-        brought = [place for a in self.job.artifacts for place in pins.user_locations(a.ref, a.recipe)]
-        folders += [path for path in brought if path.is_dir()]
+        user_files = [place for a in self.job.artifacts for place in pins.user_locations(a.ref, a.recipe)]
+        folders += [path for path in user_files if path.is_dir()]
         # Where git is asked for the commit, the list of trusted checkouts is read.
-        beside = (*map(Path, _BESIDE), trust.listed_in())
-        single = [str(path.absolute()) for path in (*own, *brought, *beside)]
+        checkout_files = (*map(Path, _CHECKOUT_FILES), trust.listed_in())
+        single = [str(path.absolute()) for path in (*pinned_files, *user_files, *checkout_files)]
         allowed = [*opened_files.beginnings(files, folders), *single]
         return Watch(allowed, code)
 
     def check_code(self, artifact: Artifact) -> None:
-        """Refuse when code moved under the recipe.
+        """Refuse to go on if code changed since the recipe was written.
 
         Raises:
             StaleError: names the definition.
         """
-        changed = code_digest.changed(artifact.recipe)
+        changed = code_digest.changed_definitions(artifact.recipe)
         if changed:
             raise StaleError(
                 f"{changed[0]} changed after the recipe of {artifact.ref.path} was written; nothing was written. "
@@ -444,7 +446,7 @@ def _refuse_folders(places: Iterable[Path]) -> None:
 
 
 def _processor_seconds() -> float:
-    """Return what this process and those that it waited for have computed so far."""
+    """Seconds of processor time of this process and of those that it waited for."""
     return sum(os.times()[:4])
 
 
@@ -456,8 +458,8 @@ def execute(
     Args:
         file: the recipe file.
         make: makes artifacts.
-        again: make all of the job's, also what is as its receipt says.
-        copy: brings a file that somebody keeps, as `Run.restore` asks for it.
+        again: make all artifacts of the job, fresh ones too.
+        copy: as for `Run.restore`.
 
     Returns:
         The number of artifacts that were made.
@@ -466,8 +468,8 @@ def execute(
     registry.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     with locks.hold(lock):
-        known = digests(run.root)
-        known.load()
+        file_digests = digests(run.root)
+        file_digests.load()
         todo = run.todo()
         for artifact in todo:
             _refuse_folders(run.places(artifact.ref))  # before hours of work
@@ -482,5 +484,5 @@ def execute(
             with opened_files.watched(run.opens()) as watch:
                 run.watch = None if run.job.verb == "fetch" else watch
                 make(run, todo)
-        known.keep()
+        file_digests.keep()
     return len(todo)

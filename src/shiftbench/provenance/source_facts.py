@@ -1,6 +1,6 @@
 """Facts of source files (`definitions.py`), cached next to their bytecode.
 
-It is kept for a file of the package, for the same bytes; an audit does not look there (`from_sources_alone`).
+The cache is for files of the package with the same bytes; an audit does not read it (`from_sources_alone`).
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from typing import Any
 
 from shiftbench.base import registry
 from shiftbench.base.errors import PluginError
-from shiftbench.provenance import definitions, import_effects, module_names
+from shiftbench.provenance import definition_writer, definitions, import_effects, module_names, scopes, special_names
 from shiftbench.provenance.definitions import Definition, Text
 
 PACKAGE = registry.PACKAGE
 
 
 class Home:
-    """Whose sources are digested: this installation's; of an audit from outside those of the checkout.
+    """The package whose sources are digested: this installation; for an audit from outside, the checkout.
 
     Attributes:
         package: the folder of the package.
@@ -37,10 +37,11 @@ class Home:
 DECLARATION, DECLARING = "TASKS", ("trainers", "methods")
 """Declarations of plugins for the plan alone; they count only if the plugin itself reads them."""
 TITLE = "TITLE"
-"""What pages call a plugin: display only, so it counts only where the plugin itself reads it."""
+"""Title of a plugin on pages; it counts only if the plugin itself reads it."""
 
-_OURS = (__file__, definitions.__file__, import_effects.__file__, module_names.__file__)
-_VERSION = hashlib.sha256(b"".join(Path(one).read_bytes() for one in _OURS)).hexdigest()[:32]
+_DIGESTING = (definitions, definition_writer, scopes, special_names, import_effects, module_names)
+_FILES = (__file__, *(str(module.__file__) for module in _DIGESTING))
+_VERSION = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()[:32]
 """Version of the digesting code; caches of other versions are ignored."""
 
 
@@ -54,22 +55,22 @@ def text_of(path: Path, _mtime: int, _size: int) -> Text:
     source = path.read_bytes()
     package = _package_of(path)
     content = hashlib.sha256(f"{package} ".encode() + source).hexdigest()
-    kept = _kept(path)
-    if kept and kept.is_file():
+    cache = _cache_file(path)
+    if cache and cache.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads(kept.read_text())
-            if (found["by"], found["content"]) == (_VERSION, content):
-                return _as_text(found["text"])
+            facts = json.loads(cache.read_text())
+            if (facts["by"], facts["content"]) == (_VERSION, content):
+                return _as_text(facts["text"])
     try:
         text = definitions.read(source, package, str(path))
     except (SyntaxError, ValueError) as error:  # a byte 0
         raise PluginError(f"{path} is no Python: {error}; mend it") from error
-    _keep(path, {"by": _VERSION, "content": content, "text": _as_json(text)})
+    _write_cache(path, {"by": _VERSION, "content": content, "text": _as_json(text)})
     return text
 
 
 def _package_of(path: Path) -> str:
-    """Return the dotted name of the package that a file is in."""
+    """Dotted name of the package that a file is in."""
     for home in (Home.package, *registry.Folders.extra):
         if path.is_relative_to(home):
             return ".".join((home.name, *path.relative_to(home).parts[:-1]))
@@ -77,23 +78,23 @@ def _package_of(path: Path) -> str:
 
 
 def _as_json(text: Text) -> dict[str, Any]:
-    whole = {name: getattr(text, name) for name in Text.__slots__}
-    whole["definitions"] = [
+    facts = {name: getattr(text, name) for name in Text.__slots__}
+    facts["definitions"] = [
         [
             sorted(value) if isinstance(value, frozenset) else value
-            for value in (getattr(one, name) for name in Definition.__slots__)
+            for value in (getattr(definition, name) for name in Definition.__slots__)
         ]
-        for one in text.definitions
+        for definition in text.definitions
     ]
-    return whole
+    return facts
 
 
-def _as_text(found: dict[str, Any]) -> Text:
-    made = [
+def _as_text(facts: dict[str, Any]) -> Text:
+    read_definitions = [
         Definition(
             tuple(names),
             meaning,
-            (told[0], told[1]),
+            (descriptions[0], descriptions[1]),
             tuple(uses),
             tuple(notes),
             tuple(lazy),
@@ -102,33 +103,33 @@ def _as_text(found: dict[str, Any]) -> Text:
             frozenset(traits),
             tuple((first, last) for first, last in lines),
         )
-        for names, meaning, told, uses, notes, lazy, strings, calls, traits, lines in found["definitions"]
+        for names, meaning, descriptions, uses, notes, lazy, strings, calls, traits, lines in facts["definitions"]
     ]
     return Text(
-        dict(found["aliases"]),
-        tuple(found["imports"]),
-        tuple(found["stars"]),
-        tuple(found["assets"]),
-        tuple(made),
-        (found["told"][0], found["told"][1], found["told"][2]),
+        dict(facts["aliases"]),
+        tuple(facts["imports"]),
+        tuple(facts["stars"]),
+        tuple(facts["assets"]),
+        tuple(read_definitions),
+        (facts["descriptions"][0], facts["descriptions"][1], facts["descriptions"][2]),
     )
 
 
-def _kept(path: Path) -> Path | None:
+def _cache_file(path: Path) -> Path | None:
     """The cache file of a source file of the package; None for other files."""
     if not Home.keeps or Home.package != PACKAGE or not path.is_relative_to(PACKAGE):
         return None
     return Path(importlib.util.cache_from_source(str(path))).with_suffix(".digest")
 
 
-def _keep(path: Path, found: dict[str, Any]) -> None:
+def _write_cache(path: Path, facts: dict[str, Any]) -> None:
     """Cache the facts of a source file next to its bytecode."""
-    kept = _kept(path)
-    if kept is None or sys.dont_write_bytecode:
+    cache = _cache_file(path)
+    if cache is None or sys.dont_write_bytecode:
         return
     with contextlib.suppress(OSError):
-        kept.parent.mkdir(exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=kept.parent, prefix=f"{kept.name}.tmp")
+        cache.parent.mkdir(exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(dir=cache.parent, prefix=f"{cache.name}.tmp")
         with os.fdopen(descriptor, "w") as file:
-            json.dump(found, file, separators=(",", ":"))
-        Path(scratch).replace(kept)
+            json.dump(facts, file, separators=(",", ":"))
+        Path(scratch).replace(cache)

@@ -30,7 +30,7 @@ def require(*folders: Path, home: Path = Path()) -> None:
     files = [] if trust.is_trusted(home) else sorted(_tables(folders))
     if not files:
         return
-    done = subprocess.run(
+    process = subprocess.run(
         [*_COMMAND, str(MEMORY)],
         input="\0".join(map(str, files)).encode("utf-8", "surrogateescape"),
         env=child_environment.build(child_environment.PYTHON, {"ARROW_DEFAULT_MEMORY_POOL": "system"}),
@@ -38,19 +38,19 @@ def require(*folders: Path, home: Path = Path()) -> None:
         capture_output=True,
         check=False,
     )
-    begun = done.stdout.split()
-    if done.returncode and begun:
+    tables_begun = process.stdout.split()
+    if process.returncode and tables_begun:
         large = f"it takes more than {MEMORY >> 20:,} MiB of memory"
-        why = large if done.returncode == _TOO_LARGE else "a process that reads it is ended by it"
-        raise DataError(f"{files[len(begun) - 1]} is not read: {why}; remove it, or get it again")
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
-        raise DataError(f"the tables of {home.resolve()} could not be tried: {said[-1]}")
+        reason = large if process.returncode == _TOO_LARGE else "a process that reads it is ended by it"
+        raise DataError(f"{files[len(tables_begun) - 1]} is not read: {reason}; remove it, or get it again")
+    if process.returncode:
+        errors = process.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
+        raise DataError(f"the tables of {home.resolve()} could not be tried: {errors[-1]}")
 
 
 def _tables(folders: tuple[Path, ...]) -> Iterator[Path]:
-    found = (file for folder in folders for file in folder.absolute().rglob("*.parquet"))
-    return (file for file in found if file.is_file())
+    paths = (file for folder in folders for file in folder.absolute().rglob("*.parquet"))
+    return (file for file in paths if file.is_file())
 
 
 def _try(file: str) -> None:
@@ -58,14 +58,14 @@ def _try(file: str) -> None:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as opened:
-            table = opened.read(use_threads=False)
-        for column in table.columns:  # a dictionary is small, and what a reader makes of it is not
+        with pq.ParquetFile(file) as parquet:
+            table = parquet.read(use_threads=False)
+        for column in table.columns:  # a dictionary is small, but its values are not
             if pa.types.is_dictionary(column.type):
                 column.cast(column.type.value_type)
     except MemoryError:
         sys.exit(_TOO_LARGE)
-    except Exception:  # noqa: BLE001 - what reads it later says what is wrong with it
+    except Exception:  # noqa: BLE001 - a later reader reports the error
         pass
 
 

@@ -24,7 +24,7 @@ _MADE: set[Path] = set()
 
 
 def listed_in() -> Path:
-    """Return the file with the list."""
+    """File with the list."""
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"

@@ -116,8 +116,8 @@ class _Crate:
 
     def top(self, actions: list[Node]) -> Node:
         """Root of the crate."""
-        own = [manifest.FILE]
-        for name in own:
+        names = [manifest.FILE]
+        for name in names:
             self.files[name] = {"@id": name, "@type": "File", "name": name, "encodingFormat": "application/json"}
         parts = [self.workflow, *(node["@id"] for node in self.files.values() if node["@type"] == "File")]
         return {
@@ -141,7 +141,7 @@ class _Crate:
         return [path for path, artefact in self.artefacts.items() if artefact.kind == "params"]
 
     def _entity(self, path: str) -> Node:
-        """Reference to an artefact, whose node is kept; withheld artefacts are no files of the crate."""
+        """Reference to an artefact, whose node is collected; withheld artefacts are no files of the crate."""
         artefact = self.artefacts[path]
         up = self.up if artefact.stage == manifest.REPOSITORY else self.up_root
         identity = f"#withheld/{path}" if artefact.withheld else f"{up}/{path}"
@@ -167,7 +167,7 @@ class _Crate:
 
     def _environment(self, runs: list[Node]) -> list[Node]:
         """References to the facts of environments; each value is in the crate once."""
-        stated = {}
+        nodes = {}
         for run in runs:
             about = run["environment"]
             facts = {name: about[name] for name in _STATED if about.get(name) is not None}
@@ -175,9 +175,9 @@ class _Crate:
             facts["packages"] = " ".join(f"{name}=={version}" for name, version in packages)
             for name, value in facts.items():
                 identity = f"#environment/{name}/{hashlib.sha256(canonical(value).encode()).hexdigest()[:12]}"
-                stated[identity] = {"@id": identity, "@type": "PropertyValue", "name": name, "value": str(value)}
-        self.facts |= stated
-        return [{"@id": identity} for identity in sorted(stated)]
+                nodes[identity] = {"@id": identity, "@type": "PropertyValue", "name": name, "value": str(value)}
+        self.facts |= nodes
+        return [{"@id": identity} for identity in sorted(nodes)]
 
 
 def _tools(workflow: str) -> list[Node]:

@@ -1,4 +1,4 @@
-"""Croissant descriptions of the shards: files with digests, records, licence, and where a shift came from.
+"""Croissant descriptions of the shards: files with digests, records, licence, and the provenance of shifts.
 
 Source: Croissant 1.1 (mlcommons.org/croissant/1.1), with PROV-O for provenance. One document per dataset; one
 record set per folder of shards (`test/fog/3`): key, payload, label, extracted from the tars. The document is written
@@ -31,8 +31,8 @@ def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> 
             artifacts.setdefault(artifact.ref.parts[0], []).append(artifact)
     up = os.path.relpath(root.resolve(), manifest.folder(home, content["name"]).resolve() / "croissant")
     return {
-        name: _document(name, sorted(own, key=lambda artifact: artifact.ref), root, up, content)
-        for name, own in sorted(artifacts.items())
+        name: _document(name, sorted(members, key=lambda artifact: artifact.ref), root, up, content)
+        for name, members in sorted(artifacts.items())
     }
 
 
@@ -97,7 +97,7 @@ def _file(identity: str, url: str, mime: str, digest: str) -> Node:
 def _members(name: str, field: str, fields: dict[str, str], tars: list[Node]) -> Node:
     """Members with one extension, without longer extensions that end alike (`mask.png`)."""
     extension = fields[field]
-    alike = [f"*.{other}" for other in sorted(fields.values()) if other.endswith(f".{extension}")]
+    longer = [f"*.{other}" for other in sorted(fields.values()) if other.endswith(f".{extension}")]
     return {
         "@type": "cr:FileSet",
         "@id": f"{name}/{field}s",
@@ -105,7 +105,7 @@ def _members(name: str, field: str, fields: dict[str, str], tars: list[Node]) ->
         "containedIn": [{"@id": tar["@id"]} for tar in tars],
         "encodingFormat": _MIME[extension],
         "includes": f"*.{extension}",
-        **({"cr:excludes": alike} if alike else {}),
+        **({"cr:excludes": longer} if longer else {}),
     }
 
 
@@ -172,13 +172,13 @@ def _field(identity: str, kind: str, source: Node) -> Node:
 def _provenance(artifact: Artifact, root: Path) -> Node:
     """Inputs and recipe of a folder, in PROV's terms."""
     consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
-    words = {key: artifact.recipe[key] for key in ("shift", "severity", "seed") if key in artifact.recipe}
-    made: Node = {
+    options = {key: artifact.recipe[key] for key in ("shift", "severity", "seed") if key in artifact.recipe}
+    activity: Node = {
         "@type": "prov:Activity",
-        "prov:label": recipe.canonical(words),
+        "prov:label": recipe.canonical(options),
         "prov:wasAssociatedWith": f"urn:shiftbench:recipe:{artifact.fingerprint}",
     }
     origins = [
         {"@type": "prov:Entity", "prov:label": path, "sha256": digest} for path, digest in sorted(consumed.items())
     ]
-    return {"prov:wasGeneratedBy": made} | ({"prov:wasDerivedFrom": origins} if origins else {})
+    return {"prov:wasGeneratedBy": activity} | ({"prov:wasDerivedFrom": origins} if origins else {})

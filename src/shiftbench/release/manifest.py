@@ -1,8 +1,8 @@
 """The manifest of a release: every artefact with its sha256, and one Merkle root that includes the previous root.
 
 The root covers what is equal on every machine that gives the same bytes from the same params, code and data: digests of
-outputs, of their receipts (which hold recipes, code digests and what was consumed), of params and locks, and
-the previous root. Time, commit, machine, user and the place of the clone are in `volatile`, which the
+outputs, of their receipts (with recipes, code digests and consumed files), of params and locks, and the previous
+root. Time, commit, machine, user and the place of the clone are in `volatile`, which the
 signature covers (see statement.py) and the root does not.
 
 Files that may not be shared, and originals, which are fetched from their publishers, are present as the

@@ -111,22 +111,22 @@ def write(plan: Plan, root: Path, home: Path, configuration: str | None, created
     make.check_outputs(plan, root)
     name = (configuration or PLAIN).replace("/", "-")
     content = manifest.build(plan, root, home, manifest.Head(name, configuration, None, created, commit))
-    texts, kept = dict(_evidence(plan, root)), _published_files(plan, root)
+    texts, paths = dict(_evidence(plan, root)), _published_files(plan, root)
     target = published(configuration, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
         _pack({**texts, manifest.FILE: manifest.lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
-        about = _about(root, kept, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
+        about = _about(root, paths, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
         write_bytes(scratch / ABOUT, manifest.lined(about))
-        for path in kept:
+        for path in paths:
             write_bytes(scratch / path, (root / path).read_bytes())
         write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
         _replace(scratch, target)
     return Published(configuration, target, about, content, texts)
 
 
-def _about(root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
-    tables = [path for path in kept if PurePosixPath(path).name not in (REPLICATES, "leaderboard.csv")]
+def _about(root: Path, paths: list[str], content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
+    tables = [path for path in paths if PurePosixPath(path).name not in (REPLICATES, "leaderboard.csv")]
     counts = {path: pq.read_metadata(root / path).num_rows for path in tables}
     rows = sum(count for path, count in counts.items() if PurePosixPath(path).name == TABLE)
     return {
@@ -168,10 +168,10 @@ def _published_files(plan: Plan, root: Path) -> list[str]:
 
 def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
     """A manifest without the digests and fingerprints that follow from receipts and run files."""
-    known = _derived(texts)
+    derived_by_path = _derived(texts)
 
     def lean(entry: manifest.Content) -> manifest.Content:
-        derived = known.get(entry["path"], {})
+        derived = derived_by_path.get(entry["path"], {})
         return {key: value for key, value in entry.items() if derived.get(key) != value}
 
     return _mapped(content, lean)
@@ -179,14 +179,14 @@ def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Conte
 
 def _filled(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
     """Complete manifest."""
-    known = _derived(texts)
-    return _mapped(content, lambda entry: {**known.get(entry["path"], {}), **entry})
+    derived_by_path = _derived(texts)
+    return _mapped(content, lambda entry: {**derived_by_path.get(entry["path"], {}), **entry})
 
 
 def _mapped(content: manifest.Content, change: Callable[[manifest.Content], manifest.Content]) -> manifest.Content:
     volatile = content["volatile"]
     files = [change(entry) for entry in volatile["files"]]
-    artefacts = [one if "withheld" in one else change(one) for one in content["artefacts"]]
+    artefacts = [entry if "withheld" in entry else change(entry) for entry in content["artefacts"]]
     return {**content, "artefacts": artefacts, "volatile": {**volatile, "files": files}}
 
 
@@ -267,7 +267,7 @@ def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts
         return "the Merkle root is not that of the manifest"
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     receipts = [entry["path"] for entry in content["artefacts"] if entry["kind"] == "receipt"]
-    stated = {path: digest for one in receipts for path, digest in _stated_digests(one, texts[one]).items()}
+    stated = {path: digest for receipt in receipts for path, digest in _stated_digests(receipt, texts[receipt]).items()}
     outside = [path for path in stated if not stays_below(path)]
     if outside:
         return f"a receipt names {outside[0]!r}, which leads outside"

@@ -1,7 +1,7 @@
 """Detached signatures by SSH keys (`ssh-keygen -Y`) or GPG keys, next to the signed file.
 
 Source: the SSHSIG format (PROTOCOL.sshsig of OpenSSH), with the namespace `shiftbench`; RFC 9580 for GPG.
-A signature does not tell whose key it is: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
+A signature does not contain the owner of its key, but `signers` (ssh-keygen's allowed_signers) or GPG's keyring does.
 """
 
 import subprocess
@@ -64,11 +64,11 @@ def sign(file: Path, key: Key) -> Path:
         return output
     with tempfile.TemporaryDirectory() as folder:
         literal = key.value.removeprefix("key::")
-        where, agent = str(Path(key.value).expanduser().absolute()), []
+        key_file, agent = str(Path(key.value).expanduser().absolute()), []
         if literal.startswith(("ssh-", "ecdsa-", "sk-")):  # as git allows: the agent has the key
             Path(folder, "key.pub").write_text(literal + "\n")
-            where, agent = f"{folder}/key.pub", ["-U"]
-        _run(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", where, *agent, str(file)])
+            key_file, agent = f"{folder}/key.pub", ["-U"]
+        _run(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", key_file, *agent, str(file)])
     return file.with_name(f"{file.name}.sig")
 
 
@@ -93,32 +93,32 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
         signers = signers.absolute()
         principals = _call(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
         if principals.returncode:
-            sound = _call(command, file)
-            return Verdict("bad", _words(sound) if sound.returncode else f"its key is not in {signers}")
+            validity = _call(command, file)
+            return Verdict("bad", _words(validity) if validity.returncode else f"its key is not in {signers}")
         principal = principals.stdout.splitlines()[0]
         command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", principal, *command[3:]]
-    done = _call(command, file)
-    return Verdict("bad" if done.returncode else "good", _words(done))
+    process = _call(command, file)
+    return Verdict("bad" if process.returncode else "good", _words(process))
 
 
 def _check_gpg(file: Path, signature: Path) -> Verdict:
-    done = _call(["gpg", "--batch", "--status-fd", "1", "--verify", str(signature), str(file)])
-    words = " ".join(done.stderr.split())
-    stated = {line.split()[1] for line in done.stdout.splitlines() if line.startswith(_STATUS)}
-    if done.returncode:
+    process = _call(["gpg", "--batch", "--status-fd", "1", "--verify", str(signature), str(file)])
+    words = " ".join(process.stderr.split())
+    stated = {line.split()[1] for line in process.stdout.splitlines() if line.startswith(_STATUS)}
+    if process.returncode:
         return Verdict("unknown" if "NO_PUBKEY" in stated else "bad", words)
     return Verdict("bad" if stated & _GONE else "good", words)
 
 
-def _words(done: subprocess.CompletedProcess[str]) -> str:
-    return " ".join((done.stdout + done.stderr).split())
+def _words(process: subprocess.CompletedProcess[str]) -> str:
+    return " ".join((process.stdout + process.stderr).split())
 
 
 def _run(command: list[str]) -> None:
-    done = _call(command)
-    if done.returncode:
+    process = _call(command)
+    if process.returncode:
         raise DataError(
-            f"`{' '.join(command[:3])}` could not sign: {_words(done)}; "
+            f"`{' '.join(command[:3])}` could not sign: {_words(process)}; "
             "is the key right? `--sign KEY` names another, `--unsigned` signs nothing"
         )
 
@@ -126,7 +126,7 @@ def _run(command: list[str]) -> None:
 def _call(command: list[str], stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
     content = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=child_environment.NOWHERE,
             env=child_environment.build(child_environment.LIBRARIES),
@@ -136,5 +136,5 @@ def _call(command: list[str], stdin: Path | None = None) -> subprocess.Completed
         )
     except FileNotFoundError:
         raise DataError(f"{command[0]} is not installed; Debian has it in openssh-client or gnupg") from None
-    out, err = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
-    return subprocess.CompletedProcess(command, done.returncode, out, err)
+    out, err = (output.decode(errors="replace") for output in (process.stdout, process.stderr))
+    return subprocess.CompletedProcess(command, process.returncode, out, err)

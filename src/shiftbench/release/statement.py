@@ -2,7 +2,7 @@
 
 Source: in-toto Statement v1 (in-toto.io/Statement/v1) and SLSA provenance v1 (slsa.dev/provenance/v1). Subjects
 are all artefacts of the manifest and all files of the release, each with its sha256; the parameters are
-params.yaml as it was checked; the dependencies are the commit, the locks and the originals.
+the checked params.yaml; the dependencies are the commit, the locks and the originals.
 """
 
 import importlib.metadata

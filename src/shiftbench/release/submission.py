@@ -2,8 +2,8 @@
 
 a checkout with results -> NAME.tar.gz -> a checkout without tars, checkpoints and originals -> `shiftbench audit`
 
-An archive holds params, locks and plugins as git has them, and of each output its receipt, its run file and its bytes,
-but not those of tars, checkpoints, originals, features and previews, which the receipts name by their digests. Rows are
+An archive contains params, locks and plugins as git has them, and of each output its receipt, its run file and its
+bytes. Bytes of tars, checkpoints, originals, features and previews are left out: receipts have their digests. Rows are
 included, so that tables follow from them. Data are the published ones if the digests are equal (`shards`).
 """
 
@@ -65,11 +65,11 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     make.check_outputs(plan, root)
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
     content = manifest.build(plan, root, home, head)
-    stated = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
+    description = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
     names = _files_by_name(plan, root, home)
     with scratch(target) as temporary:
         with gzip.GzipFile(temporary, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-            _add(archive, ABOUT, manifest.lined(stated))
+            _add(archive, ABOUT, manifest.lined(description))
             for name, file in sorted(names.items()):
                 _add(archive, name, file.read_bytes())
         temporary.replace(target)
@@ -130,8 +130,8 @@ def leaves_out(ref: Ref) -> bool:
 
 def _tracked(home: Path) -> Iterator[str]:
     """Yield the user's files that git tracks: params, locks, plugins."""
-    listed = (repository.says("ls-files", "-z", home=home) or "").split("\0")
-    return (path for path in listed if path and not path.startswith(_OF_THE_PROJECT))
+    paths = (repository.says("ls-files", "-z", home=home) or "").split("\0")
+    return (path for path in paths if path and not path.startswith(_OF_THE_PROJECT))
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, Any]:
@@ -151,10 +151,10 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
 def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
     """Write the members one after another, within limits."""
     total = 0
-    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as opened:
-        for count, member in enumerate(opened):
-            plain = (member.isfile() and not member.issparse()) or member.isdir()
-            if not plain or not stays_below(member.name):
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive_file:
+        for count, member in enumerate(archive_file):
+            is_plain = (member.isfile() and not member.issparse()) or member.isdir()
+            if not is_plain or not stays_below(member.name):
                 raise DataError(
                     f"{archive} has {member.name!r}, which is no plain file in its folder; the archive is refused"
                 )
@@ -165,16 +165,16 @@ def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
                     f"{_MEMBERS} files"
                 )
             stream.allowed = archives.HEADER + member.size
-            _write(opened, member, folder / member.name)
+            _write(archive_file, member, folder / member.name)
             stream.allowed = archives.HEADER
 
 
-def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+def _write(archive_file: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
     """Write the bytes of a plain file, or make a folder, without mode, owner or time of the archive.
 
     `extractall` has a filter for that from Python 3.11.4 on.
     """
-    source = opened.extractfile(member)
+    source = archive_file.extractfile(member)
     if source is None:
         place.mkdir(parents=True, exist_ok=True)
         return
@@ -216,12 +216,14 @@ def incomparable_outputs(plan: Plan, root: Path, there: Published) -> list[str]:
     receipts = {ref.path: recipe.receipt(root, ref) or {} for ref in plan.artifacts}
     shards = {ref.path for ref in plan.artifacts if ref.kind == "shards" and not ref.local}
     digests_here = {path: _digests(path, receipts[path].get("made", {})) for path in shards}
-    other = [path for path in outputs.keys() | digests_here.keys() if digests_here.get(path) != outputs.get(path)]
+    incomparable = [
+        path for path in outputs.keys() | digests_here.keys() if digests_here.get(path) != outputs.get(path)
+    ]
     for path in sorted(ref.path for ref in plan.artifacts if ref.kind == "tables"):
         text = there.texts.get(f"{path}.receipt.json")
         if text is None or _rules(receipts[path]) != _rules(from_json(text)):
-            other.append(path)
-    return sorted(other)
+            incomparable.append(path)
+    return sorted(incomparable)
 
 
 def _rules(receipt: dict[str, Any]) -> list[Any]:
@@ -236,7 +238,7 @@ def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
 
 
 def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
-    """Keep what the leaderboard shows of a submission, instead of an earlier one of its name; gives the folder."""
+    """Store the leaderboard's part of a submission, instead of an earlier one of its name; returns the folder."""
     folder = home / ACCEPTED / str(about["name"])
     trust.refuse_links(folder, home=home)
     write_bytes(folder / ABOUT, manifest.lined(about))
@@ -247,7 +249,7 @@ def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
 def accepted_submissions(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
     """Kept submissions, sorted by name: description, and rows of the leaderboard."""
     folders = sorted(file.parent for file in (home / ACCEPTED).glob(f"*/{ABOUT}"))
-    return [(read(one), board(one / BOARD)) for one in folders]
+    return [(read(folder), board(folder / BOARD)) for folder in folders]
 
 
 def board(file: Path) -> list[dict[str, str]]:

@@ -56,7 +56,7 @@ class Problem:
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        path, expected, actual = (shorten(one, _SHOWN) for one in (self.path, self.expected, self.found))
+        path, expected, actual = (shorten(text, _SHOWN) for text in (self.path, self.expected, self.found))
         return f"{path}: {self.meaning} (expected {expected}, found {actual})"
 
 
@@ -109,8 +109,8 @@ def chain_problems(home: Path, name: str) -> Iterator[Problem]:
     if content["name"] != name:
         yield Problem("manifest", path, f"name {name}", f"name {content['name']}")
     paths = Counter(entry["path"] for entry in content["artefacts"])
-    for twice in (path for path, count in paths.items() if count > 1):
-        yield Problem("manifest", path, f"{twice} once", f"{paths[twice]} times")
+    for duplicate in (path for path, count in paths.items() if count > 1):
+        yield Problem("manifest", path, f"{duplicate} once", f"{paths[duplicate]} times")
     yield from _chain(home, content)
 
 

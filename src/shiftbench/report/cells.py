@@ -1,4 +1,4 @@
-"""What a number of the report is of: a set of samples, as it is or under a shift."""
+"""The condition of a number in the report: a set of samples, as it is or under a shift."""
 
 Cell = tuple[str, str, str | None, float | None]
 """Dataset, split, shift, severity."""

@@ -1,4 +1,4 @@
-"""One benchmark as a chapter of the report: what was run, its leaderboard and its OOD detection."""
+"""One benchmark as a chapter of the report: its run, its leaderboard and its OOD detection."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,15 +30,15 @@ class Row:
 
 @dataclass
 class Chapter:
-    """One benchmark: what was run, and what the report shows of it.
+    """One benchmark: its run, and the parts of the report that show it.
 
     Attributes:
         name: of the benchmark.
-        params: the benchmark, as params says.
-        tables: what aggregate made.
-        about: what is known about metrics by name.
+        params: the benchmark's part of params.yaml.
+        tables: those of the stage aggregate.
+        about: facts of metrics by name.
         sampled: whether a page shows its samples.
-        titles: of all that the benchmark names.
+        titles: of all names in the benchmark.
         places: the rows of `tables`, sorted.
         columns: of the leaderboard.
         detection: of OOD sets.
@@ -64,15 +64,15 @@ class Chapter:
         self.places = Places.of(self.tables, self.params["dataset"], self.params["split"])
         self.columns = columns(self.tables, self.places, self.about)
         self.detection = Detection(self.params, self.tables, self.places, self.about, self.titles)
-        everyone = sorted({who for column in self.columns for who in column.entries} | set(self.places.who))
-        self.labels = {who: self._label(*who) for who in everyone}
-        self.models = self.titles.models(everyone, self.params["dataset"])
+        all_models = sorted({who for column in self.columns for who in column.entries} | set(self.places.who))
+        self.labels = {who: self._label(*who) for who in all_models}
+        self.models = self.titles.models(all_models, self.params["dataset"])
         self.styles = Style.of({self.labels[who]: self.models[who] for who in self.places.who})
 
     def _label(self, model: str, method: str) -> str:
         short = model.removeprefix(f"{self.params['dataset']}/")
-        bare = self.params["methods"] == ["plain"] and method == "plain"  # models may name others
-        return short if bare else f"{short} + {method}"
+        is_bare = self.params["methods"] == ["plain"] and method == "plain"  # models may name others
+        return short if is_bare else f"{short} + {method}"
 
     @property
     def title(self) -> str:
@@ -104,9 +104,9 @@ class Chapter:
 
     @property
     def seeds(self) -> list[int]:
-        """Training seeds of the weights."""
-        found: list[int] = self.tables.metrics["seed"].drop_nulls().unique().sort().to_list()
-        return found
+        """Training seeds of the models."""
+        seeds: list[int] = self.tables.metrics["seed"].drop_nulls().unique().sort().to_list()
+        return seeds
 
     @property
     def ood(self) -> str:
@@ -130,7 +130,7 @@ class Chapter:
 
     @property
     def names(self) -> list[str]:
-        """Titles of what is compared: means over seeds, and models without a seed."""
+        """Titles of the compared models: means over seeds, and models without a seed."""
         return [self.models[who] for who in self.places.who]
 
     @property
@@ -152,30 +152,30 @@ class Chapter:
 
     @property
     def families(self) -> dict[str, str]:
-        """Weights with a training seed -> the name of their mean."""
+        """Model with a training seed -> name of the mean over its seeds."""
         return {seed[0]: who[0] for who, seeds in self._children.items() for seed in seeds}
 
     @property
     def searches(self) -> list[Search]:
-        """What was searched on validation OOD."""
+        """Searches of detectors' options on validation OOD."""
         return searches(self.tables.searches, self.families)
 
     @property
     def proof(self) -> str:
-        """That the sets of OOD detection share no samples, in a sentence."""
+        """Sentence on the samples that the sets of OOD detection share."""
         return proof(self.tables.overlaps)
 
     def behind(self, who: Who, cells: Iterable[Cell]) -> str:
-        """Return the address of the samples behind a number: of its first seed, on the first of its sets."""
-        of = next(iter(self._children.get(who, [])), who)
-        found = [cell for cell in cells if cell[2] is not None] or self._levels
-        if not self.sampled or not found:
+        """Address of the samples behind a number: of its first seed, on the first of its sets."""
+        model = next(iter(self._children.get(who, [])), who)
+        conditions = [cell for cell in cells if cell[2] is not None] or self._levels
+        if not self.sampled or not conditions:
             return ""
-        return samples.link(self.name, self.labels[of], found[0])
+        return samples.link(self.name, self.labels[model], conditions[0])
 
     @functools.cached_property
     def _levels(self) -> list[Cell]:
-        """What metrics of whole curves are over."""
+        """Conditions of metrics of whole curves."""
         place = ("dataset", "split", "shift", "severity")
         levels = self.places.levels.select(place).unique().sort(place)
         return list(levels.iter_rows())
@@ -183,15 +183,15 @@ class Chapter:
     @functools.cached_property
     def _children(self) -> dict[Who, list[Who]]:
         seeded = self.tables.metrics.filter(pl.col("seed").is_not_null()).select("model", "method", "seed").unique()
-        found: dict[Who, list[Who]] = {}
-        for weights, method, _ in sorted(seeded.iter_rows(), key=lambda row: row[2]):
-            if (weights, method) in self.labels:
-                found.setdefault((without_seed(weights)[0], method), []).append((weights, method))
-        return found
+        children: dict[Who, list[Who]] = {}
+        for model, method, _ in sorted(seeded.iter_rows(), key=lambda row: row[2]):
+            if (model, method) in self.labels:
+                children.setdefault((without_seed(model)[0], method), []).append((model, method))
+        return children
 
     @property
     def measures(self) -> list[Measure]:
-        """Metrics of single cells, the leading one first."""
+        """Metrics of single conditions, the leading one first."""
         return [Measure.of(name, self.about) for name in self.places.metrics]
 
     @property
@@ -207,14 +207,14 @@ class Chapter:
 
     @property
     def means(self) -> list[tuple[str, str]]:
-        """What the columns that are means are over, by their group, in words."""
-        found = {column.group: column for column in self.columns if column.positions > 1}
-        texts = [(group, _over(column.cells, self.titles)) for group, column in found.items()]
+        """Sets that columns of means average, by group, in words."""
+        columns = {column.group: column for column in self.columns if column.positions > 1}
+        texts = [(group, _over(column.cells, self.titles)) for group, column in columns.items()]
         return [(group, over.partition(":")[0] if group == FIFTEEN else over) for group, over in texts]
 
     @property
     def uncertain(self) -> list[str]:
-        """Who gives classes without probabilities, so that its calibration is not defined."""
+        """Models that give classes without probabilities, so that their calibration is not defined."""
         return [self.models[who] for who in self.places.who if who in certain(self.tables)]
 
     @property
@@ -222,14 +222,14 @@ class Chapter:
         """The columns that a summary names: the leading metric on the clean set, under shift and domain shift."""
         lead = self.places.metrics[:1]
         return [
-            c
-            for c in self.columns
-            if c.best and c.group != FIFTEEN and (c.measure.name in lead or c.group == "OOD sets")
+            column
+            for column in self.columns
+            if column.best and column.group != FIFTEEN and (column.measure.name in lead or column.group == "OOD sets")
         ][:4]
 
 
 def _over(cells: Sequence[Cell], titles: Titles) -> str:
-    """Say which sets a mean is over; with severities, that each shift has."""
+    """Sets that a mean averages, in words; with the severities that each shift has."""
     levels = sorted({severity for *_, severity in cells if severity is not None})
     shifts = list(dict.fromkeys(shift for _, _, shift, _ in cells if shift is not None))
     if not levels or shifts == [CLEAN]:
@@ -238,8 +238,8 @@ def _over(cells: Sequence[Cell], titles: Titles) -> str:
             for dataset, _, shift, _ in cells
         ]
         return ends(dict.fromkeys(names))
-    at = f"at severities {ends(f'{level:g}' for level in levels)}, {len(cells)} sets"
-    return f"{len(shifts)} shifts {at}: {', '.join(titles.of('shifts', name) for name in shifts)}"
+    severities = f"at severities {ends(f'{level:g}' for level in levels)}, {len(cells)} sets"
+    return f"{len(shifts)} shifts {severities}: {', '.join(titles.of('shifts', name) for name in shifts)}"
 
 
 def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:
@@ -247,7 +247,7 @@ def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:
 
 
 def ends(names: Iterable[object]) -> str:
-    """Join names or numbers as a sentence does.
+    """Join names or numbers as in a sentence.
 
     Example:
         >>> ends(["a", "b", "c"])

@@ -1,4 +1,4 @@
-"""What models wrote: a few completions that are right and a few that are wrong, with the phases of their tokens."""
+"""Completions of models: a few correct and a few wrong ones, with the phases of their tokens."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ COLUMNS = (
     *("key", "completions", "correct", "closed", "truncated", "thinking_tokens", "answer_tokens"),
     *("thinking_entropy_e9", "answer_entropy_e9"),
 )
-"""What records say of completions; the first of each prompt is shown."""
+"""Columns of records of completions; the first completion of each prompt is shown."""
 FIELDS = ("text", "meta")
-"""What is read of a prompt."""
+"""Fields of a prompt that are read."""
 _LISTS = [name for name in COLUMNS if name not in ("key", "correct")]
 
 At = tuple[str, str]
@@ -28,7 +28,7 @@ At = tuple[str, str]
 
 
 class Written(NamedTuple):
-    """A completion; of its tokens (None: nothing is known) `tokens` and `entropies` in nats, thinking and answer."""
+    """A completion; numbers of its tokens and their entropies in nats are of thinking and answer (None: not known)."""
 
     key: str
     text: str
@@ -60,15 +60,15 @@ of = Written.of
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One file of records and what is chosen of it.
+    """One file of records, with examples of it.
 
     Attributes:
-        who: what wrote.
-        cell: what was asked.
+        who: the model with its method.
+        cell: condition of the prompts.
         records: path of the file.
         shards: name of the prompts' shards; None where they are not stored.
         counts: prompts whose first completion is right, and wrong.
-        picked: some of each, `right` and `wrong`.
+        picked: examples by kind, `right` and `wrong`.
     """
 
     who: str
@@ -80,29 +80,29 @@ class Rows:
 
 
 def pick(rows: Iterable[Written]) -> tuple[tuple[int, int], dict[str, list[Written]]]:
-    """Return how many are right and wrong, and the first of each by the hash of their keys: weights share most."""
+    """Numbers of right and wrong rows, and the first of each by the hash of their keys: models share most."""
     ordered = sorted(rows, key=lambda row: unit_hash("completions", row.key))
     kinds = {"right": [row for row in ordered if row.right], "wrong": [row for row in ordered if not row.right]}
     counts = len(kinds["right"]), len(kinds["wrong"])
-    return counts, {name: own[:COUNT] for name, own in kinds.items()}
+    return counts, {name: members[:COUNT] for name, members in kinds.items()}
 
 
 def wanted(rows: Iterable[Rows]) -> Iterator[At]:
     """Yield the prompts that some rows name."""
     for row in rows:
-        for own in row.picked.values():
-            yield from ((row.shards or "", one.key) for one in own)
+        for examples in row.picked.values():
+            yield from ((row.shards or "", example.key) for example in examples)
 
 
 def asked(sample: Sample) -> dict[str, str]:
-    """Return a prompt, its answer where it has one, and the mark behind which answers stand (empty: none)."""
+    """A prompt, its answer if it has one, and the mark before answers (empty: none)."""
     meta = sample.fields["meta"]
-    told = {"text": shortened(sample.fields["text"]), "mark": meta.get("answer_after") or ""}
-    return told | ({"answer": str(meta["answer"])} if "answer" in meta else {})
+    shown = {"text": shortened(sample.fields["text"]), "mark": meta.get("answer_after") or ""}
+    return shown | ({"answer": str(meta["answer"])} if "answer" in meta else {})
 
 
 def shortened(text: str) -> str:
-    """Return a text of LETTERS letters at most, without its middle: how it thinks, and how it ends."""
+    """A text of at most LETTERS letters; a longer one loses its middle."""
     if len(text) <= LETTERS:
         return text
     half = (LETTERS - 3) // 2
@@ -110,7 +110,7 @@ def shortened(text: str) -> str:
 
 
 def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what the page's script reads; each prompt stands there once, and is named by its number."""
+    """Data of the page's script; each prompt is there once, and rows have its number."""
     numbers = {at: number for number, at in enumerate(dict.fromkeys(wanted(rows)))}
     return {
         "prompts": [{"key": at[1], **prompts.get(at, {})} for at in numbers],
@@ -122,8 +122,8 @@ def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> di
                 "records": row.records,
                 "counts": row.counts,
                 "kinds": {
-                    kind: [_told(one, numbers[row.shards or "", one.key]) for one in own]
-                    for kind, own in row.picked.items()
+                    kind: [_told(example, numbers[row.shards or "", example.key]) for example in examples]
+                    for kind, examples in row.picked.items()
                 },
             }
             for row in rows

@@ -17,34 +17,34 @@ Sides = tuple[list[float], list[float], list[float]]  # x, shares of ID, shares 
 
 
 def detector_panels(chapter: Chapter) -> list[Panel]:
-    """Return the panels of a benchmark's detectors that have something to show."""
-    made = (_groups(chapter), _scores(chapter), _risks(chapter))
-    return [panel for panel in made if panel.plots]
+    """Panels of a benchmark's detectors that have something to show."""
+    panels = (_groups(chapter), _scores(chapter), _risks(chapter))
+    return [panel for panel in panels if panel.plots]
 
 
 def _groups(chapter: Chapter) -> Panel:
     """Draw the leading metric's mean over the first group of OOD sets against that over the second."""
     view = chapter.detection.view(_LEAD)
     firsts = {column.group: column for column in reversed(view.columns)} if view else {}
-    drawn: dict[str, Figure] = {}
+    by_model: dict[str, Figure] = {}
     axes = tuple(name for name in chapter.detection.groups if name in firsts)[:_TWO]
     if view and len(axes) == _TWO:
-        one, two = (firsts[name] for name in axes)
-        for weights in chapter.places.who:
+        first, second = (firsts[name] for name in axes)
+        for model in chapter.places.who:
             pairs = [
-                (chapter.detection.styles[who[2]], one.entries[who], two.entries[who])
+                (chapter.detection.styles[who[2]], first.entries[who], second.entries[who])
                 for who in view.rows
-                if who[:2] == weights and who in one.entries and who in two.entries
+                if who[:2] == model and who in first.entries and who in second.entries
             ]
             figure = figures.scatter(pairs, view.measure, view.measure, "", (axes[0], axes[1]))
-            drawn[chapter.labels[weights]] = figure | {"height": _TALL}
+            by_model[chapter.labels[model]] = figure | {"height": _TALL}
     title = " against ".join(axes).capitalize()
     note = (
         "One point per detector: the mean over the OOD sets of either group, with 95% intervals; up and right is good."
     )
-    ask = Ask("model", tuple((label, chapter.styles[label].title) for label in drawn))
-    made = panel(chapter, "groups", (title, note), [ask], {"AUROC": drawn} if drawn else {})
-    return replace(made, legend=tuple(chapter.detection.styles.values()))
+    ask = Ask("model", tuple((label, chapter.styles[label].title) for label in by_model))
+    groups_panel = panel(chapter, "groups", (title, note), [ask], {"AUROC": by_model} if by_model else {})
+    return replace(groups_panel, legend=tuple(chapter.detection.styles.values()))
 
 
 # ---------------------------------------------------------------------- scores of one detector
@@ -52,20 +52,20 @@ def _groups(chapter: Chapter) -> Panel:
 
 def _scores(chapter: Chapter) -> Panel:
     shown = _shown(chapter)
-    weights = list(dict.fromkeys(who[:2] for who, _ in shown))
+    models = list(dict.fromkeys(who[:2] for who, _ in shown))
     detectors = [name for name in chapter.detection.detectors if name in {who[2] for who, _ in shown}]
     sets = [name for name in _sets(chapter) if name in {dataset for _, dataset in shown}]
     asks = [
         _ask("detector", [chapter.titles.of("detectors", name) for name in detectors]),
-        _ask("model", [chapter.models.get(who, who[0]) for who in weights]),
+        _ask("model", [chapter.models.get(who, who[0]) for who in models]),
         _ask("OOD set", [chapter.titles.of("datasets", name) for name in sets]),
     ]
     curves: dict[str, Figure] = {}
     bars: dict[str, Figure] = {}
     for (who, dataset), kinds in shown.items():
-        at = (detectors.index(who[2]), weights.index(who[:2]), sets.index(dataset))
+        indices = (detectors.index(who[2]), models.index(who[:2]), sets.index(dataset))
         # A selector with one choice is not on the page, and no part of the choice.
-        parts = [str(number) for number, ask in zip(at, asks, strict=True) if len(ask.choices) > 1]
+        parts = [str(number) for number, ask in zip(indices, asks, strict=True) if len(ask.choices) > 1]
         choice = "|".join(parts) or "0"
         name = f"{chapter.titles.of('detectors', who[2])}, {chapter.titles.of('datasets', dataset)}"
         _, false, true = kinds["roc"]
@@ -88,24 +88,22 @@ def _sets(chapter: Chapter) -> list[str]:
 
 
 def _shown(chapter: Chapter) -> dict[tuple[Who, str], dict[str, Sides]]:
-    """Return both kinds of columns x, id, ood by weights (of one seed), method and detector, and by OOD set."""
+    """Both kinds of columns x, id, ood by model (of one seed), method and detector, and by OOD set."""
     table = chapter.tables.roc
     if table is None:
         return {}
     place = ("model", "method", "detector", "dataset", "kind")
     rows = table.filter(pl.col("dataset").is_in(_sets(chapter))).sort(*place, "x")
     parts = rows.group_by(*place, maintain_order=True).agg("x", "id", "ood")
-    found: dict[tuple[Who, str], dict[str, Sides]] = {}
-    for weights, method, detector, dataset, kind, x, id, ood in parts.iter_rows():
-        found.setdefault(((weights, method, detector), dataset), {})[kind] = (x, id, ood)
-    return found
+    sides: dict[tuple[Who, str], dict[str, Sides]] = {}
+    for model, method, detector, dataset, kind, x, id, ood in parts.iter_rows():
+        sides.setdefault(((model, method, detector), dataset), {})[kind] = (x, id, ood)
+    return sides
 
 
 def _area(chapter: Chapter, who: Who, dataset: str) -> str:
-    weights, method, detector = who
-    rows = chapter.places.detection.filter(
-        model=weights, method=method, detector=detector, dataset=dataset, metric=_LEAD
-    )
+    model, method, detector = who
+    rows = chapter.places.detection.filter(model=model, method=method, detector=detector, dataset=dataset, metric=_LEAD)
     view = chapter.detection.view(_LEAD)
     if rows.is_empty() or view is None:
         return ""
@@ -116,28 +114,28 @@ def _area(chapter: Chapter, who: Who, dataset: str) -> str:
 
 
 def _risks(chapter: Chapter) -> Panel:
-    drawn = {}
+    by_model = {}
     lines = _curves(chapter)
-    for weights in chapter.places.who:
-        own = [
-            (chapter.detection.styles[name], *lines[*weights, name])
+    for model in chapter.places.who:
+        detector_lines = [
+            (chapter.detection.styles[name], *lines[*model, name])
             for name in chapter.detection.detectors
-            if (*weights, name) in lines
+            if (*model, name) in lines
         ]
-        if own:
-            drawn[chapter.labels[weights]] = figures.risks(own, "")
+        if detector_lines:
+            by_model[chapter.labels[model]] = figures.risks(detector_lines, "")
     note = (
         "Failure detection on the clean set: the share of wrong predictions among the samples that a detector "
         "trusts most. Means over training seeds."
     )
-    ask = Ask("model", tuple((label, chapter.styles[label].title) for label in drawn))
-    shots = {"clean set": drawn} if drawn else {}
-    made = panel(chapter, "risks", ("Risk and coverage", note), [ask], shots)
-    return replace(made, legend=tuple(chapter.detection.styles.values()))
+    ask = Ask("model", tuple((label, chapter.styles[label].title) for label in by_model))
+    shots = {"clean set": by_model} if by_model else {}
+    risks_panel = panel(chapter, "risks", ("Risk and coverage", note), [ask], shots)
+    return replace(risks_panel, legend=tuple(chapter.detection.styles.values()))
 
 
 def _curves(chapter: Chapter) -> dict[Who, tuple[list[float], list[float]]]:
-    """Return coverage and risk on the clean set by weights, method and detector."""
+    """Coverage and risk on the clean set by model, method and detector."""
     table = chapter.tables.risk_coverage
     if table is None:
         return {}
@@ -150,4 +148,4 @@ def _curves(chapter: Chapter) -> dict[Who, tuple[list[float], list[float]]]:
     ).with_columns(pl.col("model").replace(chapter.families))
     means = clean.group_by(*place, "coverage").agg(pl.col("risk").mean()).sort(*place, "coverage")
     rows = means.group_by(place, maintain_order=True).agg("coverage", "risk").iter_rows()
-    return {(weights, method, name): (x, y) for weights, method, name, x, y in rows}
+    return {(model, method, name): (x, y) for model, method, name, x, y in rows}

@@ -1,4 +1,4 @@
-"""What differs between two texts, word by word, for the page: kept, taken out, put in."""
+"""Differences between two texts for pages, word by word: kept, gone, new."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"\s+|(?<![\w.])-?\d+\.\d+(?!\w|\.\d)|\w+|[^\w\s]")
 
 
 def words(before: str, after: str) -> tuple[Piece, ...]:
-    """Return the pieces of two texts in order; kept and new ones make `after`, kept and gone ones `before`.
+    """Pieces of two texts in order; kept and new ones make `after`, kept and gone ones `before`.
 
     Words, decimal numbers, marks and runs of white space are compared as wholes.
 
@@ -19,12 +19,12 @@ def words(before: str, after: str) -> tuple[Piece, ...]:
         >>> words("at -3.53, 1.2.3", "at -4.18, 1.2.4")[1:3]
         (('gone', '-3.53'), ('new', '-4.18'))
     """
-    one, two = _TOKEN.findall(before), _TOKEN.findall(after)
-    found: list[Piece] = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+    old_tokens, new_tokens = _TOKEN.findall(before), _TOKEN.findall(after)
+    pieces: list[Piece] = []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, old_tokens, new_tokens, autojunk=False).get_opcodes():
         if kind == "equal":
-            found.append(("kept", "".join(one[i:j])))
+            pieces.append(("kept", "".join(old_tokens[i:j])))
             continue
-        found += [("gone", "".join(one[i:j]))] if i < j else []
-        found += [("new", "".join(two[k:m]))] if k < m else []
-    return tuple(found)
+        pieces += [("gone", "".join(old_tokens[i:j]))] if i < j else []
+        pieces += [("new", "".join(new_tokens[k:m]))] if k < m else []
+    return tuple(pieces)

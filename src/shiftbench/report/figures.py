@@ -1,4 +1,4 @@
-"""The report's figures as numbers: `figures.js` of the page draws them where they are seen, light, dark or printed.
+"""The report's figures as JSON, which `figures.js` draws on the page, in light, dark or print.
 
 A figure is JSON: `title`, `height` in px, axes `x` and `y`, and `series`, the first of them drawn first; `legend`
 where the names of the series stand in it.
@@ -10,7 +10,7 @@ where the names of the series stand in it.
   samples `n`, and how it looks: `name` (what readers see), `colour`, `dash`, `symbol`; its `key` names it in the
   legend's buttons, which hide it.
 
-A weights' colour, dash and marker follow from its place in the list of the benchmark, the same in
+The colour, dash and marker of a model follow from its place in the list of the benchmark, and are the same in
 every figure. Text and grid colours are set by the page. Names are data and become text, whatever they hold.
 """
 
@@ -63,7 +63,7 @@ class Style:
 
     @classmethod
     def of(cls, titles: Mapping[str, str]) -> dict[str, Style]:
-        """Style of each name, which is given with its title; after eight the hues come again with another dash."""
+        """Style of each name with a title; after eight names, hues repeat with another dash."""
         return {
             name: cls(name, title, COLOURS[i % 8], list(DASHES)[i // 8 % 4], list(SYMBOLS)[(i + i // 8) % 8])
             for i, (name, title) in enumerate(titles.items())
@@ -72,7 +72,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[At]):
-    """One weights in one figure: entries at positions (severities, or names of shifts)."""
+    """One model in one figure: entries at positions (severities, or names of shifts)."""
 
     style: Style
     at: tuple[At, ...]
@@ -82,31 +82,31 @@ class Line(Generic[At]):
 def curves(lines: Iterable[Line[float]], measure: Measure, title: str, x: str = "severity") -> Figure:
     """Draw value over severity with bands of 95% intervals."""
     lines = list(lines)
-    ticks = sorted({at for line in lines for at in line.at})
+    ticks = sorted({place for line in lines for place in line.at})
     ends = min([*ticks, 0]), max([*ticks, 1])
     room = 0.04 * (ends[1] - ends[0])
-    across = {"title": x, "digits": 2, "ticks": ticks, "range": [ends[0] - room, ends[1] + room]}
-    drawn = [
+    x_axis = {"title": x, "digits": 2, "ticks": ticks, "range": [ends[0] - room, ends[1] + room]}
+    series = [
         _series("line", line.style, list(line.at), _values(line.entries, measure))
         | {"y_ends": _ends(line.entries, measure), "n": [entry.n for entry in line.entries]}
         for line in lines
     ]
-    return _figure(title, across, _axis(measure), drawn)
+    return _figure(title, x_axis, _axis(measure), series)
 
 
 def points(lines: Iterable[Line[str]], measure: Measure, title: str) -> Figure:
-    """Draw one point with its interval per weights and row; rows are names, the first on top."""
+    """Draw one point with its interval per model and row; rows are names, the first on top."""
     lines = list(lines)
-    rows = list(dict.fromkeys(at for line in lines for at in line.at))
-    drawn = []
+    rows = list(dict.fromkeys(place for line in lines for place in line.at))
+    series = []
     for number, line in enumerate(lines):
         offset = (number - (len(lines) - 1) / 2) * min(0.16, 0.7 / max(1, len(lines)))
-        y = [round(rows.index(at) + offset, 3) for at in line.at]
-        own = _series("points", line.style, _values(line.entries, measure), y)
-        drawn.append(own | {"x_ends": _ends(line.entries, measure), "n": [e.n for e in line.entries]})
+        y = [round(rows.index(place) + offset, 3) for place in line.at]
+        line_series = _series("points", line.style, _values(line.entries, measure), y)
+        series.append(line_series | {"x_ends": _ends(line.entries, measure), "n": [e.n for e in line.entries]})
     names = {"title": "", "ticks": list(range(len(rows))), "names": rows}
-    up = names | {"range": [len(rows) - 0.5, -0.5]}
-    return _figure(title, _axis(measure), up, drawn, 70 + len(rows) * max(40, 14 * len(lines)))
+    y_axis = names | {"range": [len(rows) - 0.5, -0.5]}
+    return _figure(title, _axis(measure), y_axis, series, 70 + len(rows) * max(40, 14 * len(lines)))
 
 
 def scatter(
@@ -117,30 +117,30 @@ def scatter(
     axes: tuple[str, str] = ("clean", "shifted"),
     slope: float | None = None,
 ) -> Figure:
-    """Draw one point per weights: a value on the clean set against one under shift, both with intervals.
+    """Draw one point per model: a value on the clean set against one under shift, both with intervals.
 
     A `slope` draws a line through the origin, up to the last point.
     """
-    drawn = [
+    series = [
         _series("points", style, _values([one], across), _values([two], up))
         | {"x_ends": _ends([one], across), "y_ends": _ends([two], up), "n": [two.n]}
         for style, one, two in pairs
     ]
-    far = max((one["x"][0] for one in drawn if one["x"][0] is not None), default=0.0)
+    far = max((one["x"][0] for one in series if one["x"][0] is not None), default=0.0)
     if slope is not None:
-        drawn.insert(0, _rule([0, far], [0, slope * far], f"{slope:g} of it"))
+        series.insert(0, _rule([0, far], [0, slope * far], f"{slope:g} of it"))
     x, y = _axis(across), _axis(up)
     x["title"], y["title"] = f"{axes[0]} {x['title']}", f"{axes[1]} {y['title']}"
-    return _figure(title, x, y, drawn, 340)
+    return _figure(title, x, y, series, 340)
 
 
 def risks(lines: Iterable[tuple[Style, Sequence[float], Sequence[float]]], title: str) -> Figure:
     """Draw risk over coverage, shares in [0, 1], one line per detector."""
-    drawn = [
+    series = [
         _series("line", style, _percent(coverage), _percent(risk, 2)) | {"symbol": ""}
         for style, coverage, risk in lines
     ]
-    return _figure(title, _shares("coverage, %"), {"title": "risk, %", "digits": 2}, drawn, 400)
+    return _figure(title, _shares("coverage, %"), {"title": "risk, %", "digits": 2}, series, 400)
 
 
 def roc(title: str, false: Sequence[float], true: Sequence[float]) -> Figure:
@@ -157,13 +157,13 @@ def histogram(title: str, edges: Sequence[float], id: Sequence[float], ood: Sequ
     """Draw a histogram; lower edges of bins of equal width, and the shares of both sides in them."""
     width = float(f"{edges[1] - edges[0]:.6g}") if len(edges) > 1 else 1.0
     bins = {"kind": "bars", "x0": float(f"{edges[0] + width / 2:.6g}"), "dx": width}
-    drawn = [
+    series = [
         bins | {"name": name, "colour": colour, "y": _percent(side)}
         for name, colour, side in (("ID", COLOURS[0], id), ("OOD", COLOURS[1], ood))
     ]
-    across = {"title": "score (higher = more OOD)", "digits": 4}
-    up = {"title": "share of samples, %", "digits": 1}
-    return _figure(title, across, up, drawn, 340) | {"legend": True}
+    x_axis = {"title": "score (higher = more OOD)", "digits": 4}
+    y_axis = {"title": "share of samples, %", "digits": 1}
+    return _figure(title, x_axis, y_axis, series, 340) | {"legend": True}
 
 
 def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int) -> Figure:
@@ -171,7 +171,7 @@ def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int
 
     Args:
         rows: per bin that holds samples: samples, right ones, sum of confidences.
-        style: of the weights.
+        style: of the model.
         count: number of bins over [0, 1].
     """
     total = sum(n for n, _, _ in rows) or 1
@@ -182,8 +182,8 @@ def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int
     bars: dict[str, Any] = {"kind": "bars", "colour": style.colour, "x": confidence, "y": shares}
     bars |= {"dx": round(60 / count, 2), "name": "share of samples", "n": counts}
     line = _series("line", style, confidence, accuracy) | {"n": counts}
-    drawn = [_rule([0, 100], [0, 100]), bars, line]
-    return _figure(style.title, _shares("confidence, %"), _shares("accuracy, %"), drawn, 300)
+    series = [_rule([0, 100], [0, 100]), bars, line]
+    return _figure(style.title, _shares("confidence, %"), _shares("accuracy, %"), series, 300)
 
 
 # ---------------------------------------------------------------------------------------- parts

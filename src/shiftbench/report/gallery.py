@@ -14,7 +14,7 @@ from shiftbench.base.refs import Ref, ShardsName
 from shiftbench.data import codecs, skeletons, sound_pictures, thumbnails
 from shiftbench.report import diffing
 
-SIDE = 128  # px, half as many again as they are shown at
+SIDE = 128  # px, 1.5 times the size on the page
 PLAYED = 2  # samples of a board that have a player: sounds are large
 
 
@@ -69,7 +69,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One sample: its key, the name of its class, and what it looks like at each severity."""
+    """One sample: its key, the name of its class, and its image at each severity."""
 
     key: str
     label: str
@@ -88,7 +88,7 @@ class Board:
 
 
 def boards(files: Mapping[Ref, Path]) -> list[Board]:
-    """Return one board per (dataset, split, shift), with the clean partner first; sorted.
+    """One board per (dataset, split, shift), with the clean partner first; sorted.
 
     Args:
         files: previews by Ref; a dataset's own samples are `identity` at severity 0.
@@ -100,11 +100,11 @@ def boards(files: Mapping[Ref, Path]) -> list[Board]:
     for ref, file in files.items():
         dataset, split, shift, severity = ShardsName.of(ref)
         shots.setdefault((dataset, split, shift), {})[severity] = _read(file)
-    found = []
+    boards = []
     for dataset, split, shift in sorted(shots, key=lambda place: (*place[:2], place[2] != "identity", place[2])):
         clean = shots.get((dataset, split, "identity"), {})
-        found.append(_board(dataset, split, shift, clean | shots[dataset, split, shift]))
-    return found
+        boards.append(_board(dataset, split, shift, clean | shots[dataset, split, shift]))
+    return boards
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -131,11 +131,14 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
 
 
 def _compared(images: tuple[Image, ...], severities: tuple[float, ...]) -> tuple[Image, ...]:
-    """Return the images, each text beside that of the clean sample."""
+    """The images, each text with its differences from the clean text."""
     clean, *others = images
     if clean.text is None or severities[0] != 0:
         return images
-    return (clean, *(replace(one, diff=diffing.words(clean.text, one.text)) if one.text else one for one in others))
+    return (
+        clean,
+        *(replace(image, diff=diffing.words(clean.text, image.text)) if image.text else image for image in others),
+    )
 
 
 def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
@@ -144,7 +147,7 @@ def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
 
 
 def _image(shot: dict[str, Any], key: str, number: int) -> Image:
-    """Return how the `number`-th sample looks."""
+    """Image of the `number`-th sample."""
     sample = shot["samples"].get(key, {})
     if "png" in sample:
         marks = _marks(sample.get("boxes", []), shot["classes"], shot["file"], key)
@@ -152,18 +155,18 @@ def _image(shot: dict[str, Any], key: str, number: int) -> Image:
         areas = _areas(sample.get("areas", []), shot["file"], key)
         pixels = _decoded(sample["png"], "png", shot["file"], key)
         height, width = pixels.shape[:2]
-        drawn = thumbnails.webp(pixels, SIDE)
-        return Image(drawn, width, height, marks=marks, areas=areas, joints=joints, bones=bones)
+        picture = thumbnails.webp(pixels, SIDE)
+        return Image(picture, width, height, marks=marks, areas=areas, joints=joints, bones=bones)
     if "wav" in sample:
-        drawn_sound = sound_pictures.picture(_decoded(sample["wav"], "wav", shot["file"], key))
-        height, width = drawn_sound.shape
-        played = sample["wav"] if number < PLAYED else None
-        return Image(thumbnails.webp(drawn_sound, SIDE), width, height, wav=played)
+        sound_picture = sound_pictures.picture(_decoded(sample["wav"], "wav", shot["file"], key))
+        height, width = sound_picture.shape
+        wav = sample["wav"] if number < PLAYED else None
+        return Image(thumbnails.webp(sound_picture, SIDE), width, height, wav=wav)
     return Image(text=sample.get("text"))
 
 
 def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, ...]:
-    """Return the boxes of a sample, each x, y, w, h and the number of its class."""
+    """Boxes of a sample, each x, y, w, h and the number of its class."""
     try:
         return tuple(Mark(float(x), float(y), float(w), float(h), str(classes[label])) for x, y, w, h, label in boxes)
     except (ValueError, TypeError, IndexError) as error:
@@ -173,7 +176,7 @@ def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, 
 
 
 def _areas(rectangles: Any, file: Path, key: str) -> tuple[Area, ...]:
-    """Return the marked pixels of a sample, rectangles x, y, w, h."""
+    """Marked pixels of a sample, rectangles x, y, w, h."""
     try:
         return tuple(Area(float(x), float(y), float(w), float(h)) for x, y, w, h in rectangles)
     except (ValueError, TypeError) as error:
@@ -183,14 +186,20 @@ def _areas(rectangles: Any, file: Path, key: str) -> tuple[Area, ...]:
 def _joints(
     poses: Any, classes: list[str], file: Path, key: str
 ) -> tuple[tuple[Joint, ...], tuple[tuple[Joint, Joint], ...]]:
-    """Return the labelled joints of the persons of a sample, each x, y and visibility, and what joins them."""
+    """Labelled joints of the persons of a sample, each x, y and visibility, and the bones between them."""
     joints: list[Joint] = []
     bones: list[tuple[Joint, Joint]] = []
     try:
         for pose in poses:
-            own = {at: Joint(float(x), float(y), classes[at]) for at, (x, y, v) in enumerate(pose) if v}
-            joints += own.values()
-            bones += [(own[a], own[b]) for a, b in skeletons.bones(classes) if {a, b} <= set(own)]
+            joints_of_pose = {
+                index: Joint(float(x), float(y), classes[index]) for index, (x, y, v) in enumerate(pose) if v
+            }
+            joints += joints_of_pose.values()
+            bones += [
+                (joints_of_pose[a], joints_of_pose[b])
+                for a, b in skeletons.bones(classes)
+                if {a, b} <= set(joints_of_pose)
+            ]
     except (ValueError, TypeError, IndexError) as error:
         raise DataError(
             f"{file}: the poses of {key!r} are not x, y and visibility of each joint; make the preview again"
@@ -199,16 +208,16 @@ def _joints(
 
 
 def _decoded(data: Any, kind: str, file: Path, key: str) -> NDArray[Any]:
-    """Return the image of a sample, uint8 (h, w) or (h, w, 3), or its sound, int16 (n,)."""
-    what = {"png": "the image", "wav": "the sound"}[kind]
+    """Image of a sample, uint8 (h, w) or (h, w, 3), or its sound, int16 (n,)."""
+    noun = {"png": "the image", "wav": "the sound"}[kind]
     try:
         value: NDArray[Any] = codecs.decode(kind, base64.b64decode(data, validate=True))
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{file}: {what} of {key!r} is not base64 of a {kind.upper()}; make the preview again"
+            f"{file}: {noun} of {key!r} is not base64 of a {kind.upper()}; make the preview again"
         ) from error
     except DataError as error:
         raise DataError(
-            f"{file}: {what} of {key!r} is not a {kind.upper()} ({error}); make the preview again"
+            f"{file}: {noun} of {key!r} is not a {kind.upper()} ({error}); make the preview again"
         ) from error
     return value

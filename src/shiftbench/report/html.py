@@ -1,4 +1,4 @@
-"""What pages with scripts share: their templates' environment, their policy, and data that scripts read."""
+"""Common parts of pages with scripts: environment of templates, security policy, and data for scripts."""
 
 import base64
 import functools
@@ -20,30 +20,30 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 @functools.cache
 def environment(*folders: str) -> Environment:
-    """Return the Jinja environment for the templates in some folders of `TEMPLATES`, and for those of all pages.
+    """Jinja environment for the templates in some folders of `TEMPLATES`, and for those of all pages.
 
     It escapes every value and refuses undefined names. It is cached, because it keeps compiled templates.
     """
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader([*(TEMPLATES / folder for folder in folders), TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
-    made.filters |= {"slug": slug, "linked": linked}
-    made.globals["DASH"] = DASH
-    return made
+    environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
+    environment.filters |= {"slug": slug, "linked": linked}
+    environment.globals["DASH"] = DASH
+    return environment
 
 
 def style() -> Markup:
-    """Return the style sheet of all pages."""
+    """Style sheet of all pages."""
     return Markup((TEMPLATES / "report/style.css").read_text())
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request, and no script but these; images and sounds are data URLs."""
+    """A content security policy: no request, and no other script than these; images and sounds are data URLs."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
@@ -53,7 +53,7 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def embedded(value: object) -> Markup:
-    """Return JSON that may stand in a script element: no character of it can end the element."""
+    """JSON for a script element, with no character that could end the element."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,8 +1,8 @@
-"""From a benchmark's tables to a leaderboard: columns with intervals, paired differences and marks.
+"""The leaderboard of a benchmark, from its tables: columns with intervals, paired differences and marks.
 
 A column averages the metric rows of one or more positions (the clean set; all shifts at all levels; all
 OOD sets under one detector). Means, their intervals and their differences are computed from the replicates, which are
-paired by construction; where aggregate compared two weights itself, its differences are shown.
+paired by construction; differences that aggregate computed itself are shown unchanged.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from shiftbench.statistics import intervals
 from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 from shiftbench.statistics.intervals import MANY_UNITS, Units
 
-Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
+Who = tuple[str, ...]  # model, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")
 _IDENTITY = list(formats.METRICS.key)
 _PAIRED = [name for name in _IDENTITY if name != "model"]
-_LEAD = ("accuracy",)  # first where it is there; `error` is its complement and is left out beside it
+_LEAD = ("accuracy",)  # is first; `error` is its complement and is left out then
 _DETECTION = ("auroc", "fpr95")
 _CURVES = ("mce",)
-FEW = 4  # detectors that a leaderboard of weights has room for
+FEW = 4  # detectors that a leaderboard of models has room for
 FIFTEEN = "ImageNet-C"
 IMAGENET_C = frozenset(ALEXNET)
 """The fifteen corruptions of ImageNet-C; where a benchmark has others too, their mean is a column of its own."""
 _OF_PROBABILITIES = ("ece",)
-"""Metrics that mean nothing where a model gives a class and no probability."""
+"""Metrics that are undefined for a model that gives classes without probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate made of one benchmark: METRICS, REPLICATES, DIFFERENCES, COMPARISONS, RELIABILITY and so on.
+    """Tables of one benchmark from the stage aggregate: METRICS, REPLICATES, DIFFERENCES, COMPARISONS and others.
 
-    `overlaps` alone stands outside the folder of tables.
+    Only `overlaps` is outside the folder of tables.
     """
 
     metrics: pl.DataFrame
@@ -59,9 +59,9 @@ class Tables:
 
     @property
     def files(self) -> list[str]:
-        """Names of the tables that there are."""
-        own = (field.name for field in fields(self) if field.name != "overlaps")
-        return [name for name in own if getattr(self, name) is not None]
+        """Names of the existing tables."""
+        names = (field.name for field in fields(self) if field.name != "overlaps")
+        return [name for name in names if getattr(self, name) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval is there and leaves out zero."""
+        """Whether there is an interval without zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -88,14 +88,14 @@ class Column:
 
     Attributes:
         key: unique in the benchmark, fit for an HTML id and a JSON key.
-        group: heading that it stands under.
+        group: heading above it.
         detector: of detection metrics, else None.
         positions: how many positions it averages.
         cells: dataset, split, shift and severity (None: a domain shift) of each; shift None: of all.
-        entries: by weights and method; training seeds and their means.
+        entries: by model and method; training seeds and their means.
         differences: between all pairs of means.
-        best: who leads; empty where the direction is not known.
-        tied: who does not differ significantly from the leader.
+        best: the leading models; empty if the direction is not known.
+        tied: models that do not differ significantly from the leader.
     """
 
     key: str
@@ -111,19 +111,19 @@ class Column:
 
     @property
     def n(self) -> int | None:
-        """The number of samples where it is the same in all entries."""
-        found = {entry.n for entry in self.entries.values() if entry.value is not None}
-        return found.pop() if len(found) == 1 else None
+        """The number of samples, if it is the same in all entries."""
+        counts = {entry.n for entry in self.entries.values() if entry.value is not None}
+        return counts.pop() if len(counts) == 1 else None
 
     @property
     def leads(self) -> bool:
-        """Whether the column is kept longest where there is no room for all."""
+        """Whether the column is kept longest on narrow screens."""
         return self.measure.name in (*_LEAD, *_CURVES, *_DETECTION[:1])
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The metric rows of a benchmark, by what they are.
+    """The metric rows of a benchmark by kind.
 
     Attributes:
         clean: sample metrics on the clean set.
@@ -175,14 +175,14 @@ class Places:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics of single cells, the leading one first."""
+        """Metrics of single conditions, the leading one first."""
         return _ordered(self.clean)
 
     @property
     def who(self) -> list[Who]:
-        """Means over seeds, and weights without a seed."""
-        found = pl.concat([self.clean, self.detection]).filter(pl.col("seed").is_null())
-        return sorted(set(found.select("model", "method").iter_rows()))
+        """Means over seeds, and models without a seed."""
+        rows = pl.concat([self.clean, self.detection]).filter(pl.col("seed").is_null())
+        return sorted(set(rows.select("model", "method").iter_rows()))
 
 
 def _ordered(rows: pl.DataFrame) -> list[str]:
@@ -192,25 +192,25 @@ def _ordered(rows: pl.DataFrame) -> list[str]:
 
 
 def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any]]) -> list[Column]:
-    """Return the columns of a benchmark's leaderboard; many detectors have a table of their own, and no columns here.
+    """Columns of a benchmark's leaderboard; many detectors have a table of their own, and no columns here.
 
     Args:
-        tables: what aggregate made.
+        tables: those of the stage aggregate.
         places: the rows of `tables`, sorted.
-        about: what is known about metrics by name (unit, higher_is_better, meaning, options).
+        about: facts of metrics by name (unit, higher_is_better, meaning, options).
     """
     averaged = [name for name in places.metrics if name in (*places.metrics[:1], "ece")]
-    wanted = [("clean", name, None, places.clean) for name in places.metrics]
-    wanted += [("corruptions", name, None, places.levels) for name in averaged]
-    wanted += [("corruptions", name, None, places.curves) for name in _ordered(places.curves)]
-    wanted += [(FIFTEEN, name, None, _fifteen(places.levels)) for name in averaged[:1]]
-    wanted += [("domain shifts", name, None, places.domains) for name in averaged[:1]]
+    parts = [("clean", name, None, places.clean) for name in places.metrics]
+    parts += [("corruptions", name, None, places.levels) for name in averaged]
+    parts += [("corruptions", name, None, places.curves) for name in _ordered(places.curves)]
+    parts += [(FIFTEEN, name, None, _fifteen(places.levels)) for name in averaged[:1]]
+    parts += [("domain shifts", name, None, places.domains) for name in averaged[:1]]
     sets = places.detection.filter(pl.col("shift").is_not_null())  # not the means over groups
     detectors = sorted(sets["detector"].unique().to_list())
     for detector in detectors if len(detectors) <= FEW else ():
         scored = sets.filter(pl.col("detector") == detector)
-        wanted += [("OOD sets", name, detector, scored) for name in _DETECTION]
-    classes = certain(tables)
+        parts += [("OOD sets", name, detector, scored) for name in _DETECTION]
+    undefined = certain(tables)
     return [
         _column(
             tables,
@@ -218,28 +218,28 @@ def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any
             group,
             Measure.of(name, about),
             detector,
-            classes if name in _OF_PROBABILITIES else frozenset(),
+            undefined if name in _OF_PROBABILITIES else frozenset(),
         )
-        for group, name, detector, rows in wanted
+        for group, name, detector, rows in parts
         if (rows["metric"] == name).any()
     ]
 
 
 def _fifteen(levels: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of ImageNet-C's corruptions where there are all of them and others too, else none."""
-    asked = set(levels["shift"].unique().to_list())
-    return levels.filter(pl.col("shift").is_in(list(IMAGENET_C)) & (asked > IMAGENET_C))
+    """Rows of ImageNet-C's corruptions where there are all of them and others too, else none."""
+    shifts = set(levels["shift"].unique().to_list())
+    return levels.filter(pl.col("shift").is_in(list(IMAGENET_C)) & (shifts > IMAGENET_C))
 
 
 def certain(tables: Tables) -> frozenset[Who]:
-    """Return who is sure of everything, as predictions are that are a class and no probability."""
+    """Models whose confidence is always 1, since they predict a class without a probability."""
     table = tables.reliability
     if table is None:
         return frozenset()
     sums = table.group_by("model", "method").agg(pl.col("n", "confidence_e9").sum())
-    sure = sums.filter(pl.col("n") > 0, pl.col("confidence_e9") == pl.col("n") * formats.E9)
-    own = set(sure.select("model", "method").iter_rows())
-    return frozenset(own | {(without_seed(weights)[0], method) for weights, method in own})
+    certain_rows = sums.filter(pl.col("n") > 0, pl.col("confidence_e9") == pl.col("n") * formats.E9)
+    models = set(certain_rows.select("model", "method").iter_rows())
+    return frozenset(models | {(without_seed(weights)[0], method) for weights, method in models})
 
 
 def _column(
@@ -252,13 +252,13 @@ def _column(
     means = sorted(set(rows.filter(pl.col("seed").is_null()).select("model", "method").iter_rows()))
     positions = rows.select(PLACE).unique().height
     cells = rows.select(PLACE[:-1]).unique().sort(PLACE[:-1]).iter_rows()
-    known = _known(tables, rows) if positions == 1 and not undefined else {}
+    aggregated = _aggregated_differences(tables, rows) if positions == 1 and not undefined else {}
     differences = [
-        known.get((a, b)) or _difference(a, b, series[a], series[b]) for a, b in itertools.combinations(means, 2)
+        aggregated.get((a, b)) or _difference(a, b, series[a], series[b]) for a, b in itertools.combinations(means, 2)
     ]
     best = _best(means, entries, measure)
     if any(one.value is not None and one.low is None and best & {one.a, one.b} for one in differences):
-        best = frozenset()  # what cannot be compared has no leader: two training seeds say nothing of new ones
+        best = frozenset()  # without a comparison there is no leader: two training seeds give no interval
     tied = {
         who
         for one in differences
@@ -293,34 +293,34 @@ class _Series:
 
     @property
     def entry(self) -> Entry:
-        own = [float(values[0]) for values in self.seeds.values()]
-        ends = [_maybe(end(own)) for end in (np.min, np.max)] if own else [None, None]
-        return Entry(_maybe(self.values[0]), self.low, self.high, self.n, len(own) or None, *ends)
+        seed_values = [float(values[0]) for values in self.seeds.values()]
+        ends = [_number_or_none(end(seed_values)) for end in (np.min, np.max)] if seed_values else [None, None]
+        return Entry(_number_or_none(self.values[0]), self.low, self.high, self.n, len(seed_values) or None, *ends)
 
     def undefined(self) -> _Series:
-        """Return what has no value, for as many samples."""
+        """A series without a value, for as many samples."""
         return _Series(np.full(len(self.values), np.nan), self.n)
 
 
 def _series(tables: Tables, rows: pl.DataFrame, kind: str) -> dict[Who, _Series]:
-    """Return the mean over all positions per weights and method; not defined where a position is missing."""
-    whole = rows.select(PLACE).unique().height
+    """Mean over all positions per model and method; not defined if a position is missing."""
+    positions = rows.select(PLACE).unique().height
     joined = rows.join(tables.replicates, on=_IDENTITY, how="left", nulls_equal=True).sort(PLACE)
     parts = joined.partition_by("model", "method", as_dict=True, maintain_order=True)
-    found: dict[Who, _Series] = {
-        (str(weights), str(method)): _mean(part, whole, kind) for (weights, method), part in parts.items()
+    series: dict[Who, _Series] = {
+        (str(model), str(method)): _mean(part, positions, kind) for (model, method), part in parts.items()
     }
-    of_seeds: dict[Who, dict[int | None, NDArray[np.float64]]] = {}
-    for (weights, method), one in sorted(found.items()):
-        family, seed = without_seed(weights)
+    by_seed: dict[Who, dict[int | None, NDArray[np.float64]]] = {}
+    for (model, method), seed_series in sorted(series.items()):
+        mean, seed = without_seed(model)
         if seed is not None:
-            of_seeds.setdefault((family, method), {})[seed] = one.values
-    return found | {who: _with_seeds(found[who], seeds, kind) for who, seeds in of_seeds.items() if who in found}
+            by_seed.setdefault((mean, method), {})[seed] = seed_series.values
+    return series | {who: _with_seeds(series[who], seeds, kind) for who, seeds in by_seed.items() if who in series}
 
 
 def _mean(part: pl.DataFrame, whole: int, kind: str) -> _Series:
-    draws = [np.asarray(one if one is not None else [], dtype=np.float64) for one in part["draws"].to_list()]
-    rows = [np.concatenate([[np.nan if v is None else v], d]) for v, d in zip(part["value"], draws, strict=True)]
+    replicates = [np.asarray(one if one is not None else [], dtype=np.float64) for one in part["draws"].to_list()]
+    rows = [np.concatenate([[np.nan if v is None else v], d]) for v, d in zip(part["value"], replicates, strict=True)]
     n, count = (int(part[name].min() or 0) for name in ("n", "units"))  # type: ignore[arg-type]
     units = Units(count, bool((part["unit"] == "cluster").any()))
     if part.height != whole:
@@ -328,17 +328,17 @@ def _mean(part: pl.DataFrame, whole: int, kind: str) -> _Series:
     values = np.add.accumulate(rows)[-1] / whole  # one after another: the same sum everywhere
     ends = part.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
     low, high = ends[0] if whole == 1 else intervals.of_mean(kind, values, ends, units)
-    return _Series(values, n, units, _maybe(low), _maybe(high))
+    return _Series(values, n, units, _number_or_none(low), _number_or_none(high))
 
 
 def _with_seeds(mean: _Series, seeds: Mapping[int | None, NDArray[np.float64]], kind: str) -> _Series:
-    """Return a mean over training seeds with an interval that includes them."""
+    """A mean over training seeds with an interval that includes them."""
     if len(seeds) < 2:
         return replace(mean, seeds=seeds)
     by_seed = np.stack([*seeds.values()])
     ends = intervals.of_seed_mean(by_seed, kind, mean.units)
     low, high = ends + mean.values[0] - by_seed[:, 0].mean()
-    return replace(mean, low=_maybe(low), high=_maybe(high), seeds=seeds)
+    return replace(mean, low=_number_or_none(low), high=_number_or_none(high), seeds=seeds)
 
 
 def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
@@ -346,19 +346,19 @@ def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
     units = min(one.units, two.units, key=lambda units: units.count or 0)
     sides = [side.seeds or {None: side.values} for side in (one, two)]
     low, high, p_value = intervals.of_gap(values, sides, units)
-    ends = _maybe(low), _maybe(high)
-    return Difference(a, b, _maybe(values[0]), *ends, _maybe(p_value), min(one.n, two.n))
+    ends = _number_or_none(low), _number_or_none(high)
+    return Difference(a, b, _number_or_none(values[0]), *ends, _number_or_none(p_value), min(one.n, two.n))
 
 
-def _known(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Difference]:
-    """Return the differences that aggregate computed in the place of `rows`."""
-    found = tables.differences.join(rows.select(_PAIRED).unique(), on=_PAIRED, how="semi", nulls_equal=True)
-    known: dict[tuple[Who, Who], Difference] = {}
-    for row in found.iter_rows(named=True):
+def _aggregated_differences(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Difference]:
+    """Differences that aggregate computed for the condition of `rows`."""
+    matching = tables.differences.join(rows.select(_PAIRED).unique(), on=_PAIRED, how="semi", nulls_equal=True)
+    differences: dict[tuple[Who, Who], Difference] = {}
+    for row in matching.iter_rows(named=True):
         a, b = (row["model_a"], row["method"]), (row["model_b"], row["method"])
         ends = row["difference"], row["ci_low"], row["ci_high"]
-        known[a, b] = Difference(a, b, *ends, row["p_value"], row["n"])
-    return known
+        differences[a, b] = Difference(a, b, *ends, row["p_value"], row["n"])
+    return differences
 
 
 def _best(means: list[Who], entries: dict[Who, Entry], measure: Measure) -> frozenset[Who]:
@@ -369,5 +369,5 @@ def _best(means: list[Who], entries: dict[Who, Entry], measure: Measure) -> froz
     return frozenset(who for who, value in values.items() if value == top)
 
 
-def _maybe(value: Any) -> float | None:
+def _number_or_none(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""Links of the page: to its own places, and to papers that a text cites by a register's number, and nowhere else."""
+"""Links of pages: to their own places, to papers that a text cites by number, and to repositories on GitHub."""
 
 import re
 
@@ -11,40 +11,40 @@ _REPOSITORY = re.compile(r"(?:https://github\.com/)?([\w.-]+/[\w.-]+?)/?", re.AS
 
 
 def of(text: str) -> str:
-    """Return the address of the first paper that a text cites; empty where it cites none.
+    """Address of the first paper that a text cites; empty where it cites none.
 
     Example:
         >>> of("arXiv 2402.02653"), of("doi:10.24432/C50P49"), of("javascript:alert(1)")
         ('https://arxiv.org/abs/2402.02653', 'https://doi.org/10.24432/C50P49', '')
     """
-    found = _CITED.search(text)
-    return _address(found) if found else ""
+    match = _CITED.search(text)
+    return _address(match) if match else ""
 
 
 def of_repository(text: str) -> str:
-    """Return the address of a repository of GitHub, given by owner and name; empty for anything else.
+    """Address of a repository of GitHub, given by owner and name; empty for anything else.
 
     Example:
         >>> of_repository("jeff024/PALM"), of_repository("javascript:a/b")
         ('https://github.com/jeff024/PALM', '')
     """
-    found = _REPOSITORY.fullmatch(text)
-    return f"https://github.com/{found[1]}" if found else ""
+    match = _REPOSITORY.fullmatch(text)
+    return f"https://github.com/{match[1]}" if match else ""
 
 
 def linked(text: str) -> Markup:
-    """Return a text, escaped, with links to the papers that it cites.
+    """A text, escaped, with links to the papers that it cites.
 
     Example:
         >>> linked("<b>, arXiv:1708.07747")
         Markup('&lt;b&gt;, <a href="https://arxiv.org/abs/1708.07747" rel="noreferrer">arXiv:1708.07747</a>')
     """
-    made, end = Markup(), 0
-    for found in _CITED.finditer(text):
-        link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(_address(found), found[0])
-        made += escape(text[end : found.start()]) + link
-        end = found.end()
-    return made + escape(text[end:])
+    markup, end = Markup(), 0
+    for match in _CITED.finditer(text):
+        link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(_address(match), match[0])
+        markup += escape(text[end : match.start()]) + link
+        end = match.end()
+    return markup + escape(text[end:])
 
 
 def _address(found: re.Match[str]) -> str:
@@ -54,7 +54,7 @@ def _address(found: re.Match[str]) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a name as a part of an address.
+    """A name as a part of an address.
 
     Example:
         >>> slug("vit-erm + tent")

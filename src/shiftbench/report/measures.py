@@ -1,4 +1,4 @@
-"""How the report spells names and prints numbers."""
+"""Measures: metrics with their titles, and their values as the report prints them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shiftbench.statistics.interval_kind import interval_kind
 DASH = "\N{EN DASH}"  # printed where a value is missing
 _MINUS = "\N{MINUS SIGN}"
 PERCENT = ("share", "probability")
-_BORROWED = "that of the metric"  # of the metric that the option `of` names
+_BORROWED = "that of the metric"  # unit of the metric that the option `of` names
 
 
 def _plugin(name: str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Entry:
 
     Attributes:
         value, low, high, n: see above.
-        seeds: how many training seeds it is the mean of; None: it is none.
+        seeds: number of training seeds that it averages; None: it is no mean.
         seed_low, seed_high: smallest and largest value of a seed.
     """
 
@@ -66,9 +66,9 @@ class Measure:
         unit: `share` and `probability` are printed as percent.
         higher_is_better: None where it is not known.
         meaning: one sentence.
-        options: what params.yaml says of it.
+        options: its options in params.yaml.
         kind: of its intervals, see `interval_kind`.
-        stated: its title, where params.yaml or the metric state one.
+        stated: its title in params.yaml or in the metric's file, if any.
     """
 
     name: str
@@ -82,15 +82,15 @@ class Measure:
     @classmethod
     def of(cls, name: str, about: Mapping[str, Mapping[str, Any]]) -> Measure:
         """Describe a metric from the recipe, else from the plugin of that name, else by its name alone."""
-        known = dict(about[name] if name in about else _plugin(name))
-        measure = cls(name, stated=known.pop("title", ""), **known)
+        facts = dict(about[name] if name in about else _plugin(name))
+        measure = cls(name, stated=facts.pop("title", ""), **facts)
         if measure.unit != _BORROWED:
             return measure
         return replace(measure, unit=cls.of(str(measure.options.get("of")), about).unit)
 
     @property
     def title(self) -> str:
-        """The name for reading, in lower case where it is no acronym: it is read within sentences."""
+        """The name for use in sentences, in lower case unless it is an acronym."""
         return self.stated or spell(self.name)
 
     @property
@@ -142,7 +142,7 @@ class Measure:
         return f"[{self.text(low, sign=sign)}, {self.text(high, sign=sign)}]"
 
     def spread(self, entry: Entry) -> str:
-        """Print what stands behind a value: its interval, or of a mean of two training seeds their values."""
+        """Print the uncertainty of a value: its interval, or for a mean of two training seeds their values."""
         if entry.low is None and entry.seeds == 2 and self.number(entry.seed_low) is not None:
             low, high = (self.text(end) for end in (entry.seed_low, entry.seed_high))
             return f"{low} to {high}, two seeds"

@@ -1,7 +1,7 @@
 """OOD detection of one benchmark: detectors against OOD sets, one table per metric, with marks.
 
-Which detector is best of its weights on a set, and what is not told apart from it, is what aggregate compared (format
-COMPARISONS); nothing is tested again here.
+The stage aggregate compared the detectors of each model with the best one on a set (format COMPARISONS); nothing is
+tested again here.
 """
 
 import math
@@ -28,13 +28,13 @@ class Against:
     """One column of a table: an OOD set, or the mean over a group of them.
 
     Attributes:
-        name: of the set; of a group, where it is its mean.
+        name: of the set, or of the group if it is a mean.
         title: of the set.
         group: that it belongs to, empty where there are none.
         positions: how many sets it averages.
-        entries: by weights, method and detector.
-        best: per weights, the best detector.
-        tied: per weights, which are not significantly worse.
+        entries: by model, method and detector.
+        best: per model, the best detector.
+        tied: per model, the detectors that are not significantly worse.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Against:
 
     @property
     def heading(self) -> str:
-        """What the heading says."""
+        """Text of the heading."""
         return "mean" if self.positions > 1 else self.title
 
     @property
     def n(self) -> int | None:
-        """The number of samples where it is the same in all entries."""
-        found = {entry.n for entry in self.entries.values() if entry.value is not None}
-        return found.pop() if len(found) == 1 else None
+        """The number of samples, if it is the same in all entries."""
+        counts = {entry.n for entry in self.entries.values() if entry.value is not None}
+        return counts.pop() if len(counts) == 1 else None
 
     def state(self, who: Who) -> str:
-        """How a cell is marked."""
+        """Mark of a cell of the table."""
         return "best" if who in self.best else "tied" if who in self.tied else ""
 
 
@@ -67,12 +67,12 @@ class View:
 
     Attributes:
         key: fit for an HTML id.
-        name: what the selector says.
+        name: text in the selector.
         measure: the metric.
         columns: each group's mean, then its sets.
-        rows: weights, method and detector; the best of the first column first.
-        beside: accuracy on the ID samples, by weights and method.
-        known: how many ID samples there are, by weights and method; empty where no OOD set is meant.
+        rows: model, method and detector; the best of the first column first.
+        beside: accuracy on the ID samples, by model and method.
+        known: number of ID samples, by model and method; empty for failure detection.
     """
 
     key: str
@@ -86,27 +86,27 @@ class View:
     @property
     def groups(self) -> list[tuple[str, int]]:
         """Headings above the columns, with how many columns each spans."""
-        return [(name, len(list(own))) for name, own in groupby(self.columns, key=lambda column: column.group)]
+        return [(name, len(list(members))) for name, members in groupby(self.columns, key=lambda column: column.group)]
 
     def sides(self, n: int, who: Who | None = None) -> str:
-        """Say of how many ID and how many OOD samples n consists; who: default: any, where all are equal."""
-        known = {self.known[who[:2]]} if who and who[:2] in self.known else set(self.known.values())
-        if len(known) != 1 or n < max(known):
+        """Numbers of ID and of OOD samples in n, in words, for `who`; default: for all, if they are equal."""
+        counts = {self.known[who[:2]]} if who and who[:2] in self.known else set(self.known.values())
+        if len(counts) != 1 or n < max(counts):
             return f"n = {n:,}"
-        id = known.pop()
+        id = counts.pop()
         return f"n = {id:,} + {n - id:,}"
 
 
 @dataclass
 class Detection:
-    """What a chapter says of OOD detection.
+    """OOD detection in a chapter.
 
     Attributes:
-        params: the benchmark, as params says.
-        tables: what aggregate made.
+        params: the benchmark's part of params.yaml.
+        tables: those of the stage aggregate.
         places: the rows of `tables`, sorted.
-        about: what is known about metrics by name.
-        titles: of all that the benchmark names.
+        about: facts of metrics by name.
+        titles: of all names in the benchmark.
         detectors: names, in the order of params.
         styles: how detectors are drawn, by name.
         views: the tables.
@@ -123,20 +123,20 @@ class Detection:
 
     def __post_init__(self) -> None:
         scored = pl.concat([self.places.detection, self.places.spectrum, self.places.failure])
-        asked = [name for name in self.params["detectors"] if (scored["detector"] == name).any()]
-        rest = sorted(set(scored["detector"].unique().to_list()) - set(asked))
-        self.detectors = [*asked, *rest]
+        listed = [name for name in self.params["detectors"] if (scored["detector"] == name).any()]
+        rest = sorted(set(scored["detector"].unique().to_list()) - set(listed))
+        self.detectors = [*listed, *rest]
         self.styles = Style.of({name: self.titles.of("detectors", name) for name in self.detectors})
         self.views = [view for view in self._views() if view.columns]
 
     @property
     def groups(self) -> dict[str, list[str]]:
-        """The groups of OOD sets by name, near and far before others; the unnamed one where there are none."""
-        asked = self.params["ood"]
-        named: Mapping[str, list[str]] = asked if isinstance(asked, Mapping) else {"": asked}
+        """The groups of OOD sets by name, near and far before others; without groups, one without a name."""
+        option = self.params["ood"]
+        groups: Mapping[str, list[str]] = option if isinstance(option, Mapping) else {"": option}
         # A recipe is sorted by key, so that the order of params is not known any more.
-        order = sorted(named, key=lambda name: (*(name != known for known in _NEAR_FAR), name))
-        return {name: list(named[name]) for name in order}
+        order = sorted(groups, key=lambda name: (*(name != known for known in _NEAR_FAR), name))
+        return {name: list(groups[name]) for name in order}
 
     @property
     def draws(self) -> int:
@@ -148,17 +148,17 @@ class Detection:
 
     @property
     def leaders(self) -> list[tuple[View, Against]]:
-        """What a summary names: the leading metric's mean over each group."""
-        found = self.views[:1] if "" not in self.groups else []
-        return [(view, column) for view in found for column in self._firsts(view) if column.best]
+        """Columns of a summary: the leading metric's mean over each group."""
+        views = self.views[:1] if "" not in self.groups else []
+        return [(view, column) for view in views for column in self._firsts(view) if column.best]
 
     @staticmethod
     def _firsts(view: View) -> Iterator[Against]:
-        for _, own in groupby(view.columns, key=lambda column: column.group):
-            yield next(own)
+        for _, members in groupby(view.columns, key=lambda column: column.group):
+            yield next(members)
 
     def view(self, metric: str) -> View | None:
-        """Return the table of a metric against the clean set."""
+        """Table of a metric against the clean set."""
         return next((view for view in self.views if view.key == metric), None)
 
     # ------------------------------------------------------------------ tables
@@ -177,7 +177,7 @@ class Detection:
     def _view(self, rows: pl.DataFrame, metric: str, ending: str, sample: pl.DataFrame) -> View:
         measure = Measure.of(metric, self.about)
         failure = ending == "failure detection"
-        own = _entries(rows.filter(pl.col("seed").is_null()))
+        entries_by_set = _entries(rows.filter(pl.col("seed").is_null()))
         marks = self._marks(rows)
         sets = {"": [self.params["dataset"]]} if failure else self.groups
         columns = [
@@ -191,25 +191,25 @@ class Detection:
             )
             for group, names in sets.items()
             for name, positions in _columns(group, names)
-            if (entries := own.get(name, {}))
+            if (entries := entries_by_set.get(name, {}))
         ]
         means = sample.filter(pl.col("seed").is_null())
         accuracy = _entries(means.filter(pl.col("metric") == "accuracy"))
-        beside = {who[:2]: e for entries in accuracy.values() for who, e in entries.items()}
+        accuracies = {who[:2]: e for entries in accuracy.values() for who, e in entries.items()}
         counts = means.group_by("model", "method").agg(pl.col("n").max()).iter_rows()
-        known: dict[Who, int] = {(weights, method): n for weights, method, n in counts}
+        id_counts: dict[Who, int] = {(model, method): n for model, method, n in counts}
         return View(
             "-".join([metric, *ending.split()]),
             f"{measure.title} {measure.arrow}{', ' if ending else ''}{ending}",
             measure,
             tuple(columns),
             tuple(self._rows(columns, measure)),
-            beside,
-            {} if failure else known,
+            accuracies,
+            {} if failure else id_counts,
         )
 
     def _rows(self, columns: Sequence[Against], measure: Measure) -> list[Who]:
-        """Return weights in their order, and below each its detectors, the best of the first column first."""
+        """Models in their order, and below each its detectors, the best of the first column first."""
         sign = -1 if measure.higher_is_better else 1
         first = columns[0].entries if columns else {}
 
@@ -218,13 +218,11 @@ class Detection:
             return value is None, 0 if value is None else sign * value
 
         return [
-            who
-            for weights in self.places.who
-            for who in sorted(((*weights, name) for name in self.detectors), key=rank)
+            who for model in self.places.who for who in sorted(((*model, name) for name in self.detectors), key=rank)
         ]
 
     def _marks(self, rows: pl.DataFrame) -> dict[str, dict[Who, tuple[str, bool, bool]]]:
-        """Return, by set, the comparisons with the best: the best, whether equal, whether not significantly worse."""
+        """Comparisons with the best detector, by set: the best, whether equal, whether not significantly worse."""
         if self.tables.comparisons is None or rows.is_empty():
             return {}
         place = ["metric", "reference", "split", "dataset", "shift", "model", "method", "detector"]
@@ -236,24 +234,24 @@ class Detection:
         ).join(rows.select(place), on=place, how="semi", nulls_equal=True)
         draws: Any = self.tables.replicates["draws"].list.len().max()
         smallest = 2 / ((draws or 0) + 1) + 1e-9
-        found: dict[str, dict[Who, tuple[str, bool, bool]]] = {}
+        marks_by_set: dict[str, dict[Who, tuple[str, bool, bool]]] = {}
         uncompared: set[str] = set()
         for row in compared.iter_rows(named=True):
             equal = row["difference"] == 0
             p_value, p_holm = row["p_value"], row["p_holm"]
             if p_value is None and not equal:
-                uncompared.add(row["dataset"])  # two training seeds say nothing of new ones
+                uncompared.add(row["dataset"])  # two training seeds give no interval
             # A difference of one sign in every draw is no tie, though few draws leave it above the level.
-            close = equal or (p_holm is not None and p_holm >= LEVEL and p_value > smallest)
+            is_tied = equal or (p_holm is not None and p_holm >= LEVEL and p_value > smallest)
             who = row["model"], row["method"], row["detector"]
-            found.setdefault(row["dataset"], {})[who] = (row["other"], equal, close)
-        return {name: marks for name, marks in found.items() if name not in uncompared}
+            marks_by_set.setdefault(row["dataset"], {})[who] = (row["other"], equal, is_tied)
+        return {name: marks for name, marks in marks_by_set.items() if name not in uncompared}
 
 
 def _columns(group: str, names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return a group's columns with how many sets each averages: its mean first, where it has several sets."""
-    own = [(name, 1) for name in names]
-    return [(group, len(names)), *own] if group and len(names) >= _SEVERAL else own
+    """A group's columns with how many sets each averages: its mean first, where it has several sets."""
+    set_columns = [(name, 1) for name in names]
+    return [(group, len(names)), *set_columns] if group and len(names) >= _SEVERAL else set_columns
 
 
 def _marked(
@@ -261,17 +259,17 @@ def _marked(
 ) -> tuple[frozenset[Who], frozenset[Who]]:
     best = {(*who[:2], other) for who, (other, _, _) in marks.items()}
     best |= {who for who, (_, equal, _) in marks.items() if equal}
-    tied = {who for who, (_, _, close) in marks.items() if close}
+    tied = {who for who, (_, _, is_tied) in marks.items() if is_tied}
     return frozenset(best & entries.keys()), frozenset(tied & entries.keys()) - best
 
 
 def _entries(rows: pl.DataFrame) -> dict[str, dict[Who, Entry]]:
-    """Return entries by dataset (or group), and by weights, method and detector."""
-    found: dict[str, dict[Who, Entry]] = {}
+    """Entries by dataset (or group), and by model, method and detector."""
+    entries: dict[str, dict[Who, Entry]] = {}
     for row in rows.iter_rows(named=True):
         who = (row["model"], row["method"], row["detector"])
-        found.setdefault(row["dataset"], {})[who] = Entry.of(row)
-    return found
+        entries.setdefault(row["dataset"], {})[who] = Entry.of(row)
+    return entries
 
 
 def _ordered(rows: pl.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.titles import Titles
 from shiftbench.statistics.reliability import BINS
 
-Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure
+Shots = dict[str, dict[str, Figure]]  # name of the plot -> choice of the selectors -> figure
 _Position = tuple[str, float]  # shift, severity
 _Cells = dict[tuple[str, ...], dict[_Position, Entry]]
 _Bins = list[tuple[int, int, float]]  # samples, right ones, sum of confidences
@@ -23,7 +23,7 @@ _CLEAN, _ALL = "clean", "all shifts"
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A place for a figure; `alt` says what is to be seen."""
+    """A place for a figure; `alt` describes it."""
 
     id: str
     alt: str
@@ -31,7 +31,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A selector: what it chooses, and its options as (value, spelled)."""
+    """A selector: its label, and its choices as (value, title)."""
 
     label: str
     choices: tuple[tuple[str, str], ...]
@@ -43,13 +43,13 @@ class Panel:
 
     Attributes:
         id: unique on the page.
-        kind: what is shown.
+        kind: of the panel, such as `curves`.
         title: heading.
         note: how to read it.
-        asks: selectors that choose between several; a choice is their values joined with `|`.
+        asks: selectors with several choices; a choice is their values joined with `|`.
         plots: the places, in order.
         figures: by place and choice.
-        legend: what can be hidden and shown.
+        legend: series that can be hidden and shown.
     """
 
     id: str
@@ -63,21 +63,21 @@ class Panel:
 
 
 def panels(chapter: Chapter) -> list[Panel]:
-    """Return the panels of a benchmark that have something to show."""
-    made = (_curves(chapter), _domains(chapter), _trade(chapter), _reliability(chapter))
-    return [panel for panel in made if panel.plots]
+    """Panels of a benchmark that have something to show."""
+    panels = (_curves(chapter), _domains(chapter), _trade(chapter), _reliability(chapter))
+    return [panel for panel in panels if panel.plots]
 
 
 def _curves(chapter: Chapter) -> Panel:
     cells = _cells(pl.concat([chapter.places.levels, chapter.places.clean]))
     levels = chapter.places.levels.select("shift", "severity").unique().sort("severity")
     shots: Shots = {}
-    for name in _asked(chapter, levels):
-        own = levels.filter(pl.col("shift") == name)["severity"]
-        at: dict[_Position, float] = {("identity", 0.0): 0.0} | {(name, level): level for level in own}
+    for name in _ordered_shifts(chapter, levels):
+        severities = levels.filter(pl.col("shift") == name)["severity"]
+        places: dict[_Position, float] = {("identity", 0.0): 0.0} | {(name, level): level for level in severities}
         title = chapter.titles.of("shifts", name)
         shots[name] = {
-            measure.name: figures.curves(_lines(chapter, cells, measure, at), measure, title)
+            measure.name: figures.curves(_lines(chapter, cells, measure, places), measure, title)
             for measure in chapter.measures
         }
     note = "Severity 0 is the clean set. Bands are 95% intervals over resampled samples."
@@ -87,61 +87,62 @@ def _curves(chapter: Chapter) -> Panel:
 
 def _domains(chapter: Chapter) -> Panel:
     cells = _cells(pl.concat([chapter.places.domains, chapter.places.clean]))
-    shifts = _asked(chapter, chapter.places.domains)
-    at: dict[_Position, str] = {("identity", 0.0): _CLEAN} | {
+    shifts = _ordered_shifts(chapter, chapter.places.domains)
+    places: dict[_Position, str] = {("identity", 0.0): _CLEAN} | {
         (name, 0.0): chapter.titles.of("shifts", name) for name in shifts
     }
-    drawn = {
-        measure.name: figures.points(_lines(chapter, cells, measure, at), measure, "") for measure in chapter.measures
+    by_metric = {
+        measure.name: figures.points(_lines(chapter, cells, measure, places), measure, "")
+        for measure in chapter.measures
     }
     note = "Other data over shared classes, beside the benchmark's own clean set. Bars are 95% intervals."
-    shots = {"domain shifts": drawn} if shifts else {}
+    shots = {"domain shifts": by_metric} if shifts else {}
     return panel(chapter, "domains", ("Domain shifts", note), [_metrics(chapter)], shots)
 
 
-def _asked(chapter: Chapter, rows: pl.DataFrame) -> list[str]:
-    """Return the shifts of some rows, in the order in which params names them."""
-    asked: list[str] = list(chapter.params["shifts"])
-    found = sorted(rows["shift"].unique().to_list())
-    return sorted(found, key=lambda name: asked.index(name) if name in asked else len(asked))
+def _ordered_shifts(chapter: Chapter, rows: pl.DataFrame) -> list[str]:
+    """Shifts of some rows, in the order in which params names them."""
+    order: list[str] = list(chapter.params["shifts"])
+    names = sorted(rows["shift"].unique().to_list())
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _metrics(chapter: Chapter) -> Ask:
-    spelled = ((measure.name, f"{measure.title} {measure.arrow}".strip()) for measure in chapter.measures)
-    return Ask("metric", tuple(spelled))
+    choices = ((measure.name, f"{measure.title} {measure.arrow}".strip()) for measure in chapter.measures)
+    return Ask("metric", tuple(choices))
 
 
 def _lines(
     chapter: Chapter, cells: _Cells, measure: Measure, at: Mapping[_Position, figures.At]
 ) -> list[Line[figures.At]]:
-    """Return one line per weights; `at` says where a position stands in the figure."""
+    """One line per model; `at` gives the place of a position in the figure."""
     lines = []
     for who in chapter.places.who:
-        own = cells.get((measure.name, *who), {})
-        kept = [position for position in at if position in own]
-        spots = tuple(at[position] for position in kept)
-        entries = tuple(own[position] for position in kept)
+        entries_by_position = cells.get((measure.name, *who), {})
+        positions = [position for position in at if position in entries_by_position]
+        spots = tuple(at[position] for position in positions)
+        entries = tuple(entries_by_position[position] for position in positions)
         lines.append(Line(chapter.styles[chapter.labels[who]], spots, entries))
     return lines
 
 
 def _cells(rows: pl.DataFrame) -> _Cells:
-    """Return entries by (metric, weights, method) and (shift, severity); a missing severity is 0."""
-    found: _Cells = {}
+    """Entries by (metric, model, method) and (shift, severity); a missing severity is 0."""
+    cells: _Cells = {}
     for row in rows.with_columns(pl.col("severity").fill_null(0.0)).iter_rows(named=True):
-        own = found.setdefault((row["metric"], row["model"], row["method"]), {})
-        own[row["shift"], row["severity"]] = Entry.of(row)
-    return found
+        entries = cells.setdefault((row["metric"], row["model"], row["method"]), {})
+        entries[row["shift"], row["severity"]] = Entry.of(row)
+    return cells
 
 
 def _trade(chapter: Chapter) -> Panel:
     """Draw the leading metric on the clean set against its means under shift; one point alone is no race."""
     lead = chapter.places.metrics[:1]
-    own = {column.group: column for column in chapter.columns if column.measure.name in lead}
-    wanted = [own[group] for group in ("corruptions", "domain shifts") if group in own]
+    columns = {column.group: column for column in chapter.columns if column.measure.name in lead}
+    shifted = [columns[group] for group in ("corruptions", "domain shifts") if group in columns]
     shots: Shots = {}
     if len(chapter.places.who) > 1:
-        shots = {f"mean over {one.group}": {"": _scatter(chapter, own["clean"], one)} for one in wanted}
+        shots = {f"mean over {column.group}": {"": _scatter(chapter, columns["clean"], column)} for column in shifted}
     note = "What is gained on the clean set need not be kept under shift: up is robust, right is good on clean data."
     return panel(chapter, "trade", ("Clean against shifted", note), [], shots)
 
@@ -162,7 +163,7 @@ def _reliability(chapter: Chapter) -> Panel:
         shots[label] = {
             condition: figures.reliability(bins, chapter.styles[label], BINS) for condition, bins in pooled.items()
         }
-    conditions = {condition for drawn in shots.values() for condition in drawn}
+    conditions = {condition for by_condition in shots.values() for condition in by_condition}
     ordered = sorted(conditions, key=lambda name: (name != _CLEAN, not name.startswith(_ALL), name))
     note = (
         "Accuracy of the samples in each bin of confidence, seeds pooled; on the dotted line confidence is "
@@ -174,21 +175,21 @@ def _reliability(chapter: Chapter) -> Panel:
 
 
 def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
-    """Return bins added up over training seeds and shifts, per condition, of what a figure is drawn for."""
+    """Bins added up over training seeds and shifts, for each model with figures and each condition."""
     table = chapter.tables.reliability
     if table is None:
         return {}
     cell = pl.struct("reference", "shift", "severity")
-    named = table.filter(pl.col("step").is_null(), pl.col("split") == chapter.params["split"]).with_columns(
+    renamed = table.filter(pl.col("step").is_null(), pl.col("split") == chapter.params["split"]).with_columns(
         pl.col("model").replace(chapter.families),
         condition=cell.map_elements(lambda one: _condition(one, chapter.titles), return_dtype=pl.String),
     )
     place = ("model", "method", "condition", "bin")
-    sums = named.group_by(place).agg(pl.col("n", "correct", "confidence_e9").sum()).sort(place)
+    sums = renamed.group_by(place).agg(pl.col("n", "correct", "confidence_e9").sum()).sort(place)
     pooled: dict[Who, dict[str, _Bins]] = {who: {} for who in chapter.places.who}
-    for weights, method, condition, _, n, correct, confidence in sums.iter_rows():
-        if (weights, method) in pooled:
-            pooled[weights, method].setdefault(condition, []).append((n, correct, confidence / 1e9))
+    for model, method, condition, _, n, correct, confidence in sums.iter_rows():
+        if (model, method) in pooled:
+            pooled[model, method].setdefault(condition, []).append((n, correct, confidence / 1e9))
     return {who: bins for who, bins in pooled.items() if bins}  # of other tasks there are none
 
 
@@ -212,11 +213,11 @@ def panel(
 
     Args:
         chapter: its models can be hidden.
-        kind: what is shown.
+        kind: of the panel, such as `curves`.
         head: title and note.
         asks: the selectors; those with one choice are left out.
         shots: the figures.
-        titles: of what is shown, where its name is not its title.
+        titles: of plots whose name is not their title.
     """
     title, note = head
     titles = titles or {}

@@ -1,4 +1,4 @@
-"""What models made of claims about tables: the query, or the word, that answered, with the table that was asked of."""
+"""Answers of models about tables: the query or the word that answered, with the table."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ ROWS = 12  # of a table
 
 
 def of(row: Mapping[str, Any]) -> Written:
-    """Read a row of records: the query, where there is one, and what it gave, or why it gave nothing."""
-    given = row["answer"] if row["answer"] is not None else f"no answer: {row['status'] or 'none'}"
-    text = f"{row['query']}\n\N{RIGHTWARDS ARROW} {given}" if row["query"] else given
+    """Read a row of records: the query if there is one, and its answer, or the reason why there is none."""
+    answer = row["answer"] if row["answer"] is not None else f"no answer: {row['status'] or 'none'}"
+    text = f"{row['query']}\n\N{RIGHTWARDS ARROW} {answer}" if row["query"] else answer
     return Written(row["key"], text, row["correct"], None, None, closed=False, truncated=False)
 
 
 def asked(sample: Sample) -> dict[str, Any]:
-    """Return a claim or question, its truth, and its table: caption, header and the first ROWS rows."""
+    """A claim or question, its truth, and its table: caption, header and the first ROWS rows."""
     table = sample.fields["table"]
     lines = [table["header"], *table["rows"][:ROWS]]
     cells = [[completions.shortened(cell or "") for cell in line] for line in lines]

@@ -1,4 +1,4 @@
-"""Which samples stand behind a number: a few that weights had right, wrong, and wrong with confidence, drawn small."""
+"""Samples behind a number: a few that a model had right, wrong, and wrong with confidence, as small pictures."""
 
 import functools
 import hashlib
@@ -17,7 +17,7 @@ LIMIT = 3_000_000  # characters of pictures and texts
 SIDE = 80  # px, of a picture
 LETTERS = 300  # of a text
 COLUMNS = ("key", "label", "prediction", "correct", "confidence_e9")
-"""What records say of samples that can be right or wrong."""
+"""Columns of records of samples that can be right or wrong."""
 
 Answer = tuple[str, int, int, bool | None, int]
 """A row of records: `COLUMNS`."""
@@ -29,11 +29,11 @@ At = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One file of records and what is chosen of it.
+    """One file of records, with examples of it.
 
     Attributes:
-        weights, method: who answered.
-        cell: what was asked.
+        model, method: that answered.
+        cell: condition of the samples.
         records: path of the file.
         shards: name of the samples' shards; None where they are not stored or may not be passed on.
         classes: names in the order of predictions.
@@ -52,14 +52,14 @@ class Rows:
 
     def first(self, count: int) -> Iterator[tuple[str, list[Answer]]]:
         """Yield each kind with its first examples."""
-        for kind, own in self.picked.items():
-            yield kind, own[:count]
+        for kind, examples in self.picked.items():
+            yield kind, examples[:count]
 
 
 def pick(rows: Iterable[Answer]) -> tuple[tuple[int, int, int], Picked]:
-    """Return how many rows are right, wrong and neither, and the examples by kind, `COUNT` of each at most.
+    """Numbers of rows that are right, wrong and neither, and the examples by kind, at most `COUNT` of each.
 
-    Right and wrong ones come in an order that follows from the keys alone, so that weights and severities share most
+    Right and wrong ones come in an order that follows from the keys alone, so that models and severities share most
     of them; `sure` are the wrong ones of the highest confidence. Where samples belong to no class, `sure` and `unsure`
     are those of the highest and of the lowest confidence.
     """
@@ -67,48 +67,50 @@ def pick(rows: Iterable[Answer]) -> tuple[tuple[int, int, int], Picked]:
     rising = sorted(rows, key=lambda row: row[4])
     right = [row for row in rows if row[3]]
     wrong = [row for row in rows if row[3] is False]
-    found = {"sure": rising[::-1], "unsure": rising}
+    examples = {"sure": rising[::-1], "unsure": rising}
     if right or wrong:
         sure = [row for row in reversed(rising) if row[3] is False]
-        found = {"right": right, "wrong": wrong, "sure": sure}
+        examples = {"right": right, "wrong": wrong, "sure": sure}
     counts = len(right), len(wrong), len(rows) - len(right) - len(wrong)
-    return counts, {kind: own[:COUNT] for kind, own in found.items()}
+    return counts, {kind: members[:COUNT] for kind, members in examples.items()}
 
 
 def unnamed(picked: Picked) -> Picked:
-    """Return examples without their keys: those of a dataset that may not be passed on tell of it."""
-    return {kind: [("", *answer[1:]) for answer in own] for kind, own in picked.items()}
+    """Examples without their keys, which belong to a dataset that may not be passed on."""
+    return {kind: [("", *answer[1:]) for answer in answers] for kind, answers in picked.items()}
 
 
 @functools.cache
 def _turn(key: str) -> bytes:
-    """Return what orders samples: not as their keys are, and the same in every file."""
+    """Sort key of a sample: another order than that of keys, and the same in every file."""
     return hashlib.blake2b(key.encode(), digest_size=8).digest()
 
 
 def wanted(rows: Iterable[Rows], count: int = COUNT) -> dict[At, None]:
-    """Return the samples that some rows name, each once, in order."""
-    return {(row.shards or "", answer[0]): None for row in rows for _, own in row.first(count) for answer in own}
+    """Samples that some rows name, each once, in order."""
+    return {
+        (row.shards or "", answer[0]): None for row in rows for _, answers in row.first(count) for answer in answers
+    }
 
 
 def drawn(sample: Sample) -> dict[str, str]:
-    """Return a sample's picture as a small WebP in base64, the beginning of its text, or both."""
+    """A sample's picture as a small WebP in base64, the beginning of its text, or both."""
     image, text = sample.fields.get("image"), str(sample.fields.get("text", ""))
-    found = {} if image is None else {"webp": thumbnails.webp(image, SIDE)}
+    parts = {} if image is None else {"webp": thumbnails.webp(image, SIDE)}
     if text or image is None:
-        found["text"] = text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
-    return found
+        parts["text"] = text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
+    return parts
 
 
 def content(
     rows: Sequence[Rows], shown: Mapping[At, Mapping[str, str]], labels: Mapping[tuple[str, str], str]
 ) -> dict[str, Any]:
-    """Return what the page's script reads; samples and classes stand there once, and are named by their numbers.
+    """Data of the page's script; samples and classes are there once, and rows have their numbers.
 
     Args:
         rows: the files of records.
-        shown: how samples are drawn.
-        labels: how weights with their method are called.
+        shown: pictures and texts of samples.
+        labels: names of models with their methods.
     """
     count = _count(rows, shown)
     numbers = {at: number for number, at in enumerate(wanted(rows, count))}
@@ -129,7 +131,7 @@ def content(
             "severity": row.cell[3],
             "records": row.records,
             "counts": row.counts,
-            "kinds": {kind: [told(row, one) for one in own] for kind, own in row.first(count)},
+            "kinds": {kind: [told(row, one) for one in answers] for kind, answers in row.first(count)},
         }
         for row in rows
     ]
@@ -137,7 +139,7 @@ def content(
 
 
 def _count(rows: Sequence[Rows], shown: Mapping[At, Mapping[str, str]]) -> int:
-    """Return how many samples of each kind leave the pictures within `LIMIT`; at least one."""
+    """Number of samples of each kind whose pictures stay within `LIMIT`; at least one."""
     for count in range(COUNT, 1, -1):
         sizes = (len(text) for at in wanted(rows, count) for text in shown.get(at, {}).values())
         if sum(sizes) <= LIMIT:
@@ -146,20 +148,20 @@ def _count(rows: Sequence[Rows], shown: Mapping[At, Mapping[str, str]]) -> int:
 
 
 def _fitting(numbers: Iterable[At], shown: Mapping[At, Mapping[str, str]]) -> Iterator[dict[str, str]]:
-    """Yield each sample's key and, until `LIMIT` is reached, what is drawn of it."""
+    """Yield each sample's key and, until `LIMIT` is reached, its picture and text."""
     left = LIMIT
     for at in numbers:
-        own = shown.get(at, {})
-        left -= sum(map(len, own.values()))
-        yield {"key": at[1], **(own if left >= 0 else {})}
+        parts = shown.get(at, {})
+        left -= sum(map(len, parts.values()))
+        yield {"key": at[1], **(parts if left >= 0 else {})}
 
 
 def _set(cell: Cell) -> str:
-    """Return what all severities of a shift have in common."""
+    """Name of a dataset under a shift, the same for all severities."""
     dataset, _, shift, _ = cell
     return f"{dataset}/{shift}"
 
 
 def link(benchmark: str, who: str, cell: Cell) -> str:
-    """Return the address, from the report, of what `who` made of the samples of `cell`."""
+    """The address, from the report, of the answers of `who` on the samples of `cell`."""
     return f"samples/{benchmark}/index.html#{urlencode({'model': who, 'set': _set(cell)})}"

@@ -1,4 +1,4 @@
-"""How the detectors' options were found: what was tried on validation OOD, and that no sample is on two sides."""
+"""The search of the detectors' options on validation OOD, and the proof that no sample is on two sides."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +17,8 @@ class Search:
     Attributes:
         model: a mean over seeds, or a model without.
         tried: each option with its values.
-        points: how many were tried, and how many of them did not fit in any seed.
-        unfit: why, for the first of these.
+        points: number of tried points, and of those that did not fit in any seed.
+        unfit: reason of the first of these.
         chosen: each option as chosen; with the seeds, where they differ.
         auroc: of the chosen point on validation OOD, the lowest and the highest over seeds.
         effect: options that changed the AUROC, in any seed.
@@ -41,17 +41,17 @@ class Search:
 
 
 def searches(table: pl.DataFrame | None, families: Mapping[str, str]) -> list[Search]:
-    """Return what was searched.
+    """Searches of the detectors' options.
 
     Args:
         table: format SEARCHED, or None.
-        families: weights with a training seed -> the name of their mean.
+        families: model with a training seed -> name of the mean over its seeds.
     """
     if table is None or table.is_empty():
         return []
     who = ("family", "method", "detector")
-    named = table.with_columns(family=pl.col("model").replace(families))
-    rows = named.sort(*who, "model", "number")
+    renamed = table.with_columns(family=pl.col("model").replace(families))
+    rows = renamed.sort(*who, "model", "number")
     parts = rows.partition_by(who, as_dict=True, maintain_order=True)
     return [_search([str(name) for name in who], part) for who, part in parts.items()]
 
@@ -64,9 +64,9 @@ def _search(who: Sequence[str], part: pl.DataFrame) -> Search:
     unfit = [row for options, row in points.items() if options not in fit]
     areas = [row["auroc"] for row in chosen if row["auroc"] is not None] or [float("nan")]
     names = list(rows[0]["options"])
-    weights, method, detector = who
+    model, method, detector = who
     return Search(
-        weights,
+        model,
         method,
         detector,
         "; ".join(f"{name}: {_values(row['options'][name] for row in rows)}" for name in names),
@@ -86,7 +86,7 @@ def _values(found: Iterable[Any]) -> str:
 
 
 def _chosen(name: str, chosen: Sequence[Mapping[str, Any]]) -> str:
-    """Return the value that was chosen; where seeds differ, each with its seeds."""
+    """Value that was chosen; where seeds differ, each with its seeds."""
     by_value: dict[str, list[str]] = {}
     for row in chosen:
         seed = f"s{without_seed(row['model'])[1]}"
@@ -101,7 +101,7 @@ def _text(value: Any) -> str:
 
 
 def proof(overlaps: pl.DataFrame | None) -> str:
-    """Say in one sentence what was compared so that no sample is on two sides; empty where nothing was.
+    """Sentence on the comparison of sets, which must not share samples; empty if there was none.
 
     Args:
         overlaps: format OVERLAPS, or None.
@@ -109,9 +109,9 @@ def proof(overlaps: pl.DataFrame | None) -> str:
     if overlaps is None or overlaps.is_empty():
         return ""
     sets = pl.concat([overlaps["set_a"], overlaps["set_b"]]).n_unique()
-    apart = overlaps.filter("disjoint")
-    shared = apart.filter((pl.col("shared_keys") > 0) | (pl.col("shared_contents") > 0)).height
+    pairs = overlaps.filter("disjoint")
+    shared = pairs.filter((pl.col("shared_keys") > 0) | (pl.col("shared_contents") > 0)).height
     return (
-        f"{sets} sets were compared pair by pair; of the {apart.height} pairs that must be disjoint (ID, test OOD and "
+        f"{sets} sets were compared pair by pair; of the {pairs.height} pairs that must be disjoint (ID, test OOD and "
         f"validation OOD), {shared or 'none'} share{'' if shared > 1 else 's'} a sample by key or by content."
     )

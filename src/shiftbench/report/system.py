@@ -1,4 +1,4 @@
-"""The chapter of a published system: what it is, its claims with verdicts, measured beside reported, its figures."""
+"""The chapter of a published system: its card, claims with verdicts, measured and reported numbers, and figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A claim as the page shows it; `rule` is made of its expression, `parts` are what it is quantified over."""
+    """A claim as the page shows it; `rule` is its expression in words, `parts` are the values it is quantified over."""
 
     name: str
     says: str
@@ -39,12 +39,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A card with what was made of it.
+    """A card with its tables.
 
     Attributes:
         card: as the recipe has it, with `slug` and `scale`.
         claims, measured, points: tables of formats CLAIMS, MEASURED and FIGURES.
-        about: what the metrics are, by name.
+        about: facts of metrics by name.
     """
 
     card: Mapping[str, Any]
@@ -55,27 +55,27 @@ class System:
 
     @property
     def source(self) -> str:
-        """Where the paper stands."""
+        """Venue, year and identifier of the paper."""
         venue, year = self.card["paper"]["venue"], str(self.card["paper"]["year"])
-        said = () if year in venue else (year,)
-        return ", ".join(filter(None, (venue, *said, self.card["paper"]["identifier"])))
+        year_part = () if year in venue else (year,)
+        return ", ".join(filter(None, (venue, *year_part, self.card["paper"]["identifier"])))
 
     @property
     def paper(self) -> str:
-        """The address of the paper; empty where its identifier is none of a public register."""
+        """The address of the paper; empty if its identifier is in no public register."""
         return links.of(self.card["paper"]["identifier"])
 
     @property
     def repository(self) -> str:
-        """The address of the official code; empty where the card names no repository of GitHub."""
+        """The address of the official code; empty if the card names no repository of GitHub."""
         return links.of_repository(self.card["paper"]["repository"] or "")
 
     @property
     def verdicts(self) -> list[Verdict]:
         """The claims in the order of the card; those of other scales last."""
         rows = {row["claim"]: row for row in self.claims.filter(pl.col("part").is_null()).to_dicts()}
-        found = [self._verdict(name, rows[name]) for name in self.card["order"] if name in rows]
-        return sorted(found, key=lambda one: one.verdict == "not run at this scale")
+        verdicts = [self._verdict(name, rows[name]) for name in self.card["order"] if name in rows]
+        return sorted(verdicts, key=lambda one: one.verdict == "not run at this scale")
 
     def _verdict(self, name: str, row: Row) -> Verdict:
         claim = self.card["claims"][name]
@@ -88,47 +88,50 @@ class System:
             _rule(claim, row),
             row["reason"] or "",
             claim["against"],
-            tuple((one["part"], _told(one), _number(one)) for one in parts.to_dicts()),
+            tuple((part["part"], _verdict_text(part), _number(part)) for part in parts.to_dicts()),
         )
 
     @property
     def counts(self) -> str:
-        """How many claims have which verdict, in words."""
-        found = [one.verdict for one in self.verdicts]
-        return ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
+        """Numbers of claims by verdict, in words."""
+        verdicts = [verdict.verdict for verdict in self.verdicts]
+        return ", ".join(f"{verdicts.count(name)} {name}" for name in dict.fromkeys(verdicts))
 
     @property
     def reported(self) -> list[tuple[Mapping[str, Any], str]]:
-        """The paper's numbers, each with the value measured here in the same unit; empty where there is none."""
+        """The paper's numbers, each with the value measured here in the same unit; empty if there is none."""
         measured = {row["number"]: row for row in self.measured.to_dicts()}
         return [
-            (_with_unit(given), _number(_in(given, measured[at])) or measured[at]["reason"] if at in measured else "")
-            for at, given in enumerate(self.card["reported"])
+            (
+                _with_unit(reported),
+                _number(_in(reported, measured[number])) or measured[number]["reason"] if number in measured else "",
+            )
+            for number, reported in enumerate(self.card["reported"])
         ]
 
     @property
     def panels(self) -> list[Panel]:
-        """The figures that the card asks for and that have points."""
-        made = []
-        for at, figure in enumerate(self.card["figures"]):
-            rows = self.points.filter(pl.col("figure") == at).to_dicts()
+        """The figures of the card that have points."""
+        panels = []
+        for number, figure in enumerate(self.card["figures"]):
+            rows = self.points.filter(pl.col("figure") == number).to_dicts()
             if rows:
-                made.append(self._panel(at, figure, rows))
-        return made
+                panels.append(self._panel(number, figure, rows))
+        return panels
 
     def _panel(self, at: int, figure: Mapping[str, Any], rows: list[Row]) -> Panel:
         place = f"figure-{at}"
         colours = _in_order([row["colour"] or "" for row in rows], figure["labels"])
         names = list(dict.fromkeys(_label(colour, figure) for colour in colours))
         styles = Style.of({name: name for name in names})
-        drawn = _draw(figure, rows, styles, self._measure(figure))
+        plot = _draw(figure, rows, styles, self._measure(figure))
         alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
         legend = tuple(styles.values()) if any(names) else ()
         title, note = figure["title"], figure["note"] or "Intervals: 95%, from the bootstrap."
-        return Panel(f"panel-{at}", "curves", title, note, (), (Plot(place, alt),), {place: {"all": drawn}}, legend)
+        return Panel(f"panel-{at}", "curves", title, note, (), (Plot(place, alt),), {place: {"all": plot}}, legend)
 
     def _measure(self, figure: Mapping[str, Any]) -> Measure:
-        """Return the metric of the figure's first selector."""
+        """Metric of the figure's first selector."""
         expression = figure["rows"]
         while "metric" not in expression:
             _, operand, _ = parts(expression)
@@ -138,28 +141,28 @@ class System:
 
 
 def _draw(figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, Style], measure: Measure) -> Figure:
-    """Draw a line per label: weights that learnt from several datasets are one."""
+    """Draw a line per label; models trained on several datasets share one."""
     if figure["kind"] == "scatter":
         return _scatter(figure, rows, styles, measure)
     lines: list[Line[Any]] = []
     for name, style in styles.items():
-        own = [row for row in rows if _label(row["colour"] or "", figure) == name]
+        rows_of_label = [row for row in rows if _label(row["colour"] or "", figure) == name]
         if figure["kind"] == "lines":
-            at = sorted((_place(row["x"], figure), n) for n, row in enumerate(own))
-            order = [own[n] for _, n in at]
-            lines.append(Line(style, tuple(x for x, _ in at), tuple(_entry(row) for row in order)))
+            places = sorted((_place(row["x"], figure), n) for n, row in enumerate(rows_of_label))
+            order = [rows_of_label[n] for _, n in places]
+            lines.append(Line(style, tuple(x for x, _ in places), tuple(_entry(row) for row in order)))
         else:
-            by_x = {row["x"] or "": row for row in own}
+            by_x = {row["x"] or "": row for row in rows_of_label}
             xs = _in_order(list(by_x), figure["labels"])
-            spelled = tuple(_label(x, figure) for x in xs)
-            lines.append(Line(style, spelled, tuple(_entry(by_x[x]) for x in xs)))
+            x_labels = tuple(_label(x, figure) for x in xs)
+            lines.append(Line(style, x_labels, tuple(_entry(by_x[x]) for x in xs)))
     if figure["kind"] == "lines":
         return figures.curves(lines, measure, "", str(figure["x"]))
     return figures.points(lines, measure, "")
 
 
 def _scatter(figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, Style], measure: Measure) -> Figure:
-    """Draw a point per label, and the line through the origin that the card asks for."""
+    """Draw a point per label, and the card's line through the origin."""
     by_axis = {
         axis: {_label(row["colour"] or "", figure): _entry(row) for row in rows if row["x"] == axis}
         for axis in (ACROSS, UP)
@@ -170,7 +173,7 @@ def _scatter(figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, St
 
 
 def _place(x: str | None, figure: Mapping[str, Any]) -> float:
-    """Return where a value stands along the axis: its label, itself, or its place among the labels."""
+    """Place of a value along the axis: its label, itself, or its index among the labels."""
     label = figure["labels"].get(x)
     if isinstance(label, int | float):
         return float(label)
@@ -181,9 +184,9 @@ def _place(x: str | None, figure: Mapping[str, Any]) -> float:
 
 
 def _in_order(names: list[str], labels: Mapping[str, Any]) -> list[str]:
-    """Return distinct names, those with labels first, in the order of the labels."""
-    known = [name for name in labels if name in names]
-    return known + sorted(set(names) - set(known))
+    """Distinct names, those with labels first, in the order of the labels."""
+    labelled = [name for name in labels if name in names]
+    return labelled + sorted(set(names) - set(labelled))
 
 
 def _label(name: str, figure: Mapping[str, Any]) -> str:
@@ -195,22 +198,22 @@ def _entry(row: Row) -> Entry:
     return Entry(row["value"], row["ci_low"], row["ci_high"], 0)
 
 
-def _told(row: Row) -> str:
-    """Return verdict and reason."""
+def _verdict_text(row: Row) -> str:
+    """Verdict and reason."""
     return f"{row['verdict']}: {row['reason']}" if row["reason"] else str(row["verdict"])
 
 
 def _with_unit(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a number of the paper whose metric names percent, where that is the unit."""
+    """A number of the paper, with percent in the name of its metric if that is its unit."""
     percent = given.get("unit") == "percent" and "%" not in given["metric"]
     return {**given, "metric": f"{given['metric']}, %" if percent else given["metric"]}
 
 
 def _in(given: Mapping[str, Any], row: Row) -> Row:
-    """Return a measured value in the unit of the paper's number."""
+    """A measured value in the unit of the paper's number."""
     if given.get("unit") != "percent":
         return row
-    return {name: 100 * one if isinstance(one, float) else one for name, one in row.items()}
+    return {name: 100 * value if isinstance(value, float) else value for name, value in row.items()}
 
 
 def _number(row: Row) -> str:
@@ -221,9 +224,9 @@ def _number(row: Row) -> str:
 
 
 def _rule(claim: Mapping[str, Any], row: Row) -> str:
-    """Say what is judged, and by which interval."""
-    sure = f"{100 * row['confidence']:.4g}% interval" if row["confidence"] else ""
+    """The rule of a claim in words: expression, interval and units."""
+    interval = f"{100 * row['confidence']:.4g}% interval" if row["confidence"] else ""
     seeds = f"{row['seeds']} training seeds as units" if row["seeds"] else ""
     units = f"{row['units']:,} units" if row.get("units") else ""
-    holds = "" if not sure else "of new training runs" if row["seeds"] else "of these models"
-    return "; ".join(filter(None, (sentence(claim), sure, seeds, units, holds)))
+    scope = "" if not interval else "of new training runs" if row["seeds"] else "of these models"
+    return "; ".join(filter(None, (sentence(claim), interval, seeds, units, scope)))

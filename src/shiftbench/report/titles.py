@@ -1,4 +1,4 @@
-"""Titles: how pages write the names of datasets, shifts, models and others. Names stay in files, links and selectors.
+"""Titles of datasets, shifts, models and others on pages. Files, links and selectors keep the names.
 
 A page's recipe has the title of each name that the plan knows (`workflow.plan.titles`). Any other name has a title
 that is made from it.
@@ -71,7 +71,7 @@ def _capitalised(name: str) -> str:
 
 
 def distinct(titles: Mapping[Key, str], names: Mapping[Key, str]) -> dict[Key, str]:
-    """Return titles of which no two are equal: those that several keys have are followed by the name in brackets.
+    """Titles that all differ: a title of several keys is followed by the name in brackets.
 
     Example:
         >>> distinct({"a": "KNN", "b": "KNN", "c": "ViM"}, {"a": "knn5", "b": "knn9", "c": "vim"})
@@ -94,7 +94,7 @@ class Titles:
     def models(self, models: Iterable[Who], dataset: str) -> dict[Who, str]:
         """Title of each model with its method: architecture and trainer, and the seed where a model has one.
 
-        Titles of one leaderboard differ: models with equal titles are told apart by their names.
+        Titles of one leaderboard differ: models with equal titles also have their names.
 
         Args:
             models: model and method, such as (`mnist/convnet-erm-s0`, `plain`).

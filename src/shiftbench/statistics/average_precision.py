@@ -1,4 +1,4 @@
-"""COCO's average precision and recall under every bootstrap resample at once, from the matches that records hold.
+"""COCO's average precision and recall under every bootstrap resample at once, from the matches in records.
 
 The detections of a class are sorted once over all images, best score first, and walked through twice for each resample:
 forwards for the counts, backwards for the envelope of precision, which is read where recall passes each of 101
@@ -57,11 +57,11 @@ class Options:
             raise ParamsError(f"area: {self.area!r} ({suggest(self.area, box_matching.AREAS)})")
         if not 1 <= self.max_dets <= box_matching.MAX_DETS:
             raise ParamsError(f"max_dets: {self.max_dets}; expected 1 to {box_matching.MAX_DETS}")
-        hits = np.flatnonzero(np.isclose(box_matching.IOUS, self.iou)) if self.iou else np.arange(10)
-        if not len(hits):
+        thresholds = np.flatnonzero(np.isclose(box_matching.IOUS, self.iou)) if self.iou else np.arange(10)
+        if not len(thresholds):
             levels = ", ".join(f"{iou:g}" for iou in box_matching.IOUS)
             raise ParamsError(f"iou: {self.iou:g}; expected 0 (all) or one of {levels}")
-        return np.array([box_matching.bit(self.area, int(t)) for t in hits], dtype=np.int64)
+        return np.array([box_matching.bit(self.area, int(t)) for t in thresholds], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +88,15 @@ class Ranked:
 
 
 def average_precision(rows: Rows, weights: Weights, options: Options) -> Floats:
-    """Return the mean over classes and thresholds of the average precision, float64 (k,); NaN without a true box."""
-    found = rank(rows.table, options)
-    return _mean(found, weights, _areas(*_arguments(found, weights), _RECALLS))
+    """Mean over classes and thresholds of the average precision, float64 (k,); NaN without a true box."""
+    ranked = rank(rows.table, options)
+    return _mean(ranked, weights, _precision_areas(*_arguments(ranked, weights), _RECALLS))
 
 
 def average_recall(rows: Rows, weights: Weights, options: Options) -> Floats:
-    """Return the mean over classes and thresholds of the largest recall, float64 (k,); NaN without a true box."""
-    found = rank(rows.table, options)
-    return _mean(found, weights, _found(*_arguments(found, weights)))
+    """Mean over classes and thresholds of the largest recall, float64 (k,); NaN without a true box."""
+    ranked = rank(rows.table, options)
+    return _mean(ranked, weights, _recall_sums(*_arguments(ranked, weights)))
 
 
 def rank(table: pa.Table, options: Options) -> Ranked:
@@ -132,17 +132,17 @@ def _hits(table: pa.Table, bits: Ints, order: Ints) -> NDArray[np.int8]:
 def _ranks(images: Ints, classes: Ints) -> Ints:
     """Rank of each detection in its image and class, from 0; detections are sorted by class, then score."""
     by_image = np.lexsort((images, classes))
-    ones, two = images[by_image], classes[by_image]
+    ordered_images, ordered_classes = images[by_image], classes[by_image]
     first = np.ones(len(images), dtype=bool)
-    first[1:] = (ones[1:] != ones[:-1]) | (two[1:] != two[:-1])
-    places = np.arange(len(images))
+    first[1:] = (ordered_images[1:] != ordered_images[:-1]) | (ordered_classes[1:] != ordered_classes[:-1])
+    positions = np.arange(len(images))
     ranks = np.empty(len(images), dtype=np.int64)
-    ranks[by_image] = places - np.maximum.accumulate(np.where(first, places, 0))
+    ranks[by_image] = positions - np.maximum.accumulate(np.where(first, positions, 0))
     return ranks
 
 
 def _flat(table: pa.Table, name: str) -> tuple[Ints, NDArray[Any]]:
-    """Return the row of each element of a column of lists, and the elements."""
+    """Row of each element of a column of lists, and the elements."""
     column = table.column(name).combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # no rows
         return np.zeros(0, np.int64), np.zeros(0, np.float64)
@@ -168,12 +168,12 @@ def _mean(found: Ranked, weights: Weights, total: Floats) -> Floats:
 
 
 def options(iou: float, area: str, max_dets: int, classes: Sequence[int]) -> Options:
-    """The options that a metric gets, as values of their types."""
+    """Options from the parameters of a metric."""
     return Options(float(iou), area, int(max_dets), tuple(int(label) for label in classes))
 
 
 @compiled
-def _areas(  # noqa: C901 - a compiled loop calls no other
+def _precision_areas(  # noqa: C901 - a compiled loop calls no other
     starts: Ints, images: Ints, hits: NDArray[np.int8], positives: Ints, weights: Weights, recalls: Floats
 ) -> Floats:
     k = weights.shape[1]
@@ -216,7 +216,7 @@ def _areas(  # noqa: C901 - a compiled loop calls no other
 
 
 @compiled
-def _found(starts: Ints, images: Ints, hits: NDArray[np.int8], positives: Ints, weights: Weights) -> Floats:
+def _recall_sums(starts: Ints, images: Ints, hits: NDArray[np.int8], positives: Ints, weights: Weights) -> Floats:
     k = weights.shape[1]
     total = np.zeros(k)
     for c in range(len(starts) - 1):

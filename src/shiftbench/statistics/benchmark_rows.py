@@ -25,7 +25,7 @@ from shiftbench.statistics.contributions import Contributions, Sums, weighted_su
 from shiftbench.statistics.rows import Floats, Row, Rows, SeverityPath
 
 # 28 evaluations of accuracy, NLL, Brier score and ECE are one product of `digit_sums`.
-BATCH_CELLS, BATCH_ROWS = 28, 4_000_000
+BATCH_EVALUATIONS, BATCH_ROWS = 28, 4_000_000
 A = TypeVar("A")
 B = TypeVar("B")
 R = TypeVar("R", Rows, SeverityPath)
@@ -110,17 +110,17 @@ class Lists:
         """
         keys = _array(table.column("key"))
         clusters = table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
-        own = clusters is None or clusters.null_count == len(clusters)
-        units = keys if own else pc.coalesce(clusters, keys)
+        is_unclustered = clusters is None or clusters.null_count == len(clusters)
+        units = keys if is_unclustered else pc.coalesce(clusters, keys)
         with self._lock:
-            for known in self._known:
-                if known.keys.equals(keys) and known.units.equals(units):
-                    return known
+            for earlier in self._known:
+                if earlier.keys.equals(keys) and earlier.units.equals(units):
+                    return earlier
             _refuse_duplicates(keys, file)
-            distinct = len(keys) if own else pc.count_distinct(units).as_py()
-            found = Samples(keys, units, "key" if own else "cluster", len(self._known), distinct)
-            self._known.append(found)
-            return found
+            distinct = len(keys) if is_unclustered else pc.count_distinct(units).as_py()
+            samples = Samples(keys, units, "key" if is_unclustered else "cluster", len(self._known), distinct)
+            self._known.append(samples)
+            return samples
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:
@@ -130,9 +130,9 @@ def _array(column: pa.ChunkedArray) -> pa.Array:
 
 def _refuse_duplicates(keys: pa.StringArray, file: Path) -> None:
     counts = pc.value_counts(keys)
-    twice = counts.filter(pc.greater(counts.field("counts"), 1))
-    if len(twice):
-        key = min(row["values"] for row in twice.to_pylist())
+    duplicates = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(duplicates):
+        key = min(row["values"] for row in duplicates.to_pylist())
         raise DuplicateKeyError(f"{file}: two rows have the key {key!r}; samples must be unique")
 
 
@@ -161,50 +161,52 @@ class BenchmarkRows:
     @property
     def products(self) -> int:
         """Approximate number of products (weight times value) in the sums of sample metrics."""
-        rows = sum(self._lengths[at] for at in self._sample_indices) if self.sample else 0
+        rows = sum(self._lengths[index] for index in self._sample_indices) if self.sample else 0
         return rows * len(self.sample) * (1 + self.resamples)
 
     @property
     def _sample_indices(self) -> list[int]:
         """Indices of the evaluations that have sample metrics."""
         return [
-            at for at, evaluation in enumerate(self.evaluations) if evaluation.detector is None and not evaluation.ood
+            index
+            for index, evaluation in enumerate(self.evaluations)
+            if evaluation.detector is None and not evaluation.ood
         ]
 
     @cached_property
     def _lengths(self) -> dict[int, int]:
         """Number of rows of each of these."""
-        return {at: pq.read_metadata(self.evaluations[at].file).num_rows for at in self._sample_indices}
+        return {index: pq.read_metadata(self.evaluations[index].file).num_rows for index in self._sample_indices}
 
     def sample_rows(self, threads: int) -> Iterator[Row]:
         """Yield the rows of sample and of resampled metrics, a batch of evaluations at a time."""
         if self.sample or self.resampled:
-            yield from itertools.chain.from_iterable(each(self._batch, self._batches(), threads))
+            yield from itertools.chain.from_iterable(map_in_threads(self._batch, self._batches(), threads))
 
     def _batches(self) -> Iterator[list[int]]:
         batch: list[int] = []
         size = 0
-        for at, rows in self._lengths.items():
-            if batch and (len(batch) == BATCH_CELLS or size + rows > BATCH_ROWS):
+        for index, rows in self._lengths.items():
+            if batch and (len(batch) == BATCH_EVALUATIONS or size + rows > BATCH_ROWS):
                 yield batch
                 batch, size = [], 0
-            batch.append(at)
+            batch.append(index)
             size += rows
         if batch:
             yield batch
 
     def _batch(self, batch: list[int]) -> list[Row]:
         by_list: dict[int, tuple[Samples, list[_Part]]] = {}
-        found: list[Row] = []
-        for at in batch:
-            samples, rows = self.read(at)
+        metric_rows: list[Row] = []
+        for index in batch:
+            samples, rows = self.read(index)
             parts = by_list.setdefault(samples.number, (samples, []))[1]
             for group, part in groups(rows):
-                parts += [_Part(at, group, metric, reduce(metric, part)) for metric in self.sample]
-                found += self._resampled(at, group, samples, part)
+                parts += [_Part(index, group, metric, reduce(metric, part)) for metric in self.sample]
+                metric_rows += self._resampled(index, group, samples, part)
         for samples, parts in by_list.values():
-            found += self._rows(samples, parts) if parts else []
-        return found
+            metric_rows += self._rows(samples, parts) if parts else []
+        return metric_rows
 
     def _resampled(self, at: int, group: str | None, samples: Samples, rows: Rows) -> Iterator[Row]:
         """Yield the rows of an evaluation, or of one of its groups, for metrics that each resample computes again."""
@@ -238,8 +240,8 @@ class BenchmarkRows:
 
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
         """Samples of an evaluation, and the columns that metrics name (default: those of sample metrics)."""
-        wanted = [*self.sample, *self.resampled] if metrics is None else metrics
-        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
+        readers = [*self.sample, *self.resampled] if metrics is None else metrics
+        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in readers))
         file = self.evaluations[at].file
         table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
@@ -251,17 +253,17 @@ class BenchmarkRows:
             Value and replicates of each, float64 (1 + resamples,), and the number of shared samples.
         """
         sides = [self._counting(metric, row) for row in (one, two)]
-        both = sides[0][0].filter(pc.is_in(sides[0][0], value_set=sides[1][0]))
+        shared_keys = sides[0][0].filter(pc.is_in(sides[0][0], value_set=sides[1][0]))
         values = []
         for _, samples, rows in sides:
-            inside = pc.is_in(samples.keys, value_set=both).to_numpy(zero_copy_only=False)
-            part = Rows(rows.table, inside.astype(np.int64) * rows.counting)
+            is_shared = pc.is_in(samples.keys, value_set=shared_keys).to_numpy(zero_copy_only=False)
+            part = Rows(rows.table, is_shared.astype(np.int64) * rows.counting)
             if metric in self.resampled:
                 values.append(self._compute(metric, samples, part))
                 continue
             matrix = bootstrap.weights(samples.units, self.resamples, self.seed)
             values.append(finish(metric, weighted_sums([reduce(metric, part)], matrix)[0]))
-        return values[0], values[1], len(both)
+        return values[0], values[1], len(shared_keys)
 
     def _counting(self, metric: Metric, row: Row) -> tuple[pa.StringArray, Samples, Rows]:
         assert row.evaluation is not None  # noqa: S101 - callers hold rows of one evaluation; tells mypy
@@ -272,7 +274,7 @@ class BenchmarkRows:
         return samples.keys.filter(pa.array(counts)), samples, rows
 
 
-def each(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+def map_in_threads(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
     """Yield a function's results in the order of the items, of several threads at once."""
     if threads == 1:
         yield from map(function, items)

@@ -25,15 +25,15 @@ from shiftbench.base.rng import RandomStream, poisson_table
 
 MAX_WEIGHT = 8
 ERROR = 0.05
-_KEPT_BYTES = 1 << 30
-_TOGETHER = 256  # units: 500 kB of words for 1,000 resamples
-_kept: OrderedDict[tuple[int, int, int], tuple[pa.StringArray, NDArray[np.uint8]]] = OrderedDict()
+_CACHE_BYTES = 1 << 30
+_BATCH = 256  # units: 500 kB of words for 1,000 resamples
+_cache: OrderedDict[tuple[int, int, int], tuple[pa.StringArray, NDArray[np.uint8]]] = OrderedDict()
 _lock = threading.Lock()
 
 
 @lru_cache(maxsize=1)
 def table() -> NDArray[np.uint8]:
-    """Return the Poisson(1) count of each 16-bit word; uint8 (65536,)."""
+    """The Poisson(1) count of each 16-bit word; uint8 (65536,)."""
     counts = np.searchsorted(poisson_table(1.0), np.arange(1 << 16), side="right").astype(np.uint8)
     counts.flags.writeable = False
     return counts
@@ -42,7 +42,7 @@ def table() -> NDArray[np.uint8]:
 def weights(units: pa.StringArray, resamples: int, seed: int) -> NDArray[np.uint8]:
     """Count of each unit in the data as they are and in each resample.
 
-    The matrices of the last few lists of units are kept (1 GiB at most, the last one in any case).
+    The matrices of the last few lists of units are cached (1 GiB at most, the last one in any case).
 
     Args:
         units: n keys or clusters, in any order; equal units get equal weights.
@@ -53,50 +53,50 @@ def weights(units: pa.StringArray, resamples: int, seed: int) -> NDArray[np.uint
         Read-only uint8 (n, 1 + resamples): column 0 is 1 (the data as they are), column i is resample i - 1.
     """
     with _lock:
-        for name, (kept, matrix) in _kept.items():
-            if name[:2] == (resamples, seed) and kept.equals(units):
-                _kept.move_to_end(name)
+        for cache_key, (cached_units, matrix) in _cache.items():
+            if cache_key[:2] == (resamples, seed) and cached_units.equals(units):
+                _cache.move_to_end(cache_key)
                 return matrix
         matrix = _matrix(units, resamples, seed)
-        _kept[resamples, seed, id(matrix)] = units, matrix
-        while len(_kept) > 1 and sum(kept.nbytes for _, kept in _kept.values()) > _KEPT_BYTES:
-            _kept.popitem(last=False)
+        _cache[resamples, seed, id(matrix)] = units, matrix
+        while len(_cache) > 1 and sum(cached_units.nbytes for _, cached_units in _cache.values()) > _CACHE_BYTES:
+            _cache.popitem(last=False)
         return matrix
 
 
 def _matrix(units: pa.StringArray, resamples: int, seed: int) -> NDArray[np.uint8]:
     encoded = units.dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    distinct = np.empty((len(names), 1 + resamples), dtype=np.uint8)
+    distinct_units = encoded.dictionary.to_pylist()
+    distinct = np.empty((len(distinct_units), 1 + resamples), dtype=np.uint8)
     distinct[:, 0] = 1
     counts = table()
-    for low in range(0, len(names), _TOGETHER):
-        some = slice(low, low + _TOGETHER)
-        words = _words16(names[some], resamples, seed)
-        np.take(counts, words, out=distinct[some, 1:], mode="wrap")  # 16 bits: none is outside
+    for low in range(0, len(distinct_units), _BATCH):
+        batch = slice(low, low + _BATCH)
+        words = _words16(distinct_units[batch], resamples, seed)
+        np.take(counts, words, out=distinct[batch, 1:], mode="wrap")  # 16 bits: none is outside
     matrix = distinct if len(distinct) == len(units) else distinct[encoded.indices.to_numpy()]
     matrix.flags.writeable = False
     return matrix
 
 
 def _words16(units: list[str], resamples: int, seed: int) -> NDArray[np.uint16]:
-    """Return `RandomStream(seed, "bootstrap", "", unit).words16(resamples)` of each unit, uint16 (n, resamples).
+    """`RandomStream(seed, "bootstrap", "", unit).words16(resamples)` of each unit, uint16 (n, resamples).
 
-    One generator takes all keys in turn; to make one for each takes as long as all else.
+    One generator takes all keys in turn: making a generator for each key would double the time.
     """
     keys = [RandomStream(seed, "bootstrap", "", unit).key for unit in units]
     generator = np.random.Philox(key=0)
-    fresh: Any = generator.state
+    state: Any = generator.state
     words = np.empty((len(units), -(-resamples // 4)), dtype="<u8")
     for row, key in zip(words, np.array(keys, dtype=np.uint64), strict=True):
-        fresh["state"]["key"] = key
-        generator.state = fresh
+        state["state"]["key"] = key
+        generator.state = state
         row[:] = generator.random_raw(len(row))
     return words.view("<u2")[:, :resamples]
 
 
 def interval(replicates: NDArray[np.float64], error: float = ERROR) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the percentile interval along the last axis.
+    """Ends of the percentile interval along the last axis.
 
     Convention: of b replicates that are defined, the k-th smallest and the k-th largest with
     k = max(1, floor(error / 2 b)), so that the ends are replicates themselves and no interpolation rounds.
@@ -121,7 +121,7 @@ def _pick(ordered: NDArray[np.float64], at: NDArray[np.int64], defined: NDArray[
 
 
 def p_value(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the two-sided p-value of no difference along the last axis.
+    """Two-sided p-value of no difference along the last axis.
 
     Twice the smaller share of replicates on one side of zero (zero counts for both sides), with one
     added to count and total so that it is never 0 (Davison and Hinkley 1997, section 4.2), 1 at most;

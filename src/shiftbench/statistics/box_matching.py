@@ -1,10 +1,10 @@
-"""Which predicted box finds which true one: COCO's greedy matching, once per image.
+"""COCO's greedy matching of predicted with true boxes, once per image.
 
 Source: pycocotools 2.0.11, `COCOeval.evaluateImg` and `maskUtils.iou`; results are equal (tested). A prediction is
-matched, best score first, with the free true box of its class that it overlaps most, if it does so by the threshold
-or more; crowds may be matched by many and take only what nothing else does. Predictions matched with a crowd, or with
-a box of another size than asked, are ignored, as are unmatched ones of another size and those beyond the first
-hundred of their class.
+matched, best score first, with the free true box of its class that it overlaps most, if it does so by the threshold or
+more. Crowds may be matched by many predictions, and only by those that match no other box. Similar matched with a
+crowd, or with a box of another size than asked, are ignored, as are unmatched ones of another size and those beyond the
+first hundred of their class.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ _RANGES: Floats = np.array(list(AREAS.values()))
 
 
 def bit(area: str, iou: int) -> int:
-    """Return the place of an area and of a threshold among the bits of `matched` and `ignored`."""
+    """Place of an area and of a threshold among the bits of `matched` and `ignored`."""
     return list(AREAS).index(area) * len(IOUS) + iou
 
 
@@ -61,7 +61,7 @@ def match(boxes: Floats, scores: Floats, classes: Ints, truth: Truth) -> tuple[I
 
 
 class Similar(NamedTuple):
-    """Predictions of an image and how similar they are to the true ones.
+    """Similar of an image and how similar they are to the true ones.
 
     Attributes:
         similarity: of each prediction and each true one, 0 to 1, float64 (n, g).
@@ -98,15 +98,15 @@ def match_by(found: Similar, truth: Truth, uncounted: Flags, limit: int) -> tupl
 
 @compiled
 def _overlaps(boxes: Floats, true: Floats, crowd: Flags) -> Floats:
-    """Return the IoU of each prediction and each true box, (n, g); of a crowd, the share that lies in it."""
+    """IoU of each prediction and each true box, (n, g); of a crowd, the share that lies in it."""
     overlap = np.zeros((len(boxes), len(true)))
     for i in range(len(boxes)):
-        own = boxes[i, 2] * boxes[i, 3]
+        area = boxes[i, 2] * boxes[i, 3]
         for j in range(len(true)):
             w = min(boxes[i, 0] + boxes[i, 2], true[j, 0] + true[j, 2]) - max(boxes[i, 0], true[j, 0])
             h = min(boxes[i, 1] + boxes[i, 3], true[j, 1] + true[j, 3]) - max(boxes[i, 1], true[j, 1])
             if w > 0 and h > 0:
-                union = own if crowd[j] else own + true[j, 2] * true[j, 3] - w * h
+                union = area if crowd[j] else area + true[j, 2] * true[j, 3] - w * h
                 overlap[i, j] = w * h / union
     return overlap
 
@@ -143,24 +143,24 @@ def _match(  # noqa: C901, PLR0913, PLR0915 - a compiled loop takes arrays and s
                     filled += 1
         for t in range(len(ious)):
             flag = np.int64(1) << (a * len(ious) + t)
-            taken = np.zeros(g, np.bool_)
+            is_taken = np.zeros(g, np.bool_)
             for i in range(n):
                 if rank[i] >= limit:
                     ignored[i] |= flag
                     continue
-                best, found = min(ious[t], 1 - 1e-10), -1
-                for at in range(g):
-                    j = int(order[at])
-                    if true_classes[j] != classes[i] or (taken[j] and not crowd[j]):
+                best, partner = min(ious[t], 1 - 1e-10), -1
+                for place in range(g):
+                    j = int(order[place])
+                    if true_classes[j] != classes[i] or (is_taken[j] and not crowd[j]):
                         continue
-                    if found > -1 and not skip[found] and skip[j]:
+                    if partner > -1 and not skip[partner] and skip[j]:
                         break
                     if overlap[i, j] >= best:
-                        best, found = overlap[i, j], j
-                if found > -1:
-                    taken[found] = True
+                        best, partner = overlap[i, j], j
+                if partner > -1:
+                    is_taken[partner] = True
                     matched[i] |= flag
-                    if skip[found]:
+                    if skip[partner]:
                         ignored[i] |= flag
                     continue
                 if sizes[i] < ranges[a, 0] or sizes[i] > ranges[a, 1]:

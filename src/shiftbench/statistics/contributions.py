@@ -20,7 +20,7 @@ from shiftbench.statistics.digit_sums import Column
 from shiftbench.statistics.rows import Floats, Ints
 
 # One block of weights is 4096 x 250 bytes, which a core's second cache holds.
-ROWS, DRAWS = 4096, 250
+ROWS, RESAMPLES = 4096, 250
 _EXACT, _LIMIT = 1 << 53, 1 << 62
 
 
@@ -81,26 +81,26 @@ def weighted_sums(parts: Sequence[Contributions], weights: NDArray[np.uint8]) ->
     """
     columns = {id(array): Column(array) for part in parts for array in (part.count, *part.sums)}
     binned = {id(part): Column(part.binned, _bins(part), part.width) for part in parts if part.binned is not None}
-    summed = _sum([*columns.values(), *binned.values()], weights)
-    none = np.zeros((0, weights.shape[1]), dtype=np.int64)
+    totals = _sum([*columns.values(), *binned.values()], weights)
+    empty = np.zeros((0, weights.shape[1]), dtype=np.int64)
     return [
         Sums(
-            summed[columns[id(part.count)]][0],
-            np.concatenate([none, *(summed[columns[id(array)]] for array in part.sums)]),
-            summed[binned[id(part)]] if id(part) in binned else none,
+            totals[columns[id(part.count)]][0],
+            np.concatenate([empty, *(totals[columns[id(array)]] for array in part.sums)]),
+            totals[binned[id(part)]] if id(part) in binned else empty,
         )
         for part in parts
     ]
 
 
 def _sum(columns: list[Column], weights: NDArray[np.uint8]) -> dict[Column, Ints]:
-    """Return the sums of each column, int64 (width, k)."""
-    step = _block(columns, len(weights))
-    bytes_, floats = digit_sums.split(columns, weights)
-    plain = [column for column in floats if column.bins is None]
-    binned = [column for column in floats if column.bins is not None]
+    """Sums of each column, int64 (width, k)."""
+    step = _block_size(columns, len(weights))
+    byte_columns, float_columns = digit_sums.split(columns, weights)
+    plain = [column for column in float_columns if column.bins is None]
+    binned = [column for column in float_columns if column.bins is not None]
     return {
-        **dict(zip(bytes_, digit_sums.sums(bytes_, weights), strict=True)),
+        **dict(zip(byte_columns, digit_sums.sums(byte_columns, weights), strict=True)),
         **dict(zip(plain, _plain_sums(plain, weights, step), strict=True)),
         **dict(zip(binned, _binned_sums(binned, weights, step), strict=True)),
     }
@@ -129,20 +129,20 @@ def _binned_sums(columns: list[Column], weights: NDArray[np.uint8], step: int) -
     sums = np.zeros((ends[-1], weights.shape[1]), dtype=np.int64)
     for rows, resamples in _blocks(weights, step):
         block = weights[rows, resamples]
-        added = np.zeros((len(sums), block.shape[1]))
-        _add(values[:, rows], bins[:, rows], block, added)
-        sums[:, resamples] += added.astype(np.int64)
+        block_sums = np.zeros((len(sums), block.shape[1]))
+        _add(values[:, rows], bins[:, rows], block, block_sums)
+        sums[:, resamples] += block_sums.astype(np.int64)
     return np.split(sums, ends[:-1])
 
 
 def _blocks(weights: NDArray[np.uint8], step: int) -> Iterator[tuple[slice, slice]]:
     n, k = weights.shape
     for start in range(0, n, step):
-        for low in range(0, k, DRAWS):
-            yield slice(start, min(start + step, n)), slice(low, low + DRAWS)
+        for low in range(0, k, RESAMPLES):
+            yield slice(start, min(start + step, n)), slice(low, low + RESAMPLES)
 
 
-def _block(columns: list[Column], n: int) -> int:
+def _block_size(columns: list[Column], n: int) -> int:
     """Number of rows that can be summed in float64 so that every sum of weighted integers is exact."""
     largest = max(column.largest for column in columns)
     if largest * MAX_WEIGHT > _EXACT or (n * largest * MAX_WEIGHT > _LIMIT and _total(columns) > _LIMIT):
@@ -157,11 +157,7 @@ def _total(columns: list[Column]) -> float:
 
 
 def _bins(part: Contributions) -> NDArray[np.int32]:
-    """Return the bin of each sample, int32 (n,).
-
-    Raises:
-        RangeError: it is none of the part's bins.
-    """
+    """Bin of each sample, int32 (n,)."""
     bins = part.bins
     if bins is None or (bins.size and not 0 <= bins.min() <= bins.max() < part.width):
         raise RangeError(f"a metric's bins lie outside of 0 to {part.width - 1}")
@@ -179,7 +175,7 @@ def _add(values: Floats, rows: NDArray[np.int32], weights: NDArray[np.uint8], su
         sums: float64 (rows, k), added to.
     """
     for part in range(values.shape[0]):
-        for at in range(values.shape[1]):
-            total, row, value = sums[rows[part, at]], weights[at], values[part, at]
+        for sample in range(values.shape[1]):
+            total, row, value = sums[rows[part, sample]], weights[sample], values[part, sample]
             for resample in range(row.shape[0]):
                 total[resample] += value * row[resample]

@@ -2,7 +2,7 @@
 
 Source: DeLong, DeLong and Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver operating
 characteristic curves"; O(n log n) as in Sun and Xu 2014, "Fast implementation of DeLong's algorithm". Their
-midranks are counts of samples below and equal; these are found in sorted scores here and kept as integers, so that
+midranks are counts of samples below and equal; here they are searched in sorted scores and kept as integers, so that
 variances are exact until the last division. Samples are taken as independent.
 """
 
@@ -28,7 +28,7 @@ class Components:
 
 
 def components(id: Floats, ood: Floats) -> Components:
-    """Return the components of scores float64 (n,) and (m,), higher = more OOD."""
+    """Components of scores float64 (n,) and (m,), higher = more OOD."""
     below, above = np.sort(id), np.sort(ood)
     return Components(
         np.searchsorted(below, ood, "left") + np.searchsorted(below, ood, "right"),
@@ -37,7 +37,7 @@ def components(id: Floats, ood: Floats) -> Components:
 
 
 def p_value(one: Components, two: Components) -> float:
-    """Return the two-sided p-value of no difference between two AUROCs on the same samples.
+    """Two-sided p-value of no difference between two AUROCs on the same samples.
 
     Returns:
         NaN with fewer than two samples on a side. Without variance: 1 where the AUROCs are equal, else 0.
@@ -54,6 +54,6 @@ def p_value(one: Components, two: Components) -> float:
 
 
 def _variance(gaps: Ints) -> float:
-    """Return the sample variance; sums are Python's integers, which do not overflow."""
+    """The sample variance; sums are Python's integers, which do not overflow."""
     n, total, squares = len(gaps), int(gaps.sum()), int((gaps * gaps).sum())
     return (n * squares - total * total) / (n * (n - 1))

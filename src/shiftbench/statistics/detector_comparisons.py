@@ -31,7 +31,7 @@ Evaluation = tuple[str | int | None, ...]
 
 @dataclass(slots=True)
 class _Scores:
-    """DeLong's components of single models on single sets; those of the last evaluation are kept."""
+    """DeLong's components of single models on single sets; those of the last evaluation are cached."""
 
     benchmark: BenchmarkRows
     groups: dict[GroupKey, DetectionGroup]
@@ -57,10 +57,12 @@ class _Scores:
         group = self.groups.get((row.model, row.method, row.detector, row.split, row.step))
         if group is None or row.reference != group.clean.condition:
             return None
-        ood_sets = [one for one in group.ood if (one.dataset, one.shift) == (row.dataset, row.shift)]
+        ood_sets = [
+            evaluation for evaluation in group.ood if (evaluation.dataset, evaluation.shift) == (row.dataset, row.shift)
+        ]
         if len(ood_sets) != 1:
             return None
-        id, ood = (evaluation_scores.read(self.benchmark, one) for one in (group.clean, ood_sets[0]))
+        id, ood = (evaluation_scores.read(self.benchmark, evaluation) for evaluation in (group.clean, ood_sets[0]))
         independent = id.samples.unit == ood.samples.unit == "key"
         return delong.components(id.scores, ood.scores) if independent else None
 
@@ -80,13 +82,13 @@ def comparisons(benchmark: BenchmarkRows, rows: Sequence[Row], detectors: Sequen
         if row.metric in metrics and row.detector is not None:
             groups.setdefault(identity(row, _EVALUATION), []).append(row)
     scores = _Scores(benchmark, _groups(benchmark))
-    of_seeds = seed_means.seed_groups(rows)
+    seed_rows = seed_means.seed_groups(rows)
     for members in groups.values():
         members.sort(key=lambda row: (order.get(str(row.detector), len(order)), str(row.detector)))
         if len(members) > 1:
             metric = metrics[members[0].metric]
-            for against, other in (("best", _best(members, metric)), ("baseline", members[0])):
-                yield from _rows_against(scores, metric, members, other, against, of_seeds)
+            for against, opponent in (("best", _best(members, metric)), ("baseline", members[0])):
+                yield from _rows_against(scores, metric, members, opponent, against, seed_rows)
 
 
 def _groups(benchmark: BenchmarkRows) -> dict[GroupKey, DetectionGroup]:
@@ -116,13 +118,13 @@ def _rows_against(
     p_values[undefined] = np.nan
     corrected = holm(p_values)
     tested = getattr(metric.module, "PAIRED_TEST", None) == "delong"
-    for at, row in enumerate(rows):
+    for index, row in enumerate(rows):
         numbers = {
-            "difference": gaps[at, 0],
-            "ci_low": lows[at],
-            "ci_high": highs[at],
-            "p_value": p_values[at],
-            "p_holm": corrected[at],
+            "difference": gaps[index, 0],
+            "ci_low": lows[index],
+            "ci_high": highs[index],
+            "p_value": p_values[index],
+            "p_holm": corrected[index],
             "p_delong": scores.p_value(row, other) if tested else math.nan,
         }
         yield {

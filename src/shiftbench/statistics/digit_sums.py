@@ -79,7 +79,7 @@ def single_thread(products: int) -> Iterator[None]:
 
 
 def split(columns: Sequence[Column], weights: NDArray[np.uint8]) -> tuple[list[Column], list[Column]]:
-    """Return the columns that `sums` adds up faster here than float64 does, and the others.
+    """Columns that `sums` adds up faster than float64 on this machine, and the other columns.
 
     Without VNNI there are none: BLAS is as fast. torch is not imported for them; see `single_thread`.
     """
@@ -108,15 +108,15 @@ def sums(columns: Sequence[Column], weights: NDArray[np.uint8]) -> list[Ints]:
     Returns:
         int64 (width, k) for each column.
     """
-    found: list[Ints] = []
-    for chosen in _chunks(columns):
-        ends = np.cumsum([column.height for column in chosen])
-        parts = np.split(_digit_totals(chosen, weights), ends[:-1])
-        for column, part in zip(chosen, parts, strict=True):
+    results: list[Ints] = []
+    for chunk in _chunks(columns):
+        ends = np.cumsum([column.height for column in chunk])
+        parts = np.split(_digit_totals(chunk, weights), ends[:-1])
+        for column, part in zip(chunk, parts, strict=True):
             scales = 256 ** np.arange(column.digits, dtype=np.int64)[:, None]
             shape = column.width, column.digits, weights.shape[1]
-            found.append((part.reshape(shape) * scales).sum(axis=1))
-    return found
+            results.append((part.reshape(shape) * scales).sum(axis=1))
+    return results
 
 
 def _chunks(columns: Sequence[Column]) -> Iterator[list[Column]]:
@@ -134,18 +134,18 @@ def _chunks(columns: Sequence[Column]) -> Iterator[list[Column]]:
 
 
 def _digit_totals(columns: Sequence[Column], weights: NDArray[np.uint8]) -> Ints:
-    """Return the sums of the digits of each bin of each column, lowest first; int64 (sum of heights, k)."""
+    """Sums of the digits of each bin of each column, lowest first; int64 (sum of heights, k)."""
     import torch
 
     n, k = weights.shape
     ends = np.cumsum([column.height for column in columns])
     totals = np.zeros((ends[-1], k), dtype=np.int64)
     # AMX takes 16 resamples at a time; a rest costs a seventh of the speed.
-    wide = -(-k // 16) * 16
+    padded_k = -(-k // 16) * 16
     # Memory used once is slower than the sums.
     digits = np.empty(ends[-1] * min(n, SAMPLES), dtype=np.int8)
-    block = np.zeros((min(n, SAMPLES), wide), dtype=np.int8)
-    product = torch.empty((int(ends[-1]), wide), dtype=torch.int32)
+    block = np.zeros((min(n, SAMPLES), padded_k), dtype=np.int8)
+    product = torch.empty((int(ends[-1]), padded_k), dtype=torch.int32)
     for start in range(0, n, SAMPLES):
         samples = slice(start, min(start + SAMPLES, n))
         size = samples.stop - start
@@ -161,11 +161,11 @@ def _digit_totals(columns: Sequence[Column], weights: NDArray[np.uint8]) -> Ints
 def _spread(column: Column, samples: slice, out: NDArray[np.int8]) -> None:
     """Write the digits of some samples, int8 (height, samples): those of a bin where they lie in it, else 0."""
     # The bytes of value + 128 x (1 + 256 + ...) are the digits + 128.
-    raised = column.values[samples].astype("<i8") + 128 * (256**column.digits - 1) // 255
-    raw = raised.view(np.uint8).reshape(-1, 8)[:, : column.digits].T
+    offset_values = column.values[samples].astype("<i8") + 128 * (256**column.digits - 1) // 255
+    raw = offset_values.view(np.uint8).reshape(-1, 8)[:, : column.digits].T
     low = np.bitwise_xor(raw, 128, order="C").view(np.int8)
     if column.bins is None:
         out[:] = low
         return
-    inside = column.bins[samples] == np.arange(column.width, dtype=np.int32)[:, None]
-    np.multiply(low, inside.view(np.int8)[:, None], out=out.reshape(column.width, column.digits, -1))
+    in_bin = column.bins[samples] == np.arange(column.width, dtype=np.int32)[:, None]
+    np.multiply(low, in_bin.view(np.int8)[:, None], out=out.reshape(column.width, column.digits, -1))

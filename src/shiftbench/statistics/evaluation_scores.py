@@ -82,19 +82,21 @@ def detection_groups(evaluations: Sequence[EvaluationFile]) -> list[DetectionGro
     Raises:
         ParamsError: OOD or shifted scores without those of a clean ID set, or with several.
     """
-    scored = [one for one in evaluations if one.detector is not None]
-    clean = [one for one in scored if _is_clean(one)]
+    scored = [evaluation for evaluation in evaluations if evaluation.detector is not None]
+    clean = [evaluation for evaluation in scored if _is_clean(evaluation)]
     groups: dict[GroupKey, DetectionGroup] = {}
-    for one in clean:
-        if group_key(one) in groups:
-            raise _wrong_clean_count(one, len([other for other in clean if group_key(other) == group_key(one)]))
-        groups[group_key(one)] = DetectionGroup(one)
-    for one in scored:
-        if not _is_clean(one):
-            if group_key(one) not in groups:
-                raise _wrong_clean_count(one, 0)
-            group = groups[group_key(one)]
-            (group.ood if one.ood else group.shifted).append(one)
+    for evaluation in clean:
+        if group_key(evaluation) in groups:
+            raise _wrong_clean_count(
+                evaluation, len([other for other in clean if group_key(other) == group_key(evaluation)])
+            )
+        groups[group_key(evaluation)] = DetectionGroup(evaluation)
+    for evaluation in scored:
+        if not _is_clean(evaluation):
+            if group_key(evaluation) not in groups:
+                raise _wrong_clean_count(evaluation, 0)
+            group = groups[group_key(evaluation)]
+            (group.ood if evaluation.ood else group.shifted).append(evaluation)
     return list(groups.values())
 
 

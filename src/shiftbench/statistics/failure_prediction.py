@@ -1,7 +1,7 @@
-"""Failure detection: does a detector's score separate correct from wrong predictions? Rows of metrics, and curves.
+"""Rows and curves of failure detection: does a detector's score separate correct from wrong predictions?
 
 Scores of ID sets, clean and shifted, are joined with `correct` of the records that they were made from. Samples
-without a label among the model's classes do not count. Tasks whose records have no `correct` have none of it.
+without a label among the model's classes do not count. Records without a column `correct` have no rows and no curves.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 from shiftbench.statistics import evaluation_scores, risk_coverage
-from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile, digest, each, new_row
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile, digest, map_in_threads, new_row
 from shiftbench.statistics.evaluation_scores import EvaluationScores
 from shiftbench.statistics.rows import Row
 from shiftbench.statistics.thresholds import Flags
@@ -38,7 +38,7 @@ RISK_COVERAGE = Format(
 def failure_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
     """Yield the rows of failure metrics of ID evaluations with scores."""
     if benchmark.failure:
-        rows = each(lambda evaluation: _rows(benchmark, evaluation), _id_evaluations(benchmark), threads)
+        rows = map_in_threads(lambda evaluation: _rows(benchmark, evaluation), _id_evaluations(benchmark), threads)
         yield from itertools.chain.from_iterable(rows)
 
 

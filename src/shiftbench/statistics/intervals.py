@@ -11,7 +11,7 @@
 
 Units are what is resampled: samples, or clusters of them. What is printed of a metric has the interval of its kind,
 `of_rows`, and so has a mean of its rows, `of_mean`.
-docs/statistics.md has how often each holds the truth. Only sums, products and square roots of replicates go into
+docs/statistics.md gives how often each contains the truth. Only sums, products and square roots of replicates go into
 them, and quantiles rounded to nine digits, so that tables are the same on any machine.
 """
 
@@ -73,15 +73,15 @@ class Units:
         """Why values of so few units decide nothing."""
         if self.count is None or self.count >= FEW:
             return ""
-        what = "clusters are" if self.clustered else "samples are"
-        return f"{self.count} {what} too few to decide; {FEW} at least are needed"
+        noun = "clusters are" if self.clustered else "samples are"
+        return f"{self.count} {noun} too few to decide; {FEW} at least are needed"
 
 
 MANY_UNITS = Units()
 
 
 def of_resamples(values: Floats, error: float, units: Units = MANY_UNITS) -> Interval:
-    """Return the interval of a value under resampling.
+    """Interval of a value under resampling.
 
     Too few resamples decide nothing: with fewer than 2 / error of them the ends are the extremes, which err more often.
 
@@ -94,7 +94,7 @@ def of_resamples(values: Floats, error: float, units: Units = MANY_UNITS) -> Int
 
 
 def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
-    """Return the interval of a value that is a metric's row, or a mean of its rows, as tables have it.
+    """Interval of a value that is a metric's row, or a mean of its rows, as tables have it.
 
     Args:
         kind: of the metric, see `interval_kind`.
@@ -116,11 +116,11 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
             f"{defined:,} resamples are too few for an error of {error:.3g}; "
             f"bootstrap.resamples is to be {needed:,} at least"
         )
-    return Interval(float(low), float(high), doubt or _no_width(low, high), _note(resamples))
+    return Interval(float(low), float(high), doubt or _no_width(low, high), _undefined_note(resamples))
 
 
 def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str = "draws") -> Interval:
-    """Return the interval of a mean over training seeds, for new seeds and new samples.
+    """Interval of a mean over training seeds, for new seeds and new samples.
 
     With v_b the variance between seeds and v_s that of the sampling error which all seeds share:
 
@@ -146,20 +146,20 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str 
     resamples = values[:, 1:][:, ~np.isnan(values[:, 1:]).any(axis=0)]
     mean = float(values[:, 0].mean())
     between = float(values[:, 0].var(ddof=1)) / seeds
-    shared = _shared(resamples) if resamples.shape[1] > 1 else 0.0
+    shared = _shared_variance(resamples) if resamples.shape[1] > 1 else 0.0
     spread = between + shared
     of_units = float(_quantiles(np.array([MANY if units.count is None else units.count]), error)[0])
-    weighted = between * _t(seeds - 1, error) + shared * of_units
+    weighted = between * _t_quantile(seeds - 1, error) + shared * of_units
     half = weighted / float(np.sqrt(spread)) if spread else 0.0
     low, high = mean - half, mean + half
     if kind == "share":
-        own = of_kind(kind, values.mean(axis=0), units, error)
-        if own.low is not None and own.high is not None:
-            low, high = max(0.0, min(own.low, low)), min(1.0, max(own.high, high))
+        sample_interval = of_kind(kind, values.mean(axis=0), units, error)
+        if sample_interval.low is not None and sample_interval.high is not None:
+            low, high = max(0.0, min(sample_interval.low, low)), min(1.0, max(sample_interval.high, high))
     doubt = "" if resamples.shape[1] > 1 else "no resamples are defined for all seeds"
     if shared and units.count != 1:  # a seed whose value is one unit has all its noise between seeds
         doubt = doubt or units.doubt
-    return Interval(low, high, doubt or _no_width(low, high), _note(values[:, 1:].sum(axis=0)))
+    return Interval(low, high, doubt or _no_width(low, high), _undefined_note(values[:, 1:].sum(axis=0)))
 
 
 def of_gap(
@@ -168,59 +168,59 @@ def of_gap(
     units: Units = MANY_UNITS,
     error: float = bootstrap.ERROR,
 ) -> tuple[float, float, float]:
-    """Return the ends of the interval of a paired difference, and its two-sided p-value; NaN where there is none.
+    """Ends of the interval of a paired difference, and its two-sided p-value; NaN where there is none.
 
     Means over training seeds are compared seed by seed, paired by number, and the interval is of new seeds, too. Fewer
     than three pairs have none: t of one degree of freedom is as good as no interval.
 
     Args:
         values: the difference, then its replicates, float64 (1 + resamples,), NaN where not defined.
-        sides: of the two means value and replicates of each seed; under None those of weights without seeds.
+        sides: of the two means value and replicates of each seed; under None those of a model without seeds.
         units: what it is computed from.
         error: of the interval, both sides together.
     """
     seeds = [{seed for seed in side if seed is not None} for side in sides if None not in side]
     if max(map(len, seeds), default=0) < 2:
-        found = of_resamples(values, error, units)
-        p = float(bootstrap.p_value(values[1:])) if units.is_many else _p(values, None, units)
+        interval = of_resamples(values, error, units)
+        p = float(bootstrap.p_value(values[1:])) if units.is_many else _p_by_inversion(values, None, units)
     else:
-        both = sorted(set.intersection(*seeds))
-        if len(both) < 3:
+        shared_seeds = sorted(set.intersection(*seeds))
+        if len(shared_seeds) < 3:
             return np.nan, np.nan, np.nan
-        paired = [[side[seed if seed in side else None] for seed in both] for side in sides]
+        paired = [[side[seed if seed in side else None] for seed in shared_seeds] for side in sides]
         gaps = np.stack(paired[0]) - np.stack(paired[1])
-        found = of_seeds(gaps, error, units)
-        p = _p(values, gaps, units)
-    if found.low is None or found.high is None:
+        interval = of_seeds(gaps, error, units)
+        p = _p_by_inversion(values, gaps, units)
+    if interval.low is None or interval.high is None:
         return np.nan, np.nan, np.nan
-    return found.low, found.high, p
+    return interval.low, interval.high, p
 
 
-def _p(values: Floats, seeds: Floats | None, units: Units) -> float:
-    """Return the error at which the interval begins to hold 0, to nine digits."""
+def _p_by_inversion(values: Floats, seeds: Floats | None, units: Units) -> float:
+    """Error at which the interval begins to contain 0, to nine digits."""
     low, high = 0.0, 1.0
     for _ in range(30):
         error = (low + high) / 2
-        found = of_resamples(values, error, units) if seeds is None else of_seeds(seeds, error, units)
-        if found.low is None or found.high is None:
+        interval = of_resamples(values, error, units) if seeds is None else of_seeds(seeds, error, units)
+        if interval.low is None or interval.high is None:
             return np.nan
-        low, high = (low, error) if found.low > 0 or found.high < 0 else (error, high)
+        low, high = (low, error) if interval.low > 0 or interval.high < 0 else (error, high)
     return round(high, 9)
 
 
-def _t(degrees: int, error: float) -> float:
+def _t_quantile(degrees: int, error: float) -> float:
     return round(float(stdtrit(degrees, 1 - error / 2)), 9)
 
 
 def _quantiles(units: NDArray[np.int64], error: float) -> Floats:
     """Half width of an interval in standard errors: z, or t with units - 1 degrees of freedom below MANY units."""
     z = round(float(ndtri(1 - error / 2)), 9)
-    known = {count: _t(max(1, count - 1), error) for count in {*units[units < MANY].tolist()}}
-    return np.array([known.get(count, z) for count in units.tolist()])
+    t_by_count = {count: _t_quantile(max(1, count - 1), error) for count in {*units[units < MANY].tolist()}}
+    return np.array([t_by_count.get(count, z) for count in units.tolist()])
 
 
 def of_extreme(name: str, each: Sequence[Interval], sure: Sequence[Interval]) -> Interval:
-    """Return the interval of the largest or smallest of some values.
+    """Interval of the largest or smallest of some values.
 
     Percentiles of an extreme do not do: the largest of equal values lies higher under each resampling. The largest
     value lies below m where all do, so that its upper end is the highest of theirs, each at the whole error
@@ -230,32 +230,32 @@ def of_extreme(name: str, each: Sequence[Interval], sure: Sequence[Interval]) ->
     Args:
         name: `max` or `min`.
         each: intervals of the values, at the error.
-        sure: likewise, at the error divided by their number.
+        sure: intervals of the same values, at the error divided by their number.
     """
-    found = [*each, *sure]
-    doubt = next((one.doubt for one in each if one.doubt), "")
-    if any(one.low is None or one.high is None for one in found):
+    intervals = [*each, *sure]
+    doubt = next((part.doubt for part in each if part.doubt), "")
+    if any(part.low is None or part.high is None for part in intervals):
         return Interval(None, None, doubt or "an interval among them is not defined")
     pick = max if name == "max" else min
     lows, highs = (sure, each) if name == "max" else (each, sure)
-    low = pick(one.low for one in lows if one.low is not None)
-    high = pick(one.high for one in highs if one.high is not None)
-    few = next((one.doubt for one in sure if one.doubt), "")
+    low = pick(part.low for part in lows if part.low is not None)
+    high = pick(part.high for part in highs if part.high is not None)
+    few = next((part.doubt for part in sure if part.doubt), "")
     decides = (not few, True) if name == "max" else (True, not few)
-    note = "; ".join(dict.fromkeys(filter(None, (*(one.note for one in each), few))))
+    note = "; ".join(dict.fromkeys(filter(None, (*(part.note for part in each), few))))
     return Interval(low, high, doubt, note, decides)
 
 
-def _shared(resamples: Floats) -> float:
-    """Return the variance of the sampling error that seeds share, from replicates (seeds, resamples)."""
+def _shared_variance(resamples: Floats) -> float:
+    """Variance of the sampling error that seeds share, from replicates (seeds, resamples)."""
     mean = resamples.mean(axis=0)
-    own = float((resamples - mean).var(axis=1, ddof=1).sum()) / (len(resamples) - 1)
-    return max(0.0, float(mean.var(ddof=1)) - own / len(resamples))
+    own_variance = float((resamples - mean).var(axis=1, ddof=1).sum()) / (len(resamples) - 1)
+    return max(0.0, float(mean.var(ddof=1)) - own_variance / len(resamples))
 
 
-def _note(resamples: Floats) -> str:
-    lost = int(np.count_nonzero(np.isnan(resamples)))
-    return f"{lost:,} of {len(resamples):,} resamples are not defined and left out" if lost else ""
+def _undefined_note(resamples: Floats) -> str:
+    undefined = int(np.count_nonzero(np.isnan(resamples)))
+    return f"{undefined:,} of {len(resamples):,} resamples are not defined and left out" if undefined else ""
 
 
 def _no_width(low: float, high: float) -> str:
@@ -273,7 +273,7 @@ def of_rows(
     clustered: NDArray[np.bool_],
     error: float = bootstrap.ERROR,
 ) -> Floats:
-    """Return the ends of rows' intervals, float64 (2, n), NaN where not defined.
+    """Ends of rows' intervals, float64 (2, n), NaN where not defined.
 
     A share of single samples needs no t: its variance follows from the share.
 
@@ -286,20 +286,20 @@ def of_rows(
         error: of the interval, both sides together.
     """
     ends = np.stack(bootstrap.interval(resamples, error))
-    of = (units < MANY) & ~np.isnan(ends[0]) & ~np.isnan(values)
+    selection = (units < MANY) & ~np.isnan(ends[0]) & ~np.isnan(values)
     half = np.zeros(len(values))
-    half[of] = _half(resamples[of], units[of], error)
-    ends[:, of] = values[of] - half[of], values[of] + half[of]
-    of = np.array([one == "share" for one in kinds], dtype=bool)
-    counted = np.where(clustered[of], units[of], MANY)
-    ends[:, of] = share(values[of], resamples[of], units[of], _quantiles(counted, error))
-    of = np.array([one == "biased" for one in kinds], dtype=bool)
-    ends[:, of] = biased(values[of], resamples[of], ends[:, of], units[of] < MANY)
+    half[selection] = _half_width(resamples[selection], units[selection], error)
+    ends[:, selection] = values[selection] - half[selection], values[selection] + half[selection]
+    selection = np.array([kind == "share" for kind in kinds], dtype=bool)
+    counted = np.where(clustered[selection], units[selection], MANY)
+    ends[:, selection] = share(values[selection], resamples[selection], units[selection], _quantiles(counted, error))
+    selection = np.array([kind == "biased" for kind in kinds], dtype=bool)
+    ends[:, selection] = biased(values[selection], resamples[selection], ends[:, selection], units[selection] < MANY)
     return ends
 
 
-def _half(resamples: Floats, units: NDArray[np.int64], error: float) -> Floats:
-    """Return half the width of t intervals.
+def _half_width(resamples: Floats, units: NDArray[np.int64], error: float) -> Floats:
+    """Half the width of t intervals.
 
     Replicates of k units vary by (k - 1) / k of the variance that the units have.
     """
@@ -309,7 +309,7 @@ def _half(resamples: Floats, units: NDArray[np.int64], error: float) -> Floats:
 
 
 def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS) -> Floats:
-    """Return the ends of a mean of rows of one kind, float64 (2,); without replicates that differ, the mean of theirs.
+    """Ends of a mean of rows of one kind, float64 (2,); without replicates that differ, the mean of theirs.
 
     Args:
         kind: of the rows' metric, see `interval_kind`.
@@ -320,12 +320,12 @@ def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS)
     defined = values[1:][~np.isnan(values[1:])]
     if len(defined) > 1 and np.var(defined) <= _ROUNDING:
         return np.asarray(parts.mean(axis=0))
-    found = of_kind(kind, values, units, bootstrap.ERROR)
-    return np.array([np.nan if end is None else end for end in (found.low, found.high)])
+    interval = of_kind(kind, values, units, bootstrap.ERROR)
+    return np.array([np.nan if end is None else end for end in (interval.low, interval.high)])
 
 
 def of_seed_mean(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
-    """Return the ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
+    """Ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
 
     Of three seeds and more it is `of_seeds`, of one seed that of its row.
 
@@ -337,16 +337,16 @@ def of_seed_mean(values: Floats, kind: str, units: Units = MANY_UNITS, error: fl
     """
     if len(values) == 2:
         return np.full(2, np.nan)
-    found = of_kind(kind, values[0], units, error) if len(values) == 1 else of_seeds(values, error, units, kind)
-    if found.low is None or found.high is None or np.isnan(values[:, 0]).any():
+    interval = of_kind(kind, values[0], units, error) if len(values) == 1 else of_seeds(values, error, units, kind)
+    if interval.low is None or interval.high is None or np.isnan(values[:, 0]).any():
         return np.full(2, np.nan)
-    return np.array([found.low, found.high])
+    return np.array([interval.low, interval.high])
 
 
 def share(
     values: Floats, resamples: Floats, units: NDArray[np.int64], quantiles: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """Return the ends of intervals of shares, which percentiles cover too seldom near 0 and 1.
+    """Ends of intervals of shares, which percentiles cover too seldom near 0 and 1.
 
     Agresti and Coull 1998, "Approximate is better than exact for interval estimation of binomial proportions": the
     normal interval after z^2 / 2 further samples on both sides. It holds Wilson's, has no transcendental function, and
@@ -367,17 +367,17 @@ def share(
     ends = np.full((2, len(values)), np.nan)
     if not defined.any():
         return ends[0], ends[1]
-    own, value = resamples[defined], values[defined]
-    middle, variance = np.nanmean(own, axis=1), np.nanvar(own, axis=1, ddof=1)
+    replicates, value = resamples[defined], values[defined]
+    middle, variance = np.nanmean(replicates, axis=1), np.nanvar(replicates, axis=1, ddof=1)
     effective = units[defined].astype(np.float64)
     np.divide(middle * (1 - middle), variance, out=effective, where=variance > _ROUNDING)
-    alike = (variance <= _ROUNDING) & (value > 0) & (value < 1)
-    ends[:, defined] = np.where(alike, value, _agresti_coull(value, effective, quantiles[defined]))
+    is_constant = (variance <= _ROUNDING) & (value > 0) & (value < 1)
+    ends[:, defined] = np.where(is_constant, value, _agresti_coull(value, effective, quantiles[defined]))
     return ends[0], ends[1]
 
 
 def _agresti_coull(value: Floats, n: Floats, z: Floats) -> Floats:
-    """Return the ends of Agresti and Coull's interval of shares of n samples, float64 (2, ...)."""
+    """Ends of Agresti and Coull's interval of shares of n samples, float64 (2, ...)."""
     total = n + z**2
     centre = (value * n + z**2 / 2) / total
     half = z * np.sqrt(centre * (1 - centre) / total)
@@ -390,7 +390,7 @@ _ROUNDING = 1e-24
 
 
 def biased(values: Floats, resamples: Floats, ends: Floats, few: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return the ends of intervals of a metric that is never negative, and that noise raises.
+    """Ends of intervals of a metric that is never negative, and that noise raises.
 
     A resampled set is noisier than the samples, so that its replicates lie higher by a bias, as the value itself lies
     above that of all samples there are. The upper end is the percentile less the bias, the lower one that less twice

@@ -21,7 +21,7 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def correlation(found: Floats, truth: Floats) -> float:
-    """Return Pearson's correlation of two curves; 0 where `found` stands still, NaN where `truth` does."""
+    """Pearson's correlation of two curves; 0 where `found` is constant, NaN where `truth` is."""
     if np.ptp(truth) == 0:
         return float("nan")
     if np.ptp(found) == 0:
@@ -31,45 +31,45 @@ def correlation(found: Floats, truth: Floats) -> float:
 
 
 def concordance(found: Floats, truth: Floats) -> float:
-    """Return Lin's coefficient, which also asks for the same mean and size; NaN where `truth` stands still."""
+    """Lin's coefficient, which also requires the same mean and size; NaN where `truth` is constant."""
     if np.ptp(truth) == 0:
         return float("nan")
     covariance = ((found - found.mean()) * (truth - truth.mean())).mean()
-    apart = (found.mean() - truth.mean()) ** 2
-    return float(2 * covariance / (found.var() + truth.var() + apart))
+    gap = (found.mean() - truth.mean()) ** 2
+    return float(2 * covariance / (found.var() + truth.var() + gap))
 
 
 def amplitude_ratio(found: Floats, truth: Floats) -> float:
-    """Return the standard deviation of `found` as a share of that of `truth`; NaN where `truth` stands still."""
+    """Standard deviation of `found` as a share of that of `truth`; NaN where `truth` is constant."""
     return float(found.std() / truth.std()) if np.ptp(truth) else float("nan")
 
 
 def landmark_distance(found: Floats, truth: Floats) -> float:
-    """Return LMD: the mean distance of landmarks, each frame's set less its centroid, in pixels."""
-    own, others = (points - points.mean(axis=1, keepdims=True) for points in (found, truth))
-    return float(np.sqrt(np.square(own - others).sum(axis=2)).mean())
+    """LMD: the mean distance of landmarks, each frame's set less its centroid, in pixels."""
+    predicted_shapes, true_shapes = (points - points.mean(axis=1, keepdims=True) for points in (found, truth))
+    return float(np.sqrt(np.square(predicted_shapes - true_shapes).sum(axis=2)).mean())
 
 
 def jitter(landmarks: Floats) -> float:
-    """Return the mean size of the second difference over time, in pixels; NaN below three frames."""
+    """Mean size of the second difference over time, in pixels; NaN below three frames."""
     bends = np.diff(landmarks, n=2, axis=0)
     return float(np.sqrt(np.square(bends).sum(axis=2)).mean()) if len(bends) else float("nan")
 
 
 def psnr(found: Pixels, truth: Pixels) -> float:
-    """Return -10 log10 of the mean squared error of frames in 0 to 1, mean over frames; equal ones have 100 dB."""
+    """-10 log10 of the mean squared error of frames in 0 to 1, mean over frames; equal ones have 100 dB."""
     error = np.square((found.astype(np.float64) - truth) / 255).reshape(len(truth), -1).mean(axis=1)
     return float((-10 * np.log10(np.maximum(error, 1e-10))).mean())
 
 
 def ssim(found: Pixels, truth: Pixels) -> float:
-    """Return the mean structural similarity of frames, of colour the mean over channels."""
+    """Mean structural similarity of frames, of colour the mean over channels."""
     pairs = zip(_channels(found), _channels(truth), strict=True)
     return float(np.mean([_ssim(own, other) for own, other in pairs]))
 
 
 def _channels(frames: Pixels) -> Floats:
-    """Return each channel of each frame, float64 (n, h, w)."""
+    """Each channel of each frame, float64 (n, h, w)."""
     wide = frames if frames.ndim == 4 else frames[..., None]
     return np.moveaxis(wide, 3, 1).reshape(-1, *wide.shape[1:3]).astype(np.float64)
 
@@ -87,7 +87,7 @@ def _ssim(x: Floats, y: Floats) -> float:
 
 
 def sync(distances: Floats) -> tuple[float, float, int]:
-    """Return LSE-D, LSE-C and the offset of a curve of mean distances over offsets -k to k, float64 (2k + 1,).
+    """LSE-D, LSE-C and the offset of a curve of mean distances over offsets -k to k, float64 (2k + 1,).
 
     LSE-D is its least value, LSE-C its median less that, the offset where that is (of equals, the first), in frames.
     """

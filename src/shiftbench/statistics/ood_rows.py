@@ -14,7 +14,7 @@ import numpy as np
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import evaluation_scores
-from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile, each, new_row
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile, map_in_threads, new_row
 from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM, DetectionGroup
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.statistics.thresholds import Sides, Weights
@@ -39,7 +39,7 @@ def detection_rows(benchmark: BenchmarkRows, threads: int, *, full_spectrum: boo
     """
     if benchmark.detection:
         groups = [group for group in evaluation_scores.detection_groups(benchmark.evaluations) if group.ood]
-        rows = each(lambda group: _rows(benchmark, group, full_spectrum), groups, threads)
+        rows = map_in_threads(lambda group: _rows(benchmark, group, full_spectrum), groups, threads)
         yield from itertools.chain.from_iterable(rows)
 
 
@@ -58,10 +58,10 @@ def _rows(benchmark: BenchmarkRows, group: DetectionGroup, full_spectrum: bool) 
     for side in sides:
         by_ood_group: dict[str, list[list[Row]]] = {}
         for evaluation in group.ood:
-            new = _metric_rows(benchmark, side, evaluation)
-            rows += new
+            metric_rows = _metric_rows(benchmark, side, evaluation)
+            rows += metric_rows
             if evaluation.ood_group is not None:
-                by_ood_group.setdefault(evaluation.ood_group, []).append(new)
+                by_ood_group.setdefault(evaluation.ood_group, []).append(metric_rows)
         for name, members in by_ood_group.items():
             rows += [_mean(name, list(sets)) for sets in zip(*members, strict=True)]
     return rows

@@ -15,7 +15,7 @@ from shiftbench.data.formats import E9, Column, Format
 from shiftbench.statistics.benchmark_rows import EvaluationFile
 
 BINS = 15
-_NEEDED = ("correct", "confidence_e9")
+_COLUMNS = ("correct", "confidence_e9")
 _EVALUATION = ("benchmark", "model", "method", "dataset", "split", "reference", "shift", "severity", "step")
 
 RELIABILITY = Format(
@@ -41,35 +41,37 @@ RELIABILITY = Format(
 
 
 def bins(records: pa.Table, **evaluation: object) -> pa.Table:
-    """Return the bins of one evaluation as rows of RELIABILITY.
+    """Bins of one evaluation as rows of RELIABILITY.
 
     Args:
         records: columns `correct` (null: does not count) and `confidence_e9`, as in `formats.RECORDS_FULL`.
-        evaluation: the other columns of RELIABILITY: benchmark, weights, method, dataset, split, reference, ...
+        evaluation: the other columns of RELIABILITY: benchmark, model, method, dataset, split, reference, ...
     """
     counts = records.filter(records.column("correct").is_valid())
     confidence = counts.column("confidence_e9").to_numpy()
     correct = counts.column("correct").to_numpy(zero_copy_only=False).astype(bool)
-    which = np.maximum((confidence * BINS - 1) // E9, 0)
+    bin_numbers = np.maximum((confidence * BINS - 1) // E9, 0)
     rows = [
-        {**evaluation, "bin": int(b), "n": int(inside.sum()), "correct": int(correct[inside].sum()),
-         "confidence_e9": int(confidence[inside].sum())}
-        for b in np.unique(which)
-        for inside in [which == b]
+        {**evaluation, "bin": int(b), "n": int(is_in_bin.sum()), "correct": int(correct[is_in_bin].sum()),
+         "confidence_e9": int(confidence[is_in_bin].sum())}
+        for b in np.unique(bin_numbers)
+        for is_in_bin in [bin_numbers == b]
     ]  # fmt: skip
     return pa.Table.from_pylist(rows, schema=RELIABILITY.arrow)
 
 
 def table(evaluations: Iterable[EvaluationFile]) -> pa.Table:
-    """Return the bins of a benchmark's evaluations; OOD sets, scores and records without confidences have none."""
-    found = [RELIABILITY.arrow.empty_table()]
+    """Bins of a benchmark's evaluations; OOD sets, scores and records without confidences have none."""
+    tables = [RELIABILITY.arrow.empty_table()]
     for evaluation in evaluations:
         if (
             evaluation.detector is None
             and not evaluation.ood
-            and set(_NEEDED) <= set(pq.read_schema(evaluation.file).names)
+            and set(_COLUMNS) <= set(pq.read_schema(evaluation.file).names)
         ):
-            found.append(
-                bins(schema.read(evaluation.file, _NEEDED), **{name: getattr(evaluation, name) for name in _EVALUATION})
+            tables.append(
+                bins(
+                    schema.read(evaluation.file, _COLUMNS), **{name: getattr(evaluation, name) for name in _EVALUATION}
+                )
             )
-    return pa.concat_tables(found)
+    return pa.concat_tables(tables)

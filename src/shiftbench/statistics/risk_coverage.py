@@ -1,4 +1,6 @@
-"""Risk and coverage of failure detection: how wrong are the samples that a score accepts; helper of aurc and eaurc.
+"""Risk and coverage of failure detection: the share of wrong predictions among the samples that a score accepts.
+
+The metrics of failure detection (aurc, eaurc) are computed from it.
 
 A sample is accepted when its score is low. At coverage i / n the i samples with the lowest scores are accepted, and the
 risk is the share of wrong ones among them (Geifman, Uziel and El-Yaniv 2019, section 2).
@@ -52,27 +54,27 @@ def area(scores: Floats, correct: Flags, weights: Weights) -> Area:
     count, right = total(weights), total(weights[correct])
     harmonic = np.zeros(int(count.max(initial=0)) + 1)
     np.cumsum(1 / np.arange(1, len(harmonic)), out=harmonic[1:])
-    summed = _summed(*walk(-scores), ~correct, weights, harmonic)
+    summed = _risk_sums(*walk(-scores), ~correct, weights, harmonic)
     # After the right ones, the i-th accepted sample makes i - right of i wrong.
     least = (count - right) - right * (harmonic[count] - harmonic[right])
     return Area(summed, least, count)
 
 
 @compiled
-def _summed(order: Ints, last: Flags, wrong: Flags, weights: Weights, harmonic: Floats) -> Floats:
+def _risk_sums(order: Ints, last: Flags, wrong: Flags, weights: Weights, harmonic: Floats) -> Floats:
     k = weights.shape[1]
     before, errors = np.zeros(k, np.int64), np.zeros(k, np.int64)
     equal, mistaken = np.zeros(k, np.int64), np.zeros(k, np.int64)
     summed = np.zeros(k)
-    for at in range(len(order)):
-        i = order[at]
+    for place in range(len(order)):
+        i = order[place]
         row = weights[i]
         for d in range(k):
             equal[d] += row[d]
         if wrong[i]:
             for d in range(k):
                 mistaken[d] += row[d]
-        if last[at]:
+        if last[place]:
             # Sum over j = 1..t of (errors + j e / t) / (before + j).
             for d in range(k):
                 if equal[d]:
@@ -88,7 +90,7 @@ def _summed(order: Ints, last: Flags, wrong: Flags, weights: Weights, harmonic: 
 
 
 def curve(scores: Floats, correct: Flags) -> tuple[Ints, Floats]:
-    """Return the risk at up to 101 coverages: of the first sample, and of each hundredth of the samples.
+    """Risk at up to 101 coverages: of the first sample, and of each hundredth of the samples.
 
     Returns:
         Accepted samples, int64 (p,), ascending, and the risk, float64 (p,); p = 0 where there are no samples.

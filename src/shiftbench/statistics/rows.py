@@ -63,16 +63,16 @@ class Rows:
         if not column.null_count:
             return self.counting
         mask: Ints = column.is_valid().to_numpy().astype(np.int64) * self.counting
-        for known in self._present:
-            if np.array_equal(known, mask):
-                return known
+        for earlier in self._present:
+            if np.array_equal(earlier, mask):
+                return earlier
         self._present.append(mask)
         return mask
 
     def only(self, group: str) -> Rows:
         """The same rows, of which only those of a group count."""
-        inside = np.equal(np.asarray(self.table.column("group").to_pylist(), dtype=object), group)
-        return Rows(self.table, inside.astype(np.int64) * self.counting)
+        is_member = np.equal(np.asarray(self.table.column("group").to_pylist(), dtype=object), group)
+        return Rows(self.table, is_member.astype(np.int64) * self.counting)
 
     def groups(self) -> list[str]:
         """Names of the groups, sorted."""

@@ -43,7 +43,9 @@ ROC = Format(
 def table(benchmark: BenchmarkRows) -> pa.Table:
     """Curves and histograms of a benchmark's OOD sets, in the format ROC."""
     tables = [ROC.arrow.empty_table()]
-    outside_streams = [f for f in evaluation_scores.detection_groups(benchmark.evaluations) if f.clean.step is None]
+    outside_streams = [
+        group for group in evaluation_scores.detection_groups(benchmark.evaluations) if group.clean.step is None
+    ]
     for group in _first_seeds(outside_streams):
         id = evaluation_scores.read(benchmark, group.clean).scores
         for evaluation in group.ood:
@@ -94,9 +96,9 @@ def roc(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
     is_ood = order >= len(id)
     false, true = np.cumsum(~is_ood)[last] / len(id), np.cumsum(is_ood)[last] / len(ood)
     along = (false + true) / 2
-    kept = np.unique(np.searchsorted(along, np.arange(1, POINTS + 1) / POINTS))
-    kept = kept[kept < len(along)][::-1]
-    return scores[order][last][kept], false[kept], true[kept]
+    vertices = np.unique(np.searchsorted(along, np.arange(1, POINTS + 1) / POINTS))
+    vertices = vertices[vertices < len(along)][::-1]
+    return scores[order][last][vertices], false[vertices], true[vertices]
 
 
 def histogram(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
@@ -120,8 +122,8 @@ def histogram(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
     if not len(id) or not len(ood):
         return np.zeros(0), np.zeros(0), np.zeros(0)
     ends = [np.quantile(side, [TAIL, 1 - TAIL]) for side in (id, ood)]
-    low, high = min(one[0] for one in ends), max(one[1] for one in ends)
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     edges = np.unique(np.linspace(low, high, BINS + 1)[:BINS])
-    which = [np.searchsorted(edges[1:], side, side="right") for side in (id, ood)]
-    shares = [np.bincount(side, minlength=len(edges)) / len(side) for side in which]
+    bin_numbers = [np.searchsorted(edges[1:], side, side="right") for side in (id, ood)]
+    shares = [np.bincount(side, minlength=len(edges)) / len(side) for side in bin_numbers]
     return edges, shares[0], shares[1]

@@ -1,4 +1,4 @@
-"""The searches behind a benchmark's scores, side by side: each grid, what was chosen, and which options mattered."""
+"""One table of the searches behind a benchmark's scores: each grid, its best point, and the options that mattered."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,16 +10,16 @@ import pyarrow as pa
 from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 
-_WHO = ("benchmark", "model", "method", "detector")
+_SEARCH = ("benchmark", "model", "method", "detector")
 
 SEARCHED = Format(
     "tables/searches",
     "What each point of the detectors' grids gave on validation OOD, for all searches of a benchmark.",
-    (*_WHO, "number"),
+    (*_SEARCH, "number"),
     (
         *(
             Column(name, pa.string(), "", formats.METRICS.column(name).meaning)
-            for name in _WHO
+            for name in _SEARCH
             if name != "detector"
         ),
         Column("detector", pa.string(), "", "OOD detector"),
@@ -39,32 +39,32 @@ def table(benchmark: str, searches: Mapping[str, Path]) -> pa.Table:
     Returns:
         A table of SEARCHED.
     """
-    found: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     for name, file in searches.items():
-        weights, method, detector = name.rsplit("/", 2)
-        rows = schema.read(file, form=formats.SEARCHES).to_pylist()
-        who = dict(zip(_WHO, (benchmark, weights, method, detector), strict=True))
-        mattered = ",".join(option for option, changed in effect(rows).items() if changed)
-        found += [{**who, **row, "effect": mattered} for row in rows]
-    return schema.table(found, SEARCHED)
+        model, method, detector = name.rsplit("/", 2)
+        points = schema.read(file, form=formats.SEARCHES).to_pylist()
+        identity = dict(zip(_SEARCH, (benchmark, model, method, detector), strict=True))
+        mattered = ",".join(option for option, changed in effect(points).items() if changed)
+        rows += [{**identity, **row, "effect": mattered} for row in points]
+    return schema.table(rows, SEARCHED)
 
 
 def effect(rows: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
-    """Tell for each option whether it changed the AUROC at all while the others stood as chosen.
+    """Whether each option changed the AUROC while the other options had their best values.
 
     Args:
-        rows: of one search: options, auroc, chosen. Points whose options do not fit say nothing.
+        rows: of one search: options, auroc, chosen. Points whose options do not fit have no auroc.
     """
     points: list[dict[str, Any]] = [json.loads(row["options"]) for row in rows]
-    chosen = next(point for point, row in zip(points, rows, strict=True) if row["chosen"])
+    best = next(point for point, row in zip(points, rows, strict=True) if row["chosen"])
     areas = [row["auroc"] for row in rows]
     return {
-        option: _differ(
-            area for point, area in zip(points, areas, strict=True) if {**point, option: chosen[option]} == chosen
+        option: _has_several_values(
+            area for point, area in zip(points, areas, strict=True) if {**point, option: best[option]} == best
         )
-        for option in chosen
+        for option in best
     }
 
 
-def _differ(areas: Iterable[float | None]) -> bool:
+def _has_several_values(areas: Iterable[float | None]) -> bool:
     return len({area for area in areas if area is not None}) > 1

@@ -65,15 +65,15 @@ def differences(benchmark: BenchmarkRows, rows: Iterable[Row]) -> Iterator[dict[
     the shared ones. Rows made of several evaluations (means, curves, detection) are subtracted as they are; they
     are paired through the weights of the units that they share.
     """
-    places: dict[tuple[object, ...], list[Row]] = {}
+    conditions: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        places.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
+        conditions.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
     metrics = {metric.name: metric for metric in [*benchmark.sample, *benchmark.resampled]}
-    of_seeds = seed_groups(rows)
-    for members in places.values():
+    seed_rows = seed_groups(rows)
+    for members in conditions.values():
         pairs = list(itertools.combinations(sorted(members, key=lambda row: row.model), 2))
         if pairs:
-            yield from _difference_rows(benchmark, metrics, pairs, of_seeds)
+            yield from _difference_rows(benchmark, metrics, pairs, seed_rows)
 
 
 def _difference_rows(
@@ -82,15 +82,17 @@ def _difference_rows(
     pairs: list[tuple[Row, Row]],
     of_seeds: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
-    found = [_difference(benchmark, metrics, one, two) for one, two in pairs]
-    values = np.stack([one for one, _ in found])
+    differences = [_difference(benchmark, metrics, first, second) for first, second in pairs]
+    values = np.stack([first for first, _ in differences])
     ends = gap_intervals(pairs, values, of_seeds)
-    for at, ((one, two), (_, n)) in enumerate(zip(pairs, found, strict=True)):
-        numbers = dict(zip(("difference", "ci_low", "ci_high", "p_value"), (values[at, 0], *ends[:, at]), strict=True))
+    for index, ((first, second), (_, n)) in enumerate(zip(pairs, differences, strict=True)):
+        numbers = dict(
+            zip(("difference", "ci_low", "ci_high", "p_value"), (values[index, 0], *ends[:, index]), strict=True)
+        )
         yield {
-            **{name: getattr(one, name) for name in _PAIRED},
-            "model_a": one.model,
-            "model_b": two.model,
+            **{name: getattr(first, name) for name in _PAIRED},
+            "model_a": first.model,
+            "model_b": second.model,
             **{name: None if np.isnan(value) else float(value) for name, value in numbers.items()},
             "n": n,
         }
@@ -106,16 +108,18 @@ def gap_intervals(
         values: their differences with replicates, float64 (pairs, 1 + resamples), NaN where not defined.
         of_seeds: the rows of all seeds, from `seed_groups`.
     """
-    found = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
-    for at, (one, two) in enumerate(pairs):
-        units = smallest_units(one, two)
-        if one.seed is not None:
+    ends = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
+    for index, (first, second) in enumerate(pairs):
+        units = smallest_units(first, second)
+        if first.seed is not None:
             sides = []
         else:
-            sides = [{row.seed: row.all for row in of_seeds.get(seed_group_key(side), [side])} for side in (one, two)]
+            sides = [
+                {row.seed: row.all for row in of_seeds.get(seed_group_key(side), [side])} for side in (first, second)
+            ]
         if not units.is_many or any(len(side) > 1 for side in sides):
-            found[:, at] = intervals.of_gap(values[at], sides, units)
-    return found
+            ends[:, index] = intervals.of_gap(values[index], sides, units)
+    return ends
 
 
 def smallest_units(*rows: Row) -> Units:

@@ -1,4 +1,4 @@
-"""Curves over severity, as metrics of curves see them; helper of mce, relative_mce and auc_severity."""
+"""Curves of a metric over severity, from which mce, relative_mce and auc_severity are computed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Place = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The rows of one metric, weights, method and shift at rising severity, and the clean row."""
+    """The rows of one metric, model, method and shift at rising severity, and the clean row."""
 
     shift: str
     rows: dict[float, Row]
@@ -23,24 +23,24 @@ class Curve:
         return next(iter(self.rows.values()))
 
     def row(self, values: Floats) -> Row:
-        """Return a row for the whole curve."""
+        """A row for the whole curve."""
         return self.first.derived(list(self.rows.values()), values, severity=None)
 
 
 def curves(rows: Iterable[Row], metric: str) -> dict[Place, dict[str, Curve]]:
-    """Return the curves of a metric by (weights, method, detector, dataset, split) and shift.
+    """Curves of a metric by (model, method, detector, dataset, split) and shift.
 
     Rows of groups and streams, and shifts without levels (domain shifts), are left out.
     """
     rows = [row for row in rows if row.metric == metric and row.group is None and row.step is None]
     clean = {(*_place(row), row.condition): row for row in rows if row.reference is None}
-    levels: dict[Place, dict[str, dict[float, Row]]] = {}
+    levels_by_place: dict[Place, dict[str, dict[float, Row]]] = {}
     for row in rows:
         if row.reference is not None and row.shift is not None and row.severity is not None:
-            levels.setdefault(_place(row), {}).setdefault(row.shift, {})[row.severity] = row
+            levels_by_place.setdefault(_place(row), {}).setdefault(row.shift, {})[row.severity] = row
     return {
-        place: {shift: _curve(shift, found, clean, place) for shift, found in sorted(shifts.items())}
-        for place, shifts in levels.items()
+        place: {shift: _curve(shift, levels, clean, place) for shift, levels in sorted(shifts.items())}
+        for place, shifts in levels_by_place.items()
     }
 
 
@@ -55,7 +55,7 @@ def _curve(shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ..
 
 
 def mean(found: list[Row], values: list[Floats]) -> Row:
-    """Return the mean over shifts, as a row without a shift; added in the order of the shifts."""
+    """Mean over shifts, as a row without a shift; added in the order of the shifts."""
     total = values[0]
     for value in values[1:]:
         total = total + value
@@ -63,23 +63,23 @@ def mean(found: list[Row], values: list[Floats]) -> Row:
 
 
 def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: str) -> dict[str, Curve]:
-    """Return the curves of the weights that a metric is relative to, in the same place.
+    """Curves of the model that a metric is relative to, in the same place.
 
     A model is named in full (`fashion_mnist/convnet-erm-s0`), without its training set, or
     without the seed (the mean). The normaliser under the same method is taken, else under `plain`.
 
     Raises:
-        ParamsError: no such weights in this benchmark.
+        ParamsError: no such model in this benchmark.
     """
     _, method, *rest = place
-    names = sorted({str(other[0]) for other in all_curves})
-    matching = [other for other in names if name in (other, other.partition("/")[2])]
-    for own_method in (method, "plain"):
-        for other in matching:
-            found = all_curves.get((other, own_method, *rest))
-            if found is not None:
-                return found
-    short = [other.partition("/")[2] for other in names]
+    names = sorted({str(model[0]) for model in all_curves})
+    matching = [model for model in names if name in (model, model.partition("/")[2])]
+    for candidate in (method, "plain"):
+        for model in matching:
+            curves = all_curves.get((model, candidate, *rest))
+            if curves is not None:
+                return curves
+    short = [model.partition("/")[2] for model in names]
     raise ParamsError(
         f"normaliser {name!r} has no errors in this benchmark ({suggest(name, short)}); "
         "evaluate it too, or name another"

@@ -2,7 +2,7 @@
 
 Between measured severities the fall is linear on its isotonic fit, which starts at 0. Where a bracket around a
 crossing, or around an end of its interval, is wide, its middle is measured next; each measurement
-serves every fall that is asked for. The interval is the project's bootstrap: under each resample the clean and the
+serves every requested fall. The interval is the project's bootstrap: under each resample the clean and the
 shifted accuracies are those of the same resampled samples, fitted and inverted.
 
 Source: inverse (calibration) intervals by inverting a monotone fit, Osborne 1991, "Statistical calibration: a
@@ -22,8 +22,8 @@ from shiftbench.statistics.benchmark_rows import Lists
 from shiftbench.statistics.contributions import Contributions, ratio, weighted_sums
 from shiftbench.statistics.rows import Floats
 
-FINEST = 1 / 500  # of the range: a narrower bracket is never divided
-WITHIN = 4  # how much narrower than the interval brackets become
+NARROWEST = 1 / 500  # of the range: a narrower bracket is never divided
+DIVISIONS = 4  # brackets become narrower than the interval by this factor
 
 
 class Curve:
@@ -50,58 +50,58 @@ class Curve:
         self.accuracy = {0.0: self._accuracy(table)}
 
     def measure(self, severity: float) -> Floats:
-        """Return the fall at a severity, a share, float64 (1 + resamples,): in the data, then under each resample."""
+        """Fall at a severity, a share, float64 (1 + resamples,): in the data, then under each resample."""
         if severity not in self.accuracy:
             self.accuracy[severity] = self._accuracy(self._judge(severity))
         return self.accuracy[0.0] - self.accuracy[severity]
 
     def _accuracy(self, table: pa.Table) -> Floats:
-        right = table.column("correct").combine_chunks()
-        counts = right.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
-        hits = right.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)  # noqa: FBT003
+        correct = table.column("correct").combine_chunks()
+        counts = correct.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+        hits = correct.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)  # noqa: FBT003
         (sums,) = weighted_sums([Contributions(counts, (hits,))], self._weights)
         return ratio(sums.sums[0], sums.count)
 
     def invert(self, drop: float) -> Floats:
-        """Return the severity of a fall, float64 (1 + resamples,); infinite where it is not reached."""
+        """Severity of a fall, float64 (1 + resamples,); infinite where it is not reached."""
         severities = np.array(sorted(self.accuracy))
         falls = _rising(np.stack([self.measure(severity) for severity in severities]))
         after = (falls >= drop).argmax(axis=0)
-        every = np.arange(falls.shape[1])
-        below, above = falls[after - 1, every], falls[after, every]
+        columns = np.arange(falls.shape[1])
+        below, above = falls[after - 1, columns], falls[after, columns]
         with np.errstate(invalid="ignore", divide="ignore"):
-            part = (drop - below) / (above - below)
-        found = severities[after - 1] + part * (severities[after] - severities[after - 1])
-        found = np.where(after > 0, found, np.inf)
-        return np.where(np.isnan(falls).any(axis=0), np.nan, found)
+            fraction = (drop - below) / (above - below)
+        crossing = severities[after - 1] + fraction * (severities[after] - severities[after - 1])
+        crossing = np.where(after > 0, crossing, np.inf)
+        return np.where(np.isnan(falls).any(axis=0), np.nan, crossing)
 
     def locate(self, drop: float) -> Floats:
         """Measure until the brackets around a fall and its interval are narrow; return as `invert`."""
         self.measure(self.end)
         while True:
-            found = self.invert(drop)
-            middle = self._widest(found)
+            crossing = self.invert(drop)
+            middle = self._widest(crossing)
             if middle is None:
-                return found
+                return crossing
             self.measure(middle)
 
     def _widest(self, found: Floats) -> float | None:
-        """Return the middle of the widest bracket that is too wide."""
+        """Middle of the widest bracket that is too wide."""
         low, high = (float(end) for end in bootstrap.interval(found[1:]))
-        within = min(high, self.end) - low
-        limit = max(FINEST * self.end, within / WITHIN if np.isfinite(within) else 0.0)
-        known = np.array(sorted(self.accuracy))
+        width = min(high, self.end) - low
+        limit = max(NARROWEST * self.end, width / DIVISIONS if np.isfinite(width) else 0.0)
+        measured = np.array(sorted(self.accuracy))
         ends = [at for at in (float(found[0]), low, high) if np.isfinite(at)]
-        brackets = {int(np.searchsorted(known, at)) for at in ends}
-        wide = [(known[b] - known[b - 1], b) for b in brackets if known[b] - known[b - 1] > limit]
+        brackets = {int(np.searchsorted(measured, at)) for at in ends}
+        wide = [(measured[b] - measured[b - 1], b) for b in brackets if measured[b] - measured[b - 1] > limit]
         if not wide:
             return None
         _, at = max(wide)
-        return float(known[at - 1] + known[at]) / 2
+        return float(measured[at - 1] + measured[at]) / 2
 
 
 def _rising(falls: Floats) -> Floats:
-    """Return the isotonic fit along axis 0, whose first row (severity 0) is 0; a column with NaN stays."""
+    """The isotonic fit along axis 0, whose first row (severity 0) is 0; a column with NaN stays."""
     fitted = falls.copy()
     for column in np.flatnonzero(~np.isnan(falls).any(axis=0)):
         if len(falls) > 1:

@@ -1,4 +1,4 @@
-"""Paths: from the records of one shift at rising severity to metric rows; the same samples, joined by key.
+"""Metric rows of paths: the records of the same samples under one shift at rising severity, joined by key.
 
 A path begins with the clean records. Streams and domain shifts, which have no severities, have none; nor has a
 shift that is evaluated at severity 0 alone. A metric with the option `across`, name -> shifts, has a further row
@@ -20,8 +20,8 @@ from shiftbench.statistics.benchmark_rows import (
     Metric,
     Samples,
     digest,
-    each,
     groups,
+    map_in_threads,
     new_row,
     reduce,
 )
@@ -36,7 +36,7 @@ def path_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
         ParamsError: the clean records of a path are not in the benchmark.
     """
     if benchmark.path:
-        by_path = each(lambda path: _rows(benchmark, path), paths(benchmark.evaluations), threads)
+        by_path = map_in_threads(lambda path: _rows(benchmark, path), paths(benchmark.evaluations), threads)
         rows = list(itertools.chain.from_iterable(by_path))
         yield from rows
         yield from _means(rows)
@@ -66,7 +66,7 @@ def _across(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
         for (name, shifts), metrics in metrics_by_shifts.items()
         for path in _joint_paths(benchmark.evaluations, single, name, shifts)
     ]
-    for name, rows in each(lambda job: (job[0], _rows(benchmark, *job[1:])), jobs, threads):
+    for name, rows in map_in_threads(lambda job: (job[0], _rows(benchmark, *job[1:])), jobs, threads):
         for row in rows:
             if row.group is None and row.severity is None:
                 yield replace(row, shift=None, group=name)
@@ -101,17 +101,17 @@ def _joint_paths(
 def paths(evaluations: Sequence[EvaluationFile]) -> list[list[int]]:
     """Paths among evaluations, each as indices into `evaluations`: the clean one, then by severity."""
     plain = [
-        (index, one)
-        for index, one in enumerate(evaluations)
-        if one.detector is None and not one.ood and one.step is None
+        (index, evaluation)
+        for index, evaluation in enumerate(evaluations)
+        if evaluation.detector is None and not evaluation.ood and evaluation.step is None
     ]
-    clean = {(one.model, one.method, one.condition): index for index, one in plain}
+    clean = {(evaluation.model, evaluation.method, evaluation.condition): index for index, evaluation in plain}
     by_shift: dict[tuple[str, ...], list[int]] = {}
-    for index, one in sorted(plain, key=lambda pair: pair[1].severity or 0):
-        if one.reference is not None and one.severity:
-            key = (one.model, one.method, one.dataset, one.split, one.shift)
+    for index, evaluation in sorted(plain, key=lambda pair: pair[1].severity or 0):
+        if evaluation.reference is not None and evaluation.severity:
+            key = (evaluation.model, evaluation.method, evaluation.dataset, evaluation.split, evaluation.shift)
             if key not in by_shift:
-                by_shift[key] = [_clean_index(one, clean)]
+                by_shift[key] = [_clean_index(evaluation, clean)]
             by_shift[key].append(index)
     return list(by_shift.values())
 

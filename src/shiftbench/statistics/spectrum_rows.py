@@ -12,8 +12,8 @@ from shiftbench.statistics.benchmark_rows import (
     EvaluationFile,
     Samples,
     digest,
-    each,
     finish,
+    map_in_threads,
     new_row,
     reduce,
 )
@@ -26,7 +26,7 @@ Identity = tuple[str | float | None, ...]
 
 def spectrum_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
     """Yield one row per sample metric, model and method, with `full_spectrum` as its shift."""
-    unions = each(lambda indices: _rows(benchmark, indices), _unions(benchmark), threads)
+    unions = map_in_threads(lambda indices: _rows(benchmark, indices), _unions(benchmark), threads)
     if benchmark.sample:
         for rows in unions:
             yield from rows
@@ -35,20 +35,24 @@ def spectrum_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
 def _unions(benchmark: BenchmarkRows) -> list[list[int]]:
     """Indices of the records of each group with shifted scores, the clean ones first; detectors share them."""
     records = {
-        _identity(one): index
-        for index, one in enumerate(benchmark.evaluations)
-        if one.detector is None and one.step is None
+        _identity(evaluation): index
+        for index, evaluation in enumerate(benchmark.evaluations)
+        if evaluation.detector is None and evaluation.step is None
     }
     unions = {
-        tuple(_identity(one) for one in (group.clean, *group.shifted))
+        tuple(_identity(evaluation) for evaluation in (group.clean, *group.shifted))
         for group in evaluation_scores.detection_groups(benchmark.evaluations)
         if group.shifted
     }
-    return [[records[one] for one in union] for union in sorted(unions, key=str) if records.keys() >= set(union)]
+    return [
+        [records[evaluation] for evaluation in union]
+        for union in sorted(unions, key=str)
+        if records.keys() >= set(union)
+    ]
 
 
 def _identity(one: EvaluationFile) -> Identity:
-    return one.model, one.method, one.dataset, one.split, one.shift, one.severity
+    return (one.model, one.method, one.dataset, one.split, one.shift, one.severity)
 
 
 def _rows(benchmark: BenchmarkRows, indices: list[int]) -> list[Row]:
@@ -59,19 +63,19 @@ def _rows(benchmark: BenchmarkRows, indices: list[int]) -> list[Row]:
         samples, rows = benchmark.read(index, benchmark.sample)
         parts = [reduce(metric, rows) for metric in benchmark.sample]
         matrix = bootstrap.weights(samples.units, benchmark.resamples, benchmark.seed)
-        own = weighted_sums(parts, matrix)
-        sums = own if sums is None else [_add(*pair) for pair in zip(sums, own, strict=True)]
+        new_sums = weighted_sums(parts, matrix)
+        sums = new_sums if sums is None else [_add(*pair) for pair in zip(sums, new_sums, strict=True)]
         for basis, part in zip(bases, parts, strict=True):
             basis.append((samples.number, digest(part.count)))
         resampled = samples if resampled is None or samples.unit != "key" else resampled
     clean = benchmark.evaluations[indices[0]]
-    found = []
+    metric_rows = []
     assert resampled is not None  # noqa: S101 - a union has evaluations; tells mypy
     for metric, total, basis in zip(benchmark.sample, sums or [], bases, strict=True):
         row = new_row(clean, metric.name, finish(metric, total), int(total.count[0]), resampled)
         place = {"reference": clean.condition, "shift": FULL_SPECTRUM, "severity": None}
-        found.append(replace(row, basis=tuple(basis), **place))  # type: ignore[arg-type]
-    return found
+        metric_rows.append(replace(row, basis=tuple(basis), **place))  # type: ignore[arg-type]
+    return metric_rows
 
 
 def _add(one: Sums, two: Sums) -> Sums:

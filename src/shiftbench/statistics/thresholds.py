@@ -1,4 +1,4 @@
-"""Areas and rates over all thresholds on a score, under every bootstrap resample; helper of the detection metrics.
+"""Areas and rates over all thresholds on a score, under every bootstrap resample; detection metrics call it.
 
 The samples of both sides are sorted once, from the highest score down, and walked through once: a compiled loop keeps
 the weighted counts of all resamples, so that a resample costs a few additions per sample, and no array of samples x
@@ -71,7 +71,7 @@ class Sides:
 
 
 def walk(scores: Floats) -> tuple[Ints, Flags]:
-    """Return the order from the highest score down, and at each place whether the next score is lower."""
+    """Order from the highest score down, and at each place whether the next score is lower."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     last = np.ones(len(scores), dtype=bool)
@@ -80,13 +80,13 @@ def walk(scores: Floats) -> tuple[Ints, Flags]:
 
 
 def roc_area(sides: Sides) -> Floats:
-    """Return P(positive > negative) + P(equal) / 2 for each resample, float64 (k,); NaN where a side is empty."""
+    """P(positive > negative) + P(equal) / 2 for each resample, float64 (k,); NaN where a side is empty."""
     positive, negative = sides.totals
     return _share(_twice_won(*sides.walk), 2 * positive * negative)
 
 
 def pr_area(sides: Sides) -> Floats:
-    """Return the area under the precision-recall curve for each resample, float64 (k,); NaN where a side is empty.
+    """Area under the precision-recall curve for each resample, float64 (k,); NaN where a side is empty.
 
     Trapezoids with one vertex per distinct score and a last one (recall 0, precision 1).
     """
@@ -96,7 +96,7 @@ def pr_area(sides: Sides) -> Floats:
 
 
 def false_positive_rate(sides: Sides, tpr: float, rule: str) -> Floats:
-    """Return the share of negatives that the threshold flags which finds `tpr` of the positives.
+    """The share of negatives that the threshold flags which finds `tpr` of the positives.
 
     Args:
         sides: scores and weights.
@@ -124,7 +124,7 @@ def false_positive_rate(sides: Sides, tpr: float, rule: str) -> Floats:
         flagged = _above_quantile(sides, positive, _PARTS - parts)
     else:
         goal = (positive * parts).astype(np.float64)
-        flagged = _at_goal(*sides.walk, goal, positive, rule == "nearest")
+        flagged = _flagged_at_goal(*sides.walk, goal, positive, rule == "nearest")
     return np.where(positive > 0, _share(flagged, negative), np.nan)
 
 
@@ -140,16 +140,16 @@ def _above_quantile(sides: Sides, positive: Ints, parts: int) -> Ints:
     end = np.maximum(positive - 1, 0)
     lower, rest = np.divmod(end * parts, _PARTS)
     upper = np.minimum(lower + 1, end)
-    low, high = _of_order(order, sides.positive, sides.positive_weights, lower, upper)
+    low, high = _scores_at_ranks(order, sides.positive, sides.positive_weights, lower, upper)
     share = rest / _PARTS
     # From the nearer end, as numpy.percentile does.
     threshold = np.where(share < 0.5, low + (high - low) * share, high - (high - low) * (1 - share))
-    return _above(sides.negative, sides.negative_weights, threshold)
+    return _counts_above(sides.negative, sides.negative_weights, threshold)
 
 
 @compiled
 def total(weights: Weights) -> Ints:
-    """Return the sum of weights uint8 (n, k) under each resample, int64 (k,)."""
+    """Sum of weights uint8 (n, k) under each resample, int64 (k,)."""
     n, k = weights.shape
     sums = np.zeros(k, np.int64)
     for i in range(n):
@@ -165,64 +165,64 @@ def total(weights: Weights) -> Ints:
 @compiled
 def _twice_won(order: Ints, last: Flags, positive: Weights, negative: Weights) -> Ints:
     n, k = positive.shape
-    above, found, beaten = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
+    above, equal_positives, equal_negatives = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
     twice = np.zeros(k, np.int64)
-    for at in range(len(order)):
-        i = order[at]
+    for place in range(len(order)):
+        i = order[place]
         if i < n:
             row = positive[i]
             for d in range(k):
-                found[d] += row[d]
+                equal_positives[d] += row[d]
         else:
             row = negative[i - n]
             for d in range(k):
-                beaten[d] += row[d]
-        if last[at]:
+                equal_negatives[d] += row[d]
+        if last[place]:
             # A negative loses to the positives above it (twice) and ties with its equals (once).
             for d in range(k):
-                twice[d] += beaten[d] * (2 * above[d] + found[d])
-                above[d] += found[d]
-                found[d] = 0
-                beaten[d] = 0
+                twice[d] += equal_negatives[d] * (2 * above[d] + equal_positives[d])
+                above[d] += equal_positives[d]
+                equal_positives[d] = 0
+                equal_negatives[d] = 0
     return twice
 
 
 @compiled
 def _precision(order: Ints, last: Flags, positive: Weights, negative: Weights, positives: Ints) -> Floats:
     n, k = positive.shape
-    true, found, false = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
+    true, equal_positives, false = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
     before, area = np.ones(k), np.zeros(k)
-    for at in range(len(order)):
-        i = order[at]
+    for place in range(len(order)):
+        i = order[place]
         if i < n:
             row = positive[i]
             for d in range(k):
-                found[d] += row[d]
+                equal_positives[d] += row[d]
         else:
             row = negative[i - n]
             for d in range(k):
                 false[d] += row[d]
-        if last[at]:
+        if last[place]:
             for d in range(k):
-                true[d] += found[d]
+                true[d] += equal_positives[d]
                 flagged = true[d] + false[d]
                 # A resample may leave nothing above the first thresholds: no vertex, so the last one stands there.
                 precision = true[d] / flagged if flagged else 1.0
-                area[d] += found[d] / positives[d] * (precision + before[d]) / 2
+                area[d] += equal_positives[d] / positives[d] * (precision + before[d]) / 2
                 before[d] = precision
-                found[d] = 0
+                equal_positives[d] = 0
     return area
 
 
 @compiled
-def _at_goal(  # noqa: PLR0913 - a compiled loop takes arrays and scalars only
+def _flagged_at_goal(  # noqa: PLR0913 - a compiled loop takes arrays and scalars only
     order: Ints, last: Flags, positive: Weights, negative: Weights, goal: Floats, positives: Ints, nearest: bool  # noqa: FBT001
 ) -> Ints:  # fmt: skip
     n, k = positive.shape
     true, seen, false = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
-    best, chosen = np.full(k, np.inf), np.zeros(k, np.int64)
-    for at in range(len(order)):
-        i = order[at]
+    best, flagged = np.full(k, np.inf), np.zeros(k, np.int64)
+    for place in range(len(order)):
+        i = order[place]
         if i < n:
             row = positive[i]
             for d in range(k):
@@ -231,20 +231,20 @@ def _at_goal(  # noqa: PLR0913 - a compiled loop takes arrays and scalars only
             row = negative[i - n]
             for d in range(k):
                 false[d] += row[d]
-        if last[at]:
+        if last[place]:
             for d in range(k):
                 gap = true[d] * 1e6 - goal[d]
                 closer = abs(gap) <= best[d] if nearest else gap >= 0 and best[d] == np.inf
                 if closer and seen[d] < positives[d]:
                     best[d] = abs(gap)
-                    chosen[d] = false[d]
+                    flagged[d] = false[d]
                 seen[d] = true[d]
-    return chosen
+    return flagged
 
 
 @compiled
-def _of_order(order: Ints, scores: Floats, weights: Weights, lower: Ints, upper: Ints) -> tuple[Floats, Floats]:
-    """Return the scores of given ranks (0: the lowest) under each resample."""
+def _scores_at_ranks(order: Ints, scores: Floats, weights: Weights, lower: Ints, upper: Ints) -> tuple[Floats, Floats]:
+    """Scores at some ranks (0: the lowest) under each resample."""
     k = weights.shape[1]
     below, low, high = np.zeros(k, np.int64), np.zeros(k), np.zeros(k)
     for i in order:
@@ -260,7 +260,7 @@ def _of_order(order: Ints, scores: Floats, weights: Weights, lower: Ints, upper:
 
 
 @compiled
-def _above(scores: Floats, weights: Weights, threshold: Floats) -> Ints:
+def _counts_above(scores: Floats, weights: Weights, threshold: Floats) -> Ints:
     n, k = weights.shape
     counts = np.zeros(k, np.int64)
     for i in range(n):

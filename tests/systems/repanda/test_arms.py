@@ -29,16 +29,16 @@ needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no s
 @pytest.mark.parametrize("paraphrase", [0, 1])
 def test_known_wordings_are_understood(paraphrase: int, sources: dict[str, Path]) -> None:
     for one in claims("table_claims", sources, "train", paraphrases=[paraphrase]):
-        columns = tables.typed(one.fields["table"])
+        columns = tables.typed_columns(one.fields["table"])
         found = table_grammar.written(one.fields["text"], columns)
         assert found == one.fields["meta"]["query"], one.fields["text"]
 
 
 def test_the_held_out_wording_is_not_and_headers_are_linked_by_their_words() -> None:
-    columns = tables.typed(ISLANDS)
+    columns = tables.typed_columns(ISLANDS)
     for form in (Form("lookup", "Area", "3", "Name", "Ada"), Form("none", "Kind", "z")):
         assert _parser.parsed(_forms.sentence(form, 2), columns) is None
-    wide = tables.typed({**ISLANDS, "header": ["Name", "Area (km 2)", "Kind"]})
+    wide = tables.typed_columns({**ISLANDS, "header": ["Name", "Area (km 2)", "Kind"]})
     found = _parser.parsed("the highest area km is 3", wide)
     assert found == Form("highest", "Area (km 2)", "3")
     assert _parser.parsed("the highest depth is 3", wide) is None

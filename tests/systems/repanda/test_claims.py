@@ -85,7 +85,7 @@ def test_a_pool_that_is_none_is_refused(sources: dict[str, Path]) -> None:
 )
 @needs_sandbox
 def test_truths_by_hand_and_by_pandas(form: Form, true: bool) -> None:
-    columns = tables.typed(ISLANDS)
+    columns = tables.typed_columns(ISLANDS)
     assert _forms.holds(form, columns) is true
     query = _forms.query(form, {column.name: column.kind for column in columns})
     (answer,) = pandas_queries.run([(query, columns)])
@@ -112,7 +112,7 @@ def test_claims_are_drawn_alike_each_time_and_are_of_one_split(name: str, source
 def test_what_claims_say_is_what_pandas_finds(sources: dict[str, Path]) -> None:
     """The other way to the truth: the query that each claim has beside it."""
     some = [*claims("table_claims", sources, "train")[::40], *claims("wikipedia_claims", sources)[::3]]
-    columns = [tables.typed(one.fields["table"]) for one in some]
+    columns = [tables.typed_columns(one.fields["table"]) for one in some]
     asked = [(one.fields["meta"]["query"], own) for one, own in zip(some, columns, strict=True)]
     wrong = [
         one.fields["text"]
@@ -136,7 +136,7 @@ def test_a_true_lookup_fails_when_the_cell_that_it_names_is_another(sources: dic
         rows = [[*row] for row in table["rows"]]
         for row in rows:
             row[at] = f"{row[at]}{other}" if row[key] == form.entity else row[at]
-        asked.append((one.fields["meta"]["query"], tables.typed({**table, "rows": rows})))
+        asked.append((one.fields["meta"]["query"], tables.typed_columns({**table, "rows": rows})))
     assert len(asked) == 10
     assert [pandas_queries.truth(one) for one in pandas_queries.run(asked)] == [False] * 10
 
@@ -174,4 +174,4 @@ def test_a_table_of_one_column_without_numbers_gives_what_it_can() -> None:
     table = {"header": ["a"], "rows": [["x"], ["y"], ["x"]], "caption": ""}
     found = _drawn.Drawer(table, RandomStream(0, "a", "b", "c")).drawn(20, list(_forms.OPERATIONS))
     assert {one.form.operation for one in found} <= {"count", "none"}
-    assert all(_forms.holds(one.form, tables.typed(table)) is one.true for one in found)
+    assert all(_forms.holds(one.form, tables.typed_columns(table)) is one.true for one in found)

@@ -80,7 +80,8 @@ def test_numbers_by_hand(cell: str, unit: str, text: str) -> None:
 
 def test_a_unit_makes_a_column_a_text_and_separators_do_not() -> None:
     some = about(["Name", "Area"], [["Ada", "1200"], ["Bea", "-"]])
-    kinds = [tables.typed(shifted("number_format", some, unit=unit).fields["table"])[1].kind for unit in ("units", "")]
+    shown = [shifted("number_format", some, unit=unit).fields["table"] for unit in ("units", "")]
+    kinds = [tables.typed_columns(table)[1].kind for table in shown]
     assert kinds == ["text", "number"]
     assert shifted("number_format", some).fields["table"]["rows"] == [["Ada", "1,200 units"], ["Bea", "-"]]
 
@@ -99,7 +100,7 @@ def test_half_of_the_cells_with_letters_have_one_other_letter() -> None:
 def test_of_fewer_rows_the_truth_is_what_pandas_finds(sources: dict[str, Path]) -> None:
     some = claims("table_claims", sources, "train")[::70]
     fewer = [shifted("row_sample", one) for one in some]
-    asked = [(one.fields["meta"]["query"], tables.typed(one.fields["table"])) for one in fewer]
+    asked = [(one.fields["meta"]["query"], tables.typed_columns(one.fields["table"])) for one in fewer]
     found = [pandas_queries.truth(one) for one in pandas_queries.run(asked)]
     assert found == [one.fields["meta"]["answer"] for one in fewer]
     assert found != [one.fields["meta"]["answer"] for one in some]
@@ -111,7 +112,7 @@ def test_a_column_is_linked_by_its_words_and_then_by_its_meaning() -> None:
     assert _parser.by_words("Area", ["Area", "Area total"]) == (2.0, "Area")
     assert _parser.by_words("area total", ["Size", "total area of land"]) == (0.5, "total area of land")
     assert _parser.by_words("area", ["Size", "Name"]) is None
-    columns = tables.typed({**ISLANDS, "header": ["Name", "Size", "Kind"]})
+    columns = tables.typed_columns({**ISLANDS, "header": ["Name", "Size", "Kind"]})
     claim = "the highest Area is 1200"
     assert table_grammar.written(claim, columns) is None
     asked = []

@@ -18,9 +18,10 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.refs import Ref
-from shiftbench.data import dataset_card, shards
+from shiftbench.data import dataset_card, sample_bytes, shards
 from shiftbench.data.dataset_card import CARD
-from shiftbench.data.shards import BLOCK, END, Entry
+from shiftbench.data.sample_bytes import BLOCK
+from shiftbench.data.shards import END, Entry
 from shiftbench.workflow.plan.prune import OUTS
 from shiftbench.workflow.storage import dvc_config, dvc_lock
 
@@ -141,7 +142,7 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
     last = -1
     try:
         for header in headers(data, at, end):
-            if header.block != shards._head(header.name.encode(), header.size):
+            if header.block != sample_bytes.header(header.name.encode(), header.size):
                 why = "is not the canonical one (time, owner, mode or format)"
                 return f"the header of {header.name!r} at byte {at} {why}"
             stem, extension = header.name[: len(key) + 1], header.name[len(key) + 1 :]

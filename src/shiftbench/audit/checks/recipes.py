@@ -11,7 +11,7 @@ from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, PluginError, suggest
 from shiftbench.base.refs import CheckpointName, Ref, ShardsName
-from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance import code_digest, recipe, source_names
 from shiftbench.provenance.recipe import Artifact
 
 _PLUGIN_TYPES = {
@@ -30,7 +30,7 @@ def parameters(case: Case) -> Iterator[Finding | Note]:
     """Every parameter of a result is defined by the schema of params.yaml or by its plugin.
 
     Pass rule: params.yaml and its configuration are read strictly: an unknown key fails before any check runs. Each
-    option in the recipe of each receipt is in the `PARAMS` of its plugin. Each severity is in the `RANGE` of its shift.
+    option in the recipe of each receipt is an option of its plugin. Each severity is in the `RANGE` of its shift.
 
     Limits: `reruns` compares the values with those of today's params.
     """
@@ -59,7 +59,7 @@ def _unknown(plugin_type: str, used: dict[str, Any]) -> list[str]:
         module = registry.find(plugin_type, str(used.get("use")))
     except ParamsError as error:
         return [f"its recipe names a plugin that does not exist: {error}"]
-    known, name = set(getattr(module, "PARAMS", {})), f"{plugin_type}.{used['use']}"
+    known, name = set(registry.defaults(module)), f"{plugin_type}.{used['use']}"
     return [
         f"its recipe gives {name} the option {option!r}, which is unknown; {suggest(option, known)}"
         for option in sorted(used.get("options", {}).keys() - known)
@@ -141,7 +141,7 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
 
 def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
-        file = code_digest.locate(name)
+        file = source_names.locate(name)
     except PluginError:
         return  # a plugin folder that params no longer name: `reruns` tells
     if not file.is_file():
@@ -186,7 +186,7 @@ def reruns(case: Case) -> Iterator[Finding | Note]:
 def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     """Reason why an output is stale: its own keys and code, else a stale input."""
     lines = recipe.changes(old, artifact.recipe)
-    code = code_digest.told(old, artifact.recipe)
+    code = code_digest.differences(old, artifact.recipe)
     options = [line for line in lines if not line.startswith(("code: ", "upstream."))]
     reasons = [f"recipe changed: {line}" for line in options[:_SHOWN]]
     reasons += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []

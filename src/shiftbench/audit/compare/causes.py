@@ -98,7 +98,7 @@ def recipe_causes(path: str, here: Receipt, there: Receipt) -> list[Cause]:
     for key in sorted((here.keys() | there.keys()) - {"upstream", "code", "linked", "roots"}):
         for line in recipe.differences(there.get(key), here.get(key), key):
             differences.setdefault(_kind_of_difference(line), []).append(line)
-    changed = code_digest.told(there, here)
+    changed = code_digest.differences(there, here)
     if changed:
         differences["code"] = changed
     return [Cause(kind, path, "; ".join(lines)) for kind, lines in differences.items()]

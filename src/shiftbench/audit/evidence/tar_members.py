@@ -9,7 +9,7 @@ from mmap import mmap
 from typing import NamedTuple
 
 from shiftbench.base.errors import DataError
-from shiftbench.data.shards import BLOCK
+from shiftbench.data.sample_bytes import BLOCK
 
 
 class Header(NamedTuple):

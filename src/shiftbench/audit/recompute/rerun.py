@@ -91,7 +91,7 @@ def missing_inputs(case: Case, ref: Ref) -> list[Ref]:
 def code_change_note(artifact: Artifact) -> str:
     """A text for findings that names code that changed since the recipe was written; empty if none did."""
     try:
-        changed = code_digest.changed(artifact.recipe)
+        changed = code_digest.changed_definitions(artifact.recipe)
     except ShiftbenchError as error:
         changed = [str(error)]  # gone
     return f" (but the code changed since: {', '.join(changed[:3])})" if changed else ""

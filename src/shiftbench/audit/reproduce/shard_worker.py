@@ -13,7 +13,7 @@ from typing import Any
 from shiftbench.audit.reproduce.worker import Answer, Task, pick, serve, watch
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
-from shiftbench.data import shards
+from shiftbench.data import sample_bytes, shards
 from shiftbench.evaluation.apply_shift import Shifter
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.workflow.stages import shift
@@ -61,7 +61,7 @@ def _different(samples: Iterable[Sample], about: dict[str, Any], task: Task, out
     """Yield the samples that differ; their bytes are kept in files."""
     fields = registry.find("tasks", about["task"]).FIELDS
     for sample in samples:
-        data = shards.pack(sample, fields)
+        data = sample_bytes.pack(sample, fields)
         digests = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
         if digests != task["expected"][sample.key]:
             file = out / hashlib.sha256(f"{task['recipe']} {sample.key}".encode()).hexdigest()

@@ -1,11 +1,11 @@
-"""Answers of language models, kept by content: what was asked of whom, and how, is the key.
+"""Record of answers of language models: model, template, decoding, seed and prompt are the key of an answer.
 
-A folder holds one file per model, `MODEL.jsonl`: one line per answer, sorted by key, so that equal answers are equal
-bytes. An answer is appended and flushed as soon as it is given, and sorted in by `settle`: what was answered before a
-kill or an error is not asked again. Small ones are in git, in the folder `recorded/` of a system.
+A folder has one file per model, `MODEL.jsonl`: one line per answer, sorted by key, so that equal answers are equal
+bytes. An answer is appended and flushed as soon as it is given, and sorted in by `settle`: answers given before a kill
+or an error are not requested again. Small files are in git, in the folder `recorded/` of a system.
 
-An answer of an endpoint has the date on which it was given: it cannot be made again, and is never exact. One of weights
-at hand has none: its model is named by their sha256.
+An answer of an endpoint has a date: it cannot be made again, and is never exact. An answer of local weights has no
+date: its model is named by their sha256.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ class Key:
 
     Attributes:
         model: its name and the beginning of its sha256 (`smollm2_135m@b179c9523d0e`), or an endpoint's name for it.
-        template: hash of the prompt's template, so that another wording asks again.
-        decoding: how it is sampled: `temperature`, `max_new_tokens` and the like.
+        template: hash of the prompt's template, so that another wording is another key.
+        decoding: options of the sampling, such as `temperature` and `max_new_tokens`.
         seed: of the sampling.
         text: the whole prompt.
     """
@@ -58,38 +58,38 @@ class Answers:
         self._known: dict[str, dict[str, dict[str, Any]]] = {}
 
     def file(self, model: str) -> Path:
-        """Return the file of a model's answers."""
+        """File of a model's answers."""
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', model.partition('@')[0])}.jsonl"
 
     def get(self, key: Key) -> str | None:
-        """Return an answer, None where there is none.
+        """An answer; None: it is not recorded.
 
         Raises:
             DataError: the file has a damaged line; names it.
         """
-        found = self._of(key.model).get(key.digest)
-        return None if found is None else str(found["answer"])
+        entry = self._of(key.model).get(key.digest)
+        return None if entry is None else str(entry["answer"])
 
     def given(self, key: Key) -> str | None:
-        """Return the date (YYYY-MM-DD) of an endpoint's answer; None: made by weights at hand, or not there."""
+        """The date (YYYY-MM-DD) of an endpoint's answer; None: local weights made it, or it is not recorded."""
         date: str | None = self._of(key.model).get(key.digest, {}).get("date")
         return date
 
     def put(self, key: Key, answer: str, date: str | None = None) -> None:
-        """Keep an answer; it is on disk when this returns.
+        """Record an answer; it is on disk when this returns.
 
         Args:
-            key: what was asked.
+            key: of the request.
             answer: as it came.
             date: of an endpoint's answer.
 
         Raises:
-            DataError: another answer is kept under the key.
+            DataError: another answer is recorded under the key.
         """
-        known = self._of(key.model)
+        entries = self._of(key.model)
         entry = {"key": key.digest, "model": key.model, "seed": key.seed, "answer": answer}
         entry |= {"date": date} if date else {}
-        if known.setdefault(key.digest, entry)["answer"] != answer:
+        if entries.setdefault(key.digest, entry)["answer"] != answer:
             raise DataError(
                 f"{self.file(key.model)}: the key {key.digest} has another answer; delete that line to ask anew"
             )
@@ -99,9 +99,9 @@ class Answers:
 
     def settle(self) -> None:
         """Sort the files that were read or written: each key once, in order."""
-        for model, known in self._known.items():
-            if known:
-                text = "".join(_line(known[key]) for key in sorted(known)).encode()
+        for model, entries in self._known.items():
+            if entries:
+                text = "".join(_line(entries[key]) for key in sorted(entries)).encode()
                 if not self.file(model).is_file() or self.file(model).read_bytes() != text:
                     files.write_bytes(self.file(model), text)
 
@@ -117,31 +117,31 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
-    """Return the entries of a file by key; a last line without its end was being written, and counts for nothing."""
+    """Entries of a file by key; a last line without its end was cut off and is removed."""
     if not file.is_file():
         return {}
-    *lines, torn = file.read_bytes().split(b"\n")
-    found = {}
+    *lines, rest = file.read_bytes().split(b"\n")
+    entries = {}
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
             _line(entry).encode()  # half a pair of surrogates has no encoding
-            whole = _is_answer(entry)
+            is_valid = _is_answer(entry)
         except (ValueError, RecursionError):
-            whole = False
-        if not whole:
+            is_valid = False
+        if not is_valid:
             raise DataError(
                 f"{file}, line {number} is no answer: expected a JSON object with texts `key` and `answer`; take it "
                 "back from git"
             )
-        found[entry["key"]] = entry
-    if torn:
+        entries[entry["key"]] = entry
+    if rest:
         files.write_bytes(file, b"".join(line + b"\n" for line in lines))
-    return found
+    return entries
 
 
 def _is_answer(entry: object) -> bool:
     """Whether a line's JSON is an answer: question, model and text, and a date if there is one."""
     if not isinstance(entry, dict):
         return False
-    return all(isinstance(one, str) for one in (entry.get("key"), entry.get("answer"), entry.get("date", "")))
+    return all(isinstance(text, str) for text in (entry.get("key"), entry.get("answer"), entry.get("date", "")))

@@ -1,10 +1,10 @@
-"""Language models behind their answers: what is asked, and who answers it.
+"""Requests to language models, answered from a record or by a generator.
 
-    Cached(answers, model)               recorded answers alone: nothing is generated, and what is missing is an error
-    Cached(answers, model, generator)    what is missing is asked and recorded, each answer as soon as it is there
+    Cached(answers, model)               recorded answers alone: a missing answer is an error
+    Cached(answers, model, generator)    missing answers are generated and recorded, each as soon as it is there
 
-A generator is `llm_local.Local` (weights here) or `llm_endpoint.Endpoint` (an OpenAI-compatible server). It is made
-when something is missing, so that a warm cache loads no model.
+A generator is `local_model.Local` (weights here) or `endpoint.Endpoint` (an OpenAI-compatible server). It is made when
+an answer is missing, so that a complete record loads no model.
 """
 
 import json
@@ -19,7 +19,7 @@ from shiftbench.evaluation.llm.answer_cache import Answers, Key
 Message = tuple[str, str]
 """Role (`system`, `user`, `assistant`) and text; an `assistant` turn at the end is the opening of the answer.
 
-One message of the role RAW is no turn: its text is given to the model as it is, which goes on with it.
+One message of the role RAW is no turn: the model continues its text as it is.
 """
 RAW = "raw"
 
@@ -30,7 +30,7 @@ class Request:
 
     Attributes:
         messages: the turns of the conversation.
-        template: hash of the template that they were written by.
+        template: hash of their template.
         decoding: `temperature` (0: the most likely token), `max_new_tokens`, `stop` (a text at which the answer ends).
         seed: of the sampling.
     """
@@ -42,26 +42,26 @@ class Request:
 
     @property
     def raw(self) -> str | None:
-        """The text that is to be gone on with; None: a conversation."""
+        """The text to be continued; None: a conversation."""
         role, text = self.messages[0]
         return text if role == RAW else None
 
     def key(self, model: str) -> Key:
-        """Return the key of its answer by a model."""
+        """Key of its answer by a model."""
         text = json.dumps(self.messages, ensure_ascii=False)
         return Key(model, self.template, self.decoding, self.seed, text)
 
 
 class Generator(Protocol):
-    """Name of the model that answers."""
+    """Answers requests with one model."""
 
     @property
     def model(self) -> str:
-        """As in `answer_cache.Key`."""
+        """Name of the model, as in `answer_cache.Key`."""
 
     @property
     def date(self) -> str | None:
-        """Of the answers of an endpoint; None: weights at hand."""
+        """Date of the answers of an endpoint; None: local weights."""
 
     def answer(self, requests: Sequence[Request]) -> Iterator[str]:
         """Yield one answer per request, in order, each as soon as it is there."""
@@ -81,16 +81,16 @@ def identity(model: str) -> str:
 
 
 class Cached:
-    """Answers each request from the record, or asks.
+    """Answers each request from the record, or by a generator.
 
     Args:
         answers: the record.
         model: as in `answer_cache.Key`; see `identity`.
         make: makes the generator; None: nothing is ever generated.
-        command: what records answers, for messages.
+        command: records answers; named in messages.
 
     Attributes:
-        asked: how many requests went to the generator.
+        asked: number of requests that went to the generator.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Cached:
         self._make, self._command = make, command
 
     def __call__(self, requests: Sequence[Request]) -> list[str]:
-        """Return the answers, in order.
+        """The answers, in order.
 
         Raises:
             DataError: one is not recorded, and nothing may be generated.
-            ModelError: the generator failed; what it had answered is kept.
+            ModelError: the generator failed; its answers up to then are recorded.
         """
         missing = {
             request.key(self.model).digest: request
@@ -117,8 +117,8 @@ class Cached:
         }
         if missing:
             self._ask(missing)
-        found = [self.answers.get(request.key(self.model)) for request in requests]
-        return [answer for answer in found if answer is not None]
+        answers = [self.answers.get(request.key(self.model)) for request in requests]
+        return [answer for answer in answers if answer is not None]
 
     def _ask(self, missing: Mapping[str, Request]) -> None:
         if self._make is None:

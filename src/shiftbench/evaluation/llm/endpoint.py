@@ -1,11 +1,11 @@
-"""A language model behind an OpenAI-compatible endpoint. Its answers carry the date: they cannot be made again.
+"""A language model behind an OpenAI-compatible endpoint. Its answers have a date: they cannot be made again.
 
-Conversations go to `chat/completions`, raw texts to `completions`, which has no template and is how base models are
-asked. AT_ONCE are asked at a time; answers come in the order of the questions.
+Conversations go to `chat/completions`, raw texts to `completions`, which has no template and serves base models. At
+most AT_ONCE requests run at a time; answers come in the order of the requests.
 
-Time-outs, refusals for being busy (429), errors of the server, answers that are none and empty turns are tried again
-after 1, 2, 4, ... seconds; then the error says what came last. Wrong credentials or a wrong name are not tried again. A
-raw text may be gone on with by nothing.
+Time-outs, refusals for being busy (429), errors of the server, malformed answers and empty turns are tried again after
+1, 2, 4, ... seconds; then the error has the last reason. Wrong credentials or a wrong name are not tried again. The
+continuation of a raw text may be empty.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Endpoint:
 
     Args:
         name: the server's name of the model.
-        url: of the API, up to `/v1`; None: as the client's environment says.
-        key: None: as the client's environment says.
-        seconds: after which a request is given up.
+        url: of the API, up to `/v1`; None: from the client's environment.
+        key: of the API; None: from the client's environment.
+        seconds: time limit of a request.
         tries: of one request.
-        sleep: waits between two tries; tests give another.
+        sleep: waits between two tries; tests replace it.
 
     Raises:
         ModelError: the client is not installed, or has no credentials.
@@ -60,16 +60,16 @@ class Endpoint:
         """Yield one answer per request, in order.
 
         Raises:
-            ModelError: a request failed for good; says why, and how many were answered.
+            ModelError: a request failed for good; states the reason and how many were answered.
         """
 
-        def one(number: int) -> str:
-            kept = f"{number} of {len(requests)} were answered and are kept"
-            return self._try(requests[number], kept)
+        def answer_one(number: int) -> str:
+            progress = f"{number} of {len(requests)} were answered and are kept"
+            return self._try(requests[number], progress)
 
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
-            yield from pool.map(one, range(len(requests)))
+            yield from pool.map(answer_one, range(len(requests)))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -90,14 +90,14 @@ class Endpoint:
         import openai
 
         try:
-            found = self._chat(request) if request.raw is None else self._completion(request)
+            completion = self._chat(request) if request.raw is None else self._completion(request)
         except openai.APIStatusError as error:
             if error.status_code in HOPELESS:
                 raise ModelError(f"{self.model} refuses with status {error.status_code}: {error.message}") from None
             raise _Again(f"status {error.status_code}") from None
         except (openai.APIError, ValueError) as error:  # time-outs, connections, what is no JSON
             raise _Again(f"{type(error).__name__}: {error}") from None
-        return _text(found) if request.raw is None else _continued(found)
+        return _text(completion) if request.raw is None else _continuation(completion)
 
     def _chat(self, request: Request) -> Any:
         return self._client.chat.completions.create(
@@ -106,9 +106,9 @@ class Endpoint:
 
     def _completion(self, request: Request) -> Any:
         stop = request.decoding.get("stop")
-        ends = {"stop": [str(stop)]} if stop else {}
-        asked = {"prompt": str(request.raw), **ends, **self._sampled(request)}
-        return self._client.completions.create(**asked)
+        stop_options = {"stop": [str(stop)]} if stop else {}
+        options = {"prompt": str(request.raw), **stop_options, **self._sampled(request)}
+        return self._client.completions.create(**options)
 
     def _sampled(self, request: Request) -> dict[str, Any]:
         decoding = request.decoding
@@ -121,7 +121,7 @@ class Endpoint:
 
 
 class _Again(Exception):
-    """A try failed in a way that another may not."""
+    """A try failed, and another may succeed."""
 
 
 def _text(found: Any) -> str:
@@ -134,7 +134,7 @@ def _text(found: Any) -> str:
     return text
 
 
-def _continued(found: Any) -> str:
+def _continuation(found: Any) -> str:
     try:
         text = found.choices[0].text
     except (AttributeError, IndexError, TypeError):

@@ -9,8 +9,8 @@ Further rules. Of Minerva's evaluation (Lewkowycz et al. 2022, appendix D): `\te
 numbers, decimals and fractions of whole numbers are compared as values, so that `0.25` is `\frac{1}{4}`. Nothing else
 is computed: `\frac{2x}{2}` is not `x`.
 
-Source: hendrycks/math at 985bdc1 (MIT), modeling/math_equivalence.py, `is_equiv`; what that takes for equal is equal
-here (a test has a literal version). Minerva's rules as in EleutherAI/lm-evaluation-harness,
+Source: hendrycks/math at 985bdc1 (MIT), modeling/math_equivalence.py, `is_equiv`; answers equal there are equal here
+(a test has a literal version). Minerva's rules as in EleutherAI/lm-evaluation-harness,
 lm_eval/tasks/minerva_math/utils.py.
 """
 
@@ -46,7 +46,7 @@ def equivalent(one: str, other: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """Return an answer in the form that is compared."""
+    """An answer in the form that is compared."""
     text = _bare(text)
     for old, new in (("tfrac", "frac"), ("dfrac", "frac"), ("{,}", ","), ("\\\\", "\\")):
         text = text.replace(old, new)
@@ -61,7 +61,7 @@ def normalise(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return an answer without a full stop and the signs of mathematical mode around the whole."""
+    """An answer without a full stop and the signs of mathematical mode around the whole."""
     text = text.strip().removesuffix(".").strip()
     for left, right in _MODES:
         inner = text.removeprefix(left).removesuffix(right)
@@ -71,8 +71,8 @@ def _bare(text: str) -> str:
 
 
 def _value(text: str) -> Fraction | None:
-    """Return the value of a whole number, a decimal or a fraction of whole numbers; None of anything else."""
-    if found := _FRACTION.fullmatch(text):
-        sign, above, below = found.groups()
+    """Value of a whole number, a decimal or a fraction of whole numbers; None: it is none of these."""
+    if match := _FRACTION.fullmatch(text):
+        sign, above, below = match.groups()
         return Fraction(int(sign + "1") * int(above), int(below)) if int(below) else None
     return Fraction(text.replace(",", "")) if _DECIMAL.fullmatch(text) else None

@@ -1,7 +1,7 @@
-"""A language model on this machine: an original's GGUF file, through transformers, in bfloat16 on the CPU.
+"""A language model on this machine: the GGUF file of an original, through transformers, in bfloat16 on the CPU.
 
-Requests with the same first turn share its keys and values; a batch is padded on the left. Each request draws from
-random words of its own, so that an answer depends on its batch by rounding alone. It ends with the model's end of
+Requests with the same first turn share its keys and values; a batch is padded on the left. Each request has its own
+random words, so that an answer depends on its batch by rounding alone. It ends with the model's end of
 turn, `stop` of its decoding, or `max_new_tokens`.
 """
 
@@ -42,36 +42,36 @@ class Local:
         self._batch = batch
         torch.set_num_threads(threads)
         self._tokens, self._net = load(folder)
-        taken = inspect.signature(self._net.forward).parameters
-        self._past = "cache" if "cache" in taken else "past_key_values"  # as its version says
+        parameters = inspect.signature(self._net.forward).parameters
+        self._past = "cache" if "cache" in parameters else "past_key_values"  # depends on the version
         self._end = int(self._tokens.convert_tokens_to_ids(IM_END))
 
     def answer(self, requests: Sequence[Request]) -> Iterator[str]:
         """Yield one answer per request, in order, a batch at a time."""
         for _, group in itertools.groupby(requests, lambda request: request.messages[0]):
-            some = list(group)
-            prompts = [self._prompt(request) for request in some]
+            members = list(group)
+            prompts = [self._prompt(request) for request in members]
             shared = _shared(prompts)
             prefix = self._read(prompts[0][:shared]) if shared else None
-            for at in range(0, len(some), self._batch):
-                batch = slice(at, at + self._batch)
+            for start in range(0, len(members), self._batch):
+                batch = slice(start, start + self._batch)
                 with torch.inference_mode():
-                    yield from self._decode(some[batch], prompts[batch], shared, prefix)
+                    yield from self._decode(members[batch], prompts[batch], shared, prefix)
 
     def _prompt(self, request: Request) -> list[int]:
         if request.raw is not None:
             raw: list[int] = self._tokens(request.raw, add_special_tokens=False)["input_ids"]
             return raw
         *turns, (role, text) = request.messages
-        opened = role == "assistant"
-        said = turns if opened else request.messages
-        chat = "".join(f"<|im_start|>{who}\n{what}{IM_END}\n" for who, what in said)
-        chat += "<|im_start|>assistant\n" + (text if opened else "")
+        is_opened = role == "assistant"
+        messages = turns if is_opened else request.messages
+        chat = "".join(f"<|im_start|>{speaker}\n{words}{IM_END}\n" for speaker, words in messages)
+        chat += "<|im_start|>assistant\n" + (text if is_opened else "")
         ids: list[int] = self._tokens(chat, add_special_tokens=False)["input_ids"]
         return ids
 
     def _read(self, ids: list[int]) -> Any:
-        """Return keys and values of tokens that prompts begin with."""
+        """Keys and values of tokens that prompts begin with."""
         with torch.inference_mode():
             return self._net(input_ids=torch.tensor([ids]), use_cache=True).past_key_values
 
@@ -87,24 +87,24 @@ class Local:
             cache.batch_repeat_interleave(count)
         answers = [_Drawn(self, request) for request in requests]
         step, places = torch.tensor(rows), (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-        drawn = answers
+        active = answers
         while True:
-            found = self._net(
+            output = self._net(
                 input_ids=step, attention_mask=mask, position_ids=places, use_cache=True,
                 logits_to_keep=1, **{self._past: cache},
             )  # fmt: skip
-            cache = found.past_key_values
-            chosen = [one.next(row) for one, row in zip(drawn, found.logits[:, -1], strict=True)]
-            kept = [row for row, one in enumerate(drawn) if not one.done]
-            if not kept:
+            cache = output.past_key_values
+            tokens = [answer.next(row) for answer, row in zip(active, output.logits[:, -1], strict=True)]
+            rest = [row for row, answer in enumerate(active) if not answer.done]
+            if not rest:
                 break
-            if len(kept) < len(drawn):  # who is done leaves the batch
-                cache.batch_select_indices(torch.tensor(kept))
-            drawn = [drawn[row] for row in kept]
-            step = torch.tensor([[chosen[row]] for row in kept])
-            mask = torch.cat([mask[kept], torch.ones(len(kept), 1, dtype=torch.int64)], dim=1)
-            places = places[kept, -1:] + 1
-        return [one.text for one in answers]
+            if len(rest) < len(active):  # finished answers leave the batch
+                cache.batch_select_indices(torch.tensor(rest))
+            active = [active[row] for row in rest]
+            step = torch.tensor([[tokens[row]] for row in rest])
+            mask = torch.cat([mask[rest], torch.ones(len(rest), 1, dtype=torch.int64)], dim=1)
+            places = places[rest, -1:] + 1
+        return [answer.text for answer in answers]
 
 
 class _Drawn:
@@ -130,19 +130,19 @@ class _Drawn:
         return token
 
     def _draw(self, logits: torch.Tensor) -> int:
-        """Return the most likely token at temperature 0, else one from the cumulative distribution."""
+        """Most likely token at temperature 0, else one from the cumulative distribution."""
         if self._temperature == 0:
             return int(logits.argmax())
         shares = (logits.double() / self._temperature).softmax(0).cumsum(0).numpy()
-        part = float(self._words.raw(1)[0] >> np.uint64(11)) / 2**53
-        return min(int(np.searchsorted(shares, part * shares[-1], side="right")), len(shares) - 1)
+        point = float(self._words.raw(1)[0] >> np.uint64(11)) / 2**53
+        return min(int(np.searchsorted(shares, point * shares[-1], side="right")), len(shares) - 1)
 
 
 def _shared(prompts: Sequence[Sequence[int]]) -> int:
     """Number of tokens with which all prompts begin, at most all but the last of the shortest."""
     shortest = min(len(prompt) for prompt in prompts) - 1
-    same = (len({prompt[at] for prompt in prompts}) == 1 for at in range(shortest))
-    return next((at for at, equal in enumerate(same) if not equal), shortest)
+    agreements = (len({prompt[index] for prompt in prompts}) == 1 for index in range(shortest))
+    return next((index for index, equal in enumerate(agreements) if not equal), shortest)
 
 
 def load(folder: Path) -> tuple[Any, Any]:
@@ -151,7 +151,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     Raises:
         ModelError: a library is missing, or the file is no such model.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is looked for elsewhere
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded
     try:
         import gguf  # noqa: F401 - transformers reads the file by it
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -159,13 +159,13 @@ def load(folder: Path) -> tuple[Any, Any]:
         raise ModelError(
             f"a language model here needs {error.name}, which is not installed; run `pip install 'shiftbench[llm]'`"
         ) from None
-    found = sorted(folder.glob("*.gguf"))
-    if len(found) != 1:
-        raise ModelError(f"{folder} holds {len(found)} .gguf files; expected one")
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) != 1:
+        raise ModelError(f"{folder} holds {len(files)} .gguf files; expected one")
     try:
-        tokens = AutoTokenizer.from_pretrained(folder, gguf_file=found[0].name)
-        net = AutoModelForCausalLM.from_pretrained(folder, gguf_file=found[0].name, dtype=torch.bfloat16)
+        tokeniser = AutoTokenizer.from_pretrained(folder, gguf_file=files[0].name)
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=files[0].name, dtype=torch.bfloat16)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{found[0]} is no model that transformers can read: {error}") from None
-    net.requires_grad_(requires_grad=False)
-    return tokens, net
+        raise ModelError(f"{files[0]} is no model that transformers can read: {error}") from None
+    model.requires_grad_(requires_grad=False)
+    return tokeniser, model

@@ -1,8 +1,8 @@
-"""A language model here that says how likely each of several answers is, and what it would answer itself.
+"""A local language model that gives the probability of each of several answers, and its own answer.
 
 A request whose decoding has `options`, a JSON list of texts, is answered by JSON: `logs`, of each option the
-log-probability of its shortest beginning that no other option has, in tokens (nats, to 1e-4), and `text`, what the
-model goes on with, as without options (`max_new_tokens` 0: nothing). Byte-level vocabularies need more than a first
+log-probability of its shortest beginning that no other option has, in tokens (nats, to 1e-4), and `text`, the
+model's continuation, as without options (`max_new_tokens` 0: empty). Byte-level vocabularies need more than a first
 token to tell words of other scripts apart. All other requests are answered as by `local_model.Local`.
 
 In float32: bfloat16 has ties between options. Source: scoring answers by likelihood as in Brown et al. 2020,
@@ -27,7 +27,7 @@ Ids = list[int]
 
 
 def distinct_prefixes(options: Sequence[Ids]) -> list[Ids]:
-    """Return of each option its shortest beginning that no other option begins with.
+    """Shortest beginning of each option that no other option begins with.
 
     Raises:
         ModelError: one option is the beginning of another, or empty.
@@ -36,15 +36,15 @@ def distinct_prefixes(options: Sequence[Ids]) -> list[Ids]:
         >>> distinct_prefixes([[5, 1, 7], [5, 2], [9, 9]])
         [[5, 1], [5, 2], [9]]
     """
-    found = []
-    for at, own in enumerate(options):
-        others = [one for place, one in enumerate(options) if place != at]
-        lengths = range(1, len(own) + 1)
-        short = [n for n in lengths if all(one[:n] != own[:n] for one in others)]
+    prefixes = []
+    for number, option in enumerate(options):
+        others = [other for position, other in enumerate(options) if position != number]
+        lengths = range(1, len(option) + 1)
+        short = [n for n in lengths if all(other[:n] != option[:n] for other in others)]
         if not short:
-            raise ModelError(f"option {at} is empty, or the beginning of another, in tokens: {own}")
-        found.append(own[: short[0]])
-    return found
+            raise ModelError(f"option {number} is empty, or the beginning of another, in tokens: {option}")
+        prefixes.append(option[: short[0]])
+    return prefixes
 
 
 class OptionModel(Local):
@@ -52,20 +52,20 @@ class OptionModel(Local):
 
     def answer(self, requests: Sequence[Request]) -> Iterator[str]:
         """Yield one answer per request, in order, a batch at a time."""
-        for scored, some in itertools.groupby(requests, lambda one: OPTIONS in one.decoding):
+        for has_options, group in itertools.groupby(requests, lambda one: OPTIONS in one.decoding):
             for parameter in self._net.parameters():  # and back: bfloat16 loses nothing in float32
-                parameter.data = parameter.data.to(torch.float32 if scored else torch.bfloat16)
-            yield from super().answer(list(some))
+                parameter.data = parameter.data.to(torch.float32 if has_options else torch.bfloat16)
+            yield from super().answer(list(group))
 
     def _decode(self, requests: Sequence[Request], prompts: list[Ids], shared: int, prefix: Any) -> list[str]:
-        asked = [str(request.decoding.get(OPTIONS, "")) for request in requests]
-        if not any(asked):
+        options_by_row = [str(request.decoding.get(OPTIONS, "")) for request in requests]
+        if not any(options_by_row):
             return super()._decode(requests, prompts, shared, prefix)
         answers = [""] * len(requests)
-        for options in dict.fromkeys(asked):
-            rows = [row for row, own in enumerate(asked) if own == options]
-            some, texts = [requests[row] for row in rows], [prompts[row] for row in rows]
-            for row, answer in zip(rows, self._scored(some, texts, shared, prefix), strict=True):
+        for options in dict.fromkeys(options_by_row):
+            rows = [row for row, row_options in enumerate(options_by_row) if row_options == options]
+            members, texts = [requests[row] for row in rows], [prompts[row] for row in rows]
+            for row, answer in zip(rows, self._scored(members, texts, shared, prefix), strict=True):
                 answers[row] = answer
         return answers
 
@@ -74,18 +74,18 @@ class OptionModel(Local):
         options = json.loads(str(requests[0].decoding[OPTIONS]))
         ids = [self._tokens(text, add_special_tokens=False)["input_ids"] for text in options]
         logs = torch.stack([batch.log_probability(one) for one in distinct_prefixes(ids)], 1).tolist()
-        drawn = [_Drawn(self, one) for one in requests]
+        answers = [_Drawn(self, one) for one in requests]
         if int(requests[0].decoding["max_new_tokens"]):
-            batch.draw(drawn)
-        found = [[round(value, DIGITS) for value in row] for row in logs]
+            batch.draw(answers)
+        rounded = [[round(value, DIGITS) for value in row] for row in logs]
         return [
             json.dumps({"logs": row, "text": one.text}, ensure_ascii=False)
-            for row, one in zip(found, drawn, strict=True)
+            for row, one in zip(rounded, answers, strict=True)
         ]
 
 
 class _Batch:
-    """Prompts that were read: what may follow them."""
+    """Prompts whose keys and values are cached, and their continuations."""
 
     def __init__(self, model: OptionModel, prompts: list[Ids], shared: int, prefix: Any) -> None:
         longest = max(map(len, prompts))
@@ -101,18 +101,18 @@ class _Batch:
         self._next = self._read(torch.tensor(rows), places, mask, keep=1)[:, -1]
 
     def _read(self, rows: Any, places: Any, mask: Any, keep: int) -> torch.Tensor:
-        """Return logits float32 (n, keep, V) behind the last tokens of rows; the cache grows by them."""
+        """Logits float32 (n, keep, V) behind the last tokens of rows; the cache grows by them."""
         model = self._model
-        found = model._net(
+        output = model._net(
             input_ids=rows, attention_mask=mask, position_ids=places, use_cache=True,
             logits_to_keep=keep, **{model._past: self._cache},
         )  # fmt: skip
-        self._cache = found.past_key_values
-        logits: torch.Tensor = found.logits
+        self._cache = output.past_key_values
+        logits: torch.Tensor = output.logits
         return logits
 
     def log_probability(self, ids: Ids) -> torch.Tensor:
-        """Return the log-probability that the next tokens are these; float32 (n,)."""
+        """Log-probability that the next tokens are `ids`; float32 (n,)."""
         count, length = self._mask.shape
         logits = self._next[:, None]
         if len(ids) > 1:
@@ -120,22 +120,22 @@ class _Batch:
             mask = torch.cat([self._mask, torch.ones_like(rows)], 1)
             places = mask.cumsum(1)[:, length:] - 1
             more = self._read(rows, places, mask, keep=len(ids) - 1)
-            self._cache.crop(1 - len(ids))  # as many tokens are taken off
+            self._cache.crop(1 - len(ids))  # removes these tokens again
             logits = torch.cat([logits, more], 1)
-        each = logits.log_softmax(-1)[:, range(len(ids)), ids]
-        return each.sum(1)
+        terms = logits.log_softmax(-1)[:, range(len(ids)), ids]
+        return terms.sum(1)
 
     def draw(self, drawn: list[_Drawn]) -> None:
         """Let each answer grow until it is done; the batch is used up."""
         mask, logits = self._mask, self._next
         while True:
-            chosen = [one.next(row) for one, row in zip(drawn, logits, strict=True)]
-            kept = [row for row, one in enumerate(drawn) if not one.done]
-            if not kept:
+            tokens = [answer.next(row) for answer, row in zip(drawn, logits, strict=True)]
+            rest = [row for row, answer in enumerate(drawn) if not answer.done]
+            if not rest:
                 return
-            if len(kept) < len(drawn):  # who is done leaves the batch
-                self._cache.batch_select_indices(torch.tensor(kept))
-            drawn = [drawn[row] for row in kept]
-            mask = torch.cat([mask[kept], torch.ones(len(kept), 1, dtype=torch.int64)], 1)
-            step = torch.tensor([[chosen[row]] for row in kept])
+            if len(rest) < len(drawn):  # finished answers leave the batch
+                self._cache.batch_select_indices(torch.tensor(rest))
+            drawn = [drawn[row] for row in rest]
+            mask = torch.cat([mask[rest], torch.ones(len(rest), 1, dtype=torch.int64)], 1)
+            step = torch.tensor([[tokens[row]] for row in rest])
             logits = self._read(step, mask.cumsum(1)[:, -1:] - 1, mask, keep=1)[:, -1]

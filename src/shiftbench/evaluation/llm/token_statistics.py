@@ -1,4 +1,4 @@
-"""Statistics of the tokens of an answer: entropies, log-probabilities, and which part was thinking.
+"""Statistics of the tokens of an answer: entropies, log-probabilities, and the part that is thinking.
 
 An answer of T tokens, its end included, has two phases, `thinking` and `answer`, with the token that closes the
 thinking (`</think>`) between them, which is in neither. Without that token all T are thinking.
@@ -16,7 +16,7 @@ Floats = NDArray[np.floating]
 
 
 class TokenStatistics(NamedTuple):
-    """Of the T tokens of one answer, each under the distribution that it was drawn from.
+    """Statistics of the T tokens of one answer, each under the distribution that it was drawn from.
 
     Attributes:
         entropies: float (T,) in nats, of the whole distribution that was sampled from; at temperature 1 where none was.
@@ -39,7 +39,7 @@ def phases(length: int, closing: int | None) -> tuple[slice, slice]:
 
 
 def phase_means(values: Floats, closing: int | None) -> tuple[float, float]:
-    """Return the means of a quantity over thinking and over the answer; of no token 0.
+    """Means of a quantity over thinking and over the answer; 0 for a phase without tokens.
 
     Args:
         values: float (T,), one for each token.

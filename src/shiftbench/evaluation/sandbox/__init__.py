@@ -1,21 +1,21 @@
-"""Foreign code runs here, and nowhere else: generated programs, one fresh set of namespaces for each.
+"""Sandbox for generated programs: each runs in fresh namespaces, without network and files.
 
     with Sandbox() as sandbox:
         outcome = sandbox.run("result = 6 * 7")     # Outcome("passed", value=42)
 
 A *server*, one warm process, leaves the machine behind once: a root folder of its own in which Python is read-only, no
 network, an unprivileged user without capabilities in a user namespace. For each program it forks into fresh pid, mount,
-ipc and uts namespaces with an empty tmpfs, rlimits, Landlock and seccomp; what the program leaves running dies with its
-pid namespace. On the machine nothing is made, no file, folder or cgroup, so that nothing is left where somebody is
-killed. Where the kernel refuses one of these, nothing is run: `SandboxError`.
+ipc and uts namespaces with an empty tmpfs, rlimits, Landlock and seccomp; processes that the program leaves
+running die with its pid namespace. No file, folder or cgroup is made on the machine, so that nothing is left after a
+kill. If the kernel refuses one of these, nothing is run: `SandboxError`.
 
-A program passes when it comes to its end: its process then repeats a number that was drawn, outside of it, only then,
-and exits with 0. What it prints goes nowhere. One bad program is one failed program, whatever it writes, and time is
-up when it is up.
+A program passes when it comes to its end: its process then repeats a number that was drawn outside of it at that
+moment, and exits with 0. Its output is dropped. A bad program fails alone, whatever it writes, and ends at its time
+limit.
 
 What remains: tests and program share a process, as in every harness of this kind. A program that is written against
-this very protocol, or against its tests (an object that equals everything, a patched `abs`), can say that it came to
-its end; it can harm nothing, and changes nobody's verdict but its own. `tasks/_outside.py` asks such programs again.
+this protocol, or against its tests (an object that equals everything, a patched `abs`), can pretend that it came to
+its end; it changes only its own verdict. `tasks/_outside.py` tests such programs again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Outcome:
 
     Attributes:
         status: `passed` (it came to its end), `failed` (it raised), `exited` (it left early, whatever its exit code),
-            `timeout` (of `cpu`, `wall`, or `words`: it said too much), `memory`, `crashed` (killed by a signal).
+            `timeout` (of `cpu`, `wall`, or `words`: too much output), `memory`, `crashed` (killed by a signal).
         error: the exception's type, the signal's name, or which limit; empty when it passed.
         message: of the exception, its first 500 characters.
         value: what the program left in the variable `result`, where that is plain JSON; else None.
@@ -93,10 +93,10 @@ class Sandbox:
     """One warm server; runs one program at a time. Use several, one per thread, for several at a time.
 
     Args:
-        preload: modules that are imported before the machine is left, so that each program has them at no cost.
+        preload: modules that the server imports before it isolates itself, so that programs import them at no cost.
 
     Raises:
-        SandboxError: the kernel, or who runs this, does not allow what isolation needs.
+        SandboxError: the kernel or the user's rights do not allow the isolation.
     """
 
     SERVER: ClassVar[str] = str(server.__file__)
@@ -131,22 +131,22 @@ class Sandbox:
 
     def _send(self, content: dict[str, Any]) -> None:
         assert self._process.stdin  # noqa: S101 - a pipe was asked for; tells mypy
-        with contextlib.suppress(BrokenPipeError):  # what it said of itself is read next
+        with contextlib.suppress(BrokenPipeError):  # its error is read next
             messages.send(self._process.stdin.fileno(), content)
 
     def _receive(self) -> dict[str, Any]:
         assert self._process.stdout  # noqa: S101 - a pipe was asked for; tells mypy
         try:
-            found: dict[str, Any] = messages.receive(self._process.stdout.fileno())
+            message: dict[str, Any] = messages.receive(self._process.stdout.fileno())
         except EOFError:
-            _, said = self._process.communicate()
-            last = said.decode(errors="replace").strip().splitlines()[-1:]
+            _, stderr = self._process.communicate()
+            last = stderr.decode(errors="replace").strip().splitlines()[-1:]
             raise SandboxError(f"the sandbox's server ended: {' '.join(last) or 'no word'}") from None
-        if "lacking" in found:
+        if "lacking" in message:
             raise SandboxError(
-                f"generated code is not run here: {found['lacking']}; `shiftbench doctor` tells what is missing"
+                f"generated code is not run here: {message['lacking']}; `shiftbench doctor` tells what is missing"
             )
-        return found
+        return message
 
     def close(self) -> None:
         """End the server and everything in it."""
@@ -154,7 +154,7 @@ class Sandbox:
             if pipe:
                 pipe.close()
         try:
-            self._process.wait(1)  # it ends by itself when nobody asks any more
+            self._process.wait(1)  # it ends by itself when its input is closed
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -182,7 +182,7 @@ def run(program: str, limits: Limits | None = None) -> Outcome:
 def missing_support() -> str:
     """Why no program can be run on this machine; empty if one can."""
     try:
-        found = run("result = 1")
+        outcome = run("result = 1")
     except SandboxError as error:
         return str(error)
-    return "" if found.value == 1 else f"a trivial program {found.reason}"
+    return "" if outcome.value == 1 else f"a trivial program {outcome.reason}"

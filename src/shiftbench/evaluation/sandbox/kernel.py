@@ -21,7 +21,7 @@ _SHARED = {"landlock_create": 444, "landlock_add": 445, "landlock_restrict": 446
 _CALLS = {"x86_64": {"pivot_root": 155, "capset": 126}, "aarch64": {"pivot_root": 41, "capset": 91}}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435  # its flags lie in memory, where a filter cannot look; the C library falls back to clone
-_NEWEST = 451  # calls above are younger than this list; whatever they do, no program here needs them
+_NEWEST = 451  # calls above are newer than this list; no program here needs them
 _X32 = 0x40000000  # the calls of x32 have this bit
 _NEW_ANY = 0x7E020000  # flags of clone that make a namespace of any kind
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -44,14 +44,14 @@ _FILES_MOST, _NET_ALL, _SCOPES = (1 << 15) - 1, 3, 3
 
 
 class Lacking(Exception):
-    """The kernel, or who runs it, does not let the sandbox be built; the message says what is missing."""
+    """The kernel or the user's rights do not allow the sandbox; the message says what is missing."""
 
 
 def machine() -> str:
-    """Return the processor, as the tables here name it.
+    """Name of the processor in the tables of this module.
 
     Raises:
-        Lacking: it is neither of the two.
+        Lacking: it is neither x86_64 nor aarch64.
     """
     name = platform.machine()
     if name not in _CALLS:
@@ -85,8 +85,8 @@ def unshare(flags: int) -> None:
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     """Mount, or bind, or change how mounts spread; OSError where it is not allowed."""
     words = [text.encode() for text in (source, target, kind, data)]
-    found = _LIBC.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3])
-    _checked(f"mount {target}", found)
+    result = _LIBC.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3])
+    _checked(f"mount {target}", result)
 
 
 def read_only(target: str) -> None:
@@ -96,7 +96,7 @@ def read_only(target: str) -> None:
 
 
 def enter_root(folder: str) -> None:
-    """Make a mounted folder the root of this mount namespace; what was there before is gone."""
+    """Make a mounted folder the root of this mount namespace; the former root is gone."""
     os.chdir(folder)
     call("pivot_root", b".", b".")
     _checked("umount2", _LIBC.umount2(b".", _MNT_DETACH))
@@ -104,7 +104,7 @@ def enter_root(folder: str) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask for SIGKILL when the parent ends."""
+    """Request SIGKILL when the parent ends."""
     _checked("prctl", _LIBC.prctl(_DEATH_SIGNAL, 9, 0, 0, 0))
 
 
@@ -114,7 +114,7 @@ def own_proc_files() -> None:
 
 
 def no_new_privileges() -> None:
-    """Never gain a privilege by starting a program; Landlock and seccomp ask for it."""
+    """Never gain a privilege by starting a program; Landlock and seccomp require it."""
     _checked("prctl", _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
@@ -125,7 +125,7 @@ def drop_capabilities() -> None:
 
 
 def landlock_version() -> int:
-    """Return the version of Landlock.
+    """Version of Landlock.
 
     Raises:
         Lacking: the kernel has none.
@@ -142,18 +142,18 @@ def landlock(readable: Iterable[str], devices: Iterable[str], writable: Iterable
     TCP, abstract sockets and signals beyond the sandbox are forbidden where the kernel's Landlock knows them.
     """
     version = landlock_version()
-    every = _FILES_ALL.get(version, _FILES_MOST | (1 << 15 if version >= 5 else 0))
+    all_rights = _FILES_ALL.get(version, _FILES_MOST | (1 << 15 if version >= 5 else 0))
     size = 8 if version < 4 else 16 if version < 6 else 24
-    rules = struct.pack("<QQQ", every, _NET_ALL if version >= 4 else 0, _SCOPES if version >= 6 else 0)
+    rules = struct.pack("<QQQ", all_rights, _NET_ALL if version >= 4 else 0, _SCOPES if version >= 6 else 0)
     ruleset = call("landlock_create", ctypes.create_string_buffer(rules), size, 0)
-    wanted = [(path, FILES_READ) for path in readable]
-    wanted += [(path, FILES_WRITE) for path in devices]
-    wanted += [(path, every) for path in writable]
-    for path, access in wanted:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        rule = ctypes.create_string_buffer(struct.pack("<Qi", access, place))
+    rights = [(path, FILES_READ) for path in readable]
+    rights += [(path, FILES_WRITE) for path in devices]
+    rights += [(path, all_rights) for path in writable]
+    for path, access in rights:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = ctypes.create_string_buffer(struct.pack("<Qi", access, descriptor))
         call("landlock_add", ruleset, 1, rule, 0)
-        os.close(place)
+        os.close(descriptor)
     call("landlock_restrict", ruleset, 0)
     os.close(ruleset)
 
@@ -161,15 +161,17 @@ def landlock(readable: Iterable[str], devices: Iterable[str], writable: Iterable
 def seccomp() -> None:
     """Answer system calls that no program here needs with EPERM: sockets, tracing, mounts, new namespaces, ..."""
     code = b"".join(struct.pack("<HBBI", *line) for line in seccomp_filter(machine()))
-    held = ctypes.create_string_buffer(code)
-    head = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(held)))
-    _checked("seccomp", _LIBC.prctl(_SECCOMP, 2, ctypes.byref(head), 0, 0))
+    code_buffer = ctypes.create_string_buffer(code)
+    program_header = ctypes.create_string_buffer(
+        struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(code_buffer))
+    )
+    _checked("seccomp", _LIBC.prctl(_SECCOMP, 2, ctypes.byref(program_header), 0, 0))
 
 
 def seccomp_filter(name: str) -> list[tuple[int, int, int, int]]:
-    """Return the filter of a processor's system calls, in classic BPF: (code, jump if, jump else, value) each."""
+    """Filter of a processor's system calls, in classic BPF: (code, jump if, jump else, value) each."""
     load, equal, above, any_of, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    number, processor, flags = 0, 4, 16  # where these stand in what a filter is shown
+    number, processor, flags = 0, 4, 16  # offsets in the data that a filter reads
     denied = (*_DENIED[name], *_DENIED_EVERYWHERE)
     labelled: list[tuple[int, int, str, str]] = [
         (load, processor, "", ""),

@@ -1,15 +1,15 @@
-"""Pandas expressions that a model wrote, run on a table: looked at first, then run in the sandbox.
+"""Pandas expressions that a model wrote: checked first, then run on a table in the sandbox.
 
-    refused(query) -> why it is not run          run([(query, columns), ...]) -> answers
+    refusal(query) -> why it is refused          run([(query, columns), ...]) -> answers
 
-Two layers, neither of which trusts the other. First the syntax tree: one expression, or assignments to names and then
-one; the names `df`, `pd`, `np`, those that the query itself binds, and BUILTINS; of `pd` and `np` what OF_PD and OF_NP
-list, nothing else; no import, no attribute that begins with an underscore, nothing that reads, writes, evaluates text
+There are two independent layers. First the syntax tree: one expression, or assignments to names and then
+one; the names `df`, `pd`, `np`, those that the query itself binds, and BUILTINS; of `pd` and `np` only the names
+in OF_PD and OF_NP; no import, no attribute that begins with an underscore, nothing that reads, writes, evaluates text
 or calls by name. Second the sandbox: no network, an empty folder, and limits of CPU, memory and time.
 
-A query sees `df`, built anew from typed columns (`data/tables.py`), so that what it changes is its own. Its value comes
-back as plain JSON: `bool`, `number`, `text`, `none`, `list` (of a list, Series, Index or array: up to MOST values), or
-`frame` and `other`, of which no value is told. A missing value is null.
+A query sees `df`, built again for each query from typed columns (`data/tables.py`). Its value comes back as plain JSON:
+`bool`, `number`, `text`, `none`, `list` (of a list, Series, Index or array: up to MOST values), or `frame` and `other`,
+whose values are not returned. A missing value is null.
 """
 
 import ast
@@ -24,7 +24,7 @@ from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, pandas_serve
 LIMITS = Limits(cpu=5, wall=30.0, memory=1 << 30, disk=0, processes=4)
 LONGEST = 4000
 MOST = 1000
-"""Values of a list that are told."""
+"""Largest number of values of a list that are returned."""
 BUILTINS = (
     *("len", "sum", "any", "all", "abs", "round", "min", "max", "sorted"),
     *("set", "str", "int", "float", "bool", "list"),
@@ -61,8 +61,8 @@ class Answer(NamedTuple):
 
     Attributes:
         status: `ok`; `refused` (never run), or that of the sandbox: `failed`, `timeout`, `memory`, `crashed`, `exited`.
-        error: why not: `KeyError: 'Area'`; empty where it ran.
-        kind, value: of what it gave, see above.
+        error: why it did not run to its end: `KeyError: 'Area'`; else empty.
+        kind, value: of the result, see above.
     """
 
     status: str
@@ -90,15 +90,17 @@ def refusal(query: str) -> str:
 def _shape(tree: ast.Module) -> str:
     if not tree.body or not isinstance(tree.body[-1], ast.Expr):
         return "SyntaxError: expected one expression, or assignments that end in one"
-    for one in tree.body[:-1]:
-        names = isinstance(one, ast.Assign) and all(isinstance(to, ast.Name) for to in one.targets)
-        if not names:
+    for statement in tree.body[:-1]:
+        is_plain = isinstance(statement, ast.Assign) and all(
+            isinstance(target, ast.Name) for target in statement.targets
+        )
+        if not is_plain:
             return "SyntaxError: before the last expression only names may be assigned"
     return ""
 
 
 class _Look:
-    """Looks at each node of a tree alone; `at` says what is wrong with one, or nothing."""
+    """Checks each node of a tree alone; `at` gives the problem of a node, or an empty text."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.modules = {
@@ -122,22 +124,22 @@ class _Look:
 
     def _name(self, node: ast.Name) -> str:
         if node.id in ("pd", "np"):
-            free = isinstance(node.ctx, ast.Load) and id(node) in self.modules
-            return "" if free else f"NameError: {node.id} may only be asked for its functions"
+            is_module_use = isinstance(node.ctx, ast.Load) and id(node) in self.modules
+            return "" if is_module_use else f"NameError: {node.id} may only be asked for its functions"
         if node.id.startswith("_"):
             return f"NameError: name {node.id!r} is not allowed"
-        known = node.id == "df" or node.id in BUILTINS or node.id in self.bound
-        return "" if known else f"NameError: name {node.id!r} is not defined"
+        is_known = node.id == "df" or node.id in BUILTINS or node.id in self.bound
+        return "" if is_known else f"NameError: name {node.id!r} is not defined"
 
 
 def _attribute(node: ast.Attribute) -> str:
-    name, of = node.attr, node.value
-    if isinstance(of, ast.Name) and of.id in ("pd", "np"):
-        allowed = OF_PD if of.id == "pd" else OF_NP
-        return "" if name in allowed else f"AttributeError: {of.id}.{name} is not allowed"
+    name, owner = node.attr, node.value
+    if isinstance(owner, ast.Name) and owner.id in ("pd", "np"):
+        allowed = OF_PD if owner.id == "pd" else OF_NP
+        return "" if name in allowed else f"AttributeError: {owner.id}.{name} is not allowed"
     writes = name.startswith("to_") and name not in _METHODS_TO
-    wrong = name.startswith(("_", "read_")) or writes or name in _REFUSED
-    return f"AttributeError: .{name} is not allowed" if wrong else ""
+    is_forbidden = name.startswith(("_", "read_")) or writes or name in _REFUSED
+    return f"AttributeError: .{name} is not allowed" if is_forbidden else ""
 
 
 def _call(node: ast.Call) -> str:
@@ -145,22 +147,22 @@ def _call(node: ast.Call) -> str:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     words = [word for word in node.keywords if word.arg not in _WORDS]
     if name in _BY_NAME:
-        given = [*node.args[:1], *(word.value for word in words)]
+        functions = [*node.args[:1], *(word.value for word in words)]
     else:
-        given = [word.value for word in words if word.arg == "aggfunc"]
-    if all(map(_harmless, given)) and not (name == "pivot_table" and len(node.args) > _BEFORE):
+        functions = [word.value for word in words if word.arg == "aggfunc"]
+    if all(map(_is_harmless, functions)) and not (name == "pivot_table" and len(node.args) > _BEFORE):
         return ""
     return f"TypeError: .{name} takes a lambda, or the name of a reduction"
 
 
-def _harmless(node: ast.expr) -> bool:
+def _is_harmless(node: ast.expr) -> bool:
     """Whether the applied function is a lambda, a built-in, a function of NumPy, or reductions by name."""
     if isinstance(node, ast.List):
-        return all(map(_harmless, node.elts))
+        return all(map(_is_harmless, node.elts))
     if isinstance(node, ast.Tuple):  # of a named aggregation: column and reduction
-        return len(node.elts) == 2 and _harmless(node.elts[1])
+        return len(node.elts) == 2 and _is_harmless(node.elts[1])
     if isinstance(node, ast.Dict):
-        return all(map(_harmless, node.values))
+        return all(map(_is_harmless, node.values))
     if isinstance(node, ast.Constant):
         return node.value in _REDUCTIONS
     if isinstance(node, ast.Attribute):
@@ -181,17 +183,17 @@ def run(asked: Iterable[tuple[str, Sequence[Column]]], limits: Limits = LIMITS) 
 
 
 def _run(query: str, columns: Sequence[Column], limits: Limits) -> Answer:
-    why = refusal(query)
-    if why:
-        return Answer("refused", why)
-    outcome = _box().run(program(query, columns), limits)
+    problem = refusal(query)
+    if problem:
+        return Answer("refused", problem)
+    outcome = _sandbox().run(program(query, columns), limits)
     if not outcome.passed:
-        return Answer(outcome.status, _said(outcome))
-    found = outcome.value or {"kind": "other"}
-    return Answer("ok", "", found["kind"], found.get("value"))
+        return Answer(outcome.status, _error_text(outcome))
+    result = outcome.value or {"kind": "other"}
+    return Answer("ok", "", result["kind"], result.get("value"))
 
 
-def _said(outcome: Outcome) -> str:
+def _error_text(outcome: Outcome) -> str:
     return f"{outcome.error}: {outcome.message}" if outcome.message else outcome.error
 
 
@@ -199,7 +201,7 @@ class PandasSandbox(Sandbox):
     """A sandbox whose server has imported pandas, so that each program has it at no cost.
 
     Raises:
-        SandboxError: the kernel, or who runs this, does not allow what isolation needs.
+        SandboxError: the kernel or the user's rights do not allow the isolation.
     """
 
     SERVER = str(pandas_server.__file__)
@@ -211,8 +213,8 @@ class PandasSandbox(Sandbox):
 _OPEN: list[Sandbox] = []
 
 
-def _box() -> Sandbox:
-    """Return a sandbox that has imported pandas; it stays open."""
+def _sandbox() -> Sandbox:
+    """A sandbox that has imported pandas; it stays open."""
     if not _OPEN:
         _OPEN.append(PandasSandbox())
     return _OPEN[0]
@@ -226,9 +228,9 @@ def close() -> None:
 
 
 def program(query: str, columns: Sequence[Column]) -> str:
-    """Return the program that the sandbox runs."""
-    given = json.dumps([list(column) for column in columns])
-    return f"QUERY = {query!r}\nCOLUMNS = {given!r}\n{_RUNNER}"
+    """Program that the sandbox runs."""
+    table = json.dumps([list(column) for column in columns])
+    return f"QUERY = {query!r}\nCOLUMNS = {table!r}\n{_RUNNER}"
 
 
 _RUNNER = f"""
@@ -280,10 +282,9 @@ result = described(eval(compile(ast.Expression(last.value), "<query>", "eval"), 
 
 
 def truth(answer: Answer) -> bool | None:
-    """Return the verdict on a claim; None, which is no truth value, where the query gave no single Boolean.
+    """Verdict on a claim; None: the query gave no single Boolean.
 
-    A list of one Boolean is that. Nothing else is taken for true or false, numbers 0 and 1 neither: a frame that is not
-    empty is no verdict.
+    A list of one Boolean counts as that Boolean. Nothing else is true or false, not even 0, 1 or a frame with rows.
     """
     if answer.kind == "bool":
         return bool(answer.value)
@@ -292,9 +293,9 @@ def truth(answer: Answer) -> bool | None:
 
 
 def texts(answer: Answer) -> list[str] | None:
-    """Return the answer to a question, a scalar or a list, as texts; None where it is neither."""
+    """Answer to a question, a scalar or a list, as texts; None: it is neither."""
     if answer.kind == "list":
-        return [_text(one) for one in answer.value]
+        return [_text(item) for item in answer.value]
     return [_text(answer.value)] if answer.kind in ("bool", "number", "text") else None
 
 

@@ -1,7 +1,7 @@
-"""The sandbox's server where pandas is preloaded: without Arrow, whose allocator starts a thread.
+"""The sandbox's server with pandas, but without Arrow, whose allocator starts a thread.
 
-Only a process of one thread can leave the machine. To pandas Arrow is not installed; texts are Python's. Runs as a file
-of its own, like `server.py`, which does the rest.
+Only a process of one thread can isolate itself. For pandas, Arrow is not installed, and texts are Python objects. Like
+`server.py`, which does the rest, it runs as a file of its own.
 """
 
 import runpy

@@ -1,7 +1,7 @@
-"""Many programs, in a few sandboxes that stay open; what was run once in this process is known.
+"""Runs many programs in a few open sandboxes; outcomes are cached in this process.
 
-Programs are distinguished by a key that the caller gives: `essence` takes two that differ in comments, layout or
-docstrings for one.
+Programs are distinguished by a key that the caller gives: programs that differ only in comments, layout or
+docstrings have the same `essence`.
 """
 
 import ast
@@ -15,17 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, SandboxError, missing_support
 
 WORKERS = min(2, os.cpu_count() or 1)
-_LOOKS_AT_ITSELF = ("__doc__", "getsource", "inspect", "__code__", "lineno", "traceback")
-_KNOWN: dict[bytes, Outcome] = {}
-_MOST_KNOWN = 200_000
-_FREE: list[Sandbox] = []
+_READS_OWN_SOURCE = ("__doc__", "getsource", "inspect", "__code__", "lineno", "traceback")
+_OUTCOMES: dict[bytes, Outcome] = {}
+_MOST_OUTCOMES = 200_000
+_FREE_SANDBOXES: list[Sandbox] = []
 _LOCK = threading.Lock()
 
 
 def run_all(
     programs: Sequence[str], keys: Sequence[str] | None = None, limits: Limits | None = None, workers: int = WORKERS
 ) -> list[Outcome]:
-    """Return the outcome of each program, in order.
+    """Outcome of each program, in order.
 
     Args:
         programs: what to run.
@@ -37,46 +37,46 @@ def run_all(
         SandboxError: nothing can be run here.
     """
     digests = [_digest(key, limits) for key in keys or programs]
-    todo = dict(zip(digests, programs, strict=True))
-    new = {digest: program for digest, program in todo.items() if digest not in _KNOWN}
-    if len(_KNOWN) + len(new) > _MOST_KNOWN:
-        _KNOWN.clear()
-        new = todo
+    programs_by_digest = dict(zip(digests, programs, strict=True))
+    new = {digest: program for digest, program in programs_by_digest.items() if digest not in _OUTCOMES}
+    if len(_OUTCOMES) + len(new) > _MOST_OUTCOMES:
+        _OUTCOMES.clear()
+        new = programs_by_digest
     with ThreadPoolExecutor(max(1, workers)) as threads:
-        found = threads.map(lambda program: _run(program, limits), new.values())
-        _KNOWN.update(zip(new, found, strict=True))
-    return [_KNOWN[digest] for digest in digests]
+        outcomes = threads.map(lambda program: _run(program, limits), new.values())
+        _OUTCOMES.update(zip(new, outcomes, strict=True))
+    return [_OUTCOMES[digest] for digest in digests]
 
 
 def _run(program: str, limits: Limits | None) -> Outcome:
-    """Run one program in a sandbox that is free, or in a new one; where it ends two of them, it is what failed."""
+    """Run one program in a free or new sandbox; a program that ends two sandboxes has failed."""
     for _ in range(2):
         with _LOCK:
-            box = _FREE.pop() if _FREE else None
-        box = box or Sandbox()
+            sandbox = _FREE_SANDBOXES.pop() if _FREE_SANDBOXES else None
+        sandbox = sandbox or Sandbox()
         try:
-            outcome = box.run(program, limits)
+            outcome = sandbox.run(program, limits)
         except SandboxError as error:
-            box.close()
-            ended = error
+            sandbox.close()
+            failure = error
         except BaseException:
-            box.close()
+            sandbox.close()
             raise
         else:
             with _LOCK:
-                _FREE.append(box)
+                _FREE_SANDBOXES.append(sandbox)
             return outcome
     if missing_support():
-        raise ended
-    return Outcome("crashed", "SandboxError", str(ended))
+        raise failure
+    return Outcome("crashed", "SandboxError", str(failure))
 
 
 @atexit.register
 def close() -> None:
     """End all sandboxes that are free."""
     with _LOCK:
-        while _FREE:
-            _FREE.pop().close()
+        while _FREE_SANDBOXES:
+            _FREE_SANDBOXES.pop().close()
 
 
 def _digest(key: str, limits: Limits | None) -> bytes:
@@ -92,7 +92,7 @@ def essence(program: str) -> str:
         >>> essence("def f():\n    'a'\n    return 1") == essence("def f(): return 1  # b")
         True
     """
-    if any(word in program for word in _LOOKS_AT_ITSELF):
+    if any(word in program for word in _READS_OWN_SOURCE):
         return program
     try:
         return ast.dump(_without_docstrings(ast.parse(program)))

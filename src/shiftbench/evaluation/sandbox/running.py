@@ -1,4 +1,4 @@
-"""The program itself: run in the process that was locked in, with a module and random numbers of its own."""
+"""Runs a program in the locked-in process, with a module and random numbers of its own."""
 
 import json
 import random  # noqa: TID251 - it is the program's, which finds it seeded
@@ -10,7 +10,7 @@ _LARGEST = 1 << 19  # characters of a value as JSON
 
 
 def run_code(program: str) -> dict[str, Any]:
-    """Run a program in this process, and return what became of it: `value`, or `error` and `message`."""
+    """Run a program in this process; returns its `value`, or its `error` and `message`."""
     main = type(sys)("__main__")  # the program finds itself there, not this file
     sys.modules["__main__"] = main
     random.seed(0)
@@ -31,7 +31,7 @@ def _text(error: BaseException) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a value if it is plain JSON of moderate size, else None."""
+    """A value if it is plain JSON of moderate size, else None."""
     try:
         text = json.dumps(value)
     except (TypeError, ValueError, RecursionError):

@@ -46,7 +46,7 @@ def leave() -> None:
     """Give this process a root folder, a user, and no network; its children a pid namespace.
 
     Raises:
-        kernel.Lacking: says what is not allowed here.
+        kernel.Lacking: names what is not allowed here.
     """
     kernel.landlock_version()
     others = kernel.NEW_NS | kernel.NEW_NET | kernel.NEW_IPC | kernel.NEW_UTS
@@ -74,7 +74,7 @@ def leave() -> None:
 
 
 def _own_user(others: int, proc: int) -> None:
-    """Become the user 65534 of a new user namespace, who is outside whoever we are."""
+    """Become the user 65534 of a new user namespace, who is the current user outside of it."""
     user, group = os.geteuid(), os.getegid()
     kernel.unshare(kernel.NEW_USER | others)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {user} 1"), ("gid_map", f"{NOBODY} {group} 1")):
@@ -92,17 +92,17 @@ def _own_root() -> None:
     root = "/proc"
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
-    bound: list[Path] = []
+    mounted: list[Path] = []
     for path in (*_SYSTEM, *_DEVICES, sys.base_prefix, sys.prefix):
-        _bind(Path(path), root, bound)
+        _bind(Path(path), root, mounted)
     Path(root + WORK).mkdir(0o755)
     kernel.read_only(root)  # its owner, where nobody is root, could close or date it for the programs that come
     kernel.enter_root(root)
 
 
 def _bind(path: Path, root: str, bound: list[Path]) -> None:
-    """Show a file or folder under a new root, with where it leads if it is a link."""
-    if not path.exists() or any(path.is_relative_to(one) for one in bound):
+    """Mount a file or folder under a new root, with the target of a link."""
+    if not path.exists() or any(path.is_relative_to(folder) for folder in bound):
         return
     target = Path(f"{root}{path}")
     target.parent.mkdir(0o755, parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _bind(path: Path, root: str, bound: list[Path]) -> None:
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """Run one program in fresh namespaces; the runner's part. Returns what `Outcome` holds."""
+    """Run one program in fresh namespaces, as the runner; returns the fields of `Outcome`."""
     kernel.unshare(kernel.NEW_NS | kernel.NEW_IPC | kernel.NEW_UTS | kernel.NEW_PID)
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     settings = f"size={max(asked['disk'], 4096)},nr_inodes={_MOST_FILES},mode=700"
@@ -136,14 +136,14 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     os.close(says)
     os.close(proof)
     talk = _Talk(heard, told)
-    why = _until_gone(child, talk, deadline)
+    reason = _until_gone(child, talk, deadline)
     os.kill(child, signal.SIGKILL)  # with it, the kernel ends all others of its pid namespace
-    _, status, used = os.wait4(child, 0)
+    _, status, usage = os.wait4(child, 0)
     if not talk.locked_in:
         return {"lacking": f"a program could not be locked in: {talk.last.get('unlocked', 'no word')}"}
-    if why:
-        return {"status": "timeout", "error": why}
-    return _judged(talk, status, used.ru_utime + used.ru_stime, asked["cpu"])
+    if reason:
+        return {"status": "timeout", "error": reason}
+    return _judged(talk, status, usage.ru_utime + usage.ru_stime, asked["cpu"])
 
 
 class _Talk:
@@ -163,7 +163,7 @@ class _Talk:
         self._rest = b""
 
     def hear(self) -> bool:
-        """Take what there is; False where no more will come."""
+        """Read available messages; False: there will be no more."""
         part = os.read(self.heard, 1 << 16)
         self.size += len(part)
         *lines, self._rest = (self._rest + part).split(b"\n")
@@ -179,18 +179,18 @@ class _Talk:
             self.nonce = self.nonce or os.urandom(16).hex()
             try:
                 os.write(self._told, self.nonce.encode())
-            except OSError:  # nobody listens: the program closed what it is told by
+            except OSError:  # the program closed its end
                 return
 
 
 def _until_gone(child: int, talk: _Talk, deadline: float) -> str:
-    """Listen until a program's process is gone; return what of time or words it has had too much of."""
-    gone, poller = os.pidfd_open(child), select.poll()
-    poller.register(gone, select.POLLIN)
+    """Listen until a program's process is gone; returns the limit that it passed, or an empty text."""
+    child_file, poller = os.pidfd_open(child), select.poll()
+    poller.register(child_file, select.POLLIN)
     poller.register(talk.heard, select.POLLIN)
     poller.register(0, 0)  # ready when who asked is gone, killed perhaps: nobody waits for an answer
-    while (left := deadline - time.monotonic()) > 0:
-        ready = {file for file, _ in poller.poll(1000 * left)}
+    while (seconds := deadline - time.monotonic()) > 0:
+        ready = {file for file, _ in poller.poll(1000 * seconds)}
         if 0 in ready:
             return "asker"
         if talk.heard in ready:
@@ -198,23 +198,23 @@ def _until_gone(child: int, talk: _Talk, deadline: float) -> str:
                 poller.unregister(talk.heard)
             if talk.size > _MOST_SAID:
                 return "words"
-        elif gone in ready:
+        elif child_file in ready:
             return ""
     return "wall"
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        content = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _judged(talk: _Talk, status: int, seconds: float, cpu: int) -> dict[str, Any]:
     # The kernel kills at the limit by its own clock, which is some tenths off; others kill only for memory.
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    if killed and seconds > cpu / 2:
+    is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    if is_killed and seconds > cpu / 2:
         return {"status": "timeout", "error": "cpu"}
     if talk.nonce and talk.last.get("nonce") == talk.nonce and status == 0:
         value = talk.last.get("value")
@@ -237,7 +237,7 @@ def _shallow(value: object, deepest: int) -> bool:
 
 
 def _plain(text: object) -> str:
-    """Return the beginning of a text that can be written as UTF-8."""
+    """Beginning of a text, as UTF-8 can encode it."""
     return str(text)[:_LONGEST].encode(errors="replace").decode() if isinstance(text, str) else ""
 
 
@@ -249,7 +249,7 @@ def _name(number: int) -> str:
 
 
 def _program(asked: dict[str, Any], says: int, proof: int) -> None:
-    """Lock this process in, run the program, say what became of it; never returns."""
+    """Lock this process in, run the program, send its result; never returns."""
     try:
         _lock_in(asked, {says, proof})
     except BaseException as error:  # noqa: BLE001 - no program was run, and none will be
@@ -257,13 +257,13 @@ def _program(asked: dict[str, Any], says: int, proof: int) -> None:
         os._exit(1)
     try:
         _say(says, {"locked in": True})
-        said = running.run_code(asked["program"])
+        result = running.run_code(asked["program"])
         if os.getpid() != 1:  # a copy that the program forked: only the first process says how it ended
             os._exit(0)
-        if "error" not in said:
+        if "error" not in result:
             _say(says, {"end": True})
-            said["nonce"] = os.read(proof, 32).decode()
-        _say(says, said)
+            result["nonce"] = os.read(proof, 32).decode()
+        _say(says, result)
     except MemoryError:
         os._exit(_NO_MEMORY)
     except BaseException:  # noqa: BLE001 - whatever a program does to this process is its failure

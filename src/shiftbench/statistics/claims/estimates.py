@@ -39,14 +39,14 @@ class Estimate:
     @property
     def smallest_units(self) -> int | None:
         """Number of units of the smallest part; None: not known."""
-        counts = [one.units.count for one in self.parts or (self,)]
+        counts = [part.units.count for part in self.parts or (self,)]
         return min((n for n in counts if n is not None), default=None)
 
     def interval(self, error: float) -> Interval:
         """Interval of the value; the error is of both sides together."""
         if self.parts:
-            corrected = [one.interval(error / len(self.parts)) for one in self.parts]
-            return intervals.of_extreme(self.extreme, [one.interval(error) for one in self.parts], corrected)
+            corrected = [part.interval(error / len(self.parts)) for part in self.parts]
+            return intervals.of_extreme(self.extreme, [part.interval(error) for part in self.parts], corrected)
         if self.by_seed is not None:
             return intervals.of_seeds(self.by_seed, error, self.units, self.kind)
         return intervals.of_kind(self.kind, self.values, self.units, error)
@@ -163,11 +163,13 @@ def _extreme_of_differences(
     """
     if "difference" not in expression:
         return None
-    (one, first), (other, second) = (values_of_extreme(operand) for operand in expression["difference"])
-    names = {one, _OPPOSITE[other]} - {""}
+    (first_extreme, first), (second_extreme, second) = (
+        values_of_extreme(operand) for operand in expression["difference"]
+    )
+    names = {first_extreme, _OPPOSITE[second_extreme]} - {""}
     if len(names) != 1:
         return None
-    if (not one and len(first) > 1) or (not other and len(second) > 1):
+    if (not first_extreme and len(first) > 1) or (not second_extreme and len(second) > 1):
         return None
     return names.pop(), [_difference(a, b) for a in first for b in second]
 
@@ -191,7 +193,7 @@ def _rows_by_value(claim: Claim, rows: MetricRows, column: str, open_columns: fr
         raise NotEvaluable(f"no column {column!r} ({suggest(column, rows.identities.columns)})")
     single_seeds = "seed" in (column, claim.unit)
     selections = rows_by_selector(rows, claim.value, single_seeds=single_seeds, open_columns=open_columns)
-    values = [frozenset(one.identities[column].drop_nulls().to_list()) for one in selections]
+    values = [frozenset(selection.identities[column].drop_nulls().to_list()) for selection in selections]
     if len(set(values)) != 1 or not values[0]:
         raise NotEvaluable(f"the operands have not the same values of {column}")
     return {

@@ -42,7 +42,7 @@ def evaluate(
         return select(rows, expression, single_seeds=single_seeds, open_columns=open_columns)
     name, operand, over = parts(expression)
     if name in TWO:
-        first, second = (evaluate(rows, one, single_seeds=single_seeds, open_columns=open_columns) for one in operand)
+        first, second = (evaluate(rows, side, single_seeds=single_seeds, open_columns=open_columns) for side in operand)
         return _combine_two(name, *_align(first, second))
     if over is None:
         return _combine_one(name, evaluate(rows, operand, single_seeds=single_seeds, open_columns=open_columns))
@@ -114,14 +114,14 @@ def _combine_over(name: str, rows: MetricRows, column: str) -> MetricRows:
     distinct = others.unique(maintain_order=True).with_row_index("number")
     numbers = others.join(distinct, on=others.columns, nulls_equal=True, maintain_order="left")["number"]
     combined = [_combine_one(name, rows.take(numbers == n, rows.fixed_columns)) for n in range(len(distinct))]
-    ends = [one.ends for one in combined if one.ends is not None]
+    ends = [row.ends for row in combined if row.ends is not None]
     return replace(
         rows,
-        identities=pl.concat([one.identities for one in combined]),
-        values=np.concatenate([one.values for one in combined]),
+        identities=pl.concat([row.identities for row in combined]),
+        values=np.concatenate([row.values for row in combined]),
         fixed_columns=rows.fixed_columns | {column},
         ends=np.concatenate(ends) if ends else None,
-        units=None if rows.units is None else np.concatenate([one.units for one in combined]),
+        units=None if rows.units is None else np.concatenate([row.units for row in combined]),
     )
 
 
@@ -211,7 +211,7 @@ def _align(first: MetricRows, second: MetricRows) -> tuple[MetricRows, MetricRow
         raise NotEvaluable(
             f"the operands have {len(first.identities)} and {len(second.identities)} places, not the same ones"
         )
-    one, other = (
+    aligned_first, aligned_second = (
         replace(
             rows,
             identities=rows.identities[order["row"]],
@@ -222,7 +222,7 @@ def _align(first: MetricRows, second: MetricRows) -> tuple[MetricRows, MetricRow
         )
         for rows, order in zip((first, second), orders, strict=True)
     )
-    return one, other
+    return aligned_first, aligned_second
 
 
 def _combine_two(name: str, first: MetricRows, second: MetricRows) -> MetricRows:
@@ -278,8 +278,8 @@ def rows_by_selector(
     operands: Sequence[Any] = operand if isinstance(operand, list) else [operand]
     return [
         selection
-        for one in operands
-        for selection in rows_by_selector(rows, one, single_seeds=single_seeds, open_columns=open_columns)
+        for side in operands
+        for selection in rows_by_selector(rows, side, single_seeds=single_seeds, open_columns=open_columns)
     ]
 
 

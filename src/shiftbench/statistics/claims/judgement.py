@@ -90,18 +90,18 @@ def judge_evidence(
         configuration: the one that was run; claims of others get the verdict `not run at this scale`.
         looks: how often the claims were judged in this configuration, this time included.
     """
-    run = claims_of_configuration(claims, configuration)
+    claims_here = claims_of_configuration(claims, configuration)
     judgements = {name: Judgement(name, claim, "not run at this scale") for name, claim in claims.items()}
-    tested = [name for name, claim in run.items() if claim.kind != "report"]
-    open_claims, decided = list(run), 0
+    tested_claims = [name for name, claim in claims_here.items() if claim.kind != "report"]
+    open_claims, decided_count = list(claims_here), 0
     while open_claims:
-        error = share_of_error(len(tested) - decided, looks)
+        error = share_of_error(len(tested_claims) - decided_count, looks)
         for name in open_claims:
-            draft = Judgement(name, run[name], "")
+            draft = Judgement(name, claims_here[name], "")
             judgements[name] = _judge_claim(draft, evidence_by_claim.get(name, NO_EVIDENCE), error)
-        new = [name for name in open_claims if name in tested and judgements[name].verdict in _DECIDED]
-        decided += len(new)
-        open_claims = [name for name in open_claims if new and name in tested and name not in new]
+        new = [name for name in open_claims if name in tested_claims and judgements[name].verdict in _DECIDED]
+        decided_count += len(new)
+        open_claims = [name for name in open_claims if new and name in tested_claims and name not in new]
     return list(judgements.values())
 
 
@@ -161,7 +161,7 @@ def _judge_quantified(draft: Judgement, estimates: Mapping[str | None, Estimate]
         verdict=verdict,
         confidence=parts[0].confidence if claim.kind == "report" else 1 - _sides(claim) * support,
         seeds=parts[0].seeds,
-        units=min((one.units for one in parts if one.units is not None), default=None),
+        units=min((part.units for part in parts if part.units is not None), default=None),
         reason=reason,
         parts=parts,
     )

@@ -1,4 +1,4 @@
-"""Metric rows of a card's benchmarks with their replicates: what a claim's expression is evaluated on."""
+"""Metric rows of a card's benchmarks with their replicates; expressions of claims are evaluated on them."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class MetricRows:
         kinds: Mapping[str, str] = MappingProxyType({}),
     ) -> MetricRows:
         """Join the tables METRICS and REPLICATES of benchmarks."""
-        both = metrics.join(replicates, on=list(KEY), nulls_equal=True, how="inner")
+        joined = metrics.join(replicates, on=list(KEY), nulls_equal=True, how="inner")
         values = np.empty((0, 1))
-        if len(both):
-            resamples = np.array(both["draws"].to_list(), dtype=np.float64)
-            values = np.column_stack([both["value"].cast(pl.Float64).to_numpy(), resamples])
-        ends = both.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
-        units = both.select(pl.col("units"), pl.col("unit") == "cluster").cast(pl.Int64).to_numpy()
-        return cls(both.select(*KEY, "seed"), values, NO_COLUMNS, higher_is_better, kinds, ends, units)
+        if len(joined):
+            resamples = np.array(joined["draws"].to_list(), dtype=np.float64)
+            values = np.column_stack([joined["value"].cast(pl.Float64).to_numpy(), resamples])
+        ends = joined.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
+        units = joined.select(pl.col("units"), pl.col("unit") == "cluster").cast(pl.Int64).to_numpy()
+        return cls(joined.select(*KEY, "seed"), values, NO_COLUMNS, higher_is_better, kinds, ends, units)
 
     def take(self, keep: pl.Series, fixed_columns: frozenset[str]) -> MetricRows:
         """Rows at which a boolean series is true."""
@@ -100,7 +100,7 @@ class MetricRows:
             intervals.of_resamples(values, bootstrap.ERROR, self.units_of(row))
             for row, values in enumerate(self.values)
         ]
-        ends = [[np.nan if end is None else end for end in (one.low, one.high)] for one in computed]
+        ends = [[np.nan if end is None else end for end in (interval.low, interval.high)] for interval in computed]
         return np.array(ends).reshape(-1, 2).T
 
 

@@ -63,9 +63,9 @@ class Noise:
             ValueError: fewer than two resamples, or one training seed as a unit.
         """
         if estimate.by_seed is None:
-            resamples = _defined(estimate.values[None, 1:])
+            resamples = _defined_in_all(estimate.values[None, 1:])
             return cls(None, 0.0, 0.0, float(resamples[0].var(ddof=1)))
-        resamples = _defined(estimate.by_seed[:, 1:])
+        resamples = _defined_in_all(estimate.by_seed[:, 1:])
         seeds = len(resamples)
         if seeds < 2:
             raise ValueError("one training seed; how far seeds lie apart takes two at least")
@@ -112,14 +112,14 @@ def power(noise: Noise, difference: float, rule: Rule, times: float, seeds: int 
     distance = difference / float(np.sqrt(variance))
     tail = 1 - rule.error * rule.sides / 2
     if seeds is None:
-        chance = float(norm.sf(ndtri(tail) - distance))
+        probability = float(norm.sf(ndtri(tail) - distance))
     elif seeds < 2:
         return 0.0
     else:
         quantile = (each * stdtrit(seeds - 1, tail) + common * ndtri(tail)) / variance
         freedom = _freedom(float(quantile), tail, seeds - 1)
-        chance = float(nct.sf(quantile, freedom, distance)) if freedom < MOST else norm.sf(quantile - distance)
-    return float(chance if rule.sides == 1 else max(0.0, 2 * chance - 1))
+        probability = float(nct.sf(quantile, freedom, distance)) if freedom < MOST else norm.sf(quantile - distance)
+    return float(probability if rule.sides == 1 else max(0.0, 2 * probability - 1))
 
 
 def _freedom(quantile: float, tail: float, least: float) -> float:
@@ -193,8 +193,8 @@ def resamples(rule: Rule, *, seeded: bool) -> int:
     return int(np.ceil(max(count, 1 / p) - 1e-9))
 
 
-def _defined(resamples: Floats) -> Floats:
-    kept: Floats = resamples[:, ~np.isnan(resamples).any(axis=0)]
-    if kept.shape[1] < 2:
-        raise ValueError(f"{kept.shape[1]} of {resamples.shape[1]} resamples are defined; expected two")
-    return kept
+def _defined_in_all(resamples: Floats) -> Floats:
+    defined: Floats = resamples[:, ~np.isnan(resamples).any(axis=0)]
+    if defined.shape[1] < 2:
+        raise ValueError(f"{defined.shape[1]} of {resamples.shape[1]} resamples are defined; expected two")
+    return defined

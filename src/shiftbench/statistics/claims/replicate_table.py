@@ -25,7 +25,9 @@ VALUE, GATE = "value", "gate"
 
 def table(known: Mapping[str, Evidence]) -> pa.Table:
     """Table of the evidence for claims; a claim that is not evaluable has no row."""
-    return schema.table((row for name, one in known.items() for row in _rows(name, one)), CLAIM_REPLICATES)
+    return schema.table(
+        (row for name, claim_evidence in known.items() for row in _rows(name, claim_evidence)), CLAIM_REPLICATES
+    )
 
 
 def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
@@ -34,12 +36,12 @@ def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
         gate = Estimate(known.gate)
         yield head | _facts(gate, GATE) | _numbers(known.gate)
     for part, estimate in known.estimates.items():
-        for number, one in enumerate(estimate.parts or (estimate,)):
-            facts = head | {"part": part, "among": number} | _facts(one, estimate.extreme or VALUE)
-            if one.by_seed is None:
-                yield facts | _numbers(one.values)
+        for number, value in enumerate(estimate.parts or (estimate,)):
+            facts = head | {"part": part, "among": number} | _facts(value, estimate.extreme or VALUE)
+            if value.by_seed is None:
+                yield facts | _numbers(value.values)
                 continue
-            for seed, values in enumerate(one.by_seed):
+            for seed, values in enumerate(value.by_seed):
                 yield facts | {"seed": seed} | _numbers(values)
 
 
@@ -61,22 +63,22 @@ def evidence(found: pa.Table) -> dict[str, Evidence]:
 def _evidence(rows: list[dict[str, Any]]) -> Evidence:
     gates = [_floats(row) for row in rows if row["role"] == GATE]
     values = [row for row in rows if row["role"] != GATE]
-    parts = {part: _estimate(list(own)) for part, own in groupby(values, itemgetter("part"))}
+    parts = {part: _estimate(list(group)) for part, group in groupby(values, itemgetter("part"))}
     return Evidence(parts, gates[0] if gates else None)
 
 
 def _estimate(rows: list[dict[str, Any]]) -> Estimate:
     """A value, or the largest or smallest of several."""
-    parts = tuple(_one(list(own)) for _, own in groupby(rows, itemgetter("among")))
+    parts = tuple(_single_estimate(list(group)) for _, group in groupby(rows, itemgetter("among")))
     role = rows[0]["role"]
     if role == VALUE:
         return parts[0]
-    sets = [one.values[None] if one.by_seed is None else one.by_seed for one in parts]
+    sets = [part.values[None] if part.by_seed is None else part.by_seed for part in parts]
     whole = getattr(np, role)(np.stack(sets), axis=0)  # of each seed
     return Estimate(whole.mean(axis=0), extreme=role, parts=parts)
 
 
-def _one(rows: list[dict[str, Any]]) -> Estimate:
+def _single_estimate(rows: list[dict[str, Any]]) -> Estimate:
     """A value from its rows: one row, or one for each seed."""
     values = np.stack([_floats(row) for row in rows])
     first = rows[0]

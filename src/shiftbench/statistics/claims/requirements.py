@@ -47,7 +47,7 @@ def requirements(
         asked: claims by name.
         known: their evidence, by name.
         difference: from the margin; of equivalence, of the margin from the truth.
-        chance: the power.
+        chance: probability that the claim is supported.
         error: of each claim, see `judgement.share_of_error`.
     """
     for name, claim in asked.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 from shiftbench.statistics.claims.statements import TWO, parts
 
-SHOWN = 3
+MAX_VALUES = 3
 """Largest number of values of a column that are listed; of more values only the number is given."""
 _BARE = ("model", "method", "detector", "dataset", "shift")
 """Columns whose values are clear without the column's name."""
@@ -46,10 +46,10 @@ def sentence(claim: Mapping[str, Any]) -> str:
         >>> sentence({"value": {"difference": two}, **rule})
         'for every seed: auroc (mnist, net-palm) minus auroc (mnist, net-erm) lies above 0.1'
     """
-    said = f"{expression(claim['value'])} {_BOUNDS[claim['kind']].format(_number(claim['margin']))}"
+    words = f"{expression(claim['value'])} {_BOUNDS[claim['kind']].format(_number(claim['margin']))}"
     over = f"{_quantifier(claim['quantifier'])} {claim['over']}: " if claim["over"] else ""
     units = ", for new training seeds" if claim["unit"] == "seed" else ""
-    return f"{over}{said}{units}"
+    return f"{over}{words}{units}"
 
 
 def expression(value: Mapping[str, Any]) -> str:
@@ -58,8 +58,8 @@ def expression(value: Mapping[str, Any]) -> str:
         return _selector(value)
     name, operand, over = parts(value)
     if name not in TWO:
-        said = _operand(operand) if name in ("abs", "cvar", "count") else expression(operand)
-        return _OF_ONE[name].format(said, over=f" over {over}" if over else "")
+        words = _operand(operand) if name in ("abs", "cvar", "count") else expression(operand)
+        return _OF_ONE[name].format(words, over=f" over {over}" if over else "")
     return _OF_TWO[name].format(*map(_operand, operand))
 
 
@@ -70,23 +70,23 @@ def _operand(value: Mapping[str, Any]) -> str:
 
 
 def _selector(value: Mapping[str, Any]) -> str:
-    where = [_place(name, chosen) for name, chosen in sorted(value.items()) if name != "metric"]
-    metric = " or ".join(_list(value["metric"]))
-    return f"{metric} ({', '.join(where)})" if where else metric
+    conditions = [_condition(name, values) for name, values in sorted(value.items()) if name != "metric"]
+    metric = " or ".join(_texts(value["metric"]))
+    return f"{metric} ({', '.join(conditions)})" if conditions else metric
 
 
-def _place(name: str, chosen: object) -> str:
+def _condition(name: str, chosen: object) -> str:
     if chosen is None:
         return f"no {name}"
-    values = _list(chosen)
-    if len(values) > SHOWN:
+    values = _texts(chosen)
+    if len(values) > MAX_VALUES:
         return f"{len(values)} values of {name}"
-    said = " or ".join(values)
-    return said if name in _BARE else f"{name} {said}"
+    words = " or ".join(values)
+    return words if name in _BARE else f"{name} {words}"
 
 
-def _list(chosen: object) -> list[str]:
-    return [_number(one) for one in (chosen if isinstance(chosen, list) else [chosen])]
+def _texts(chosen: object) -> list[str]:
+    return [_number(item) for item in (chosen if isinstance(chosen, list) else [chosen])]
 
 
 def _number(value: object) -> str:

@@ -145,7 +145,7 @@ def check_expression(value: object, where: str) -> None:
     elif name in TWO and over is None:
         if not isinstance(operand, list) or len(operand) != 2:
             raise ValueError(f"{where}.{name}: expected a list of two operands")
-        for number, one in enumerate(operand):
-            check_expression(one, f"{where}.{name}[{number}]")
+        for number, side in enumerate(operand):
+            check_expression(side, f"{where}.{name}[{number}]")
     else:
         raise ValueError(f"{where}: no combination is called {name!r} ({suggest(str(name), (*ONE, *TWO))})")

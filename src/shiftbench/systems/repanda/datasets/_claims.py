@@ -20,7 +20,7 @@ from pydantic import Field
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
-from shiftbench.data.tables import typed
+from shiftbench.data.tables import typed_columns
 from shiftbench.plugins import declare, fields
 from shiftbench.systems.repanda.datasets import _drawn, _forms, _pools
 
@@ -83,7 +83,7 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
 def _of_table(name: str, table: dict[str, Any], params: dict[str, Any]) -> Iterator[Sample]:
     rng = RandomStream(params["seed"], "table_claims", params["kind"], name)
     drawer = _drawn.Drawer(table, rng)
-    kinds = {column.name: column.kind for column in typed(table)}
+    kinds = {column.name: column.kind for column in typed_columns(table)}
     count, operations = params["per_table"], KINDS[params["kind"]]
     forms = drawer.drawn(count * (2 if params["kind"] == "questions" else 1), operations)
     words = rng.raw(len(forms))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shiftbench.base.rng import RandomStream
-from shiftbench.data.tables import Column, Table, number, typed
+from shiftbench.data.tables import Column, Table, number, typed_columns
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
 
@@ -30,7 +30,7 @@ class Drawer:
     """
 
     def __init__(self, table: Table, rng: RandomStream) -> None:
-        self.columns = typed(table)
+        self.columns = typed_columns(table)
         cells = list(zip(*table["rows"], strict=True))
         self.cells = {
             column.name: _cell_texts(column, values) for column, values in zip(self.columns, cells, strict=True)

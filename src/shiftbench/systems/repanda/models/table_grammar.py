@@ -26,7 +26,7 @@ from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
-from shiftbench.data.tables import TYPING, Column, typed
+from shiftbench.data.tables import TYPING, Column, typed_columns
 from shiftbench.evaluation import nets
 from shiftbench.plugins import declare, fields
 from shiftbench.plugins.models import _sentences
@@ -86,7 +86,7 @@ def verdict(sample: Sample, params: Mapping[str, Any], link: Link | None = None)
     Raises:
         SandboxError: nothing can be run here.
     """
-    columns = typed(sample.fields["table"])
+    columns = typed_columns(sample.fields["table"])
     query = written(sample.fields["text"], columns, link)
     if query is None:
         return Verdict(None, "", "not understood", 0)

@@ -119,7 +119,9 @@ def verdict(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdic
         better = None if next(attempts, None) is None else recall(request(sample, params, failed, error))
         return None if better is None else cut(better)
 
-    return _execution.executed(cut(answer), tables.typed(sample.fields["table"]), repair, _execution.reader(sample))
+    return _execution.executed(
+        cut(answer), tables.typed_columns(sample.fields["table"]), repair, _execution.reader(sample)
+    )
 
 
 def request(sample: Sample, params: Mapping[str, Any], failed: str = "", error: str = "") -> client.Request:

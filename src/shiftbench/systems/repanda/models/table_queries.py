@@ -18,7 +18,7 @@ from pydantic import Field
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
-from shiftbench.data.tables import typed
+from shiftbench.data.tables import typed_columns
 from shiftbench.evaluation import nets
 from shiftbench.plugins import declare
 from shiftbench.plugins.models import _given
@@ -93,4 +93,4 @@ def _verdict(sample: Sample, lines: Mapping[str, Line], file: Path, params: Mapp
     def repair(query: str, error: str) -> str | None:
         return next(repairs, None)
 
-    return _execution.executed(first, typed(sample.fields["table"]), repair, _execution.reader(sample))
+    return _execution.executed(first, typed_columns(sample.fields["table"]), repair, _execution.reader(sample))

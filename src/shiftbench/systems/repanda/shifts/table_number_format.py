@@ -34,7 +34,7 @@ def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit:
         RangeError: severity outside 0 to 5.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    columns = tables.typed(value)
+    columns = tables.typed_columns(value)
     places = [position for position, column in enumerate(columns) if column.kind != "text"]
     changed = {
         (row, places[index]): written(value["rows"][row][places[index]], unit)

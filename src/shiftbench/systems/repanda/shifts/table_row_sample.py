@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from shiftbench.base.errors import DataError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
-from shiftbench.data.tables import Column, typed
+from shiftbench.data.tables import Column, typed_columns
 from shiftbench.plugins.shifts import _levels, _texts
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
@@ -37,7 +37,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
     if "form" not in (fields.get("meta") or {}) or "table" not in fields:
         raise DataError("this takes a whole Sample with the field 'table' and a form in its meta; there is none")
     table, form = fields["table"], Form(**fields["meta"]["form"])
-    columns = typed(table)
+    columns = typed_columns(table)
     free = _free(form, columns)
     left_out = {free[index] for index in _texts.touched(share, len(free), rng)}
     rows = [row for row in range(len(table["rows"])) if row not in left_out]
