@@ -42,7 +42,7 @@ def held(orientation: int) -> Image.Exif:
 
 
 UNREADABLE: dict[str, tuple[bytes, str]] = {
-    "page.jpg": (b"<!DOCTYPE html><html>404</html>", "it is an HTML page, as of a download that failed"),
+    "page.jpg": (b"<!DOCTYPE html><html>404</html>", "it is an HTML page, probably of a failed download"),
     "nothing.png": (b"", "it is empty (0 bytes)"),
     "pointer.png": (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
     "text.png": (b"hello", "cannot identify image file"),

@@ -42,7 +42,7 @@ class Plugins:
     _found: dict[tuple[str, str], tuple[ModuleType, Content]] = field(default_factory=dict)
 
     def module(self, family: str, name: str) -> ModuleType:
-        """Return the file behind a name in params.
+        """The file behind a name in params.
 
         Raises:
             PluginError: there is none of that name.
@@ -50,7 +50,7 @@ class Plugins:
         return self._of(family, name)[0]
 
     def used(self, family: str, name: str, context: Content) -> Used:
-        """Return a plugin as params ask for it.
+        """A plugin as params ask for it.
 
         Args:
             family: where it is.
@@ -71,7 +71,7 @@ class Plugins:
         return Used((module, *others), content, list(needs({**options, **context})))
 
     def _of(self, family: str, name: str) -> tuple[ModuleType, Content]:
-        """Return what no context changes: the file, and the options that params give it."""
+        """What no context changes: the file, and the options that params give it."""
         if (family, name) not in self._found:
             module = registry.read(family, self.params.use(family, name))
             self._found[family, name] = module, self.params.options(family, name)
@@ -83,13 +83,13 @@ def _nothing(_: Content) -> list[Any]:
 
 
 def code_of(stage: str, *used: Used) -> tuple[Location, ...]:
-    """Return where a stage is written, and the plugins that it uses."""
+    """Where a stage is written, and the plugins that it uses."""
     modules = (module for one in used for module in one.modules)
     return (Location(code_digest.stage(stage)), *map(registry.location, modules))
 
 
 def code_in_torch(shift: Used) -> tuple[Location, ...]:
-    """Return the source files that apply a shift in torch; only the caller where it has no torch implementation."""
+    """The source files that apply a shift in torch; only the caller where it has no torch implementation."""
     from shiftbench.evaluation.apply_shift import TORCH
 
     name, caller = name_in_torch(shift), code_digest.stage("evaluation.apply_torch")
@@ -97,19 +97,19 @@ def code_in_torch(shift: Used) -> tuple[Location, ...]:
 
 
 def name_in_torch(shift: Used) -> str | None:
-    """Return the name of a shift's torch implementation; None: it has none."""
+    """The name of a shift's torch implementation; None: it has none."""
     from shiftbench.evaluation import apply_shift  # imports NumPy, which most plans do without
 
     return apply_shift.name_in_torch(shift.module)
 
 
 def plain(options: Content) -> Content:
-    """Return options as a recipe holds them: lists, not tuples."""
+    """Options as a recipe holds them: lists, not tuples."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
 
 
 def _resolved(options: Content, context: Content) -> Content:
-    """Return the options with `{seed}`, `{model}`, `{dataset}` in a path replaced: what weights are named by."""
+    """The options with `{seed}`, `{model}`, `{dataset}` in the path replaced by their values."""
     path = str(options.get("path") or "")
     for name in {"seed", "model", "dataset"} & context.keys():
         path = path.replace(f"{{{name}}}", str(context[name]))
@@ -117,10 +117,10 @@ def _resolved(options: Content, context: Content) -> Content:
 
 
 def reads(model: Used) -> bool:
-    """Tell whether a model reads its originals again whenever it is loaded; a net has all it needs in its weights."""
+    """Whether a model reads its originals again whenever it is loaded; a net has all it needs in its weights."""
     return registry.defines(model.module, "load")
 
 
 def read_again(model: Used) -> list[Ref]:
-    """Return what a model reads beside its weights whenever it is loaded."""
+    """What a model reads beside its weights whenever it is loaded."""
     return model.needs if reads(model) else []
