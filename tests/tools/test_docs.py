@@ -28,7 +28,7 @@ from shiftbench.provenance import recipe
 from shiftbench.workflow.plan import cards, configurations, loading, plan
 
 HOME = isolation.ROOT
-BUILT = configurations.built()
+BUILT = configurations.built_slugs()
 
 
 @functools.cache

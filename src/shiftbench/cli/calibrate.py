@@ -70,7 +70,7 @@ def _records(planned: plans.Plan, root: Path, model: str, dataset: str, split: s
 
     checkpoint_file(root, model, planned.config)
     ref = Ref("records", f"{model}/plain/{dataset}/{split}/identity/0")
-    return planned.artifacts[planned.want(ref)]
+    return planned.artifacts[planned.add(ref)]
 
 
 def _clean_shards(records: Artifact, root: Path) -> Path:

@@ -75,7 +75,7 @@ def systems(
 
     for name in names or ():
         configurations.load(f"{configurations.SYSTEMS}/{name}")
-    slugs = names or configurations.built()
+    slugs = names or configurations.built_slugs()
     if changed is not None:
         slugs = touched.systems(slugs, changed)
         if not slugs:
@@ -88,7 +88,7 @@ def systems(
     for heading in ("system", "jobs", "CPU min", "s / r / i", "compared with published"):
         table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
     for name in slugs:
-        made = running.made(f"{configurations.SYSTEMS}/{name}", begun)
+        made = running.result(f"{configurations.SYSTEMS}/{name}", begun)
         counts, comparison = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _compared(name)
         table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(comparison))
     out.print(table)
@@ -112,7 +112,7 @@ def _show_all_made() -> None:
 
     rows = []
     for slug in overview.here():
-        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
+        took = running.result(f"{configurations.SYSTEMS}/{slug}", 0.0)
         if not took.unfinished:
             rows.append(overview.row(slug, took.jobs, took.seconds))
     if rows:
@@ -125,7 +125,7 @@ def _run_here() -> list[str]:
     Raises:
         DataError: no system was run here.
     """
-    here = [name for slug in configurations.built() for name in _configs_here(slug)]
+    here = [name for slug in configurations.built_slugs() for name in _configs_here(slug)]
     if not here:
         raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` one")
     return here
@@ -203,7 +203,7 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     from shiftbench.statistics.claims import replicate_table
 
     slug, _ = configurations.split(name)
-    if not (configurations.published(name) / published.ABOUT).is_file():
+    if not (configurations.published_folder(name) / published.ABOUT).is_file():
         raise DataError(f"nothing is published of {slug}; `shiftbench systems {slug}` runs it")
     there, ref = published.read(Path(), name), Ref("claims", slug)
     file = (there.root / ref.path).with_name(REPLICATES)

@@ -125,8 +125,8 @@ def preview(
     if shift is None:
         target = file or Path("shifts.png")
         with writable(target):
-            names, lacking = previews.pictured()
-            previews.overview(names, previews.our_square()).save(target)
+            names, lacking = previews.drawable_shifts()
+            previews.overview(names, previews.built_in_square()).save(target)
         out.print(f"wrote {target}: {len(names)} shifts")
         if lacking:
             out.print(f"for the other shifts: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
@@ -138,7 +138,7 @@ def preview(
         for line in previews.texts(shift):
             out.print(escaped(line), soft_wrap=True)
         return
-    samples = previews.chosen(module, image, sound)
+    samples = previews.sample_for(module, image, sound)
     if dataset:
         samples = previews.from_dataset(dataset, root(), count)
     target = file or Path(f"{shift}.png")
@@ -167,7 +167,7 @@ def doctor(
         for lock in locks.clear(folder):
             err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
     if remotes:
-        _print_remotes(doctors.remotes_held(folder), as_json=as_json)
+        _print_remotes(doctors.remote_states(folder), as_json=as_json)
         return
     facts = doctors.examine(planned, folder)
     problems = doctors.problems(facts)
@@ -274,7 +274,7 @@ def docs(
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
         return
     for slug in measured or ():
-        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
+        took = running.result(f"{configurations.SYSTEMS}/{slug}", 0.0)
         out.print(f"wrote {kept.record(slug, round(took.seconds / 60, 1))}")
     for path in documents.write(Path()):
         out.print(f"wrote {path}")

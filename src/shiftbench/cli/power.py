@@ -116,7 +116,7 @@ def _known(config: str) -> Mapping[str, Evidence]:
     if here is not None:
         return here
     evidence = published_evidence(config)
-    err.print(f"{config} was not run here; using the replicates in {configurations.published(config)}")
+    err.print(f"{config} was not run here; using the replicates in {configurations.published_folder(config)}")
     return evidence
 
 

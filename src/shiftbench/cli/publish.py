@@ -43,7 +43,7 @@ def publish(
 
     home = Path()
     published.check_tree(home)
-    for config in _selected(names, configurations.made(home)):
+    for config in _selected(names, configurations.completed(home)):
         planned, root = plans.load(config)
         one = published.write(planned, root, home, config, make.release_time(created))
         about = one.about
@@ -86,7 +86,7 @@ def _both(home: Path) -> list[str | None]:
     """The configurations that are published and were made here."""
     from shiftbench.release import published
 
-    return [one for one in published.configurations(home) if configurations.is_made(one, home)]
+    return [one for one in published.configurations(home) if configurations.is_completed(one, home)]
 
 
 OLDER = (

@@ -33,7 +33,7 @@ def plan(
     columns = ["stage", "jobs", "outputs", "fresh", "stale", "missing", *(["hours", "GB"] if estimate else [])]
     table = Table(*columns)
     for row in rows:
-        table.add_row(*(estimates.spell(row[column]) for column in columns))
+        table.add_row(*(estimates.cell_text(row[column]) for column in columns))
     out.print(table)
     _list_own_files(planned)
 
@@ -42,17 +42,17 @@ def _list_own_files(planned: plans.Plan) -> None:
     """Print the user's own files that a plan reads."""
     from shiftbench.workflow.plan import unavailable
 
-    files = unavailable.yours(planned)
+    files = unavailable.user_files(planned)
     if not files:
         return
-    missing = sum(not file.here for file in files)
+    missing = sum(not file.exists for file in files)
     out.print(f"[bold]Your own files[/], never downloaded: {missing} of {len(files)} missing")
     for file in files:
-        state = "changed" if file.changed else "here" if file.here else "missing"
+        state = "changed" if file.changed else "here" if file.exists else "missing"
         terms = f"; {file.licence}" if file.licence else ""
         ignored = f"; ignored: {file.ignored}" if file.ignored else ""
-        twice = f"; files with equal bytes: {file.twice}" if file.twice else ""
-        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}{ignored}{twice}"
+        twice = f"; files with equal bytes: {file.duplicates}" if file.duplicates else ""
+        line = f"{state:8} {file.path}: {file.description}, for {file.needed_by}{terms}{ignored}{twice}"
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 

@@ -39,7 +39,7 @@ def pull(
     for name, count in done.brought.served.items():
         out.print(escaped(f"remote {name} served {count} objects"), soft_wrap=True)
     out.print(f"{done.checked} outputs pulled and checked against their receipts")
-    for line in pull.not_here(done.missing):
+    for line in pull.missing_lines(done.missing):
         out.print(escaped(line), soft_wrap=True)
     if done.manifest_only:
         out.print(
@@ -62,7 +62,7 @@ def record(
 
     trust.require("DVC would record its files")
     home = Path()
-    made = [name for name in configurations.made(home) if name and name.startswith(f"{configurations.SYSTEMS}/")]
+    made = [name for name in configurations.completed(home) if name and name.startswith(f"{configurations.SYSTEMS}/")]
     for config in systems or made:
         planned, root = plans.load(config)
         make.check_outputs(planned, root)

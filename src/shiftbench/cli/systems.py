@@ -45,7 +45,7 @@ def show(slug: str) -> None:
         parts = [f"{name} {', '.join(names)}" for name, names in needs if names]
         out.print(f"[bold]{config}[/] {escaped('; '.join(parts))}", soft_wrap=True)
     for config, takes in card.resources.items():
-        out.print(f"[bold]{config} needs[/] {escaped(takes.said())}", soft_wrap=True)
+        out.print(f"[bold]{config} needs[/] {escaped(takes.sentence())}", soft_wrap=True)
     _claims(card)
     for number in card.reported:
         line = f"{number.what}: {number.metric} {number.value} ({number.where})"

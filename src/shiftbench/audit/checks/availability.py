@@ -23,7 +23,7 @@ NUMBER, LEVEL = "A29", 1
 def check(case: Case) -> Iterator[Finding | Note]:
     """Ask each remote for its objects."""
     try:
-        remotes = doctor.remotes_held(case.root)
+        remotes = doctor.remote_states(case.root)
     except DataError as error:  # no DVC, or nothing recorded
         yield Note(f"no remote was checked: {error}")
         return

@@ -67,7 +67,7 @@ def page(repository: Path) -> str:
         published=[
             (one.configuration or configurations.PLAIN, one.about, list(_boards(one, submissions))) for one in results
         ],
-        systems=[system for slug in configurations.built() if (system := _judged(slug))],
+        systems=[system for slug in configurations.built_slugs() if (system := _judged(slug))],
         counted=COUNTED,
         style=html.style(),
         policy=html.policy([]),

@@ -83,7 +83,7 @@ def _verdicts(results: measured.Measured) -> dict[str, str]:
 
 def here(home: Path = Path()) -> list[str]:
     """Slugs of the built systems whose `embedded` configuration was run, sorted."""
-    roots = {slug: home / configurations.root(slug, configurations.DEFAULT) for slug in configurations.built()}
+    roots = {slug: home / configurations.root(slug, configurations.DEFAULT) for slug in configurations.built_slugs()}
     return [slug for slug, root in roots.items() if (root / Ref("claims", slug).path).is_file()]
 
 
@@ -93,7 +93,7 @@ def write(rows: Sequence[Row], home: Path = Path()) -> Path:
     text = template.render(
         rows=rows,
         equal=EQUAL,
-        planned=[cards.load(slug).title for slug in cards.slugs() if slug not in configurations.built()],
+        planned=[cards.load(slug).title for slug in cards.slugs() if slug not in configurations.built_slugs()],
         style=html.style(),
         policy=html.policy([]),
     )

@@ -108,7 +108,7 @@ def shown(name: str, module: ModuleType, page: Path) -> str:
         return _before_and_after(name, Sample("ours/problem", PROBLEM), SEEDS, _code)
     if kind(module) not in PICTURED or getattr(module, "INPUTS", False):
         return ""
-    drawn = [preview.our_sound() if preview.draws(module) == "audio" else preview.our_square(SIDE)]
+    drawn = [preview.built_in_sound() if preview.drawn_field(module) == "audio" else preview.built_in_square(SIDE)]
     preview.sheet(name, drawn).save(page.with_suffix(".jpg"), quality=85)
     return f"![{name} at rising severity]({name}.jpg)"
 

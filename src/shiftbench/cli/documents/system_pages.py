@@ -214,7 +214,7 @@ def _configurations(slug: str, card: Card) -> list[str]:
         short = slug if configuration == configurations.DEFAULT else f"{slug}/{configuration}"
         needs = card.needs.get(configuration) or (card.needs["embedded"] if configuration == "smoke" else None)
         resources = card.resources.get(configuration)
-        others = "; ".join((*(needs.others if needs else ()), *([resources.said()] if resources else ())))
+        others = "; ".join((*(needs.others if needs else ()), *([resources.sentence()] if resources else ())))
         names = ", ".join(card.params[configuration].get("benchmarks", {}))
         lines.append(_row(configuration, f"`shiftbench systems {short}`", names, others))
     return lines
