@@ -103,7 +103,7 @@ def forge_board(folder: Path, draw: np.random.Generator) -> str:
         row[1] = "tiny/mine"
     file.write_text("".join(",".join(line) + "\n" for line in lines))
     restate(file, file.with_name("index.html.receipt.json"))
-    return "leaderboard.csv is not what its tables give"
+    return "leaderboard.csv differs from the one that its tables give"
 
 
 def forge_table(folder: Path, draw: np.random.Generator) -> str:

@@ -183,7 +183,7 @@ def test_a_leaderboard_shows_what_others_wrote(
         lambda _: [({"name": one, "scale": there.configuration}, sent) for one in PAYLOADS],
     )
     verdict = Verdict(nasty, nasty, nasty, nasty, nasty, nasty, against=False, parts=())
-    judged = leaderboard.Judged(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)
+    judged = leaderboard.SystemRow(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)
     monkeypatch.setattr(leaderboard.configurations, "built", lambda: ["one"])
     monkeypatch.setattr(leaderboard, "_judged", lambda _: judged)
     page = tmp_path / "leaderboard.html"

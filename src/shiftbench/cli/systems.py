@@ -8,7 +8,7 @@ from shiftbench.workflow.plan import cards
 from shiftbench.workflow.plan.cards import Card
 
 
-def listed() -> list[dict[str, object]]:
+def rows_of_cards() -> list[dict[str, object]]:
     """The rows of `shiftbench list systems`, one per card."""
     rows: list[dict[str, object]] = []
     for slug in cards.slugs():
@@ -20,7 +20,7 @@ def listed() -> list[dict[str, object]]:
 
 def show_all() -> None:
     """Print one line per card, with its status."""
-    rows = listed()
+    rows = rows_of_cards()
     built = sum(row["status"] == "built" for row in rows)
     table = Table(title=f"{len(rows)} systems, {built} built", box=box.SIMPLE, pad_edge=False)
     for heading in ("slug", "status", "field", "claims", "title"):
