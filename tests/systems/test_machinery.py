@@ -227,7 +227,7 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
 
 
 def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configurations, "built", lambda: ["palm", SLUG])
+    monkeypatch.setattr(configurations, "built_slugs", lambda: ["palm", SLUG])
     asked = planned_jobs.load({}, main=True, request=Request(("systems/toy",)))
     names = ["report/index", "report/samples/toy/index", "aggregate/claims/toy", "aggregate/toy"]
     markers = tuple(f"build/{SCALE}/logs/jobs/{name}.done" for name in names)

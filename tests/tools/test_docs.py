@@ -161,7 +161,7 @@ def test_common_options_exist_and_yield_to_the_plugin():
 
 
 def test_every_shift_has_a_page_that_its_kind_leads_to(monkeypatch, tmp_path):
-    monkeypatch.setattr(shift_pages, "shown", lambda *_: "")
+    monkeypatch.setattr(shift_pages, "picture", lambda *_: "")
     found = {page.stem: page.parent.name for page in shift_pages.write(tmp_path)}
     assert sorted(found) == sorted(registry.names("shifts"))
     assert set(found.values()) == shift_pages.KINDS.keys()

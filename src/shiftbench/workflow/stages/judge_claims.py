@@ -64,7 +64,7 @@ def read(
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
         read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
         frame = pl.from_arrow(pa.concat_tables(read))
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
         frames[name] = frame
     return MetricRows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
 
