@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--published", action="store_true", help="draw published rows; no run")
     options = parser.parse_args()
     if options.published:
-        slugs = [str(one) for one in options.roots] or configurations.built()
+        slugs = [str(one) for one in options.roots] or configurations.built_slugs()
         told(slugs, options.times)
         return
     print("| system | judged | true of equal arms | supported in the run | under exchange | false |")
@@ -255,7 +255,7 @@ class World(NamedTuple):
         scale = f"systems/{slug}"
         table = pl.concat(
             pl.read_parquet(file).rename({"campaign": "benchmark", "weights": "model"}, strict=False)
-            for file in sorted(configurations.published(scale).rglob("metrics.parquet"))
+            for file in sorted(configurations.published_folder(scale).rglob("metrics.parquet"))
         ).filter(pl.col("value").is_finite() & pl.col("ci_low").is_finite())
         level = pl.col("value").mean().over("metric")
         values = table.select(level).to_numpy().repeat(2, axis=1)

@@ -19,7 +19,7 @@ import torch
 from shiftbench.base import registry, rng, rng_torch
 from shiftbench.evaluation.apply_torch import to_tensor
 from shiftbench.evaluation.corruption import originals
-from shiftbench.workflow.tools.preview import our_image
+from shiftbench.workflow.tools.preview import built_in_image
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
 
 def photographs(side: int, count: int) -> list[np.ndarray]:
     """Return pieces of a photograph, each at another place."""
-    whole = cv2.resize(our_image().fields["image"], (side + 64, side + 64))
+    whole = cv2.resize(built_in_image().fields["image"], (side + 64, side + 64))
     return [np.ascontiguousarray(whole[i % 64 : i % 64 + side, 7 * i % 64 : 7 * i % 64 + side]) for i in range(count)]
 
 

@@ -66,8 +66,8 @@ def rows(root: Path) -> list[object]:
 
 def test_who_plans_it_anew_expects_what_its_jobs_took(published, there):
     plan = published.plan()
-    took = estimate.took(plan.jobs.values(), published.root)
-    assert estimate.published(None, published.root) == took
+    took = estimate.measured_seconds(plan.jobs.values(), published.root)
+    assert estimate.published_seconds(None, published.root) == took
     assert took.keys() == {job.rule for job in plan.jobs.values()} != set()
 
 

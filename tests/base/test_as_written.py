@@ -100,7 +100,7 @@ def test_planning_imports_no_torch(pristine: Path) -> None:
     code = """
 import sys
 from shiftbench.workflow.plan import configurations, plan
-for scale in (None, *(f"systems/{slug}/smoke" for slug in configurations.built())):
+for scale in (None, *(f"systems/{slug}/smoke" for slug in configurations.built_slugs())):
     plan.load(scale)
     assert "torch" not in sys.modules, scale
 """

@@ -50,7 +50,7 @@ def test_a_numba_that_names_its_settings_otherwise_is_refused(tmp_path: Path) ->
     file.write_text("_config_fname = '.numba' + '_settings.yaml'\n")
     loader = SourceFileLoader("config", str(file))
     module = type(sys)("config")
-    with pytest.raises(ImportError, match=r"install the numba of requirements\.lock"):
+    with pytest.raises(ImportError, match=r"install the version in requirements\.lock"):
         library_imports._run_without_file(module, loader)
     file.write_text("_config_fname = '.numba_config.yaml'\n")
     importlib.invalidate_caches()

@@ -46,7 +46,7 @@ def test_what_was_run_at_any_scale_is_found(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(DataError, match="no system was run here; `make systems` runs all"):
         commands._run_here()
     for slug, scale in (("palm", "smoke"), ("rwds", "embedded")):
-        file = commands._file(slug, scale)
+        file = commands._claims_file(slug, scale)
         file.parent.mkdir(parents=True)
         file.touch()
     assert commands._run_here() == ["palm/smoke", "rwds"]
@@ -59,7 +59,7 @@ def test_each_claim_is_a_block_of_eighty_columns() -> None:
     for slug in cards.slugs():
         claims = cards.load(slug).claims
         rows = [
-            {"claim": name, "part": part, **commands._asked(claim), **drawn(random)}
+            {"claim": name, "part": part, **commands._claim_texts(claim), **drawn(random)}
             for name, claim in claims.items()
             for part in (words(random), "mean over models", None)
         ]

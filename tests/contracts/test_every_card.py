@@ -28,7 +28,7 @@ from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.stages import judge_claims
 
 SLUGS = cards.slugs()
-BUILT = configurations.built()
+BUILT = configurations.built_slugs()
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -87,7 +87,7 @@ def recipe_of(params: Params, family: str, name: str) -> str:
     """Return what a recipe holds of a plugin, but for its name."""
     module = registry.find(family, params.use(family, name))
     entry = params.component(family, name).model_dump(mode="json", exclude={"use"})
-    options = resolved_plugin.plain(params.options(family, name))
+    options = resolved_plugin.with_lists(params.options(family, name))
     return recipe.canonical([module.__file__, {**entry, **options}])
 
 
@@ -105,7 +105,7 @@ def test_what_a_full_scale_takes_is_estimated(slug):
     if "full" in card.params:
         takes = card.resources["full"]
         assert any(letter.isdigit() for letter in takes.estimated), "from no count, rate or time"
-        assert takes.said() in system_pages.readme(ROOT, slug)
+        assert takes.sentence() in system_pages.readme(ROOT, slug)
     assert not [what for what in card.needs["full"].others if "estimat" in what]
 
 
@@ -263,7 +263,7 @@ def test_cards_are_listed_and_described(in_pristine):
     claim = next(iter(cards.load(SLUGS[0]).claims))
     described = run(cli.app, ["describe", "system", SLUGS[0]]).output
     assert f"claim {claim}" in described
-    assert f"full needs {cards.load(SLUGS[0]).resources['full'].said()[:40]}" in described
+    assert f"full needs {cards.load(SLUGS[0]).resources['full'].sentence()[:40]}" in described
     wrong = run(cli.app, ["describe", "system", f"{SLUGS[0]}x"]).exception
     assert f"did you mean {SLUGS[0]}" in str(wrong)
 

@@ -27,7 +27,7 @@ from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages import judge_claims
 
-BUILT = configurations.built()
+BUILT = configurations.built_slugs()
 PASSED = GOLDEN / "test_every_rehearsal.json"
 DRAWN = 0.025
 ASKED = ("--rehearse", "--system")

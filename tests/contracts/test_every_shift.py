@@ -34,7 +34,7 @@ OURS = [name for name in APPLIED if registry.file("shifts", name).is_relative_to
 GRADED = [name for name in APPLIED if registry.find("shifts", name).LEVELS]
 LEVELLED = [name for name in GRADED if hasattr(registry.find("shifts", name), "CONTINUOUS")]
 IMAGES = [name for name in GRADED if registry.find("shifts", name).FIELD == "image"]
-SOUNDS = [name for name in GRADED if previews.draws(registry.find("shifts", name)) == "audio"]
+SOUNDS = [name for name in GRADED if previews.drawn_field(registry.find("shifts", name)) == "audio"]
 TASKS = [name for name in GRADED if hasattr(registry.find("shifts", name), "TASK")]
 """Shifts of whole samples that are no images."""
 MASKED = [name for name in GRADED if registry.find("shifts", name).FIELD is None and name not in {*SOUNDS, *TASKS}]
@@ -45,7 +45,7 @@ GRID = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
 
 
 def inputs(shift: ModuleType) -> list[Any]:
-    if hasattr(shift, "TASK") or previews.draws(shift) == "audio":
+    if hasattr(shift, "TASK") or previews.drawn_field(shift) == "audio":
         return list(shift_digests.values(shift))
     if shift.FIELD is None:
         return [masked(*shape) for shape in SHAPES[:2]]
@@ -125,8 +125,8 @@ def photos() -> tuple[np.ndarray, ...]:
 
 def clean(shift: ModuleType) -> list[Any]:
     """Return what damage is averaged over."""
-    if previews.draws(shift) == "audio":
-        voice = previews.our_sound()
+    if previews.drawn_field(shift) == "audio":
+        voice = previews.built_in_sound()
         return [voice if shift.FIELD is None else voice.fields["audio"]]
     if hasattr(shift, "TASK"):
         return list(shift_digests.values(shift))

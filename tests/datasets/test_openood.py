@@ -67,7 +67,7 @@ def test_every_set_of_the_overlay_becomes_shards(scale: str, tmp_path: Path, mon
     params = overlay(scale, tmp_path / "openood")
     make_lists(params, tmp_path / "openood")
     plan = Plan.of(params)
-    assert all(file.here != file.path.endswith(".ckpt") for file in unavailable.yours(plan))
+    assert all(file.exists != file.path.endswith(".ckpt") for file in unavailable.user_files(plan))
     plan.write(tmp_path)
     seen = {}
     for job in plan.of_verb("shift"):

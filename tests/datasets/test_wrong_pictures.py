@@ -42,7 +42,7 @@ def held(orientation: int) -> Image.Exif:
 
 
 UNREADABLE: dict[str, tuple[bytes, str]] = {
-    "page.jpg": (b"<!DOCTYPE html><html>404</html>", "it is an HTML page, as of a download that failed"),
+    "page.jpg": (b"<!DOCTYPE html><html>404</html>", "it is an HTML page, probably of a failed download"),
     "nothing.png": (b"", "it is empty (0 bytes)"),
     "pointer.png": (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
     "text.png": (b"hello", "cannot identify image file"),
@@ -192,8 +192,8 @@ def test_equal_bytes_and_odd_names_are_told(tmp_path: Path) -> None:
     lay(cat=[png(1), png(2), png(1)], dog=[png(2)])
     pins.pin(["photos"])
     own = {"datasets__own": {"use": "image_folder", "path": "photos"}, "benchmarks__small__dataset": "own"}
-    (found,) = unavailable.yours(planned_benchmark.plan(tmp_path, **own))
-    assert found.twice == "2 (photos/cat/0.png and photos/cat/2.png)"
+    (found,) = unavailable.user_files(planned_benchmark.plan(tmp_path, **own))
+    assert found.duplicates == "2 (photos/cat/0.png and photos/cat/2.png)"
     Path(os.fsdecode(b"photos/cat/caf\xe9.png")).write_bytes(png(3))
     with pytest.raises(DataError, match=r"the name of 'photos/cat/caf\\udce9.png' is no UTF-8; rename"):
         pins.pin(["photos"])

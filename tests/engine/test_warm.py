@@ -204,7 +204,7 @@ def test_a_killed_server_fails_its_jobs_and_later_ones_start_cold(run: Run, log:
     started = begun(log)
     os.kill(server_of(run), signal.SIGKILL)
     assert job.wait(60) == 1
-    assert "the process that starts jobs is gone, and this job with it" in log.read_text()
+    assert "the warm server ended, and this job with it" in log.read_text()
     wait(lambda: not any(map(runs, started)))
     assert run.status("", log) == 2
     assert "Usage: " in log.read_text()  # the command line itself, which wants a recipe

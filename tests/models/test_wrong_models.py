@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], Callable[[], bytes], str]] = {
     "a page of weights": ("m.pt", {"net": "perceptron"}, lambda: HTML, "is no model: it is an HTML page"),
     "a page of answers": ("m.csv", {}, lambda: b"\n <html>", "is no model: it is an HTML page"),
     "nothing": ("m.onnx", SIZE, lambda: b"", "is no model: it is empty (0 bytes)"),
-    "a pointer": ("m.onnx", SIZE, lambda: POINTER, "is a pointer of Git LFS; `git lfs pull` brings the file"),
+    "a pointer": ("m.onnx", SIZE, lambda: POINTER, "is a pointer of Git LFS; `git lfs pull` downloads the file"),
     "a text": ("m.onnx", SIZE, lambda: b"hello", "m.onnx cannot be read as onnx: "),
     "half a graph": ("m.onnx", SIZE, lambda: graph()[:300], "m.onnx cannot be read as onnx: "),
     "tensors for a graph": ("m.onnx", SIZE, lambda: tensors(a=torch.zeros(2)), "m.onnx cannot be read as onnx: "),

@@ -52,7 +52,7 @@ def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None
         file = tmp_path / f"{path}.run.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"seconds": 3.0 + number}))
-    here = estimate.took(plan.jobs.values(), tmp_path)
+    here = estimate.measured_seconds(plan.jobs.values(), tmp_path)
     assert set(here) == {job.rule for job in made} != set()
     known = {job.rule: 1000.0 + number for number, job in enumerate(others)}
     expected = estimate.seconds(plan, tmp_path, {**known, "another rule": 5.0}, plan.jobs)
@@ -61,16 +61,16 @@ def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None
 
 
 def test_what_was_published_of_times_informs_alone(tmp_path: Path) -> None:
-    assert estimate.published("ood", tmp_path) == {}
-    file = configurations.published("ood", tmp_path) / estimate.TOOK
+    assert estimate.published_seconds("ood", tmp_path) == {}
+    file = configurations.published_folder("ood", tmp_path) / estimate.SECONDS_FILE
     file.parent.mkdir(parents=True)
-    file.write_bytes(estimate.packed({"train_a": 2.5}))
-    assert estimate.published("ood", tmp_path) == {"train_a": 2.5}
-    whole = estimate.packed({"train_a": 2.5})
+    file.write_bytes(estimate.pack({"train_a": 2.5}))
+    assert estimate.published_seconds("ood", tmp_path) == {"train_a": 2.5}
+    whole = estimate.pack({"train_a": 2.5})
     told = [b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (1 << 25) + b"{}"]
     told += [b'{"train_a": %s}' % time for time in (b"null", b"-1", b"NaN", b"1e999")]
     damaged = [whole[:12] + bytes([byte]) + whole[13:] for byte in range(256) if byte != whole[12]]
     for wrong in (b"", b"{}", whole[:-9], *map(gzip.compress, told), *damaged):
         file.write_bytes(wrong)
-        found = estimate.published("ood", tmp_path)
+        found = estimate.published_seconds("ood", tmp_path)
         assert found in ({}, {"train_a": 2.5}), wrong  # some bytes of a header matter to nobody

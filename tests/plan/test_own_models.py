@@ -63,7 +63,7 @@ def test_what_is_no_file_of_yours_is_to_be_trained_by_a_trainer_that_is_named(ho
     ):
         asked(home, {"use": "convnet"})
     with pytest.raises(
-        ParamsError, match="takes a model from a file, and params give no path of 'theirs'; expected `models"
+        ParamsError, match="takes a model from a file, and params have no path for 'theirs'; expected `models"
     ):
         asked(home, {"use": "convnet"}, trainers=["given"])
     assert asked(home, {"use": "convnet"}, trainers=["erm"]).trainers == ("erm",)

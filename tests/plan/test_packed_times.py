@@ -13,7 +13,7 @@ import pytest
 from makers import attacks
 from shiftbench.workflow.plan import estimate
 
-WHOLE = estimate.packed({"shift": 1.5, "train": 2})
+WHOLE = estimate.pack({"shift": 1.5, "train": 2})
 LARGE = 300 << 20
 
 
@@ -41,12 +41,12 @@ def other_values(draw: random.Random) -> bytes:
 
 @pytest.mark.parametrize("make", [bomb, members, damaged, other_values])
 def test_drawn_archives_are_read_up_to_a_limit(tmp_path: Path, make: Callable[[random.Random], bytes]) -> None:
-    file = tmp_path / "published/default" / estimate.TOOK
+    file = tmp_path / "published/default" / estimate.SECONDS_FILE
     file.parent.mkdir(parents=True)
     for draw in attacks.draws(1 if make is bomb else 6, make.__name__):
         file.write_bytes(make(draw))
         tracemalloc.start()
-        found = estimate.published(None, tmp_path)
+        found = estimate.published_seconds(None, tmp_path)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 64 << 20  # 16 MiB, and what JSON makes of them
@@ -54,7 +54,7 @@ def test_drawn_archives_are_read_up_to_a_limit(tmp_path: Path, make: Callable[[r
 
 
 def test_the_whole_archive_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "published/default" / estimate.TOOK
+    file = tmp_path / "published/default" / estimate.SECONDS_FILE
     file.parent.mkdir(parents=True)
     file.write_bytes(WHOLE)
-    assert estimate.published(None, tmp_path) == {"shift": 1.5, "train": 2.0}
+    assert estimate.published_seconds(None, tmp_path) == {"shift": 1.5, "train": 2.0}

@@ -226,7 +226,7 @@ def test_a_circle_of_needs_is_refused(home: Path) -> None:
         planned_benchmark.add(home, "datasets", name, f"{text}\nfrom shiftbench.base import refs\n{need}")
     with pytest.raises(
         PluginError,
-        match=r"needs go round in a circle: .*shards:hen/train/identity/0 -> shards:egg/train/identity/0 "
+        match=r"outputs need each other in a circle: .*shards:hen/train/identity/0 -> shards:egg/train/identity/0 "
         "-> shards:hen/train/identity/0",
     ):
         planned_benchmark.plan(home, benchmarks__small__dataset="hen")
@@ -245,7 +245,7 @@ def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path)
     positions = [p for p in plan.conditions(plan.params.benchmarks["small"]) if p.stream == "day"]
     assert [p.step for p in positions] == ["000", "001", "002"]
     assert [p.severity for p in positions] == [1, 5, 1]
-    assert [len(p.sees) for p in positions] == [0, 1, 2]
+    assert [len(p.earlier_inputs) for p in positions] == [0, 1, 2]
     assert {p.reference for p in positions} == {"shapes/test/identity/0"}
     last = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
     assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {"shapes/test/bright/1", "shapes/test/bright/5"}

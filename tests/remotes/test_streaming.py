@@ -111,7 +111,7 @@ def test_a_connection_that_breaks_is_tried_again_then_named(
     assert [s.key for s in streamed] == [s.key for s in kept]
     assert all(np.array_equal(a.fields["image"], b.fields["image"]) for a, b in zip(streamed, kept, strict=True))
     proxy.left = 0
-    told = r"contrast/3/000000\.tar: remote mirror did not send it, tried 4 times \(.*doctor --remotes"
+    told = r"contrast/3/000000\.tar: remote mirror did not send it in 4 tries \(.*doctor --remotes"
     with pytest.raises(DataError, match=told):
         list(shards.read(clone.path / CONTRAST))
 

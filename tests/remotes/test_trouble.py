@@ -199,8 +199,8 @@ def test_what_of_a_url_is_shown(text: str, shown: str) -> None:
 
 
 def test_without_dvc_or_a_record_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is in no DVC repository"):
-        doctor.remotes_held(tmp_path)
+    with pytest.raises(DataError, match="is not in a DVC repository"):
+        doctor.remote_states(tmp_path)
     (tmp_path / ".dvc").mkdir()
     with pytest.raises(DataError, match="nothing was recorded here"):
         dvc_lock.outputs(tmp_path)

@@ -202,7 +202,7 @@ def test_without_any_system_the_core_plans_what_is_its_own(without, pristine, mo
         assert plans.Plan.of(configurations.load(scale)).artifacts, scale
 
 
-@pytest.mark.parametrize("slug", configurations.built())
+@pytest.mark.parametrize("slug", configurations.built_slugs())
 def test_a_system_needs_the_core_and_itself(slug: str, without, pristine, monkeypatch) -> None:
     """With every other system's folder away, its smoke scale can be planned."""
     monkeypatch.chdir(pristine)

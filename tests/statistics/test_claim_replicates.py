@@ -47,9 +47,9 @@ def test_published_replicates_answer_without_a_run(tmp_path, monkeypatch):
     card = json.loads(json.dumps(cards.load("palm").model_dump(mode="json")))
     name = next(name for name, one in card["claims"].items() if one["kind"] == "superiority")
     known = {name: estimates.Evidence({None: estimates.Estimate(np.arange(101.0))})}
-    same = commands._still_asked("palm", {"card": card}, known)
+    same = commands._with_same_rules("palm", {"card": card}, known)
     assert same == known
     card["claims"][name]["margin"] += 0.5
-    changed = commands._still_asked("palm", {"card": card}, known)
+    changed = commands._with_same_rules("palm", {"card": card}, known)
     assert "has changed since" in changed[name].reason
     assert Path("published").exists() is False

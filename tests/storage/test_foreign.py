@@ -121,7 +121,7 @@ def test_a_lock_that_leads_outside_is_refused(home: Path, path: str) -> None:
 def test_what_is_no_file_of_dvc_is_refused(home: Path, name: str, text: str) -> None:
     record(home, [("fine", b"fine")])
     (home / name).write_text(text)
-    with pytest.raises(DataError, match="no list of stages"):
+    with pytest.raises(DataError, match="not a list of stages"):
         dvc_lock.outputs(home)
 
 
@@ -300,7 +300,7 @@ def test_an_output_that_leads_outside_is_refused(home: Path, name: str) -> None:
     lock = home / "dvc.lock"
     spelled = json.dumps(name) if "\ud800" not in name else '"\\ud800"'
     lock.write_text(lock.read_text().replace(f"path: {FOLDER}", f"path: {spelled}"))
-    with pytest.raises(DataError, match="leads outside|no list of stages"):
+    with pytest.raises(DataError, match="leads outside|not a list of stages"):
         dvc_lock.outputs(home)
 
 

@@ -84,7 +84,7 @@ def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
 
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    with pytest.raises(DataError, match=r"is in no DVC repository, so there is no remote; `dvc init`"):
+    with pytest.raises(DataError, match=r"is not in a DVC repository, so it has no remote; `dvc init`"):
         pull.pull(plan, home, ["checkpoints"])
 
 
@@ -116,7 +116,7 @@ def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(home: 
 def test_what_a_pull_did_not_bring_is_told_by_kind_with_what_to_do() -> None:
     records = [Ref("records", f"w/m/plain/d/test/fog/{n}") for n in range(1, 6)]
     others = [Ref("sources", "digits"), Ref("shards", "d/test/identity/0", local=True)]
-    said, *lines = pull.not_here([*others, *reversed(records)])
+    said, *lines = pull.missing_lines([*others, *reversed(records)])
     assert said == "planned, and not here:"
     assert [line.split(": ", 1)[0] for line in lines] == [
         "  5 records (w/m/plain/d/test/fog/1, w/m/plain/d/test/fog/2, w/m/plain/d/test/fog/3 and 2 more)",
@@ -125,4 +125,4 @@ def test_what_a_pull_did_not_bring_is_told_by_kind_with_what_to_do() -> None:
     ]
     assert "`shiftbench pull`" in lines[0]
     assert "may not be redistributed" in lines[1]
-    assert pull.not_here([]) == []
+    assert pull.missing_lines([]) == []

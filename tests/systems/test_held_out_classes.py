@@ -37,7 +37,7 @@ def twins(params: Params) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("slug", configurations.built())
+@pytest.mark.parametrize("slug", configurations.built_slugs())
 def test_no_two_splits_of_a_card_hold_out_the_same_classes(slug: str) -> None:
     for scale in cards.load(slug).params:
         assert twins(configurations.load(f"systems/{slug}/{scale}", HOME)) == []

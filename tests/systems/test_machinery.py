@@ -174,7 +174,7 @@ def test_all_that_was_made_is_on_one_page_beside_what_is_published(home: Path) -
     assert row.comparison == "nothing is published"
     measured.record(SLUG)
     assert overview.row(SLUG, 7, 90.0).comparison == overview.EQUAL
-    assert overview.here() == [SLUG]
+    assert overview.run_here() == [SLUG]
     text = overview.write([overview.row(SLUG, 7, 90.0)]).read_text()
     assert f'href="{SLUG}/results/report/index.html"' in text
     assert (home / overview.PAGE.parent / row.page).is_file()
@@ -184,13 +184,13 @@ def test_all_that_was_made_is_on_one_page_beside_what_is_published(home: Path) -
 def test_what_differs_from_what_is_published_is_said() -> None:
     claims = [{"claim": name, "part": None, "verdict": "supported"} for name in "ab"]
     published = {"rules": {"a": "x", "b": "y"}, "row_digests": {"claims": "1"}, "claims": claims}
-    assert overview.compared(published, published) == overview.EQUAL
+    assert overview.compare(published, published) == overview.EQUAL
     digits = {**published, "row_digests": {"claims": "2"}}
-    assert overview.compared(digits, published) == "equal verdicts, other digits"
+    assert overview.compare(digits, published) == "equal verdicts, other digits"
     refuted = {**digits, "claims": [claims[0], {**claims[1], "verdict": "refuted"}]}
-    assert overview.compared(refuted, published) == "b refuted, not supported"
+    assert overview.compare(refuted, published) == "b refuted, not supported"
     for other in ({"rules": {"a": "x", "b": "z"}}, {"claims": claims[:1]}):
-        assert overview.compared({**digits, **other}, published) == "published of other claims"
+        assert overview.compare({**digits, **other}, published) == "other claims are published"
 
 
 def test_a_change_touches_the_systems_whose_outputs_it_decides(home: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
 
 
 def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configurations, "built", lambda: ["palm", SLUG])
+    monkeypatch.setattr(configurations, "built_slugs", lambda: ["palm", SLUG])
     asked = planned_jobs.load({}, main=True, request=Request(("systems/toy",)))
     names = ["report/index", "report/samples/toy/index", "aggregate/claims/toy", "aggregate/toy"]
     markers = tuple(f"build/{SCALE}/logs/jobs/{name}.done" for name in names)

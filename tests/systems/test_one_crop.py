@@ -36,7 +36,7 @@ def cut_twice(params: Params) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("slug", configurations.built())
+@pytest.mark.parametrize("slug", configurations.built_slugs())
 def test_no_model_cuts_a_stored_square_again(slug: str) -> None:
     for scale in cards.load(slug).params:
         assert cut_twice(configurations.load(f"systems/{slug}/{scale}", HOME)) == []

@@ -217,7 +217,7 @@ def test_what_cannot_be_calibrated_is_refused(home: Path, folder: Path) -> None:
     for drop in (0, -1, 100, float("nan")):
         with pytest.raises(ParamsError, match="expected percentage points between 0 and 100"):
             calibrate(below(200), folder, "bright", drop)
-    with pytest.raises(ParamsError, match="no drop is asked for"):
+    with pytest.raises(ParamsError, match="no drop is given"):
         calibrate(below(200), folder, "bright", [])
     with pytest.raises(ParamsError, match=r"no option 'spred' \(did you mean spread\?\)"):
         calibrate(below(200), folder, "bright", options={"spred": 0})

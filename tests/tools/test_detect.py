@@ -15,7 +15,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.data import schema, shards
 from shiftbench.workflow.plan import plan
 from shiftbench.workflow.tools import detect_image as detection
-from shiftbench.workflow.tools.detect_image import Answer, Finding, placed
+from shiftbench.workflow.tools.detect_image import Answer, Finding, rank_score
 
 WEIGHTS = "shapes/perceptron-mixup-s0"
 ASK = ("detect", "--model", WEIGHTS)
@@ -63,10 +63,10 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
 
 def test_place_among_known_scores_by_hand() -> None:
     known = np.arange(100.0)
-    assert placed(94.0, known) == (94.0, 0.94, 94.0)  # 95 of 100 do not exceed 94
+    assert rank_score(94.0, known) == (94.0, 0.94, 94.0)  # 95 of 100 do not exceed 94
 
     def verdict(score: float) -> str:
-        return Finding("knn", *placed(score, known), "test", 100, {}, None).verdict
+        return Finding("knn", *rank_score(score, known), "test", 100, {}, None).verdict
 
     assert verdict(94.0) == "unusual: higher than 94.0% of 100 ID samples"
     assert verdict(94.5) == detection.FLAGGED

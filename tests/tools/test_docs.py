@@ -20,7 +20,7 @@ from shiftbench.provenance import recipe
 from shiftbench.workflow.plan import cards, configurations, loading, plan
 
 HOME = isolation.ROOT
-BUILT = configurations.built()
+BUILT = configurations.built_slugs()
 
 
 @functools.cache
@@ -145,7 +145,7 @@ def test_common_options_are_those_of_the_shared_fields():
 
 
 def test_every_shift_has_a_page_that_its_kind_leads_to(monkeypatch, tmp_path):
-    monkeypatch.setattr(shift_pages, "shown", lambda *_: "")
+    monkeypatch.setattr(shift_pages, "picture", lambda *_: "")
     found = {page.stem: page.parent.name for page in shift_pages.write(tmp_path)}
     assert sorted(found) == sorted(registry.names("shifts"))
     assert set(found.values()) == shift_pages.KINDS.keys()
@@ -153,21 +153,21 @@ def test_every_shift_has_a_page_that_its_kind_leads_to(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["rotate_degrees", "object_size", "audio_gain"])
 def test_a_shift_is_shown_beside_its_page(tmp_path, name):
-    seen = shift_pages.shown(name, registry.find("shifts", name), tmp_path / f"{name}.md")
+    seen = shift_pages.picture(name, registry.find("shifts", name), tmp_path / f"{name}.md")
     assert seen == f"![{name} at rising severity]({name}.jpg)"
     assert (tmp_path / f"{name}.jpg").is_file()
 
 
 @pytest.mark.parametrize("name", ["table_column_shuffle", "syntax_for_while"])
 def test_a_table_or_a_program_is_shown_before_and_after(tmp_path, name):
-    seen = shift_pages.shown(name, registry.find("shifts", name), tmp_path / f"{name}.md")
+    seen = shift_pages.picture(name, registry.find("shifts", name), tmp_path / f"{name}.md")
     before, after = seen.removeprefix("Before:").split("At severity ")
     assert before.strip() != after.partition(":")[2].strip()
 
 
 def test_a_shift_whose_originals_are_not_here_says_what_brings_them(monkeypatch, tmp_path):
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path))
-    seen = shift_pages.shown("frost", registry.find("shifts", "frost"), tmp_path / "frost.md")
+    seen = shift_pages.picture("frost", registry.find("shifts", "frost"), tmp_path / "frost.md")
     assert "`shiftbench fetch frost_textures`" in seen
 
 
@@ -297,5 +297,5 @@ def test_a_run_of_another_card_is_not_kept(tmp_path, place, value):
     family, name, key = place.split(".")
     card[family][int(name) if name.isdigit() else name][key] = value
     ran(tmp_path, card)
-    with pytest.raises(DataError, match="the card of palm claims or reports something else since"):
+    with pytest.raises(DataError, match="the card of palm has changed its claims or reported numbers"):
         measured.record("palm", home=tmp_path)

@@ -183,9 +183,9 @@ def test_a_leaderboard_shows_what_others_wrote(
         lambda _: [({"name": one, "scale": there.configuration}, sent) for one in PAYLOADS],
     )
     verdict = Verdict(nasty, nasty, nasty, nasty, nasty, nasty, against=False, parts=())
-    judged = leaderboard.Judged(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)
+    judged = leaderboard.SystemRow(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)
     monkeypatch.setattr(leaderboard.configurations, "built", lambda: ["one"])
-    monkeypatch.setattr(leaderboard, "_judged", lambda _: judged)
+    monkeypatch.setattr(leaderboard, "_system_row", lambda _: judged)
     page = tmp_path / "leaderboard.html"
     page.write_text(leaderboard.page(tmp_path), errors="surrogatepass")
     text = looked_at(browser, page)

@@ -1,4 +1,4 @@
-"""Loops that NumPy and OpenCV have no words for, compiled by numba at their first call.
+"""Loops that NumPy and OpenCV have no functions for, compiled by numba at their first call.
 
 A compiled function takes arrays and scalars and calls no other compiled function. Its loops are over
 integers, or over single IEEE operations in the order in which they are written: without `fastmath` LLVM
@@ -25,13 +25,13 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         ...         result += value
         ...     return result
     """
-    made: list[Callable[P, R]] = []
+    machine_code: list[Callable[P, R]] = []
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not made:
-            made.append(_machine_code(function))
-        return made[0](*args, **kwargs)
+        if not machine_code:
+            machine_code.append(_machine_code(function))
+        return machine_code[0](*args, **kwargs)
 
     return call
 
@@ -40,9 +40,9 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 def _machine_code(function: Callable[P, R]) -> Callable[P, R]:
     import numba
 
-    exact = functools.partial(numba.njit, nogil=True, error_model="numpy")  # and no fastmath
+    compile_exactly = functools.partial(numba.njit, nogil=True, error_model="numpy")  # and no fastmath
     try:
-        made: Callable[P, R] = exact(cache=True)(function)
+        machine_code: Callable[P, R] = compile_exactly(cache=True)(function)
     except RuntimeError:  # no folder can be written: compile again in each process
-        made = exact()(function)
-    return made
+        machine_code = compile_exactly()(function)
+    return machine_code

@@ -1,20 +1,20 @@
 """Errors that shiftbench raises on purpose, with their exit codes on the command line.
 
-ShiftbenchError
+ShiftbenchError          1
 ├── ParamsError          2  params.yaml or a command-line argument is wrong
 │   └── PluginError      2  no such plugin, or a plugin that breaks the contract of its type
-│       └── NotRunError  2  a plugin would have to be run, and only its text may be read
+│       └── NotRunError  2  a plugin would have to be imported, and only its text may be read
 ├── DataError            3  bytes are missing, damaged or not what they claim to be
 │   ├── ChecksumError    3  a file's sha256 is not the expected one
 │   ├── DuplicateKeyError 3 two samples have the same key
 │   ├── SchemaError      3  a table has other columns or types than declared in schema.py
 │   ├── UndeclaredError  3  a job opened a file that neither its recipe nor the system names
-│   ├── RangeError       3  a value (label, pixel, severity, probability) lies outside its range
-│   └── FetchError       3  no provider could bring an original
+│   ├── RangeError       3  a value (label, pixel, severity, probability) is outside its range
+│   └── FetchError       3  no provider could download a source file
 ├── ModelError           3  a model's outputs do not fit (shape, NaN, unsafe checkpoint)
 ├── UntrustedError       2  code of a checkout would have to run, and the user has not trusted it
 ├── SandboxError         5  generated code cannot be run safely here
-└── StaleError           4  code or inputs moved under a recipe; nothing was written
+└── StaleError           4  code or inputs changed after planning; nothing was written
 
 A message says what was wrong, where (file, key, sample), what was expected and what to do.
 """
@@ -37,15 +37,15 @@ class ParamsError(ShiftbenchError):
 
 
 class PluginError(ParamsError):
-    """No plugin of that name, or its file does not keep the family's contract."""
+    """No plugin of that name, or its file breaks the contract of its plugin type."""
 
 
 class NotRunError(PluginError):
-    """Of a checkout that is not trusted the text of plugins is read, and none is run; this needs more than the text."""
+    """A plugin of an untrusted checkout would have to be imported; only the text of such plugins is read."""
 
 
 class UntrustedError(ShiftbenchError):
-    """Code of a checkout would have to run, or a setting of it to be followed, and the user has not trusted it."""
+    """Code of a checkout would have to run, or one of its settings would apply, and the user has not trusted it."""
 
     code = 2
 
@@ -69,15 +69,15 @@ class SchemaError(DataError):
 
 
 class RangeError(DataError):
-    """A value lies outside its declared range; the message names the sample's key."""
+    """A value is outside its declared range; the message names the sample's key."""
 
 
 class UndeclaredError(DataError):
-    """A job opened a file that is neither an input, an asset, installed, nor of the system; names it."""
+    """A job opened a file that is neither an input, an asset, installed, nor of the operating system."""
 
 
 class FetchError(DataError):
-    """No provider could bring an original; the message lists what each one said."""
+    """No provider could download a source file; the message lists the error of each one."""
 
 
 class ModelError(ShiftbenchError):
@@ -87,7 +87,7 @@ class ModelError(ShiftbenchError):
 
 
 class SandboxError(ShiftbenchError):
-    """The kernel, or who runs this, lacks what isolates generated code; nothing was run."""
+    """The kernel or the user's permissions do not allow the isolation of generated code; nothing was run."""
 
     code = 5
 
@@ -99,13 +99,13 @@ class StaleError(ShiftbenchError):
 
 
 def skippable(error: DataError) -> DataError:
-    """Add to the error of one sample the note how to skip the sample; returns the error."""
+    """The error of one sample, with a note on how to skip such samples."""
     error.add_note("`on_error: skip` at its dataset in params.yaml leaves out what cannot be read, and counts it")
     return error
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Hint for a wrong name: similar names, or all names if none is similar, or the first few of many.
+    """Advice for a wrong name: similar names, or all names if none is similar, or the first few of many.
 
     Example:
         >>> suggest("foq", ["fog", "snow"])
@@ -114,9 +114,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
         'it is called benchmarks now'
     """
     known = sorted(known)
-    now = [new for new in RENAMED.get(name, ()) if new in known]
-    if now:
-        return f"it is called {now[0]} now"
+    new_names = [new for new in RENAMED.get(name, ()) if new in known]
+    if new_names:
+        return f"it is called {new_names[0]} now"
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {', '.join(close)}?"
@@ -134,14 +134,14 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "scale": ("params",),
     "weights": ("model", "models", "checkpoints"),
 }
-"""Names of 0.1 in params, claims and tables, each with what it is called now."""
+"""Names in params, claims and tables of version 0.1, each with its present names."""
 
 _MANY = 300
-"""Characters of names of which a message does not list all."""
+"""Most characters of the list of all names in a message."""
 
 
 def yaml_text(value: object) -> str:
-    """A value as a YAML file may have it, shortened if it is long.
+    """A value as text in YAML, shortened if it is long.
 
     Example:
         >>> yaml_text([True, "a", 0.5]), yaml_text("x" * 99)[-5:]
@@ -149,10 +149,10 @@ def yaml_text(value: object) -> str:
     """
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    except TypeError:  # a key that is no text
+    except TypeError:  # a key is not a text
         text = str(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 _LONGEST = 60
-"""Characters of a value that a message repeats."""
+"""Most characters of a value in a message."""

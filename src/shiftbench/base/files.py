@@ -1,4 +1,4 @@
-"""Atomic files: written to a temporary path next to the target, flushed to disk, renamed."""
+"""Files: atomic writing (temporary file next to the target, flush, rename), and strict reading of YAML and JSON."""
 
 import contextlib
 import errno
@@ -26,41 +26,39 @@ _UNWRITABLE = {
 CHECKS: list[Callable[[Path], None]] = []
 """Guards that are called before a file is written or removed; each may refuse. `trust` adds one."""
 _EXPANDED = 1_000_000
-"""Values that a YAML text may hold, counted as often as aliases repeat them."""
-
-
+"""Most values in a YAML text, with their repetitions by aliases."""
 _DEEPEST = 100
-"""Lists and objects that JSON may hold inside each other; what looks into it recurses."""
+"""Most levels of nested lists and objects in JSON; code that walks through them recurses."""
 _DIGITS = 40
-"""Characters of an integer in JSON: any of 128 bits fits, and a float can hold it."""
+"""Most characters of an integer in JSON; every 128-bit integer fits, and a float can represent it."""
 _INTEGER = 200
-"""Characters of an integer in YAML, which may be to the base 2 or 60; a float can hold it."""
+"""Most characters of an integer in YAML, which may be in base 2 or 60; a float can represent it."""
 _LONGEST = 255
-"""Bytes of a name that file systems take."""
+"""Most bytes of a file name."""
 _LONGEST_PATH = 2048
-"""Bytes of a path: Linux takes 4,096, and the folder that a path is relative to needs some of them."""
+"""Most bytes of a path: Linux allows 4,096, and the folder that a path is relative to needs some of them."""
 _HEAD = 512
-"""Bytes that tell what a file is."""
+"""Bytes at the start of a file that show its type."""
 _SHOWN = 60
-"""Characters of a value that a message repeats."""
+"""Most characters of a value in a message."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml's is five times faster
-    """Safe, and refuses what YAML lets pass: a key that stands twice. Says where a value is that Python cannot hold."""
+    """A safe loader that also refuses repeated keys, and gives the position of a value that Python cannot represent."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._flat: set[yaml.MappingNode] = set()
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Look at the keys as they were written, before those of `<<` come among them."""
+        """Refuse a key that is written twice, before the keys of `<<` are merged in."""
         if node not in self._flat:
             self._flat.add(node)
             first: dict[str, yaml.ScalarNode] = {}
             for key, _ in node.value:
                 if isinstance(key, yaml.ScalarNode) and key is not first.setdefault(key.value, key):
                     line = first[key.value].start_mark.line + 1
-                    problem = f"the key {key.value!r} stands twice, in line {line} too; remove one"
+                    problem = f"the key {key.value!r} is there twice, also in line {line}; remove one"
                     raise ConstructorError(None, None, problem, key.start_mark)
         super().flatten_mapping(node)
 
@@ -71,8 +69,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
-            why = f": {shorten(error)}" if isinstance(error, ValueError) else ""
-            problem = f"{shorten(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
+            reason = f": {shorten(error)}" if isinstance(error, ValueError) else ""
+            problem = f"{shorten(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{reason}"
             raise ConstructorError(None, None, problem, node.start_mark) from None
 
 
@@ -80,33 +78,32 @@ def from_yaml(text: str) -> Any:
     """Content of a YAML text; tags that make objects are refused.
 
     Raises:
-        yaml.YAMLError: it is no YAML, a key stands twice, it is nested too deeply, or its aliases hold too much.
+        yaml.YAMLError: it is not YAML, a key is there twice, it is nested too deeply, or its aliases repeat too much.
     """
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
         _value_count(content, {})
     except RecursionError:
-        raise yaml.YAMLError("it is nested too deeply, or holds itself") from None
+        raise yaml.YAMLError("it is nested too deeply, or contains itself") from None
     except yaml.MarkedYAMLError as error:
-        raise yaml.YAMLError(_placed(error, text)) from None
+        raise yaml.YAMLError(_position_and_reason(error, text)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise yaml.YAMLError(f"line {line}: {error.reason}; is it a text?") from None
+        raise yaml.YAMLError(f"line {line}: {error.reason}; expected a text file") from None
     return content
 
 
-def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
-    """Position and reason of an error in a YAML text."""
+def _position_and_reason(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return str(error.problem)
     line = text.splitlines()[mark.line : mark.line + 1]
-    tabs = "; YAML is indented by spaces, never by tabs" if line and "\t" in line[0] else ""
+    tabs = "; YAML is indented with spaces, never with tabs" if line and "\t" in line[0] else ""
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{tabs}"
 
 
 def shorten(value: object, most: int = _SHOWN) -> str:
-    """Return the beginning of a value's text, for a message."""
+    """The start of a value's text, for a message."""
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}..."
 
@@ -119,7 +116,7 @@ def _value_count(value: Any, known: dict[int, int]) -> int:
         parts = value.values() if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_value_count(part, known) for part in parts)
     if known[id(value)] > _EXPANDED:
-        raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
+        raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values; write the values out")
     return known[id(value)]
 
 
@@ -127,8 +124,8 @@ def from_json(data: str | bytes) -> Any:
     """Content of a JSON text that somebody else may have written.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, an object has a key twice, it is nested too deeply, or Python could hold a
-            value but not work with it: NaN, infinity, an integer of more than 40 digits, half of a surrogate pair.
+        ValueError: it is not JSON in UTF-8, an object has a key twice, it is nested too deeply, or it has a value that
+            later code could not use: NaN, infinity, an integer of more than 40 digits, half of a surrogate pair.
 
     Example:
         >>> from_json(b'{"seeds": [1, 2]}')
@@ -142,12 +139,12 @@ def from_json(data: str | bytes) -> Any:
     if _is_deep(content):
         raise ValueError(f"it is nested more than {_DEEPEST} times")
     if "\\u" in text:
-        json.dumps(content, ensure_ascii=False).encode()  # half of a pair has no bytes
+        json.dumps(content, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     return content
 
 
 def read_object(file: Path) -> dict[str, Any] | None:
-    """Read the JSON object in a file that somebody may have damaged; None: no such file, or no object in it."""
+    """Read the JSON object in a file; None if the file is missing or damaged, or is not an object."""
     try:
         content = from_json(file.read_bytes())
     except (OSError, ValueError):
@@ -159,7 +156,9 @@ def _is_deep(content: Any) -> bool:
     """Whether lists and objects are nested too deeply, without recursion."""
     level = [content]
     for _ in range(_DEEPEST):
-        parts = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        parts = [
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        ]
         level = [value for part in parts for value in part]
         if not level:
             return False
@@ -184,7 +183,7 @@ def _integer(text: str) -> int:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{shorten(text)} is no number that is finite")
+        raise ValueError(f"{shorten(text)} is not a finite number")
     return value
 
 
@@ -217,7 +216,7 @@ def is_valid_path(path: str) -> bool:
 
 
 def describe_type(file: Path) -> str:
-    """Return in words what a file is that cannot be data or a model, by its first bytes; nothing for all others.
+    """The type, in words, of a file that cannot be data or a model, from its first bytes; empty for all others.
 
     Example:
         >>> describe_type(Path("/dev/null"))
@@ -228,14 +227,14 @@ def describe_type(file: Path) -> str:
     if not head:
         return "it is empty (0 bytes)"
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html", b"<head")):
-        return "it is an HTML page, as of a download that failed"
+        return "it is an HTML page, probably of a failed download; download the file again"
     if head.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS; `git lfs pull` brings the file"
+        return "it is a pointer of Git LFS; `git lfs pull` downloads the file"
     return ""
 
 
 def sha256(file: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
+    """The sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -259,18 +258,18 @@ def write_bytes(file: Path, data: bytes) -> None:
 
 
 def _signature(process: int | None = None) -> str:
-    """Name this process or another one of this host, so that others know whose scratch file it is (see locks.py)."""
+    """The name of a process and its host in the names of its scratch files (see locks.py)."""
     return f"{process or os.getpid()}@{socket.gethostname()}"
 
 
 def scratch_pattern(process: int) -> str:
-    """Return the pattern of the scratch files that a process of this host leaves when it is killed."""
+    """The pattern of the scratch files that a process of this host leaves when it is killed."""
     return f".*.{_signature(process)}.part"
 
 
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
-    """Give a temporary path next to an output; it is removed if it was not renamed.
+    """Yield a temporary path next to an output; it is removed unless it was renamed.
 
     Raises:
         DataError: the folder cannot be written.
@@ -286,7 +285,7 @@ def scratch(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(output: Path) -> Iterator[Path]:
-    """Give an empty folder next to an output; it is removed afterwards.
+    """Yield an empty folder next to an output; it is removed afterwards.
 
     Raises:
         DataError: the folder cannot be written.
@@ -301,10 +300,10 @@ def scratch_folder(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def writable(output: Path) -> Iterator[None]:
-    """Make the folder of an output, and say it in our words when it or the disk refuses.
+    """Make the folder of an output, and turn an error of the disk or of permissions into a DataError.
 
     Raises:
-        UntrustedError: a link of a checkout that is not trusted leads elsewhere.
+        UntrustedError: a link of an untrusted checkout leads elsewhere.
         DataError: no permission, no space, a file where a folder should be.
     """
     for check in CHECKS:
@@ -315,18 +314,18 @@ def writable(output: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
-        cure = "move the folder away" if output.is_dir() else "make the folder writable or set another `root:`"
-        raise DataError(f"cannot write {output}: {error.strerror}; {cure}") from error
+        advice = "move the folder away" if output.is_dir() else "make the folder writable or set another `root:`"
+        raise DataError(f"cannot write {output}: {error.strerror}; {advice}") from error
 
 
 def sweep(output: Path, *, owns_folder: bool) -> None:
-    """Remove what a killed process left next to an output; the caller holds the output's lock."""
+    """Remove the scratch files of killed processes next to an output; the caller has the output's lock."""
     mine = "" if owns_folder else f"{output.name}."
-    for left in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(f".part-{mine}*")]:
-        if left.is_dir():
-            shutil.rmtree(left)
+    for path in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(f".part-{mine}*")]:
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            left.unlink()
+            path.unlink()
 
 
 def sync(path: Path) -> None:

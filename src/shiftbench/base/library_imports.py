@@ -1,9 +1,9 @@
-"""Libraries that change their process, or obey the working folder, when they are imported: here they do not.
+"""Guarded imports of two libraries that change the environment, or read the working folder, during their import.
 
 `import cv2` sets LD_LIBRARY_PATH with an empty element, so that every child of the process would load libraries from
 its working folder. numba reads settings from `.numba_config.yaml` of the working folder, when it is imported and
 before it compiles; one of them is the folder of its cache, which holds pickles. The working folder may be a
-stranger's checkout. `shiftbench` installs a finder for these two (PEP 302), so that no module has to know of it.
+stranger's checkout. `shiftbench` installs a finder for these two (PEP 302), so that no other module has to care.
 
 To guard another library, name it in `GUARDED`. A test imports every module and compares the environment.
 """
@@ -57,31 +57,31 @@ class _Guard:
         self._loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return the module as its own loader makes it."""
+        """The module as its own loader makes it."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's code.
+        """Run the module's code, and undo its changes of the environment.
 
         Raises:
-            ImportError: numba has its settings elsewhere than known here.
+            ImportError: this numba reads its settings from another file than `.numba_config.yaml`.
         """
         if module.__spec__ is not None:
             module.__spec__.loader = module.__loader__ = self._loader
-        before = dict(os.environ)
+        environment = dict(os.environ)
         try:
             if module.__name__ == _SETTINGS:
                 _run_without_file(module, cast("importlib.abc.InspectLoader", self._loader))
             else:
                 self._loader.exec_module(module)
         finally:
-            _restore(before)
+            _restore_environment(environment)
 
 
-def _restore(before: dict[str, str]) -> None:
-    for name in os.environ.keys() - before.keys():
+def _restore_environment(environment: dict[str, str]) -> None:
+    for name in os.environ.keys() - environment.keys():
         del os.environ[name]
-    for name, value in before.items():
+    for name, value in environment.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
 
@@ -91,8 +91,8 @@ def _run_without_file(module: ModuleType, loader: importlib.abc.InspectLoader) -
     code = loader.get_code(module.__name__)
     if code is None or _FILE not in code.co_consts:
         raise ImportError(
-            f"this numba does not name its settings {_FILE}, so shiftbench cannot keep it from reading some of the "
-            "working folder; install the numba of requirements.lock"
+            f"this version of numba does not name its settings file {_FILE}, so shiftbench cannot keep it from reading "
+            "settings of the working folder; install the version in requirements.lock"
         )
-    constants = (os.devnull if one == _FILE else one for one in code.co_consts)
+    constants = (os.devnull if constant == _FILE else constant for constant in code.co_consts)
     exec(code.replace(co_consts=tuple(constants)), vars(module))

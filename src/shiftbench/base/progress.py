@@ -15,19 +15,19 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 
 
 class Screen(Console):
-    """A terminal on which names of files and keys of others are shown as they are spelled, and tell it nothing."""
+    """A terminal that shows control characters in foreign file names and keys as escapes and does not obey them."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text to be shown; a character that a terminal would follow stands as its escape."""
+        """A text in which each control character is replaced by its escape."""
         return super().render_str(_CONTROLS.sub(_escape, text), **options)
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def track(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items with a progress bar when somebody is looking."""
+    """Yield the items, with a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield from items
         return

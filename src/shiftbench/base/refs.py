@@ -1,7 +1,7 @@
-"""Refs: the names of all outputs, and the paths that follow from the names.
+"""Refs: the names of all outputs, and the path of each.
 
-A Ref is (kind, name). Its path, relative to the output root, is a pure function of both, so that a
-name is a path and a path is a name. Plugins return Refs from `needs(params)`; `plan` expands them.
+A Ref is (kind, name). Its path, relative to the output root, follows from these two alone. Plugins return Refs from
+`needs(params)`; `plan` expands them.
 
 | kind     | name                                              | path                                          |
 | -------- | ------------------------------------------------- | --------------------------------------------- |
@@ -45,10 +45,9 @@ _LOCAL = {"shards": "data/local/{}/manifest.json", "previews": "data/local/{}.js
 
 
 class Ref(NamedTuple):
-    """One thing that is made: `kind` (a key of the table above) and `name` (its path's middle).
+    """One output: `kind` (a key of the table above) and `name` (the middle of its path).
 
-    `local` shards and previews are those that a licence forbids to pass on: kept in data/local, never
-    pushed.
+    `local` marks shards and previews that a licence forbids to redistribute: they are in data/local and never pushed.
     """
 
     kind: str
@@ -62,7 +61,7 @@ class Ref(NamedTuple):
 
     @property
     def owns_folder(self) -> bool:
-        """Whether its folder contains nothing but what is made with it."""
+        """Whether all files in its folder belong to it."""
         return self.kind in ("sources", "shards", "tables", "claims", "report")
 
     @property
@@ -126,7 +125,7 @@ class RecordsName(NamedTuple):
 
 
 def without_seed(model: str) -> tuple[str, int | None]:
-    """Return the name that training seeds share, and the seed; None where a name has none.
+    """The name that training seeds share, and the seed; None if the name has no seed.
 
     Example:
         >>> without_seed("fashion_mnist/convnet-erm-s2"), without_seed("fashion_mnist/convnet-erm")
@@ -137,7 +136,7 @@ def without_seed(model: str) -> tuple[str, int | None]:
 
 
 def number(severity: float) -> str:
-    """Spell a severity as a path component: `3`, `2.5`.
+    """A severity as a part of a path: `3`, `2.5`.
 
     Example:
         >>> number(3.0), number(2.5)
@@ -147,12 +146,12 @@ def number(severity: float) -> str:
 
 
 def at(shift: str, severity: float) -> str:
-    """Spell a shift at a severity as the two last components of a name: `fog/2.5`."""
+    """The two last parts of a name, shift and severity: `fog/2.5`."""
     return f"{shift}/{number(severity)}"
 
 
 def sources(name: str) -> Ref:
-    """Originals `sources/<name>.yaml`."""
+    """The source files that `sources/<name>.yaml` lists."""
     return Ref("sources", name)
 
 
@@ -183,11 +182,11 @@ def features(of: Ref) -> Ref:
 
 def scores(of: Ref, detector: str) -> Ref:
     """OOD scores of the records `of` under `detector`."""
-    dataset, weight, method, *rest = of.parts
-    return Ref("scores", "/".join((dataset, weight, method, detector, *rest)))
+    dataset, model, method, *rest = of.parts
+    return Ref("scores", "/".join((dataset, model, method, detector, *rest)))
 
 
 def records_of(scores: Ref) -> Ref:
     """Inverse of `scores`: the records that a score file is about."""
-    dataset, weight, method, _, *rest = scores.parts
-    return Ref("records", "/".join((dataset, weight, method, *rest)))
+    dataset, model, method, _, *rest = scores.parts
+    return Ref("records", "/".join((dataset, model, method, *rest)))

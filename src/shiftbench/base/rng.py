@@ -2,10 +2,10 @@
 
 `RandomStream(seed, shift, dataset, key)` is a stream of 64-bit words that depends on nothing but its four
 arguments: not on workers, order, batch size or library version. NumPy promises that Philox's raw
-words never change (NEP 19); its distributions are not promised, so ours are integer tables over
-16-bit words. They are also several times faster.
+words never change (NEP 19). It does not promise this for its distributions, so ours are integer
+tables over 16-bit words, which are also several times faster.
 
-Severity is not part of the key: a curve over severity is one nuisance that grows. A shift asks for
+Severity is not part of the key: a curve over severity is one nuisance that grows. A shift takes
 the same words at each severity; `fresh: true` in params adds the severity to the key.
 
 | call                  | raw 64-bit words taken                 | resolution          |
@@ -53,7 +53,7 @@ def _digest(size: int, *parts: str | int | float) -> int:
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """Return a seed in [0, 2**63) for the purpose `names`, e.g. of one training run.
+    """A seed in [0, 2**63) for the purpose `names`, e.g. of one training run.
 
     Example:
         >>> derive(0, "convnet", "init") == derive(0, "convnet", "order")
@@ -63,7 +63,7 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def unit_hash(*names: str | int) -> int:
-    """Return the 64-bit hash of a unit (a sample key, a group, a cluster), in [0, 2**64).
+    """The 64-bit hash of a unit (a sample key, a group, a cluster), in [0, 2**64).
 
     Example:
         >>> held_out = unit_hash("fashion_mnist/train/000123") * 10 >> 64 == 0  # a tenth of all
@@ -72,13 +72,13 @@ def unit_hash(*names: str | int) -> int:
 
 
 class _Key(ISeedSequence):
-    """A key for Philox, which asks the system for entropy where it is given one by its own name."""
+    """A key for Philox, passed as a seed sequence: Philox asks the system for entropy if it gets `key=`."""
 
     def __init__(self, key: int) -> None:
         self.key = key
 
     def generate_state(self, n_words: int, dtype: Any = np.uint64) -> NDArray[np.uint64]:  # noqa: ARG002
-        """Return the two 64-bit halves of the key, low first."""
+        """The two 64-bit halves of the key, low first."""
         return np.array([self.key & (1 << 64) - 1, self.key >> 64], dtype=np.uint64)
 
 
@@ -105,12 +105,12 @@ class RandomStream:
         return self._key & (1 << 64) - 1, self._key >> 64
 
     def of(self, shift: str) -> RandomStream:
-        """Return the words of the same sample for another shift, from their beginning."""
+        """The words of the same sample for another shift, from their beginning."""
         seed, _, dataset, key, severity = self._identity
         return RandomStream(seed, shift, dataset, key, severity)
 
     def raw(self, count: int) -> NDArray[np.uint64]:
-        """Return the next `count` 64-bit words."""
+        """The next `count` 64-bit words."""
         if self._bits is None:
             self._bits = np.random.Philox(_Key(self._key))  # type: ignore[arg-type]  # the stub is narrower
         words: NDArray[np.uint64] = self._bits.random_raw(count)
@@ -121,18 +121,18 @@ class RandomStream:
         return self.raw(-(-count // 4)).astype("<u8", copy=False).view("<u2")[:count]
 
     def uniform(self, shape: int | tuple[int, ...] = ()) -> NDArray[np.float32]:
-        """Return float32 in (0, 1): the middles of 65,536 equal steps, so that the mean is 1/2."""
-        rng = self.words16(math.prod(_shape(shape)))
-        values = (rng.astype(np.float32) + np.float32(0.5)) * np.float32(1 / _DRAWS)
+        """Uniform float32 in (0, 1): the middles of 65,536 equal steps, so that the mean is 1/2."""
+        words = self.words16(math.prod(_shape(shape)))
+        values = (words.astype(np.float32) + np.float32(0.5)) * np.float32(1 / _DRAWS)
         return values.reshape(_shape(shape))
 
     def normal(self, shape: int | tuple[int, ...] = ()) -> NDArray[np.float32]:
-        """Return float32 standard normal values, at most 4.33 in size (65,536 equal quantiles)."""
-        rng = self.words16(math.prod(_shape(shape)))
-        return _normal_floats()[rng].reshape(_shape(shape))
+        """Standard normal float32, at most 4.33 in size (65,536 equal quantiles)."""
+        words = self.words16(math.prod(_shape(shape)))
+        return _normal_floats()[words].reshape(_shape(shape))
 
     def poisson(self, lam: ArrayLike) -> NDArray[np.int64]:
-        """Return Poisson counts int64 of `lam`'s shape.
+        """Poisson counts int64 of `lam`'s shape.
 
         Args:
             lam: expected counts, 0 to 10,000. Each distinct value costs one table (kept).
@@ -146,17 +146,17 @@ class RandomStream:
         if not np.all((rates >= 0) & (rates <= POISSON_LIMIT)):
             low, high = rates.min(), rates.max()
             raise RangeError(f"Poisson rates lie in 0 to {POISSON_LIMIT:g}; got {low:g} to {high:g}")
-        distinct, which = np.unique(rates, return_inverse=True)
+        distinct, index = np.unique(rates, return_inverse=True)
         tables = [poisson_table(float(rate)) for rate in distinct]
         starts = np.cumsum([0] + [len(table) for table in tables])[:-1]
         joined = np.concatenate([table + i * _DRAWS for i, table in enumerate(tables)])
-        wanted = which.ravel() * _DRAWS + self.words16(rates.size)
-        found = np.searchsorted(joined, wanted, side="right") - starts[which.ravel()]
-        counts: NDArray[np.int64] = found.astype(np.int64).reshape(rates.shape)
+        words = index.ravel() * _DRAWS + self.words16(rates.size)
+        positions = np.searchsorted(joined, words, side="right") - starts[index.ravel()]
+        counts: NDArray[np.int64] = positions.astype(np.int64).reshape(rates.shape)
         return counts
 
     def integers(self, low: int, high: int, shape: int | tuple[int, ...] = ()) -> NDArray[np.int64]:
-        """Return int64 in [low, high): 32-bit words, multiplied and shifted.
+        """Int64 in [low, high): 32-bit words, multiplied and shifted.
 
         Raises:
             RangeError: the interval is empty or longer than 2**32.
@@ -173,7 +173,7 @@ class RandomStream:
         """Return `size` distinct indices below `count` in random order; a smaller size is a prefix.
 
         Raises:
-            RangeError: more are asked than there are.
+            RangeError: `size` is larger than `count`.
         """
         size = count if size is None else size
         if not 0 <= size <= count:
@@ -187,10 +187,10 @@ def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1)
 def normal_table() -> NDArray[np.int32]:
-    """Return the normal quantiles at (w + 1/2) / 65,536 as fixed point (20 bits), index w.
+    """The normal quantiles at (w + 1/2) / 65,536 as fixed point (20 bits), index w.
 
-    CPython's `inv_cdf` uses `log` and `sqrt` of the C library, good to some 1e-15; no quantile lies
-    within 1e-11 of where its rounding turns, so the integers are the same on every CPU. The upper
+    CPython's `inv_cdf` uses `log` and `sqrt` of the C library, accurate to about 1e-15. No quantile is
+    within 1e-11 of a rounding boundary, so the integers are the same on every CPU. The upper
     half mirrors the lower: the table's mean is exactly 0.
     """
     inverse = NormalDist().inv_cdf
@@ -209,7 +209,7 @@ def _normal_floats() -> NDArray[np.float32]:
 
 @lru_cache(maxsize=2048)
 def poisson_table(rate: float) -> NDArray[np.int64]:
-    """Return thresholds t: the count of a 16-bit word w is the number of t[k] <= w.
+    """Thresholds t: the count of a 16-bit word w is the number of t[k] <= w.
 
     t[k] is 65,536 x P(count <= k), rounded; 30-digit decimal arithmetic, equal on every machine.
     """

@@ -1,4 +1,4 @@
-"""The random words of a batch of samples in torch: word for word those of `rng.RandomStream`, on any device.
+"""The random words of a batch of samples in torch: the same words as those of `rng.RandomStream`, on any device.
 
 Philox4x64-10 in int64. Sample i of the batch draws what `rng.RandomStream(seed, shift, dataset, keys[i])` draws;
 every call has the samples as its leading axis. torch has no unsigned 64-bit arithmetic: words are int64 with
@@ -39,12 +39,7 @@ class RandomStream:
 
     @classmethod
     def of(cls, words: Sequence[rng.RandomStream], device: torch.device | str = "cpu") -> RandomStream:
-        """Return the words that `rng` would draw from their beginning.
-
-        Args:
-            words: one for each sample, nothing drawn yet.
-            device: where the batch is.
-        """
+        """The words of `rng.RandomStream`s, one per sample, none of which has drawn a word yet."""
         halves = np.array([word.key for word in words], dtype=np.uint64).view(np.int64)
         return cls(torch.from_numpy(halves.reshape(-1, 2)).to(device))
 
@@ -54,11 +49,11 @@ class RandomStream:
         return self._keys.device
 
     def __len__(self) -> int:
-        """Return the number of samples."""
+        """The number of samples."""
         return len(self._keys)
 
     def raw(self, count: int) -> torch.Tensor:
-        """Return the next `count` 64-bit words of each sample, int64 (n, count)."""
+        """The next `count` 64-bit words of each sample, int64 (n, count)."""
         first, last = self._drawn // 4, -(-(self._drawn + count) // 4)
         skipped = self._drawn - 4 * first
         self._drawn += count
@@ -66,42 +61,42 @@ class RandomStream:
         return _philox(self._keys, blocks).flatten(1)[:, skipped : skipped + count]
 
     def words16(self, count: int) -> torch.Tensor:
-        """Return 16-bit words int32 (n, count), the least significant of each raw word first."""
+        """16-bit words int32 (n, count), the least significant of each raw word first."""
         shifts = torch.arange(0, 64, 16, device=self.device)
         parts = (self.raw(-(-count // 4))[..., None] >> shifts) & 0xFFFF
         return parts.flatten(1)[:, :count].to(torch.int32)
 
     def uniform(self, shape: int | tuple[int, ...] = ()) -> torch.Tensor:
-        """Return float32 (n, *shape) in (0, 1): the middles of 65,536 equal steps."""
+        """Uniform float32 (n, *shape) in (0, 1): the middles of 65,536 equal steps."""
         size = _shape(shape)
         values = (self.words16(math.prod(size)).float() + 0.5) * (1 / _DRAWS)
         return values.reshape(len(self), *size)
 
     def normal(self, shape: int | tuple[int, ...] = ()) -> torch.Tensor:
-        """Return float32 (n, *shape) standard normal values (65,536 equal quantiles)."""
+        """Standard normal float32 (n, *shape) (65,536 equal quantiles)."""
         size = _shape(shape)
         table = normal_floats(self.device)
         return table[self.words16(math.prod(size)).long()].reshape(len(self), *size)
 
     def poisson(self, lam: torch.Tensor) -> torch.Tensor:
-        """Return Poisson counts int64 of `lam`'s shape (n, ...), rates 0 to 10,000.
+        """Poisson counts int64 of `lam`'s shape (n, ...), rates 0 to 10,000.
 
         Raises:
             RangeError: a rate is negative, not finite or above 10,000.
         """
-        distinct, which = torch.unique(lam.double(), return_inverse=True)
+        distinct, index = torch.unique(lam.double(), return_inverse=True)
         rates = [float(rate) for rate in distinct.cpu()]
         if not all(0 <= rate <= rng.POISSON_LIMIT for rate in rates):
             raise RangeError(f"Poisson rates lie in 0 to {rng.POISSON_LIMIT:g}; got {lam.min():g} to {lam.max():g}")
         tables = [rng.poisson_table(rate) for rate in rates]
         lengths = torch.tensor([0] + [len(table) for table in tables], device=self.device)
         joined = np.concatenate([table + i * _DRAWS for i, table in enumerate(tables)])
-        wanted = which * _DRAWS + self.words16(lam[0].numel()).reshape(lam.shape)
+        words = index * _DRAWS + self.words16(lam[0].numel()).reshape(lam.shape)
         ends = torch.from_numpy(joined).to(self.device)
-        return torch.searchsorted(ends, wanted, right=True) - lengths.cumsum(0)[which]
+        return torch.searchsorted(ends, words, right=True) - lengths.cumsum(0)[index]
 
     def integers(self, low: int, high: int, shape: int | tuple[int, ...] = ()) -> torch.Tensor:
-        """Return int64 (n, *shape) in [low, high).
+        """Int64 (n, *shape) in [low, high).
 
         Raises:
             RangeError: the interval is empty or longer than 2**31.
@@ -115,10 +110,10 @@ class RandomStream:
         return (halves * span >> 32).reshape(len(self), *size) + low
 
     def choice(self, count: int, size: int | None = None) -> torch.Tensor:
-        """Return int64 (n, size) distinct indices below `count` in random order.
+        """Distinct indices int64 (n, size) below `count` in random order.
 
         Raises:
-            RangeError: more are asked than there are.
+            RangeError: `size` is larger than `count`.
         """
         size = count if size is None else size
         if not 0 <= size <= count:
@@ -133,13 +128,13 @@ def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=8)
 def normal_floats(device: torch.device) -> torch.Tensor:
-    """Return the 65,536 normal quantiles, float32, as `rng.RandomStream.normal` reads them."""
+    """The 65,536 normal quantiles, float32, as `rng.RandomStream.normal` reads them."""
     exact = rng.normal_table().astype(np.float32) / np.float32(1 << rng.NORMAL_BITS)
     return torch.from_numpy(exact).to(device)
 
 
 def _philox(keys: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
-    """Return int64 (n, blocks, 4): Philox4x64-10 of counters (block, 0, 0, 0) under each key (n, 2)."""
+    """Int64 (n, blocks, 4): Philox4x64-10 of counters (block, 0, 0, 0) under each key (n, 2)."""
     size = (len(keys), len(blocks))
     zero = torch.zeros(size, dtype=torch.int64, device=keys.device)
     words = [blocks.expand(size), zero, zero, zero]
@@ -153,7 +148,7 @@ def _philox(keys: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
 
 
 def _multiply(values: torch.Tensor, factor: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the high and low 64 bits of the unsigned product; int64 wraps around as unsigned does."""
+    """The high and low 64 bits of the unsigned product; int64 wraps around as unsigned does."""
     value_low, value_high = values & _LOW, (values >> 32) & _LOW
     factor_low, factor_high = factor & _LOW, factor >> 32
     crossed = value_high * factor_low + (_upper(value_low * factor_low))
@@ -163,7 +158,7 @@ def _multiply(values: torch.Tensor, factor: int) -> tuple[torch.Tensor, torch.Te
 
 
 def _upper(product: torch.Tensor) -> torch.Tensor:
-    """Return the upper 32 bits of an unsigned word."""
+    """The upper 32 bits of an unsigned word."""
     return (product >> 32) & _LOW
 
 

@@ -1,4 +1,4 @@
-"""The one value that flows through fetch, shift and evaluate: a sample."""
+"""A sample, the value that the stages fetch, shift and evaluate exchange."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Sample:
     fields: dict[str, Any]
 
     def with_field(self, name: str, value: object) -> Sample:
-        """Return a copy in which one field is replaced."""
+        """A copy in which one field is replaced."""
         return replace(self, fields={**self.fields, name: value})

@@ -35,5 +35,5 @@ def answers(
         fetch.keep(model)
         return option_model.OptionModel(model, source_files.original_folder(model), batch, threads)
 
-    for name, (needed, asked) in record_answers.record(config, make).items():
-        out.print(f"{name}: {needed} answers, {asked} of them new")
+    for name, (needed, new) in record_answers.record(config, make).items():
+        out.print(f"{name}: {needed} answers, {new} of them new")

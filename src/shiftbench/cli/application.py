@@ -77,9 +77,9 @@ class Hanging:
         text = Text.from_markup(self.markup)
         first = text.wrap(console, width)[0]
         yield Padding(first, (0, 0, 0, self.indent))
-        left = text[len(first) :]
-        left = left[len(left) - len(left.plain.lstrip()) :]
-        for line in left.wrap(console, width - self.further) if left else ():
+        rest = text[len(first) :]
+        rest = rest[len(rest) - len(rest.plain.lstrip()) :]
+        for line in rest.wrap(console, width - self.further) if rest else ():
             yield Padding(line, (0, 0, 0, self.indent + self.further))
 
 
@@ -92,7 +92,7 @@ def plural(plugin_type: str) -> str:
     """The plural name of a plugin type: `shifts` for `shift` and `shifts`.
 
     Raises:
-        ParamsError: there is none of that name.
+        ParamsError: no plugin type has that name.
     """
     for name in registry.PLUGIN_TYPES:
         if plugin_type in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
@@ -138,8 +138,8 @@ def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
     trust.require("its model would be loaded, which can run code")
     file = root / Ref("checkpoints", model).path
     if not file.is_file():
-        here = (root / "checkpoints").glob("*/*.safetensors")
-        known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in here]
+        files = (root / "checkpoints").glob("*/*.safetensors")
+        known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in files]
         raise DataError(
             f"no model {model!r} ({file} does not exist; {suggest(model, known)}); "
             f"`{run_of(config)}` trains the planned models, `shiftbench pull` downloads the recorded ones"

@@ -1,4 +1,4 @@
-"""The audit: can other people get the same numbers?"""
+"""`shiftbench audit`: a check whether other people can get the same numbers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def audit(
     if level >= RUNNING:
         trust.require(f"an audit at level {level} runs its code", checkout or Path())
     into = Path.cwd() if checkout else None
-    asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
+    request = run.AuditRequest(level, tuple(only or ()), sample, seed)
     if json and str(json) != "-":
         json = json.absolute() if checkout else json
         _require_writable(json)
@@ -83,16 +83,16 @@ def audit(
         try:
             planned, root = plans.load(config)
         except ParamsError as error:
-            done = run.audit_without_plan(error, asked)
+            result = run.audit_without_plan(error, request)
         else:
             table_trial.require(root)
-            done = run.run(planned, root, asked, package or registry.PACKAGE, pages.published)
-            _show(done, root, into)
+            result = run.run(planned, root, request, package or registry.PACKAGE, pages.published)
+            _show(result, root, into)
         if json:
-            run.write(done, json)
+            run.write(result, json)
     if str(json) != "-":
-        _print(done, verbose=verbose)
-    sys.exit(done.exit_code)
+        _print(result, verbose=verbose)
+    sys.exit(result.exit_code)
 
 
 def _require_writable(file: Path) -> None:
@@ -117,47 +117,47 @@ def _require_writable(file: Path) -> None:
         file.unlink()
 
 
-def _show(done: Audit, root: Path, into: Path | None) -> None:
+def _show(result: Audit, root: Path, into: Path | None) -> None:
     """Write the audit's page; the verdict does not depend on it."""
     from shiftbench.audit import page
 
     try:
-        written = page.write(done, root, into)
-        if written:
-            err.print(f"the audit's page: {escaped(str(written))}", soft_wrap=True)
+        file = page.write(result, root, into)
+        if file:
+            err.print(f"the audit's page: {escaped(str(file))}", soft_wrap=True)
     except (DataError, UntrustedError) as error:
         err.print(f"[yellow]the audit's page was not written[/]: {escaped(str(error))}")
 
 
-def _print(done: Audit, *, verbose: bool) -> None:
+def _print(result: Audit, *, verbose: bool) -> None:
     """Print the tables with their findings, the limits of the audit, and the verdict."""
     from shiftbench.audit import summary
 
     if verbose:
-        _print_checks(done)
-    for table, found in summary.findings_by_table(done):
+        _print_checks(result)
+    for table, findings in summary.findings_by_table(result):
         if table is None:
-            if found:
+            if findings:
                 out.print("[bold]The checkout[/], all of its tables:")
         else:
-            head, *more = summary.lines(table)
+            head, *further_lines = summary.lines(table)
             out.print(f"[bold {_COLOURS[table['verdict']]}]{escaped(head)}[/]", soft_wrap=True)
-            for line in more:
+            for line in further_lines:
                 out.print(f"  {escaped(line)}", soft_wrap=True)
-        _print_findings(found)
-    notes = summary.limits(done)
+        _print_findings(findings)
+    notes = summary.limits(result)
     if notes:
-        out.print("[bold]What limits this audit[/]")
+        out.print("[bold]Limits of this audit[/]")
         for note in notes:
             out.print(f"  {escaped(note)}", soft_wrap=True)
-    _print_verdict(done)
+    _print_verdict(result)
 
 
-def _print_checks(done: Audit) -> None:
+def _print_checks(audit: Audit) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("check", "", "level", "verdict", "subject"):
         table.add_column(heading, no_wrap=heading != "subject")
-    for result in done.results:
+    for result in audit.results:
         colour = _COLOURS[result.verdict]
         verdict = f"[{colour}]{result.verdict}[/]"
         text = "\n".join([result.title, *(f"- {note}" for note in result.notes)])
@@ -165,10 +165,10 @@ def _print_checks(done: Audit) -> None:
     out.print(table)
 
 
-def _print_findings(found: Sequence[tuple[Result, Finding]]) -> None:
+def _print_findings(findings: Sequence[tuple[Result, Finding]]) -> None:
     """Print the first findings of each check."""
     counts: Counter[str] = Counter()
-    for result, finding in found:
+    for result, finding in findings:
         counts[f"{result.number} {result.name}"] += 1
         if counts[f"{result.number} {result.name}"] <= _SHOWN:
             line = f"  [bold]{result.number} {result.name}[/] {escaped(str(finding))}"
@@ -178,13 +178,13 @@ def _print_findings(found: Sequence[tuple[Result, Finding]]) -> None:
             out.print(f"  [bold]{name}[/] and {count - _SHOWN} more findings")
 
 
-def _print_verdict(done: Audit) -> None:
-    about, auditor = done.about, done.about.get("auditor", {})
+def _print_verdict(result: Audit) -> None:
+    about, auditor = result.about, result.about.get("auditor", {})
     if auditor:
-        where = "which comes with the checkout" if auditor["inside"] else "from outside"
-        out.print(f"audited by shiftbench {auditor['version']} {auditor['digest'][:16]}, {where}", soft_wrap=True)
+        origin = "which comes with the checkout" if auditor["inside"] else "from outside"
+        out.print(f"audited by shiftbench {auditor['version']} {auditor['digest'][:16]}, {origin}", soft_wrap=True)
     out.print(
-        f"[bold {_COLOURS[done.verdict]}]{done.verdict}[/] at level {about['level']}: {about['here']} of "
-        f"{about['planned']} outputs are here, {about['seconds']} s; repeat its draws by --seed {about['seed']}",
+        f"[bold {_COLOURS[result.verdict]}]{result.verdict}[/] at level {about['level']}: {about['here']} of "
+        f"{about['planned']} outputs are here, {about['seconds']} s; --seed {about['seed']} repeats its sample",
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""Calibration: the severities at which shifts cost a model the same accuracy."""
+"""`shiftbench calibrate`: the severities at which shifts cost a model the same accuracy."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def calibrate(
     records = _records(planned, root, model, dataset or model.partition("/")[0], split)
     clean = calibration.read(_clean_shards(records, root), samples)
     shifters = [_shifter(planned, root, shift, clean.dataset) for shift in shifts]
-    changed = [(before, calibration.continuous(before)) for before in shifters]
-    for before, after in changed:
-        if before != after:
-            err.print(escaped(_note(before, after)), soft_wrap=True)
+    adaptations = [(shifter, calibration.continuous(shifter)) for shifter in shifters]
+    for shifter, adapted in adaptations:
+        if shifter != adapted:
+            err.print(escaped(_note(shifter, adapted)), soft_wrap=True)
     results: list[Calibrated] = []
-    with devices.hold(device) as held:
-        judge = _judge(records, root, clean, held)
+    with devices.hold(device) as used_device:
+        judge = _judge(records, root, clean, used_device)
         for shifter in shifters:
             results += calibration.fit(judge, shifter, drop or [10.0], planned.params.bootstrap.resamples)
     facts = {"model": model, "dataset": clean.dataset, "split": split, "seed": planned.params.seed}
@@ -70,7 +70,7 @@ def _records(planned: plans.Plan, root: Path, model: str, dataset: str, split: s
 
     checkpoint_file(root, model, planned.config)
     ref = Ref("records", f"{model}/plain/{dataset}/{split}/identity/0")
-    return planned.artifacts[planned.want(ref)]
+    return planned.artifacts[planned.add(ref)]
 
 
 def _clean_shards(records: Artifact, root: Path) -> Path:
@@ -122,10 +122,10 @@ def _judge(records: Artifact, root: Path, clean: Any, device: str) -> Any:
     return calibration.Judge(predictor, clean, tuple(classes), spec["batch_size"])
 
 
-def _note(before: Shifter, after: Shifter) -> str:
-    changed = {key: value for key, value in after.options.items() if value != before.options.get(key)}
+def _note(shifter: Shifter, adapted: Shifter) -> str:
+    changed = {key: value for key, value in adapted.options.items() if value != shifter.options.get(key)}
     return (
-        f"{before.name}: damage does not grow with its published levels; calibrated with {_flow(changed)}, "
+        f"{shifter.name}: damage does not grow with its published levels; calibrated with {_yaml_line(changed)}, "
         "which allows every severity"
     )
 
@@ -133,7 +133,7 @@ def _note(before: Shifter, after: Shifter) -> str:
 def _print(results: list[Calibrated], facts: dict[str, Any], file: Path | None, params: Params) -> None:
     """Print a table and the lines for params.yaml, or JSON."""
     if file:
-        text = json.dumps({**facts, "found": [asdict(one) for one in results]}, indent=1)
+        text = json.dumps({**facts, "found": [asdict(result) for result in results]}, indent=1)
         if str(file) == "-":
             sys.stdout.write(text + "\n")
             return
@@ -141,7 +141,7 @@ def _print(results: list[Calibrated], facts: dict[str, Any], file: Path | None, 
             file.write_text(text + "\n")
     out.print(_table(results, facts))
     out.print("for params.yaml:\n[bold]shifts:[/]")
-    for line in _lines(results, params):
+    for line in _params_lines(results, params):
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
@@ -151,33 +151,33 @@ def _table(results: list[Calibrated], facts: dict[str, Any]) -> Table:
     table = Table(title=title, box=box.SIMPLE, pad_edge=False)
     for heading in ("shift", "drop", "severity", "95% interval", "measured drop", "95% interval"):
         table.add_column(heading, no_wrap=True)
-    for one in results:
-        end = f">{one.measured[-1][0]:g}"
-        severity = end if one.severity is None else f"{one.severity:.3g}"
-        ends = _spelled(one.severity_ci, ".3g", end), _spelled(one.fall_ci, ".1f", "-")
-        table.add_row(one.shift, f"{one.drop:g}", severity, ends[0], f"{one.fall:.1f}", ends[1])
+    for result in results:
+        end = f">{result.measured[-1][0]:g}"
+        severity = end if result.severity is None else f"{result.severity:.3g}"
+        ends = _interval_text(result.severity_ci, ".3g", end), _interval_text(result.fall_ci, ".1f", "-")
+        table.add_row(result.shift, f"{result.drop:g}", severity, ends[0], f"{result.fall:.1f}", ends[1])
     return table
 
 
-def _spelled(interval: Interval, form: str, beyond: str) -> str:
+def _interval_text(interval: Interval, form: str, beyond: str) -> str:
     low, high = (beyond if end is None else format(end, form) for end in interval)
     return low if low == high else f"{low} to {high}"
 
 
-def _lines(results: list[Calibrated], params: Params) -> list[str]:
+def _params_lines(results: list[Calibrated], params: Params) -> list[str]:
     """The lines for params.yaml, one per shift whose drops are reached."""
     lines = []
-    for name in dict.fromkeys(one.shift for one in results):
-        reached = [one for one in results if one.shift == name and one.severity is not None]
+    for name in dict.fromkeys(result.shift for result in results):
+        reached = [result for result in results if result.shift == name and result.severity is not None]
         use = params.component("shifts", name).use
         if reached:
-            severities = [one.severity for one in reached]
+            severities = [result.severity for result in reached]
             options = {**({"use": use} if use else {}), **reached[0].options, "severities": severities}
-            lines.append(f"{name}: {_flow(options)}")
+            lines.append(f"{name}: {_yaml_line(options)}")
     return lines
 
 
-def _flow(options: dict[str, Any]) -> str:
+def _yaml_line(options: dict[str, Any]) -> str:
     """YAML on one line."""
     text: str = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=10_000)
     return text.strip()

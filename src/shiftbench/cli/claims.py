@@ -1,4 +1,4 @@
-"""Systems and their claims: runs of systems, and the verdicts on the claims of their cards."""
+"""`shiftbench systems` and `shiftbench claims`: runs of systems, and the verdicts on the claims of their cards."""
 
 from __future__ import annotations
 
@@ -75,29 +75,31 @@ def systems(
 
     for name in names or ():
         configurations.load(f"{configurations.SYSTEMS}/{name}")
-    slugs = names or configurations.built()
+    slugs = names or configurations.built_slugs()
     if changed is not None:
         slugs = touched.systems(slugs, changed)
         if not slugs:
             err.print(f"no change since {changed} affects an output of these systems")
             return
     err.print(f"planning {', '.join(slugs)}")
-    begun = time.time()
+    start = time.time()
     status = running.run([f"{configurations.SYSTEMS}/{name}" for name in slugs], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("system", "jobs", "CPU min", "s / r / i", "compared with published"):
         table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
     for name in slugs:
-        made = running.made(f"{configurations.SYSTEMS}/{name}", begun)
-        counts, comparison = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _compared(name)
-        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(comparison))
+        result = running.result(f"{configurations.SYSTEMS}/{name}", start)
+        counts, comparison = (
+            ("", f"failed: {result.unfinished[0]}") if result.unfinished else _compare_with_published(name)
+        )
+        table.add_row(name, str(result.jobs), f"{result.seconds / 60:.1f}", counts, escaped(comparison))
     out.print(table)
-    _show_all_made()
+    _write_overview()
     if status:
         raise DataError("jobs failed; their messages are above and in their logs")
 
 
-def _compared(name: str) -> tuple[str, str]:
+def _compare_with_published(name: str) -> tuple[str, str]:
     """The counts of supported, refuted and inconclusive claims, and their comparison with the published verdicts."""
     slug, config = configurations.split(f"{configurations.SYSTEMS}/{name}")
     if config != configurations.DEFAULT:
@@ -106,15 +108,15 @@ def _compared(name: str) -> tuple[str, str]:
     return " / ".join(map(str, row.counts)), row.comparison
 
 
-def _show_all_made() -> None:
+def _write_overview() -> None:
     """Write the page of all systems that were made here, with the times of their jobs."""
     from shiftbench.workflow.engine import running
 
     rows = []
-    for slug in overview.here():
-        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
-        if not took.unfinished:
-            rows.append(overview.row(slug, took.jobs, took.seconds))
+    for slug in overview.run_here():
+        result = running.result(f"{configurations.SYSTEMS}/{slug}", 0.0)
+        if not result.unfinished:
+            rows.append(overview.row(slug, result.jobs, result.seconds))
     if rows:
         out.print(f"page of all systems that were made here: {overview.write(rows)}")
 
@@ -125,18 +127,18 @@ def _run_here() -> list[str]:
     Raises:
         DataError: no system was run here.
     """
-    here = [name for slug in configurations.built() for name in _configs_here(slug)]
-    if not here:
-        raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` one")
-    return here
+    names = [name for slug in configurations.built_slugs() for name in _configs_here(slug)]
+    if not names:
+        raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` runs one")
+    return names
 
 
 def _configs_here(slug: str) -> list[str]:
-    here = [config for config in cards.load(slug).params if _file(slug, config).is_file()]
-    return [slug if config == configurations.DEFAULT else f"{slug}/{config}" for config in here]
+    configs = [config for config in cards.load(slug).params if _claims_file(slug, config).is_file()]
+    return [slug if config == configurations.DEFAULT else f"{slug}/{config}" for config in configs]
 
 
-def _file(slug: str, config: str) -> Path:
+def _claims_file(slug: str, config: str) -> Path:
     return Path(configurations.root(slug, config)) / Ref("claims", slug).path
 
 
@@ -145,16 +147,16 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
     from shiftbench.provenance import table_trial
 
     slug, config = configurations.split(name)
-    card, file = cards.load(slug), _file(slug, config)
+    card, file = cards.load(slug), _claims_file(slug, config)
     if not file.is_file():
-        asked = name.removeprefix(f"{configurations.SYSTEMS}/")
-        others = f"; run here: {', '.join(here)}" if (here := _configs_here(slug)) else ""
+        short_name = name.removeprefix(f"{configurations.SYSTEMS}/")
+        advice = f"; run here: {', '.join(configs)}" if (configs := _configs_here(slug)) else ""
         raise DataError(
-            f"{asked} was not run here ({file} does not exist); `shiftbench systems {asked}` runs it{others}"
+            f"{short_name} was not run here ({file} does not exist); `shiftbench systems {short_name}` runs it{advice}"
         )
     table_trial.require(file.parent)
     rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
-    return [row | _asked(card.claims[row["claim"]]) for row in rows]
+    return [row | _claim_texts(card.claims[row["claim"]]) for row in rows]
 
 
 def _published() -> list[str]:
@@ -171,7 +173,7 @@ def _judged_again(name: str) -> list[dict[str, Any]]:
     slug, config = configurations.split(name)
     card = cards.load(slug)
     rows = judge_claims.again(card.claims, published_evidence(name), config, card.looks)
-    return [row | _asked(card.claims[str(row["claim"])]) for row in rows]
+    return [row | _claim_texts(card.claims[str(row["claim"])]) for row in rows]
 
 
 def evidence_here(name: str) -> dict[str, Evidence] | None:
@@ -182,13 +184,13 @@ def evidence_here(name: str) -> dict[str, Evidence] | None:
 
     slug, config = configurations.split(name)
     root = Path(configurations.root(slug, config))
-    file = _file(slug, config).with_name(REPLICATES)
+    file = _claims_file(slug, config).with_name(REPLICATES)
     receipt = recipe.receipt(root, Ref("claims", slug))
     if receipt is None or not file.is_file():
         return None
     table_trial.require(file.parent)
     evidence = replicate_table.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
-    return _still_asked(slug, receipt["recipe"], evidence)
+    return _with_same_rules(slug, receipt["recipe"], evidence)
 
 
 def published_evidence(name: str) -> dict[str, Evidence]:
@@ -203,7 +205,7 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     from shiftbench.statistics.claims import replicate_table
 
     slug, _ = configurations.split(name)
-    if not (configurations.published(name) / published.ABOUT).is_file():
+    if not (configurations.published_folder(name) / published.ABOUT).is_file():
         raise DataError(f"nothing is published of {slug}; `shiftbench systems {slug}` runs it")
     there, ref = published.read(Path(), name), Ref("claims", slug)
     file = (there.root / ref.path).with_name(REPLICATES)
@@ -214,25 +216,25 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     table_trial.require(file.parent)
     evidence = replicate_table.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
     receipt = from_json(there.texts[recipe.receipt_path(Path(), ref).as_posix()])
-    return _still_asked(slug, receipt["recipe"], evidence)
+    return _with_same_rules(slug, receipt["recipe"], evidence)
 
 
-def _still_asked(slug: str, recipe: Mapping[str, Any], evidence: dict[str, Evidence]) -> dict[str, Evidence]:
+def _with_same_rules(slug: str, recipe: Mapping[str, Any], evidence: dict[str, Evidence]) -> dict[str, Evidence]:
     """The evidence without that on claims whose rule changed since."""
     from shiftbench.cli.documents import measured
     from shiftbench.statistics.claims.estimates import Evidence
 
-    then = measured.judged_contents(recipe["card"])["rules"]
-    now = measured.judged_contents(cards.load(slug).model_dump(mode="json"))["rules"]
+    rules_of_run = measured.judged_contents(recipe["card"])["rules"]
+    present_rules = measured.judged_contents(cards.load(slug).model_dump(mode="json"))["rules"]
     changed = Evidence({}, None, "its rule has changed since the system was run")
-    kept = {name: one for name, one in evidence.items() if now.get(name) == then[name]}
-    return kept | {name: changed for name in evidence if name not in kept}
+    valid = {name: item for name, item in evidence.items() if present_rules.get(name) == rules_of_run[name]}
+    return valid | {name: changed for name in evidence if name not in valid}
 
 
-def _asked(claim: Claim) -> dict[str, str]:
+def _claim_texts(claim: Claim) -> dict[str, str]:
     """The text of a claim, and its expression as a sentence."""
-    judged = sentences.sentence(claim.model_dump(mode="json")) if claim.value else ""
-    return {"says": claim.says, "judged": judged}
+    sentence = sentences.sentence(claim.model_dump(mode="json")) if claim.value else ""
+    return {"says": claim.says, "judged": sentence}
 
 
 def _blocks(name: str, rows: list[dict[str, Any]]) -> Group:
@@ -252,8 +254,8 @@ def _blocks(name: str, rows: list[dict[str, Any]]) -> Group:
 
 
 def _counts(rows: list[dict[str, Any]]) -> str:
-    counts = [row["verdict"] for row in rows if row["part"] is None]
-    return ", ".join(f"{counts.count(one)} {one}" for one in dict.fromkeys(counts))
+    verdicts = [row["verdict"] for row in rows if row["part"] is None]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
 
 
 def number(row: dict[str, Any]) -> str:

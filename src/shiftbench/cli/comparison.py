@@ -31,32 +31,32 @@ def against(root: Path, other: str, json: Path | None) -> None:
     from shiftbench.audit.compare.causes import Side
     from shiftbench.base import files
 
-    with runs.open_run(root, other) as there:
-        done = runs.compare(Side(root, "this run"), there)
+    with runs.open_run(root, other) as other_side:
+        comparison = runs.compare(Side(root, "this run"), other_side)
     if str(json) == "-":
-        sys.stdout.write(dumps(done.plain(), indent=1, allow_nan=False) + "\n")
+        sys.stdout.write(dumps(comparison.plain(), indent=1, allow_nan=False) + "\n")
     else:
         if json:
-            files.write_json(json, done.plain())
-        _print(done)
-    sys.exit(done.exit_code)
+            files.write_json(json, comparison.plain())
+        _print(comparison)
+    sys.exit(comparison.exit_code)
 
 
-def _print(done: Comparison) -> None:
-    if done.moved:
-        _print_counts(done)
-        _print_causes(done)
-        _print_moved(done)
-    equal = done.rows - len(done.moved)
+def _print(comparison: Comparison) -> None:
+    if comparison.moved:
+        _print_counts(comparison)
+        _print_causes(comparison)
+        _print_moved(comparison)
+    equal = comparison.rows - len(comparison.moved)
     out.print(
-        f"{_WORDS[done.verdict]}: {equal} of {done.rows} numbers are equal in {escaped(done.here)} and "
-        f"{escaped(done.there)}; exit code {done.exit_code}",
+        f"{_WORDS[comparison.verdict]}: {equal} of {comparison.rows} numbers are equal in {escaped(comparison.here)} "
+        f"and {escaped(comparison.there)}; exit code {comparison.exit_code}",
         soft_wrap=True,
     )
 
 
-def _print_counts(done: Comparison) -> None:
-    counts = done.counts()
+def _print_counts(comparison: Comparison) -> None:
+    counts = comparison.counts()
     tolerances = list(dict.fromkeys(tolerance for _, tolerance in counts))
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("numbers moved by")
@@ -68,8 +68,8 @@ def _print_counts(done: Comparison) -> None:
     out.print(table)
 
 
-def _print_causes(done: Comparison) -> None:
-    causes = Counter(cause for one in done.moved for cause in one.causes)
+def _print_causes(comparison: Comparison) -> None:
+    causes = Counter(cause for row in comparison.moved for cause in row.causes)
     for cause, count in sorted(causes.items(), key=lambda pair: (pair[0].order, pair[0].path))[:_SHOWN]:
         line = f"[bold]{cause.kind}[/] {escaped(f'{cause.path}: {cause.what}')} ({count} numbers)"
         out.print(line, soft_wrap=True)
@@ -77,15 +77,15 @@ def _print_causes(done: Comparison) -> None:
         out.print(f"and {len(causes) - _SHOWN} more causes, all in the JSON")
 
 
-def _print_moved(done: Comparison) -> None:
+def _print_moved(comparison: Comparison) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("number", "there", "here", "moved by", "tolerance", "because of"):
         table.add_column(heading, justify="right" if heading in ("there", "here") else "left")
-    ranked = sorted(done.moved, key=lambda one: -abs(one.by or 0.0))
-    for one in ranked[:_SHOWN]:
-        values = (_text((side or {}).get("value")) for side in (one.there, one.here))
-        by = "" if one.by is None else f"{one.by:+.6g}"
-        table.add_row(escaped(one.name), *values, by, one.tolerance, one.cause)
+    ranked = sorted(comparison.moved, key=lambda row: -abs(row.by or 0.0))
+    for row in ranked[:_SHOWN]:
+        values = (_text((side or {}).get("value")) for side in (row.there, row.here))
+        by = "" if row.by is None else f"{row.by:+.6g}"
+        table.add_row(escaped(row.name), *values, by, row.tolerance, row.cause)
     out.print(table)
     if len(ranked) > _SHOWN:
         out.print(f"and {len(ranked) - _SHOWN} more, all in the JSON")

@@ -1,4 +1,4 @@
-"""OOD detection on your own images."""
+"""`shiftbench detect`: OOD detection on your own images."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def detect(
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    findings = [{**asdict(one), "ood": one.ood, "verdict": one.verdict} for one in answer.findings]
+    findings = [{**asdict(finding), "ood": finding.ood, "verdict": finding.verdict} for finding in answer.findings]
     return {
         "file": str(answer.file),
         "prediction": answer.prediction,
@@ -66,14 +66,14 @@ def _print(answer: Answer) -> None:
     for heading in ("detector", "score", "ID lower", "threshold"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "detector" else "right")
     table.add_column("verdict")
-    for one in answer.findings:
-        style = "bold red" if one.ood else ""
-        numbers = f"{one.score:.4g}", f"{one.share:.1%}", f"{one.threshold:.4g}"
-        table.add_row(one.detector, *numbers, one.verdict, style=style)
+    for finding in answer.findings:
+        style = "bold red" if finding.ood else ""
+        numbers = f"{finding.score:.4g}", f"{finding.share:.1%}", f"{finding.threshold:.4g}"
+        table.add_row(finding.detector, *numbers, finding.verdict, style=style)
     out.print(table)
     out.print(escaped(answer.summary), soft_wrap=True)
-    clean = dict.fromkeys(f"{one.n:,} of {one.split}" for one in answer.findings)
+    clean = dict.fromkeys(f"{finding.n:,} of {finding.split}" for finding in answer.findings)
     out.print(f"[dim]ID samples: {', '.join(clean)}[/]")
-    unsearched = [one.detector for one in answer.findings if one.searched is False]
+    unsearched = [finding.detector for finding in answer.findings if finding.searched is False]
     if unsearched:
         out.print(f"[dim]with default options, because no search was run: {', '.join(unsearched)}[/]", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Information: plugins and systems, previews of shifts, this machine, citations, generated documents."""
+"""Commands that show or generate information: list, describe, preview, doctor, cite and docs."""
 
 import inspect
 import json
@@ -49,7 +49,7 @@ def _list_systems(*, as_json: bool) -> None:
     from shiftbench.cli import systems
 
     if as_json:
-        out.print_json(json.dumps(systems.listed()))
+        out.print_json(json.dumps(systems.rows_of_cards()))
     else:
         systems.show_all()
 
@@ -126,11 +126,11 @@ def preview(
     if shift is None:
         target = file or Path("shifts.png")
         with writable(target):
-            names, lacking = previews.pictured()
-            previews.overview(names, previews.our_square()).save(target)
+            names, missing = previews.drawable_shifts()
+            previews.overview(names, previews.built_in_square()).save(target)
         out.print(f"wrote {target}: {len(names)} shifts")
-        if lacking:
-            out.print(f"for the other shifts: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
+        if missing:
+            out.print(f"for the other shifts: `shiftbench fetch {' '.join(missing)}`", soft_wrap=True)
         return
     if sum(map(bool, (image, sound, dataset))) > 1:
         raise ParamsError("give one of --image, --sound and --dataset")
@@ -139,7 +139,7 @@ def preview(
         for line in previews.texts(shift):
             out.print(escaped(line), soft_wrap=True)
         return
-    samples = previews.chosen(module, image, sound)
+    samples = previews.sample_for(module, image, sound)
     if dataset:
         samples = previews.from_dataset(dataset, root(), count)
     target = file or Path(f"{shift}.png")
@@ -168,7 +168,7 @@ def doctor(
         for lock in locks.clear(folder):
             err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
     if remotes:
-        _print_remotes(doctors.remotes_held(folder), as_json=as_json)
+        _print_remotes(doctors.remote_states(folder), as_json=as_json)
         return
     facts = doctors.examine(planned, folder)
     problems = doctors.problems(facts)
@@ -201,38 +201,38 @@ def _print_remotes(states: list[dict[str, Any]], *, as_json: bool) -> None:
     """Print the state of each remote; exit code 3 if none answers."""
     if as_json:
         out.print_json(json.dumps(states))
-    for one in [] if as_json else states:
-        state = f"alive, {one['seconds']} s" if one["error"] is None else f"dead: {one['error']}"
-        known = {True: "read-only", False: "writable", None: "unknown whether writable"}
-        held = f"; {one['there']} of {one['objects']} objects" if "there" in one else ""
-        note = f"; {known[one['read_only']]}" if one["error"] is None else ""
-        out.print(escaped(f"{one['name']} ({one['url']}): {state}{held}{note}"), soft_wrap=True)
-        for line in [*one.get("wrong", ()), *(f"{m} is missing" for m in one.get("missing", ()))]:
+    for remote in [] if as_json else states:
+        state = f"alive, {remote['seconds']} s" if remote["error"] is None else f"dead: {remote['error']}"
+        access = {True: "read-only", False: "writable", None: "unknown whether writable"}
+        objects = f"; {remote['there']} of {remote['objects']} objects" if "there" in remote else ""
+        note = f"; {access[remote['read_only']]}" if remote["error"] is None else ""
+        out.print(escaped(f"{remote['name']} ({remote['url']}): {state}{objects}{note}"), soft_wrap=True)
+        for line in [*remote.get("wrong", ()), *(f"{m} is missing" for m in remote.get("missing", ()))]:
             out.print(f"  [bold red]![/] {escaped(line)}", soft_wrap=True)
-    if all(one["error"] for one in states):
+    if all(remote["error"] for remote in states):
         raise DataError("no remote answers; add one with `dvc remote add`, or see the errors above")
 
 
 def _lines(value: object) -> list[str]:
     """The lines of a part of the doctor's facts; a dash if it is empty."""
     if isinstance(value, dict):
-        return [f"{key:14} {_named(item)}" for key, item in value.items()]
-    return [_spelled(item) for item in value or [None]] if isinstance(value, list) else [_spelled(value)]
+        return [f"{key:14} {_named_values(item)}" for key, item in value.items()]
+    return [_fact_text(item) for item in value or [None]] if isinstance(value, list) else [_fact_text(value)]
 
 
-def _named(item: object) -> str:
+def _named_values(item: object) -> str:
     """A fact on one line; a mapping with the name before each value."""
     if isinstance(item, dict) and not any(isinstance(value, dict) for value in item.values()):
-        return ", ".join(f"{name} {_spelled(value)}" for name, value in item.items()) or "-"
-    return _spelled(item)
+        return ", ".join(f"{name} {_fact_text(value)}" for name, value in item.items()) or "-"
+    return _fact_text(item)
 
 
-def _spelled(item: object) -> str:
+def _fact_text(item: object) -> str:
     """A fact on one line; a row in columns, without its missing values."""
     if isinstance(item, list):
         return ", ".join(map(str, item))
     if isinstance(item, dict):
-        parts = (_spelled(part) for part in item.values() if part is not None)
+        parts = (_fact_text(part) for part in item.values() if part is not None)
         return "  ".join(f"{part:18}" for part in parts).rstrip()
     return str(item or "-")
 
@@ -258,15 +258,14 @@ def cite(
 @app.command(rich_help_panel=PANEL)
 def docs(
     measured: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SLUG", help="first store what the `embedded` run of this system measured"),
+        list[str] | None, typer.Option(metavar="SLUG", help="first store the results of this system's `embedded` run")
     ] = None,
     site: Annotated[
         Path | None, typer.Option(help="write only the further pages of the documentation site, into this folder")
     ] = None,
 ) -> None:
     """Generate docs/, params/schema.json and the pages of the systems from the code; write those that changed."""
-    from shiftbench.cli.documents import measured as kept
+    from shiftbench.cli.documents import measured as measured_results
     from shiftbench.cli.documents import pages as documents
     from shiftbench.cli.documents import shift_pages
     from shiftbench.workflow.engine import running
@@ -275,7 +274,7 @@ def docs(
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
         return
     for slug in measured or ():
-        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
-        out.print(f"wrote {kept.record(slug, round(took.seconds / 60, 1))}")
+        result = running.result(f"{configurations.SYSTEMS}/{slug}", 0.0)
+        out.print(f"wrote {measured_results.record(slug, round(result.seconds / 60, 1))}")
     for path in documents.write(Path()):
         out.print(f"wrote {path}")

@@ -22,7 +22,7 @@ def new(
     plugin_type = plural(plugin_type)
     use_plugin_folders()
     out.print(f"wrote {scaffolds.scaffold(plugin_type, name, into)}; add to params.yaml:")
-    for line in scaffolds.lines(plugin_type, name, into):
+    for line in scaffolds.params_lines(plugin_type, name, into):
         out.print(f"  {escaped(line)}", soft_wrap=True)
     if Path(f"tests/contracts/test_every_{plugin_type.removesuffix('s')}.py").is_file():
         out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")

@@ -1,4 +1,4 @@
-"""Statistical power: the samples, training seeds and resamples that a difference of a given size needs."""
+"""`shiftbench power`: the samples, training seeds and resamples that a difference of a given size needs."""
 
 from __future__ import annotations
 
@@ -61,29 +61,29 @@ def power(
     if difference <= 0:
         raise ParamsError(f"--difference is {difference:g}; no number of samples detects a difference of 0 or less")
     if of is not None:
-        judged, error = {"--of": _expression(of, over_seeds=over_seeds)}, judgement.ERROR
-        known: Mapping[str, Evidence] = estimates.evidence(judged, _read(config))
+        used_claims, error = {"--of": _expression(of, over_seeds=over_seeds)}, judgement.ERROR
+        evidence_of_claims: Mapping[str, Evidence] = estimates.evidence(used_claims, _read(config))
     else:
         config = f"{configurations.SYSTEMS}/{system}"
-        all_judged = _judged(config)
-        judged = _named(all_judged, names or [], config)
-        error = judgement.share_of_error(len(all_judged), _looks(config))
-        known = _known(config)
-    needs = list(requirements.requirements(judged, known, difference, chance, error))
+        all_claims = _judged_claims(config)
+        used_claims = _claims_named(all_claims, names or [], config)
+        error = judgement.share_of_error(len(all_claims), _looks(config))
+        evidence_of_claims = _evidence(config)
+    needs = list(requirements.requirements(used_claims, evidence_of_claims, difference, chance, error))
     if as_json:
-        out.print_json(json.dumps([asdict(one) for one in needs]))
+        out.print_json(json.dumps([asdict(need) for need in needs]))
     else:
         _print(needs, difference, chance)
 
 
-def _judged(config: str) -> dict[str, Claim]:
+def _judged_claims(config: str) -> dict[str, Claim]:
     """The claims that share a card's error in a configuration."""
     slug, at = configurations.split(config)
-    wanted = "embedded" if at == "smoke" else at
+    scale = "embedded" if at == "smoke" else at
     return {
         name: claim
         for name, claim in cards.load(slug).claims.items()
-        if claim.scale == wanted and claim.kind in ("superiority", "equivalence")
+        if claim.scale == scale and claim.kind in ("superiority", "equivalence")
     }
 
 
@@ -94,11 +94,11 @@ def _looks(config: str) -> int:
     return judge_claims.looks(cards.load(slug).looks, at)
 
 
-def _named(judged: Mapping[str, Claim], names: list[str], config: str) -> dict[str, Claim]:
+def _claims_named(known: Mapping[str, Claim], names: list[str], config: str) -> dict[str, Claim]:
     for name in names:
-        if name not in judged:
-            raise ParamsError(f"{config} judges no claim {name!r}; {suggest(name, judged)}")
-    return {name: judged[name] for name in names or judged}
+        if name not in known:
+            raise ParamsError(f"{config} judges no claim {name!r}; {suggest(name, known)}")
+    return {name: known[name] for name in names or known}
 
 
 def _expression(text: str, *, over_seeds: bool) -> Claim:
@@ -110,13 +110,13 @@ def _expression(text: str, *, over_seeds: bool) -> Claim:
         raise ParamsError(f"--of is not an expression over metric rows: {error}") from None
 
 
-def _known(config: str) -> Mapping[str, Evidence]:
+def _evidence(config: str) -> Mapping[str, Evidence]:
     """The evidence on a system's claims: from its run here, else the published one."""
-    here = evidence_here(config)
-    if here is not None:
-        return here
+    evidence_of_run = evidence_here(config)
+    if evidence_of_run is not None:
+        return evidence_of_run
     evidence = published_evidence(config)
-    err.print(f"{config} was not run here; using the replicates in {configurations.published(config)}")
+    err.print(f"{config} was not run here; using the replicates in {configurations.published_folder(config)}")
     return evidence
 
 
@@ -131,13 +131,13 @@ def _read(config: str | None) -> MetricRows:
 
     planned, root = plans.load(config)
     files = [root / ref.path for ref in planned.artifacts if ref.kind == "tables"]
-    lacking = [file for file in files if not file.is_file()]
-    if lacking or not files:
-        what = lacking[0] if lacking else "a table"
-        raise DataError(f"{what} does not exist; `make run` (or `shiftbench systems SLUG`) makes it")
+    missing = [file for file in files if not file.is_file()]
+    if missing or not files:
+        first = missing[0] if missing else "a table"
+        raise DataError(f"{first} does not exist; `make run` (or `shiftbench systems SLUG`) makes it")
     table_trial.require(root)
     measures = planned.artifacts[INDEX].recipe["metrics"]
-    better, kinds = ({name: one[fact] for name, one in measures.items()} for fact in ("higher_is_better", "kind"))
+    better, kinds = ({name: metric[fact] for name, metric in measures.items()} for fact in ("higher_is_better", "kind"))
     return judge_claims.read(files, better, kinds)
 
 
@@ -145,33 +145,33 @@ def _print(needs: list[Requirement], difference: float, chance: float) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("claim", "samples", "seeds", "detects now", "samples needed", "or seeds", "resamples"):
         table.add_column(heading, justify="left" if heading == "claim" else "right")
-    for one in needs:
-        name = one.claim if one.part is None else f"{one.claim}: {one.part}"
-        table.add_row(escaped(name), *_cells(one))
+    for need in needs:
+        name = need.claim if need.part is None else f"{need.claim}: {need.part}"
+        table.add_row(escaped(name), *_cells(need))
     out.print(table)
     out.print(
         f"For a difference of {difference:g} from the margin and a power of {chance:.0%}, each claim at the error "
         "that it is judged with. Few seeds give an uncertain estimate of their spread (docs/statistics.md).",
         soft_wrap=True,
     )
-    for one in needs:
-        if one.reason:
-            out.print(escaped(f"{one.claim}: {one.reason}"), soft_wrap=True)
+    for need in needs:
+        if need.reason:
+            out.print(escaped(f"{need.claim}: {need.reason}"), soft_wrap=True)
 
 
-def _cells(one: Requirement) -> tuple[str, ...]:
-    if one.detectable is None:
+def _cells(need: Requirement) -> tuple[str, ...]:
+    if need.detectable is None:
         return ("",) * 6
-    needed = "no number" if one.times is None else f"{one.times:.2g} x"
-    if one.times is not None and one.samples:
-        needed = f"{round(one.times * one.samples):,} ({one.times:.2g} x)"
-    seeds = "" if one.seeds is None else str(one.seeds)
-    more = "" if one.seeds is None else f"{one.seeds_needed:,}" if one.seeds_needed else "no number"
+    needed = "no number" if need.times is None else f"{need.times:.2g} x"
+    if need.times is not None and need.samples:
+        needed = f"{round(need.times * need.samples):,} ({need.times:.2g} x)"
+    seeds = "" if need.seeds is None else str(need.seeds)
+    seeds_needed = "" if need.seeds is None else f"{need.seeds_needed:,}" if need.seeds_needed else "no number"
     return (
-        f"{one.samples:,}" if one.samples else "",
+        f"{need.samples:,}" if need.samples else "",
         seeds,
-        f"{one.detectable:.3g}",
+        f"{need.detectable:.3g}",
         needed,
-        more,
-        f"{one.resamples:,}",
+        seeds_needed,
+        f"{need.resamples:,}",
     )

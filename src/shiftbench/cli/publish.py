@@ -1,4 +1,4 @@
-"""The published results: written by the authors of the repository, compared with by everybody else."""
+"""`shiftbench publish` and `shiftbench verify`: authors publish results, other people compare theirs with them."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def publish(
 
     home = Path()
     published.check_tree(home)
-    for config in _selected(names, configurations.made(home)):
+    for config in _selected(names, configurations.completed(home)):
         planned, root = plans.load(config)
-        one = published.write(planned, root, home, config, make.release_time(created))
-        about = one.about
-        size = sum(file.stat().st_size for file in one.root.rglob("*") if file.is_file())
-        counted = f"{about['files']} files, {about['rows']} numbers, {about['claims']} verdicts"
-        out.print(f"{one.root}: {counted}, {size / 1e6:.2f} MB, root {about['root'][:12]}", soft_wrap=True)
+        result = published.write(planned, root, home, config, make.release_time(created))
+        about = result.about
+        size = sum(file.stat().st_size for file in result.root.rglob("*") if file.is_file())
+        counts = f"{about['files']} files, {about['rows']} numbers, {about['claims']} verdicts"
+        out.print(f"{result.root}: {counts}, {size / 1e6:.2f} MB, root {about['root'][:12]}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -62,31 +62,31 @@ def verify(names: Configs = None, as_json: Json = False) -> None:
     home = Path()
     table_trial.require(home / configurations.PUBLISHED)
     comparisons = []
-    for one in [published.read(home, config) for config in _selected(names, _both(home))]:
-        err.print(f"reading {one.configuration or configurations.PLAIN}")
-        root = home / configurations.load(one.configuration, home).root
+    for comparison in [published.read(home, config) for config in _selected(names, _published_and_made(home))]:
+        err.print(f"reading {comparison.configuration or configurations.PLAIN}")
+        root = home / configurations.load(comparison.configuration, home).root
         table_trial.require(root)
-        comparisons.append(comparing.compare(root, one))
+        comparisons.append(comparing.compare(root, comparison))
     if as_json:
-        out.print_json(json.dumps([one.plain() for one in comparisons]))
+        out.print_json(json.dumps([comparison.plain() for comparison in comparisons]))
     else:
         _print(comparisons)
-    worst = max((one.verdict for one in comparisons), key=VERDICTS.index)
+    worst = max((comparison.verdict for comparison in comparisons), key=VERDICTS.index)
     sys.exit(EXIT_CODES[worst])
 
 
-def _selected(names: Sequence[str] | None, here: list[str | None]) -> list[str | None]:
+def _selected(names: Sequence[str] | None, made_here: list[str | None]) -> list[str | None]:
     """The configurations with these names; without names, those that are here."""
-    if not names and not here:
+    if not names and not made_here:
         raise DataError("no published configuration was made here; `make run` makes the benchmark")
-    return [None if name == configurations.PLAIN else name for name in names or ()] or here
+    return [None if name == configurations.PLAIN else name for name in names or ()] or made_here
 
 
-def _both(home: Path) -> list[str | None]:
+def _published_and_made(home: Path) -> list[str | None]:
     """The configurations that are published and were made here."""
     from shiftbench.release import published
 
-    return [one for one in published.configurations(home) if configurations.is_made(one, home)]
+    return [config for config in published.configurations(home) if configurations.is_completed(config, home)]
 
 
 OLDER = (
@@ -101,39 +101,41 @@ def _print(comparisons: list[PublishedComparison]) -> None:
     for heading in ("configuration", "outputs equal", "numbers equal", "verdicts equal", ""):
         right = heading.endswith("equal")
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "configuration")
-    for one in comparisons:
-        numbers = one.numbers.rows - len(one.numbers.moved)
+    for comparison in comparisons:
+        numbers = comparison.numbers.rows - len(comparison.numbers.moved)
         counts = (
-            f"{one.equal} of {one.outputs}",
-            f"{numbers} of {one.numbers.rows}",
-            f"{one.claims - len(one.changed)} of {one.claims}",
+            f"{comparison.equal} of {comparison.outputs}",
+            f"{numbers} of {comparison.numbers.rows}",
+            f"{comparison.claims - len(comparison.changed)} of {comparison.claims}",
         )
-        style = _STYLES[one.verdict]
-        table.add_row(one.configuration or configurations.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
+        style = _STYLES[comparison.verdict]
+        table.add_row(
+            comparison.configuration or configurations.PLAIN, *counts, f"[{style}]{escaped(comparison.words)}[/]"
+        )
     out.print(table)
-    older = [one.configuration or configurations.PLAIN for one in comparisons if one.older]
+    older = [comparison.configuration or configurations.PLAIN for comparison in comparisons if comparison.older]
     if older:
         out.print(f"{', '.join(older)}: {OLDER}", soft_wrap=True)
-    for one in comparisons:
-        _explain(one)
+    for comparison in comparisons:
+        _explain(comparison)
 
 
-def _explain(one: PublishedComparison) -> None:
+def _explain(comparison: PublishedComparison) -> None:
     """Print the differences, with the causes furthest upstream first."""
     from shiftbench.audit.compare import causes
 
-    reasons = Counter(cause for of_one in one.other.values() for cause in of_one)
+    reasons = Counter(cause for of_output in comparison.other.values() for cause in of_output)
     ordered = causes.ordered(reasons)
     for cause in ordered[:_SHOWN]:
         line = f"{cause.path}: {cause.what} ({reasons[cause]} outputs)"
         out.print(f"[bold]{cause.kind}[/] {escaped(line)}", soft_wrap=True)
     if len(ordered) > _SHOWN:
         out.print(f"and {len(ordered) - _SHOWN} more causes; --json prints all")
-    for (kind, tolerance), count in one.numbers.counts().items():
+    for (kind, tolerance), count in comparison.numbers.counts().items():
         out.print(f"{count} numbers moved by {kind}: {tolerance}")
-    for name, verdict in one.changed.items():
+    for name, verdict in comparison.changed.items():
         out.print(f"claim {escaped(name)}: {verdict}", soft_wrap=True)
-    for path in one.missing[:_SHOWN]:
+    for path in comparison.missing[:_SHOWN]:
         out.print(f"missing here: {escaped(path)}", soft_wrap=True)
-    if len(one.missing) > _SHOWN:
-        out.print(f"and {len(one.missing) - _SHOWN} more that are missing here; --json prints all")
+    if len(comparison.missing) > _SHOWN:
+        out.print(f"and {len(comparison.missing) - _SHOWN} more that are missing here; --json prints all")

@@ -1,4 +1,4 @@
-"""Releases: the outputs of a run with one Merkle root, signed with your key."""
+"""`shiftbench release`: the outputs of a run with one Merkle root, signed with your key."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def _verify(name: str, signers: Path | None) -> None:
     from shiftbench.release import verify as verification
 
     home = Path()
-    problems = verification.verify(_root(home, name), home, name, signers=signers)
+    problems = verification.verify(_output_root(home, name), home, name, signers=signers)
     for problem in problems[:_SHOWN]:
         out.print(escaped(f"{problem.verdict}: {problem}"), soft_wrap=True)
     if len(problems) > _SHOWN:
-        out.print(f"and {len(problems) - _SHOWN} more: {_counted(problems)}")
+        out.print(f"and {len(problems) - _SHOWN} more: {_kind_counts(problems)}")
     signatures = verification.verdicts(home, name, signers)
     for signature, verdict in signatures:
         out.print(escaped(f"{signature}: {verdict.state}; {verdict.words}"), soft_wrap=True)
@@ -81,12 +81,12 @@ def _verify(name: str, signers: Path | None) -> None:
     sys.exit(CODES[worst])
 
 
-def _counted(problems: list[Problem]) -> str:
+def _kind_counts(problems: list[Problem]) -> str:
     kinds = Counter(problem.kind for problem in problems)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
-def _root(home: Path, name: str) -> Path:
+def _output_root(home: Path, name: str) -> Path:
     """The output root of a release: that of its configuration."""
     from shiftbench.release import manifest
     from shiftbench.release import verify as verification

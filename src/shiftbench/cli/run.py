@@ -1,4 +1,4 @@
-"""The run: the plan, the reasons behind an output, and outputs that no longer belong to the plan."""
+"""Commands of a run: plan, why, prune and make."""
 
 import json
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ def plan(
     columns = ["stage", "jobs", "outputs", "fresh", "stale", "missing", *(["hours", "GB"] if estimate else [])]
     table = Table(*columns)
     for row in rows:
-        table.add_row(*(estimates.spell(row[column]) for column in columns))
+        table.add_row(*(estimates.cell_text(row[column]) for column in columns))
     out.print(table)
     _list_own_files(planned)
 
@@ -42,17 +42,17 @@ def _list_own_files(planned: plans.Plan) -> None:
     """Print the user's own files that a plan reads."""
     from shiftbench.workflow.plan import unavailable
 
-    files = unavailable.yours(planned)
+    files = unavailable.user_files(planned)
     if not files:
         return
-    missing = sum(not file.here for file in files)
+    missing = sum(not file.exists for file in files)
     out.print(f"[bold]Your own files[/], never downloaded: {missing} of {len(files)} missing")
     for file in files:
-        state = "changed" if file.changed else "here" if file.here else "missing"
+        state = "changed" if file.changed else "here" if file.exists else "missing"
         terms = f"; {file.licence}" if file.licence else ""
         ignored = f"; ignored: {file.ignored}" if file.ignored else ""
-        twice = f"; files with equal bytes: {file.twice}" if file.twice else ""
-        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}{ignored}{twice}"
+        duplicates = f"; files with equal bytes: {file.duplicates}" if file.duplicates else ""
+        line = f"{state:8} {file.path}: {file.description}, for {file.needed_by}{terms}{ignored}{duplicates}"
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
@@ -73,11 +73,11 @@ def why(
             for line in recipe.changes(content["recipe"], artifact.recipe):
                 out.print("  changed  " + escaped(line))
         for key, value in sorted(artifact.recipe.items()):
-            text = recipe.canonical(value) if whole else _shortened(value)
+            text = recipe.canonical(value) if whole else _shorten(value)
             out.print(Hanging(f"{key:9} {escaped(text)}", indent=2, further=10))
 
 
-def _shortened(value: Any) -> str:
+def _shorten(value: Any) -> str:
     """A part of a recipe; of a long one, its length and first names."""
     from shiftbench.provenance.recipe import canonical
 
@@ -86,7 +86,7 @@ def _shortened(value: Any) -> str:
         return text
     if not isinstance(value, dict | list):
         return f"{text[:_LONG]}..."
-    names = [one if isinstance(one, str) else canonical(one) for one in value]
+    names = [item if isinstance(item, str) else canonical(item) for item in value]
     first = ", ".join(names[:_FIRST])
     return f"{len(value)}: {first[:_LONG]}{', ...' if len(value) > _FIRST else ''} (--whole prints all)"
 
@@ -132,12 +132,12 @@ def make(
     trust.require("its benchmark would run here")
     systems = [system for path in paths or () for system in job_selection.systems_of(path)]
     planned, root = plans.load(config or next(iter(systems), None))
-    for original in planned.unavailable_sources:
-        err.print(escaped(str(original)), soft_wrap=True)
+    for source in planned.unavailable_sources:
+        err.print(escaped(str(source)), soft_wrap=True)
     goals = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}
     count = run_local.make(planned, root, goals)
     shards = (root / ref.path for ref in goals or planned.artifacts if ref.kind == "shards")
-    for one in skipped.find_skipped(shards):
-        err.print(escaped(str(one)), soft_wrap=True)
+    for samples in skipped.find_skipped(shards):
+        err.print(escaped(str(samples)), soft_wrap=True)
     page = "" if goals else f"; report: {root / planned.targets()[0]}"
     out.print(f"{count} made{page}", soft_wrap=True)

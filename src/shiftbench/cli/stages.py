@@ -31,10 +31,10 @@ def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None
 def _from_cache(file: Path, digest: str, there: Path) -> bool:
     from shiftbench.workflow.storage import dvc_lock
 
-    found = dvc_lock.copy(file, digest, there)
-    if found:
+    is_copied = dvc_lock.copy(file, digest, there)
+    if is_copied:
         err.print(escaped(f"{file.name}: from DVC's cache"))
-    return found
+    return is_copied
 
 
 @app.command(rich_help_panel=PANEL)
@@ -55,8 +55,8 @@ def fetch(
         known = ", ".join(source_files.source_names())
         raise ParamsError(f"name the source files to download; there are {known}")
     for name in names or ():
-        found = fetching.keep(name)
-        out.print(f"{name}: {source_files.original_folder(name)} ({found.provider})", soft_wrap=True)
+        result = fetching.keep(name)
+        out.print(f"{name}: {source_files.original_folder(name)} ({result.provider})", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -67,8 +67,8 @@ def shift(recipe: Recipe, again: Again = False) -> None:
 
     _stage("shift", recipe, again=again)
     run = Run(recipe.resolve())
-    for one in skipped.find_skipped(run.root / path for path in run.job.outputs):
-        err.print(escaped(str(one)), soft_wrap=True)
+    for samples in skipped.find_skipped(run.root / path for path in run.job.outputs):
+        err.print(escaped(str(samples)), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -76,8 +76,8 @@ def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
     """Train a model and write its checkpoint."""
     from shiftbench.evaluation import devices
 
-    with devices.hold(device) as held:
-        _stage("train", recipe, again=again, device=held)
+    with devices.hold(device) as used_device:
+        _stage("train", recipe, again=again, device=used_device)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -1,4 +1,4 @@
-"""The store: outputs from a remote, repairs of damaged outputs, pins of your own files."""
+"""Commands of the store: pull and record outputs, repair damaged ones, pin your own files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,21 +29,21 @@ def pull(
     """Download outputs from DVC remotes, check every digest, and list the outputs that are missing."""
     from shiftbench.workflow.storage import pull
 
-    asked = list(what or ())
-    if config is None and asked and asked[0].startswith(f"{configurations.SYSTEMS}/"):
-        config = asked.pop(0)
+    words = list(what or ())
+    if config is None and words and words[0].startswith(f"{configurations.SYSTEMS}/"):
+        config = words.pop(0)
     planned, root = plans.load(config)
-    done = pull.pull(planned, root, asked, remote)
-    for line in done.brought.wrong:
+    result = pull.pull(planned, root, words, remote)
+    for line in result.brought.wrong:
         err.print(escaped(line), soft_wrap=True)
-    for name, count in done.brought.served.items():
+    for name, count in result.brought.served.items():
         out.print(escaped(f"remote {name} served {count} objects"), soft_wrap=True)
-    out.print(f"{done.checked} outputs pulled and checked against their receipts")
-    for line in pull.not_here(done.missing):
+    out.print(f"{result.checked} outputs pulled and checked against their receipts")
+    for line in pull.missing_lines(result.missing):
         out.print(escaped(line), soft_wrap=True)
-    if done.manifest_only:
+    if result.manifest_only:
         out.print(
-            f"{len(done.manifest_only)} folders of shards have no tars here, as requested: evaluate them with "
+            f"{len(result.manifest_only)} folders of shards have no tars here, as requested: evaluate them with "
             "`shards: {stream: REMOTE}` in params.yaml",
             soft_wrap=True,
         )
@@ -62,8 +62,10 @@ def record(
 
     trust.require("DVC would record its files")
     home = Path()
-    made = [name for name in configurations.made(home) if name and name.startswith(f"{configurations.SYSTEMS}/")]
-    for config in systems or made:
+    completed = [
+        name for name in configurations.completed(home) if name and name.startswith(f"{configurations.SYSTEMS}/")
+    ]
+    for config in systems or completed:
         planned, root = plans.load(config)
         make.check_outputs(planned, root)
         out.print(f"{config}: {recorded_systems.record(planned, root, home, config)}")
@@ -80,22 +82,22 @@ def repair(
 
     trust.require("a repair runs its jobs")
     planned, root = plans.load(config)
-    again = pull.repair(planned, root, path)
-    for name, problems in again.items():
+    damaged = pull.repair(planned, root, path)
+    for name, problems in damaged.items():
         out.print(escaped(f"damaged: {name}"), soft_wrap=True)
         for line in problems[:_SHOWN]:
             out.print(f"  {escaped(line)}", soft_wrap=True)
         if len(problems) > _SHOWN:
             out.print(f"  and {len(problems) - _SHOWN} more")
-    manifest_only = [name for name in pull.manifest_only(planned, root) if name not in again]
+    manifest_only = [name for name in pull.manifest_only(planned, root) if name not in damaged]
     if manifest_only:
         out.print(f"{len(manifest_only)} folders of shards have no tars here; `shiftbench pull` downloads them")
-    if not again:
+    if not damaged:
         out.print("all bytes equal their receipts; nothing to repair")
         return
-    asked = {artifact.ref for name in again for artifact in planned.at(root, name)}
-    run_local.make(planned, root, asked)
-    out.print(f"repaired {len(again)} output(s)")
+    goals = {artifact.ref for name in damaged for artifact in planned.at(root, name)}
+    run_local.make(planned, root, goals)
+    out.print(f"repaired {len(damaged)} output(s)")
 
 
 @app.command(rich_help_panel=PANEL)

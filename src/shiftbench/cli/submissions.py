@@ -1,4 +1,4 @@
-"""Results of others: packed by `submit`, audited and accepted by `review`."""
+"""`shiftbench submit` and `shiftbench review`: results of other people are packed, then audited and accepted."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def review(
     with tempfile.TemporaryDirectory(prefix="shiftbench-review-") as scratch:
         folder = Path(scratch)
         about = submission.unpack(archive.resolve(), folder)
-        there = published.read(home, about["scale"])
-        done, unlike, board, sent = _reviewed(folder, about["scale"], there)
-        _print(done, unlike)
-        stated = {**about, "verdict": done.verdict}
+        published_results = published.read(home, about["scale"])
+        done, incomparable, board, sent = _audit_submission(folder, about["scale"], published_results)
+        _print(done, incomparable)
+        description = {**about, "verdict": done.verdict}
         if accept:
-            _require(done, unlike)
-            place = submission.accept(home, stated, _same_board(board, sent))
+            _require(done, incomparable)
+            place = submission.accept(home, description, _same_board(board, sent))
             out.print(f"{place}: `shiftbench docs` adds it to docs/leaderboard.html; commit both")
 
 
@@ -76,13 +76,13 @@ class _Review(NamedTuple):
         sent: the leaderboard that came with it.
     """
 
-    done: Audit
-    unlike: list[str]
+    audit: Audit
+    incomparable: list[str]
     board: bytes | DataError
     sent: bytes
 
 
-def _reviewed(folder: Path, config: str | None, there: Published) -> _Review:
+def _audit_submission(folder: Path, config: str | None, published_results: Published) -> _Review:
     from shiftbench.audit import outside, run
     from shiftbench.audit.recompute import rerun
     from shiftbench.provenance import code_digest, table_trial
@@ -91,60 +91,62 @@ def _reviewed(folder: Path, config: str | None, there: Published) -> _Review:
     with code_digest.from_sources_alone(), outside.enter(folder) as package:
         planned, root = plans.load(config)
         table_trial.require(root)
-        done = run.run(planned, root, run.AuditRequest(1), package)
-        unlike = submission.incomparable_outputs(planned, root, there)
+        audit = run.run(planned, root, run.AuditRequest(1), package)
+        incomparable = submission.incomparable_outputs(planned, root, published_results)
         file = root / published.LEADERBOARD
         try:
             board: bytes | DataError = rerun.leaderboard(planned, root)
         except DataError as error:
             board = error
-        return _Review(done, unlike, board, file.read_bytes() if file.is_file() else b"")
+        return _Review(audit, incomparable, board, file.read_bytes() if file.is_file() else b"")
 
 
-def _print(done: Audit, unlike: list[str]) -> None:
-    kinds = Counter(result.verdict for result in done.results)
+def _print(audit: Audit, incomparable: list[str]) -> None:
+    kinds = Counter(result.verdict for result in audit.results)
     out.print(", ".join(f"{number} checks {verdict}" for verdict, number in kinds.items()))
     findings = [
-        (result, finding) for result in done.results for finding in result.findings if finding.verdict == "failed"
+        (result, finding) for result in audit.results for finding in result.findings if finding.verdict == "failed"
     ]
     for result, finding in findings[:_SHOWN]:
         out.print(f"[bold]{result.number} {result.name}[/] {escaped(str(finding))}", soft_wrap=True)
     if len(findings) > _SHOWN:
         out.print(f"and {len(findings) - _SHOWN} more failed findings")
-    if not unlike:
+    if not incomparable:
         out.print("its shards equal the published ones, and its tables are computed in the same way")
-    for path in unlike[:_SHOWN]:
+    for path in incomparable[:_SHOWN]:
         out.print(f"differs from the published one, or is in one of the two only: {escaped(path)}", soft_wrap=True)
-    if len(unlike) > _SHOWN:
-        out.print(f"and {len(unlike) - _SHOWN} more")
+    if len(incomparable) > _SHOWN:
+        out.print(f"and {len(incomparable) - _SHOWN} more")
 
 
 _EXACT = ("coherence", "parameters", "seeds", "selection", "aggregates", "reruns")
 """Checks that must be exact: recipes equal those of the params, and tables follow from rows."""
-_LACKING = {
+_MAY_LACK = {
     "digests": re.compile(r"\.tar$|(^|/)(checkpoints|data/sources|data/local|results/(previews|features))/"),
     "rows": re.compile(r"(^|/)data/(shards|local)/"),
 }
 """Checks that may lack data that is never sent, by the file of a finding; all other findings must be exact."""
 
 
-def _require(done: Audit, unlike: list[str]) -> None:
+def _require(audit: Audit, incomparable: list[str]) -> None:
     """Refuse a submission that cannot be accepted.
 
     Raises:
         DataError: states the reason.
     """
-    if done.verdict == "failed":
+    if audit.verdict == "failed":
         raise DataError("it is not accepted: its evidence contradicts itself, see the findings above")
-    if unlike:
-        raise DataError(f"it is not accepted: {len(unlike)} shards or tables differ from the published ones, see above")
-    results = {result.name: result for result in done.results}
-    for name in (*_EXACT, *_LACKING):
-        lacking = _LACKING.get(name)
-        left = [one for one in results[name].findings if not (lacking and lacking.search(one.file))]
-        if left or results[name].verdict == "not run":
-            why = left[0] if left else "it was not run"
-            raise DataError(f"it is not accepted: the check `{name}` is not exact: {why}")
+    if incomparable:
+        raise DataError(
+            f"it is not accepted: {len(incomparable)} shards or tables differ from the published ones, see above"
+        )
+    results = {result.name: result for result in audit.results}
+    for name in (*_EXACT, *_MAY_LACK):
+        allowed = _MAY_LACK.get(name)
+        findings = [finding for finding in results[name].findings if not (allowed and allowed.search(finding.file))]
+        if findings or results[name].verdict == "not run":
+            reason = findings[0] if findings else "it was not run"
+            raise DataError(f"it is not accepted: the check `{name}` is not exact: {reason}")
 
 
 def _same_board(board: bytes | DataError, sent: bytes) -> bytes:
@@ -156,5 +158,7 @@ def _same_board(board: bytes | DataError, sent: bytes) -> bytes:
     if isinstance(board, DataError):
         raise board
     if board != sent:
-        raise DataError("it is not accepted: its leaderboard.csv is not what its tables give; make and send it again")
+        raise DataError(
+            "it is not accepted: its leaderboard.csv differs from the one that its tables give; make and send it again"
+        )
     return board

@@ -8,7 +8,7 @@ from shiftbench.workflow.plan import cards
 from shiftbench.workflow.plan.cards import Card
 
 
-def listed() -> list[dict[str, object]]:
+def rows_of_cards() -> list[dict[str, object]]:
     """The rows of `shiftbench list systems`, one per card."""
     rows: list[dict[str, object]] = []
     for slug in cards.slugs():
@@ -20,7 +20,7 @@ def listed() -> list[dict[str, object]]:
 
 def show_all() -> None:
     """Print one line per card, with its status."""
-    rows = listed()
+    rows = rows_of_cards()
     built = sum(row["status"] == "built" for row in rows)
     table = Table(title=f"{len(rows)} systems, {built} built", box=box.SIMPLE, pad_edge=False)
     for heading in ("slug", "status", "field", "claims", "title"):
@@ -38,20 +38,20 @@ def show(slug: str) -> None:
     paper = card.paper
     out.print(f"[bold]{escaped(card.title)}[/] ({card.status}): {escaped(card.family)}")
     out.print(escaped(card.summary.strip()), soft_wrap=True)
-    where = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
+    publication = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
     code = f"; code {paper.repository} ({paper.licence})" if paper.repository else ""
-    out.print(escaped(f'"{paper.title}", {where}{code}'), soft_wrap=True)
+    out.print(escaped(f'"{paper.title}", {publication}{code}'), soft_wrap=True)
     for config, needs in card.needs.items():
         parts = [f"{name} {', '.join(names)}" for name, names in needs if names]
         out.print(f"[bold]{config}[/] {escaped('; '.join(parts))}", soft_wrap=True)
-    for config, takes in card.resources.items():
-        out.print(f"[bold]{config} needs[/] {escaped(takes.said())}", soft_wrap=True)
+    for config, resources in card.resources.items():
+        out.print(f"[bold]{config} needs[/] {escaped(resources.sentence())}", soft_wrap=True)
     _claims(card)
     for number in card.reported:
         line = f"{number.what}: {number.metric} {number.value} ({number.where})"
         out.print("reported  " + escaped(line), soft_wrap=True)
-    for what in card.not_exercised:
-        out.print("not exercised  " + escaped(what), soft_wrap=True)
+    for item in card.not_exercised:
+        out.print("not exercised  " + escaped(item), soft_wrap=True)
 
 
 def _claims(card: Card) -> None:

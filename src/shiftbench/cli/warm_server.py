@@ -1,4 +1,4 @@
-"""A process that has imported everything and forks the jobs of a run.
+"""The warm server, a process that has imported everything and forks the jobs of a run.
 
     python -P -m shiftbench.cli.warm_server FD       # FD: the socket for requests
 
@@ -69,13 +69,13 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as listener:
         try:
             select.select([listener], [], [])
-            gc.disable()  # looking at all objects again and again takes a quarter of the time of the imports
+            gc.disable()  # repeated collections take a quarter of the time of the imports
             preload()
             command = prepare()
             settle()
-            gc.collect()  # so that no job soon looks at all objects, which copies them
+            gc.collect()  # else a job would soon collect, which copies all objects
             gc.enable()
-            warnings.filterwarnings("ignore", message=".*use of fork.*")  # threads have been looked at
+            warnings.filterwarnings("ignore", message=".*use of fork.*")  # `settle` has checked the threads
             Server(listener, command).serve()
         finally:
             shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
@@ -87,15 +87,15 @@ class Job:
 
     Attributes:
         pid: the process, which leads a group of its own.
-        asker: the connection to the client.
-        ended: a descriptor that can be read when the process has ended (pidfd_open(2)).
-        patience: when the group is killed, in seconds of `time.monotonic`.
+        client: the connection to the client.
+        end_descriptor: a descriptor that can be read when the process has ended (pidfd_open(2)).
+        kill_time: the time at which the group is killed, in seconds of `time.monotonic`.
     """
 
     pid: int
-    asker: socket.socket
-    ended: int
-    patience: float = math.inf
+    client: socket.socket
+    end_descriptor: int
+    kill_time: float = math.inf
 
     def signal(self, number: int) -> None:
         """Send a signal to all processes of the job."""
@@ -109,53 +109,53 @@ class Server:
     def __init__(self, listener: socket.socket, command: Callable[[], object]) -> None:
         listener.setblocking(False)
         self._listener, self._command = listener, command
-        self._told, self._tells = socket.socketpair()
-        self._tells.setblocking(False)
+        self._end_receiver, self._end_sender = socket.socketpair()
+        self._end_sender.setblocking(False)
         self._jobs: set[Job] = set()
         self._ready = selectors.DefaultSelector()
         self._ready.register(listener, selectors.EVENT_READ, self._start)
-        self._ready.register(self._told, selectors.EVENT_READ)
+        self._ready.register(self._end_receiver, selectors.EVENT_READ)
 
     def serve(self) -> None:
         """Serve until SIGTERM."""
-        signal.set_wakeup_fd(self._tells.fileno())
+        signal.set_wakeup_fd(self._end_sender.fileno())
         signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             while True:
                 for key, _ in self._ready.select(self._timeout()):
-                    if key.fileobj is self._told:
+                    if key.fileobj is self._end_receiver:
                         return
                     key.data()
                 for job in self._jobs:
-                    if job.patience <= time.monotonic():
+                    if job.kill_time <= time.monotonic():
                         job.signal(signal.SIGKILL)
         finally:
             self._end_all()
 
     def _timeout(self) -> float | None:
         """Return the seconds until a job has to be killed."""
-        first = min((job.patience for job in self._jobs), default=math.inf)
+        first = min((job.kill_time for job in self._jobs), default=math.inf)
         return None if first == math.inf else max(0.0, first - time.monotonic())
 
     def _start(self) -> None:
         """Start the requested job; close the connection of a client with another package."""
-        asker: socket.socket | None = None
+        client: socket.socket | None = None
         streams: list[int] = []
         try:
-            asker, _ = self._listener.accept()
-            asker.settimeout(GRACE)
-            asked = _asked(asker, streams)
-            if asked["package"] == str(PACKAGE):
-                self._fork(asker, asked, streams)
+            client, _ = self._listener.accept()
+            client.settimeout(GRACE)
+            request = _receive_request(client, streams)
+            if request["package"] == str(PACKAGE):
+                self._fork(client, request, streams)
         except (OSError, ValueError):  # the command starts cold
-            if asker:
-                asker.close()
+            if client:
+                client.close()
         for stream in streams:
             os.close(stream)
 
-    def _fork(self, asker: socket.socket, asked: dict[str, Any], streams: list[int]) -> None:
+    def _fork(self, client: socket.socket, request: dict[str, Any], streams: list[int]) -> None:
         server = os.getpid()
-        # Blocked, no signal is lost before the child has handlers of its own, and none reaches this process's.
+        # Signals are blocked, so that none is lost before the child has its own handlers, or reaches those of this one.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         try:
             pid = os.fork()
@@ -163,8 +163,8 @@ class Server:
 
                 def be_the_job() -> None:
                     self._close()
-                    asker.close()
-                    _become(asked, streams, server)
+                    client.close()
+                    _become(request, streams, server)
                     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                     self._command()
 
@@ -173,49 +173,49 @@ class Server:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         with contextlib.suppress(OSError):  # it may have done so, or be gone
             os.setpgid(pid, pid)
-        job = Job(pid, asker, os.pidfd_open(pid))
+        job = Job(pid, client, os.pidfd_open(pid))
         self._jobs.add(job)
-        self._ready.register(job.ended, selectors.EVENT_READ, partial(self._finished, job))
-        self._ready.register(asker, selectors.EVENT_READ, partial(self._heard, job))
-        with contextlib.suppress(OSError):  # whoever asked is gone, and is heard to be
-            asker.sendall(pid.to_bytes(4, "big"))
+        self._ready.register(job.end_descriptor, selectors.EVENT_READ, partial(self._finished, job))
+        self._ready.register(client, selectors.EVENT_READ, partial(self._pass_signals, job))
+        with contextlib.suppress(OSError):  # the client is gone; `_pass_signals` will notice it
+            client.sendall(pid.to_bytes(4, "big"))
 
-    def _heard(self, job: Job) -> None:
+    def _pass_signals(self, job: Job) -> None:
         """Pass signals on; end the job if its client is gone."""
         if job not in self._jobs:  # it ended in the same moment
             return
         try:
-            numbers = job.asker.recv(64)
+            numbers = job.client.recv(64)
         except OSError:
             numbers = b""
         for number in numbers:
             job.signal(number)
         if not numbers:
-            self._ready.unregister(job.asker)
+            self._ready.unregister(job.client)
             self._interrupt(job)
 
     def _interrupt(self, job: Job) -> None:
         """End a job as Ctrl-C does, and kill it after a while."""
         job.signal(signal.SIGINT)
-        job.patience = time.monotonic() + GRACE
+        job.kill_time = time.monotonic() + GRACE
 
     def _finished(self, job: Job) -> None:
         """Send the exit status of a job, after all of its processes have ended."""
         job.signal(signal.SIGKILL)
         _, status = os.waitpid(job.pid, 0)
         with contextlib.suppress(OSError):
-            job.asker.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            job.client.sendall(str(os.waitstatus_to_exitcode(status)).encode())
         self._jobs.remove(job)
-        self._ready.unregister(job.ended)
-        os.close(job.ended)
+        self._ready.unregister(job.end_descriptor)
+        os.close(job.end_descriptor)
         with contextlib.suppress(KeyError):  # it was gone before
-            self._ready.unregister(job.asker)
-        job.asker.close()
+            self._ready.unregister(job.client)
+        job.client.close()
 
     def _end_all(self) -> None:
         """End all jobs; those that do not end by themselves are killed after a while."""
-        for one in (self._listener, self._told):
-            self._ready.unregister(one)
+        for source in (self._listener, self._end_receiver):
+            self._ready.unregister(source)
         for job in self._jobs:
             self._interrupt(job)
         while self._jobs and (ready := self._ready.select(self._timeout())):
@@ -228,44 +228,44 @@ class Server:
         """Close the descriptors of this process in a child."""
         signal.set_wakeup_fd(-1)
         for job in self._jobs:
-            os.close(job.ended)
-            job.asker.close()
-        for one in (self._listener, self._told, self._tells, self._ready):
-            one.close()
+            os.close(job.end_descriptor)
+            job.client.close()
+        for resource in (self._listener, self._end_receiver, self._end_sender, self._ready):
+            resource.close()
 
 
-def _asked(asker: socket.socket, streams: list[int]) -> dict[str, Any]:
+def _receive_request(client: socket.socket, streams: list[int]) -> dict[str, Any]:
     """The request; its streams are added to `streams`.
 
     Raises:
         OSError, ValueError: the client is gone, or sends something else.
     """
-    size, received, *_ = socket.recv_fds(asker, 8, 3)
+    size, received, *_ = socket.recv_fds(client, 8, 3)
     streams += received
     words = b""
     while len(words) < int.from_bytes(size, "big"):
-        more = asker.recv(int.from_bytes(size, "big") - len(words))  # signals may follow
-        if not more:
+        part = client.recv(int.from_bytes(size, "big") - len(words))  # signals may follow
+        if not part:
             raise ConnectionResetError
-        words += more
-    asked: dict[str, Any] = json.loads(words)
-    return asked
+        words += part
+    request: dict[str, Any] = json.loads(words)
+    return request
 
 
-def _become(asked: dict[str, Any], streams: list[int], server: int) -> None:
+def _become(request: dict[str, Any], streams: list[int], server: int) -> None:
     """Take over the words, streams, variables, folder and signals of the requested command."""
     os.setpgid(0, 0)
     end_with_parent(signal.SIGKILL, server)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(asked["cwd"])
+    os.chdir(request["cwd"])
     os.environ.clear()
-    os.environ.update(asked["environment"])
+    os.environ.update(request["environment"])
     tempfile.tempdir = None
-    for own, stream in enumerate(streams):
-        os.dup2(stream, own)
+    for descriptor, stream in enumerate(streams):
+        os.dup2(stream, descriptor)
         os.close(stream)
-    sys.argv = asked["argv"]
+    sys.argv = request["argv"]
 
 
 def _status(command: Callable[[], object]) -> int:
@@ -335,9 +335,9 @@ def prepare() -> Callable[[], None]:
         if name.startswith("shiftbench.") and module.__file__:
             code_digest.digest(Path(module.__file__))
     code_digest.of(map(code_digest.stage, STAGES))
-    for one in gc.get_objects():
-        if type(one) is weakref.finalize:  # others are asked for `__class__`, and some warn
-            one.atexit = False
+    for object_ in gc.get_objects():
+        if type(object_) is weakref.finalize:  # `isinstance` would read `__class__`, at which some objects warn
+            object_.atexit = False
     command = typer.main.get_command(cli.app)
     return lambda: cli.main(command)
 

@@ -227,7 +227,7 @@ class Linker:
         if name:
             return [self._plugin(text, parts)]
         has_uses = "uses" in file.by_name or "uses" in file.text.aliases
-        if has_uses or file.path.parent.name not in registry.FAMILIES:
+        if has_uses or file.path.parent.name not in registry.PLUGIN_TYPES:
             return []
         return [self._plugin(f"{plugin_type}/{plugin}", parts) for plugin in registry.names(plugin_type)]
 

@@ -25,7 +25,7 @@ from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.workflow.plan import estimate
-from shiftbench.workflow.plan.configurations import PLAIN, PUBLISHED, published
+from shiftbench.workflow.plan.configurations import PLAIN, PUBLISHED, published_folder
 from shiftbench.workflow.plan.plan import Plan
 
 FORMAT = "shiftbench-published/1"
@@ -112,7 +112,7 @@ def write(plan: Plan, root: Path, home: Path, configuration: str | None, created
     name = (configuration or PLAIN).replace("/", "-")
     content = manifest.build(plan, root, home, manifest.Head(name, configuration, None, created, commit))
     texts, paths = dict(_evidence(plan, root)), _published_files(plan, root)
-    target = published(configuration, home)
+    target = published_folder(configuration, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
         _pack({**texts, manifest.FILE: manifest.lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
@@ -120,7 +120,7 @@ def write(plan: Plan, root: Path, home: Path, configuration: str | None, created
         write_bytes(scratch / ABOUT, manifest.lined(about))
         for path in paths:
             write_bytes(scratch / path, (root / path).read_bytes())
-        write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
+        write_bytes(scratch / estimate.SECONDS_FILE, estimate.pack(estimate.measured_seconds(plan.jobs.values(), root)))
         _replace(scratch, target)
     return Published(configuration, target, about, content, texts)
 
@@ -145,7 +145,7 @@ def _replace(scratch: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / ABOUT).unlink(missing_ok=True)
     shutil.rmtree(target / RESULTS, ignore_errors=True)
-    for name in (RESULTS, EVIDENCE, estimate.TOOK, ABOUT):
+    for name in (RESULTS, EVIDENCE, estimate.SECONDS_FILE, ABOUT):
         (scratch / name).replace(target / name)
 
 
@@ -235,7 +235,7 @@ def read(home: Path, configuration: str | None) -> Published:
         ParamsError: nothing is published for it.
         DataError: a file is missing or damaged, or does not belong to the others.
     """
-    place = published(configuration, home)
+    place = published_folder(configuration, home)
     if not (place / ABOUT).is_file():
         known = [name or PLAIN for name in configurations(home)]
         raise ParamsError(

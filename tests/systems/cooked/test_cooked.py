@@ -278,7 +278,7 @@ def test_nets_and_clip_see_one_image_under_two_normalisations() -> None:
 def test_full_scale_asks_for_the_authors_files_by_their_names() -> None:
     """What `shiftbench plan` lists is what their repository has: lists, images, probes, and classifiers."""
     params = configurations.load("systems/cooked/full", HOME)
-    brought = {file.path for file in unavailable.yours(plans.Plan.of(params))}
+    brought = {file.path for file in unavailable.user_files(plans.Plan.of(params))}
     lists = {path for path in brought if path.endswith(".txt")}
     names = "cifar10 cifar100 mnist places365 svhn texture tin".split()
     expected = {f"cifar100/test_{name}" for name in names} | {

@@ -77,7 +77,7 @@ def _configuration(case: Case) -> str | None:
 
 def _link_own(case: Case, home: Path) -> None:
     """Link the user's own files, which are in no repository."""
-    own = [file for one in unavailable.yours(case.plan) for file in one.files]
+    own = [file for one in unavailable.user_files(case.plan) for file in one.files]
     own += [Path(folder).expanduser() for folder in case.plan.params.fetch.folders]
     for path in own:
         place = home / path

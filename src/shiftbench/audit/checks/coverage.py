@@ -63,7 +63,7 @@ def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
             why = "there are more samples than params allow; make it again"
             yield case.failed(ref, why, expected=str(limit), found=str(kept))
     else:
-        own, partner = shard_folders.keys_of(case.folder(ref) / "index.parquet"), case.plan.want(clean)
+        own, partner = shard_folders.keys_of(case.folder(ref) / "index.parquet"), case.plan.add(clean)
         if partner in case.complete:
             keys = shard_folders.keys(case, partner)
             yield from _same_keys(case, ref, own, keys, f"its clean partner {partner.name}")
@@ -73,7 +73,7 @@ def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 def _classes(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     """Compare classes with those that the dataset's file declares, else with those of its clean shards."""
     declared = _declared_classes(case, ref.parts[0])
-    clean = case.plan.want(refs.shards(ref.parts[0], ref.parts[1]))
+    clean = case.plan.add(refs.shards(ref.parts[0], ref.parts[1]))
     if declared is None and clean in case.complete:
         declared = shard_folders.raw_manifest(case, clean).get("classes")
     yield from _same_classes(case, ref, about.get("classes"), declared, "the dataset's")
@@ -147,7 +147,7 @@ def _expected_keys(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, 
         need for need in case.plan.artifacts[ref].inputs if need.kind == "shards" and need.name == content["data"]
     )
     # Shifted shards have the keys of clean ones, which are compared above and read once.
-    clean = case.plan.want(refs.shards(dataset, split))
+    clean = case.plan.add(refs.shards(dataset, split))
     place = clean if clean in case.complete else data
     keys = shard_folders.keys(case, place) if place in case.complete else None
     return f"the shards {data.name}", keys

@@ -133,7 +133,7 @@ def availability(case: Case) -> Iterator[Finding | Note]:
     Limits: only sizes are read; `shiftbench pull` in a fresh clone reads all bytes.
     """
     try:
-        remotes = doctor.remotes_held(case.root)
+        remotes = doctor.remote_states(case.root)
     except DataError as error:  # no DVC, or nothing recorded
         yield Note(f"no remote was checked: {error}")
         return

@@ -104,7 +104,7 @@ class IsolatedCheckout:
         self.root.mkdir(parents=True)
         self._source_files: dict[str, Path | None] = {}
         self._places: dict[Ref, list[Path]] = {}
-        self._own = [file for one in unavailable.yours(case.plan) for file in one.files]
+        self._own = [file for one in unavailable.user_files(case.plan) for file in one.files]
         (case.scratch / _MACHINE_CODE).mkdir(exist_ok=True)
         for file in self._own:  # options name them relative to the checkout
             if not file.is_absolute():

@@ -40,7 +40,7 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class SystemRow:
     """A system with its published verdicts; `readme` is the path from docs/."""
 
     title: str
@@ -65,9 +65,10 @@ def page(repository: Path) -> str:
     template = html.environment("overview").get_template("leaderboard.html")
     text: str = template.render(
         published=[
-            (one.configuration or configurations.PLAIN, one.about, list(_boards(one, submissions))) for one in results
+            (result.configuration or configurations.PLAIN, result.about, list(_boards(result, submissions)))
+            for result in results
         ],
-        systems=[system for slug in configurations.built() if (system := _judged(slug))],
+        systems=[system for slug in configurations.built_slugs() if (system := _system_row(slug))],
         counted=COUNTED,
         style=html.style(),
         policy=html.policy([]),
@@ -83,18 +84,18 @@ def _boards(results: published.Published, submissions: list[Submitted]) -> Itera
     """Yield the leaderboards of a configuration; a model that was trained from several seeds has only its means."""
     file = results.root / published.LEADERBOARD
     lines = submission.board(file) if file.is_file() else []
-    known = {(line["benchmark"], line["model"]) for line in lines}
+    published_models = {(line["benchmark"], line["model"]) for line in lines}
     for about, rows in submissions:
-        new = [line for line in rows if (line["benchmark"], line["model"]) not in known]
+        new = [line for line in rows if (line["benchmark"], line["model"]) not in published_models]
         lines += [{**line, "by": about["name"]} for line in new if about["scale"] == results.configuration]
     for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
         yield _board(results.configuration or configurations.PLAIN, benchmark, _means(lines, benchmark))
 
 
 def _means(lines: list[_Line], benchmark: str) -> list[_Line]:
-    own = [line for line in lines if line["benchmark"] == benchmark]
-    known = {line["model"] for line in own}
-    return [line for line in own if _SEED.sub("", line["model"]) not in known - {line["model"]}]
+    benchmark_lines = [line for line in lines if line["benchmark"] == benchmark]
+    models = {line["model"] for line in benchmark_lines}
+    return [line for line in benchmark_lines if _SEED.sub("", line["model"]) not in models - {line["model"]}]
 
 
 def _board(configuration: str, benchmark: str, lines: list[_Line]) -> Board:
@@ -104,7 +105,9 @@ def _board(configuration: str, benchmark: str, lines: list[_Line]) -> Board:
         by = (f"({line['by']})",) if "by" in line else ()
         models.setdefault((line["model"], line["method"], *by), {})[line["column"]] = line
     ranked = sorted(models.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
-    rows = tuple((" ".join(name), tuple(_text(values.get(column)) for column in columns)) for name, values in ranked)
+    rows = tuple(
+        (" ".join(name), tuple(_cell_text(values.get(column)) for column in columns)) for name, values in ranked
+    )
     return Board(configuration, benchmark, columns, rows)
 
 
@@ -112,7 +115,7 @@ def _rank(line: _Line | None) -> float:
     return -float(line["value"]) if line and line["value"] else 0.0
 
 
-def _text(line: _Line | None) -> str:
+def _cell_text(line: _Line | None) -> str:
     if not line or not line["value"]:
         return "\N{EN DASH}"
     value = f"{float(line['value']):.3f}"
@@ -124,7 +127,7 @@ def _text(line: _Line | None) -> str:
     return f"{value} [{float(line['ci_low']):.3f}, {float(line['ci_high']):.3f}]"
 
 
-def _judged(slug: str) -> Judged | None:
+def _system_row(slug: str) -> SystemRow | None:
     card, results = cards.load(slug), measured.current(slug)
     if results is None:
         return None
@@ -132,4 +135,4 @@ def _judged(slug: str) -> Judged | None:
     names = [verdict.verdict for verdict in verdicts]
     readme = f"../src/shiftbench/systems/{cards.file(slug).parent.name}/README.md"
     counts = tuple(names.count(name) for name in COUNTED)
-    return Judged(card.title, card.family, readme, verdicts, counts, results["minutes"])
+    return SystemRow(card.title, card.family, readme, verdicts, counts, results["minutes"])

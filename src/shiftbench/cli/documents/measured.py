@@ -50,10 +50,10 @@ def results(slug: str, home: Path) -> dict[str, Any]:
     card, root, ref = cards.load(slug), home / configurations.root(slug, configurations.DEFAULT), Ref("claims", slug)
     receipt = recipe.receipt(root, ref)
     if receipt is None:
-        raise DataError(f"{slug} was not run here ({root / ref.path} has no receipt); {_how(slug)}")
-    then = judged_contents(receipt["recipe"]["card"])
-    if then != judged_contents(card.model_dump(mode="json")):
-        raise DataError(f"the card of {slug} claims or reports something else since; {_how(slug)}")
+        raise DataError(f"{slug} was not run here ({root / ref.path} has no receipt); {_advice(slug)}")
+    judged_then = judged_contents(receipt["recipe"]["card"])
+    if judged_then != judged_contents(card.model_dump(mode="json")):
+        raise DataError(f"the card of {slug} has changed its claims or reported numbers since the run; {_advice(slug)}")
     claims = _rows(root, ref, claim_formats.CLAIMS)
     values = {row["number"]: row for row in _rows(root, ref, claim_formats.MEASURED)}
     return {
@@ -61,9 +61,9 @@ def results(slug: str, home: Path) -> dict[str, Any]:
         "environment": _environment(recipe.run_path(root, ref)),
         "fingerprint": receipt["fingerprint"],
         "looks": receipt["recipe"]["card"]["looks"],
-        "reported": [number | values.get(at, {}) for at, number in enumerate(then["reported"])],
+        "reported": [number | values.get(at, {}) for at, number in enumerate(judged_then["reported"])],
         "row_digests": receipt["rows"],
-        "rules": then["rules"],
+        "rules": judged_then["rules"],
     }
 
 
@@ -90,27 +90,27 @@ def current(slug: str) -> Measured | None:
 
     A claim whose rule has changed is NOT_RUN. A number of the paper that has changed has no value here.
     """
-    kept = load(slug)
-    if kept is None:
+    stored = load(slug)
+    if stored is None:
         return None
     card = cards.load(slug)
-    now = judged_contents(card.model_dump(mode="json"))
-    same = [name for name, rule in now["rules"].items() if kept["rules"].get(name) == rule]
-    claims = [row for row in kept["claims"] if row["claim"] in same]
-    known = {_printed(number): number for number in kept["reported"] if "number" in number}
-    numbers = [known.get(_printed(number), {}) | number for number in now["reported"]]
+    present = judged_contents(card.model_dump(mode="json"))
+    unchanged = [name for name, rule in present["rules"].items() if stored["rules"].get(name) == rule]
+    claims = [row for row in stored["claims"] if row["claim"] in unchanged]
+    known_numbers = {_printed_values(number): number for number in stored["reported"] if "number" in number}
+    numbers = [known_numbers.get(_printed_values(number), {}) | number for number in present["reported"]]
     reported = [number | ({"number": at} if "number" in number else {}) for at, number in enumerate(numbers)]
-    return {**kept, "claims": [*claims, *_not_run(card, same)], "reported": reported}
+    return {**stored, "claims": [*claims, *_not_run(card, unchanged)], "reported": reported}
 
 
-def _printed(number: Mapping[str, Any]) -> tuple[Any, ...]:
+def _printed_values(number: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(number[name] for name in PRINTED)
 
 
-def _not_run(card: Card, but: Iterable[str] = ()) -> list[dict[str, Any]]:
-    here = [name for name, claim in card.claims.items() if claim.scale == configurations.DEFAULT]
+def _not_run(card: Card, excluded: Iterable[str] = ()) -> list[dict[str, Any]]:
+    names = [name for name, claim in card.claims.items() if claim.scale == configurations.DEFAULT]
     empty = dict.fromkeys(column.name for column in claim_formats.CLAIMS.columns)
-    return [{**empty, "claim": name, "verdict": NOT_RUN} for name in here if name not in but]
+    return [{**empty, "claim": name, "verdict": NOT_RUN} for name in names if name not in excluded]
 
 
 def as_system(slug: str, card: Card, measured: Measured | None) -> System:
@@ -135,10 +135,10 @@ def as_system(slug: str, card: Card, measured: Measured | None) -> System:
 def _rows(root: Path, ref: Ref, form: Format) -> list[dict[str, Any]]:
     file = (root / ref.path).with_name(f"{form.name}.parquet")
     rows: list[dict[str, Any]] = schema.read(file, form=form).to_pylist()
-    return [{name: _rounded(name, value) for name, value in row.items()} for row in rows]
+    return [{name: _round(name, value) for name, value in row.items()} for row in rows]
 
 
-def _rounded(name: str, value: Any) -> Any:
+def _round(name: str, value: Any) -> Any:
     """Round a number to four digits, as the page does; 0.0 has no sign."""
     return float(f"{value:.4g}") + 0.0 if name in NUMBERS and value is not None else value
 
@@ -154,9 +154,9 @@ def _environment(run: Path) -> dict[str, Any]:
 
 def _frame(rows: list[dict[str, Any]], form: Format) -> pl.DataFrame:
     frame = pl.from_arrow(schema.table(rows, form))
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
     return frame
 
 
-def _how(slug: str) -> str:
+def _advice(slug: str) -> str:
     return f"`make systems ARGS={slug}` runs it"

@@ -60,30 +60,34 @@ def row(slug: str, jobs: int, seconds: float, home: Path = Path()) -> Row:
     """
     card, results = cards.load(slug), measured.results(slug, home)
     verdicts = tuple(measured.as_system(slug, card, results).verdicts)
-    comparison = compared(results, measured.load(slug))
+    comparison = compare(results, measured.load(slug))
     return Row(slug, card.title, card.family, verdicts, comparison, jobs, seconds)
 
 
-def compared(here: measured.Measured, published: measured.Measured | None) -> str:
+def compare(results: measured.Measured, published: measured.Measured | None) -> str:
     """Difference of a run's verdicts and tables of claims from the published ones (None: there are none)."""
     if published is None:
         return "nothing is published"
-    if any(here[name] != published[name] for name in ("rules", "row_digests")):
-        then, now = _verdicts(published), _verdicts(here)
-        if then.keys() != now.keys() or here["rules"] != published["rules"]:
-            return "published of other claims"
-        others = [f"{name} {now[name]}, not {then[name]}" for name in then if then[name] != now[name]]
-        return "; ".join(others) or "equal verdicts, other digits"
+    if any(results[name] != published[name] for name in ("rules", "row_digests")):
+        published_verdicts, verdicts_here = _verdicts(published), _verdicts(results)
+        if published_verdicts.keys() != verdicts_here.keys() or results["rules"] != published["rules"]:
+            return "other claims are published"
+        differences = [
+            f"{name} {verdicts_here[name]}, not {published_verdicts[name]}"
+            for name in published_verdicts
+            if published_verdicts[name] != verdicts_here[name]
+        ]
+        return "; ".join(differences) or "equal verdicts, other digits"
     return EQUAL
 
 
 def _verdicts(results: measured.Measured) -> dict[str, str]:
-    return {one["claim"]: one["verdict"] for one in results["claims"] if one["part"] is None}
+    return {row["claim"]: row["verdict"] for row in results["claims"] if row["part"] is None}
 
 
-def here(home: Path = Path()) -> list[str]:
+def run_here(home: Path = Path()) -> list[str]:
     """Slugs of the built systems whose `embedded` configuration was run, sorted."""
-    roots = {slug: home / configurations.root(slug, configurations.DEFAULT) for slug in configurations.built()}
+    roots = {slug: home / configurations.root(slug, configurations.DEFAULT) for slug in configurations.built_slugs()}
     return [slug for slug, root in roots.items() if (root / Ref("claims", slug).path).is_file()]
 
 
@@ -93,7 +97,7 @@ def write(rows: Sequence[Row], home: Path = Path()) -> Path:
     text = template.render(
         rows=rows,
         equal=EQUAL,
-        planned=[cards.load(slug).title for slug in cards.slugs() if slug not in configurations.built()],
+        planned=[cards.load(slug).title for slug in cards.slugs() if slug not in configurations.built_slugs()],
         style=html.style(),
         policy=html.policy([]),
     )

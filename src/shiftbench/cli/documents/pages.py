@@ -29,10 +29,10 @@ def published(repository: Path) -> dict[str, str]:
 
 def write(repository: Path) -> list[str]:
     """Write the pages that differ; returns their paths."""
-    changed = []
+    paths = []
     for name, text in pages(repository).items():
         file = repository / name
         if not file.is_file() or file.read_text() != text:
             files.write_bytes(file, text.encode())
-            changed.append(name)
-    return changed
+            paths.append(name)
+    return paths

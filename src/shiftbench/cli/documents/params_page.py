@@ -23,14 +23,14 @@ def page(repository: Path) -> str:
 
 def keys() -> str:
     """Table of the top-level keys, then a table for each key that has keys of its own."""
-    whole = params.schema()
-    lines = ["## Top-level keys", "", *markdown.table(["key", "type", "default", "what it is"], _top(whole))]
-    for name, node in whole["properties"].items():
-        group, many = _group(node, whole["$defs"])
+    schema = params.schema()
+    lines = ["## Top-level keys", "", *markdown.table(["key", "type", "default", "what it is"], _top(schema))]
+    for name, node in schema["properties"].items():
+        group, many = _group(node, schema["$defs"])
         if group and _has_section(name, group):
             lines += ["", f"## `{name}`", "", *_about(name, group)]
             lines += markdown.table(
-                ["key", "type", "default", "meaning"], _rows(many.lstrip("."), group, whole["$defs"])
+                ["key", "type", "default", "meaning"], _rows(many.lstrip("."), group, schema["$defs"])
             )
     return "\n".join(lines)
 

@@ -82,20 +82,20 @@ def write(folder: Path) -> list[Path]:
         module = registry.find("shifts", name)
         page = folder / "shifts" / kind(module) / f"{name}.md"
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text(name, module, shown(name, module, page)))
+        page.write_text(text(name, module, picture(name, module, page)))
         written.append(page)
     return written
 
 
-def text(name: str, module: ModuleType, seen: str) -> str:
+def text(name: str, module: ModuleType, illustration: str) -> str:
     """Page of a shift; `seen` is its picture or example, in Markdown."""
     about, _, source = (inspect.getdoc(module) or "").partition("\n\n")
     reference = f"Its [options](../../../../docs/params/shifts.md#{name}) are in the reference."
-    parts = [f"# {name}", about, seen, _levels(module), reference, source, _links(module)]
+    parts = [f"# {name}", about, illustration, _levels(module), reference, source, _links(module)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def shown(name: str, module: ModuleType, page: Path) -> str:
+def picture(name: str, module: ModuleType, page: Path) -> str:
     """Picture of a shift, drawn next to its page, or its example, in Markdown; empty if a run would be needed."""
     missing = [source for source in getattr(module, "SOURCES", ()) if not original_folder(source).is_dir()]
     if missing:
@@ -108,8 +108,8 @@ def shown(name: str, module: ModuleType, page: Path) -> str:
         return _before_and_after(name, Sample("ours/problem", PROBLEM), SEEDS, _code)
     if kind(module) not in PICTURED or getattr(module, "INPUTS", False):
         return ""
-    drawn = [preview.our_sound() if preview.draws(module) == "audio" else preview.our_square(SIDE)]
-    preview.sheet(name, drawn).save(page.with_suffix(".jpg"), quality=85)
+    samples = [preview.built_in_sound() if preview.drawn_field(module) == "audio" else preview.built_in_square(SIDE)]
+    preview.sheet(name, samples).save(page.with_suffix(".jpg"), quality=85)
     return f"![{name} at rising severity]({name}.jpg)"
 
 
@@ -117,12 +117,12 @@ def _before_and_after(
     name: str, sample: Sample, severities: tuple[float, ...], show: Callable[[Mapping[str, Any]], str]
 ) -> str:
     """A sample, and its copy under a shift at the first severity that changes it."""
-    before = show(sample.fields)
+    original = show(sample.fields)
     for severity in severities:
-        after = show(corrupt(sample, name, severity).fields)
-        if after != before:
-            return "\n\n".join(["Before:", before, f"At severity {number(severity)}:", after])
-    return "\n\n".join(["This shift does not change this sample:", before])
+        changed = show(corrupt(sample, name, severity).fields)
+        if changed != original:
+            return "\n\n".join(["Before:", original, f"At severity {number(severity)}:", changed])
+    return "\n\n".join(["This shift does not change this sample:", original])
 
 
 def _table(fields: Mapping[str, Any]) -> str:
@@ -162,15 +162,15 @@ def _links(module: ModuleType) -> str:
 def listing() -> str:
     """docs/list_of_shifts.md: what each shift is, its levels, its source."""
     modules = {name: registry.find("shifts", name) for name in registry.names("shifts")}
-    graded = {name: module for name, module in modules.items() if getattr(module, "LEVELS", None)}
+    with_levels = {name: module for name, module in modules.items() if getattr(module, "LEVELS", None)}
     lines = ["# The shifts", "", markdown.GENERATED, ""]
     lines += ["`torch`: has a torch implementation, for batches on a GPU. Constants are those of levels 1 to 5."]
     for folder, title in KINDS.items():
-        rows = [_row(name, module) for name, module in graded.items() if folder == kind(module)]
+        rows = [_row(name, module) for name, module in with_levels.items() if folder == kind(module)]
         if rows:
             lines += ["", f"## {title}", "", "| shift | what it is | levels 1 to 5 | options | torch |"]
             lines += ["| --- | --- | --- | --- | --- |", *rows]
-    texts = [name for name, module in graded.items() if module.FIELD == "text"]
+    texts = [name for name, module in with_levels.items() if module.FIELD == "text"]
     for source in sorted({source for name in texts for source in getattr(modules[name], "SOURCES", ())}):
         fetch.keep(source)
     lines += ["", "### At level 3", "", f"| | {preview.TEXT} |", "| --- | --- |"]

@@ -51,7 +51,7 @@ def readme(repository: Path, slug: str) -> str:
     sections = (
         _claims(slug, card, results),
         _reported(slug, card, results),
-        ["## Not covered", "", *(f"- {what}" for what in card.not_exercised)],
+        ["## Not covered", "", *(f"- {item}" for item in card.not_exercised)],
         _plugins(slug),
         _configurations(slug, card),
     )
@@ -98,14 +98,14 @@ def _built(repository: Path, slug: str) -> str:
 
 def _counts(results: Iterable[Measured]) -> str:
     """Numbers of supported, refuted and inconclusive claims of some systems."""
-    verdicts = [row["verdict"] for one in results for row in one["claims"] if row["part"] is None]
-    return " / ".join(str(verdicts.count(one)) for one in ("supported", "refuted", "inconclusive"))
+    verdicts = [row["verdict"] for result in results for row in result["claims"] if row["part"] is None]
+    return " / ".join(str(verdicts.count(verdict)) for verdict in ("supported", "refuted", "inconclusive"))
 
 
 def _total() -> str:
     """Row of all systems with results."""
-    results = [one for slug in _shipped(built=True) if (one := measured.current(slug))]
-    minutes = sum(one["minutes"] or 0 for one in results)
+    results = [result for slug in _shipped(built=True) if (result := measured.current(slug))]
+    minutes = sum(result["minutes"] or 0 for result in results)
     return _row(f"{len(results)} systems", "", _counts(results), f"{minutes:.0f}", "")
 
 
@@ -129,10 +129,10 @@ def _claims(slug: str, card: Card, results: Measured | None) -> list[str]:
     verdicts = measured.as_system(slug, card, results).verdicts
     lines = ["## Claims and verdicts", "", _environment(slug, results), ""]
     lines += ["| claim | verdict | measured | what is judged |", "| --- | --- | --- | --- |"]
-    for one in verdicts:
-        about = f"**{one.name}**{' (against)' if one.against else ''}: {one.says}"
-        verdict = f"{one.verdict}: {one.reason}" if one.reason else one.verdict
-        lines.append(_row(about, verdict, _values(one), one.rule))
+    for claim in verdicts:
+        about = f"**{claim.name}**{' (against)' if claim.against else ''}: {claim.says}"
+        verdict = f"{claim.verdict}: {claim.reason}" if claim.reason else claim.verdict
+        lines.append(_row(about, verdict, _values(claim), claim.rule))
     elsewhere = {name: claim for name, claim in card.claims.items() if claim.scale != configurations.DEFAULT}
     if elsewhere:
         lines += ["", "Claims of the `full` configuration, not run here:", ""]
@@ -173,9 +173,9 @@ def _commands(slug: str) -> str:
     return f"`make systems ARGS={slug}`, then `shiftbench docs --measured {slug}`"
 
 
-def _values(one: Verdict) -> str:
-    parts = (f"{part}: {value} {verdict}" for part, verdict, value in one.parts)
-    return "<br>".join(filter(None, (one.value, *parts))) or DASH
+def _values(verdict: Verdict) -> str:
+    parts = (f"{part}: {value} {verdict_of_part}" for part, verdict_of_part, value in verdict.parts)
+    return "<br>".join(filter(None, (verdict.value, *parts))) or DASH
 
 
 def _reported(slug: str, card: Card, results: Measured | None) -> list[str]:
@@ -189,11 +189,11 @@ def _reported(slug: str, card: Card, results: Measured | None) -> list[str]:
 
 def _plugins(slug: str) -> list[str]:
     lines = ["## Plugins", ""]
-    own = _plugins_of_systems().get(cards.file(slug).parent, [])
-    if not own:
+    plugins = _plugins_of_systems().get(cards.file(slug).parent, [])
+    if not plugins:
         return [*lines, "None of its own: all plugins that it uses are in the package."]
-    lines += ["| family | name | what it is |", "| --- | --- | --- |"]
-    return lines + [_row(plugin_type, f"`{name}`", about) for plugin_type, name, about in own]
+    lines += ["| plugin type | name | what it is |", "| --- | --- | --- |"]
+    return lines + [_row(plugin_type, f"`{name}`", about) for plugin_type, name, about in plugins]
 
 
 @functools.cache
@@ -214,17 +214,19 @@ def _configurations(slug: str, card: Card) -> list[str]:
         short = slug if configuration == configurations.DEFAULT else f"{slug}/{configuration}"
         needs = card.needs.get(configuration) or (card.needs["embedded"] if configuration == "smoke" else None)
         resources = card.resources.get(configuration)
-        others = "; ".join((*(needs.others if needs else ()), *([resources.said()] if resources else ())))
+        requirements = "; ".join((*(needs.others if needs else ()), *([resources.sentence()] if resources else ())))
         names = ", ".join(card.params[configuration].get("benchmarks", {}))
-        lines.append(_row(configuration, f"`shiftbench systems {short}`", names, others))
+        lines.append(_row(configuration, f"`shiftbench systems {short}`", names, requirements))
     return lines
 
 
 def _new_page(card: Card) -> str:
     """A page without text by hand, and with an empty generated part."""
     paper = card.paper
-    where = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
-    return f'# {card.title}\n\n{card.summary.strip()}\n\n**Source:** "{paper.title}", {where}.\n\n{BEGIN}\n{END}\n'
+    publication = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
+    return (
+        f'# {card.title}\n\n{card.summary.strip()}\n\n**Source:** "{paper.title}", {publication}.\n\n{BEGIN}\n{END}\n'
+    )
 
 
 def filled(file: Path, generated: str, new: str = "") -> str:

@@ -1,7 +1,7 @@
-"""A stage that Snakemake starts is done by a process that has imported everything already, where there is one.
+"""The client of the warm server: a command of a stage lets a process that has imported everything do its job.
 
-This process then only waits: it passes signals on and ends as the job does. It imports almost nothing, since imports
-are what a job's start costs. `warm.py` starts the other end, `cli/warm_server.py` is it.
+The client only waits: it passes signals on and ends as the job does. It imports almost nothing, because imports take
+most of a job's start. `warm.py` starts the server, which is `cli/warm_server.py`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def hand_over() -> None:
-    """Let the warm process do this command, and end as it does; return if there is none, or if it cannot."""
+    """Let the warm server do this command, and end as its process does; return if no server is there or can do it."""
     address = os.environ.pop(ADDRESS, None)
     one_thread = os.environ.get("OMP_NUM_THREADS") == "1"  # the server's libraries have one thread, too
     if address and one_thread and sys.argv[1:2] and sys.argv[1] in STAGES:
@@ -33,8 +33,8 @@ def hand_over() -> None:
 
 
 def _request(server: socket.socket) -> int:
-    """Request this command; returns the process that does it, 0 if the server cannot fork."""
-    before = {number: signal.getsignal(number) for number in PASSED_ON}
+    """Send this command to the server; returns the process that does it, 0 if the server cannot fork."""
+    handlers = {number: signal.getsignal(number) for number in PASSED_ON}
     request = {
         "argv": sys.argv,
         "cwd": str(Path.cwd()),
@@ -51,7 +51,7 @@ def _request(server: socket.socket) -> int:
     if job := _received(server, 4):
         return int.from_bytes(job, "big")
     signal.set_wakeup_fd(-1)
-    for number, handler in before.items():
+    for number, handler in handlers.items():
         signal.signal(number, handler)
     return 0
 
@@ -59,8 +59,8 @@ def _request(server: socket.socket) -> int:
 def _answer(server: socket.socket) -> bytes:
     """The exit status, or minus the signal that ended the job; empty if the server is gone."""
     answer = b""
-    while more := _received(server, 16):
-        answer += more
+    while part := _received(server, 16):
+        answer += part
     return answer
 
 
@@ -76,7 +76,7 @@ def _end_as(answer: bytes, job: int) -> NoReturn:
     if not answer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(job, signal.SIGKILL)
-        sys.exit("the process that starts jobs is gone, and this job with it")
+        sys.exit("the warm server ended, and this job with it; start the run again")
     status = int(answer)
     if status == -signal.SIGKILL:
         _print("killed (SIGKILL): the machine ran out of memory (see `dmesg`), or it was killed")

@@ -1,4 +1,4 @@
-"""The request on Snakemake's command line; Snakemake itself would give it to the plan too late."""
+"""The request on Snakemake's command line, read before Snakemake itself would give it to the plan."""
 
 from collections.abc import Iterable
 

@@ -29,7 +29,7 @@ def run(targets: Sequence[str], cores: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RunResult:
     """The result of a run for one configuration.
 
     Attributes:
@@ -43,24 +43,24 @@ class Made:
     unfinished: tuple[str, ...]
 
 
-def made(config: str, begun: float) -> Made:
+def result(config: str, start: float) -> RunResult:
     """The result of a run for a configuration.
 
     Args:
-        config: as in `planned_jobs.last`.
-        begun: when the run began, in seconds since 1970.
+        config: as in `planned_jobs.last_planned`.
+        start: the time when the run began, in seconds since 1970.
     """
-    jobs = planned_jobs.last(config).jobs
-    took = [seconds for job in jobs if (seconds := _seconds(job, begun)) is not None]
+    jobs = planned_jobs.last_planned(config).jobs
+    times = [seconds for job in jobs if (seconds := _seconds(job, start)) is not None]
     unfinished = [job.title for job in jobs if job.runs and not Path(job.marker).exists()]
-    return Made(len(took), sum(took), tuple(unfinished))
+    return RunResult(len(times), sum(times), tuple(unfinished))
 
 
-def _seconds(job: PlannedJob, begun: float) -> float | None:
+def _seconds(job: PlannedJob, start: float) -> float | None:
     """Seconds of a job, from the run files that it wrote since then; each counts from the start of the job."""
     times = [
         run_files.time(file, "cpu_seconds", "seconds")
         for output in job.outputs
-        if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= begun
+        if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= start
     ]
     return max((time for time in times if time is not None), default=None)

@@ -72,9 +72,9 @@ class Board:
         for job in self.expected.values():
             if job.runs:
                 planned.setdefault(job.verb, []).append(job.seconds)
-        own = {verb: count for verb, count in counts.items() if verb in planned}
-        self.todo = {verb: sum(planned[verb]) / len(planned[verb]) * count for verb, count in own.items()}
-        self.total = sum(own.values())
+        counts_of_stages = {verb: count for verb, count in counts.items() if verb in planned}
+        self.todo = {verb: sum(planned[verb]) / len(planned[verb]) * count for verb, count in counts_of_stages.items()}
+        self.total = sum(counts_of_stages.values())
 
     def begin(self, job: int, marker: str) -> None:
         """Note that a job begins."""
@@ -104,8 +104,8 @@ class Board:
 
     def _factor(self, verb: str) -> float:
         """Measured over expected seconds of a stage; before its first job, of the other stages without fetch."""
-        others = (pair for name, own in self.took.items() if name != "fetch" for pair in own)
-        pairs = self.took.get(verb) or list(others)
+        other_pairs = (pair for name, pairs_of_stage in self.took.items() if name != "fetch" for pair in pairs_of_stage)
+        pairs = self.took.get(verb) or list(other_pairs)
         return (sum(took for took, _ in pairs) + PRIOR) / (sum(expected for _, expected in pairs) + PRIOR)
 
 
@@ -124,7 +124,7 @@ class Terminal:
         self.board.plan(counts)
         if not self.board.total:
             return
-        self.say(f"{_counted(self.board.total)}, about {spelled(self.board.left())} on one core")
+        self.say(f"{_job_count(self.board.total)}, about {duration_text(self.board.left())} on one core")
         if self.console.is_terminal and self._live is None:
             self._live = Live(console=self.console, get_renderable=self._picture, transient=True)
             self._live.start()
@@ -134,20 +134,20 @@ class Terminal:
         # Imports OpenCV and pyarrow, which the plan does without.
         from shiftbench.data import skipped
 
-        ended = self.board.end(job)
+        result = self.board.end(job)
         with contextlib.suppress(DataError):  # jobs that read the shards report the error; the display stops no run
-            for one in skipped.find_skipped(ended[0].outputs if ended else ()):
-                self.say(str(one), "yellow")
-        if ended and not self.console.is_terminal:
-            planned, seconds = ended
+            for skipped_samples in skipped.find_skipped(result[0].outputs if result else ()):
+                self.say(str(skipped_samples), "yellow")
+        if result and not self.console.is_terminal:
+            planned, seconds = result
             done = f"[{self.board.done:>{len(str(self.board.total))}}/{self.board.total}]"
             self.say(f"{done} {seconds:7.1f} s  {planned.title}")
 
-    def fail(self, job: int, rule: str, why: str | None, logs: Sequence[str]) -> None:
+    def fail(self, job: int, rule: str, reason: str | None, logs: Sequence[str]) -> None:
         """Print that a job failed, why, and the end of its log."""
-        ended = self.board.end(job, failed=True)
-        title = f"{ended[0].title} after {ended[1]:.1f} s" if ended else rule
-        self.say(f"failed: {title}" + (f": {why}" if why else ""), "bold red")
+        result = self.board.end(job, failed=True)
+        title = f"{result[0].title} after {result[1]:.1f} s" if result else rule
+        self.say(f"failed: {title}" + (f": {reason}" if reason else ""), "bold red")
         for log in logs:
             self.say("\n".join(tail(Path(log))))
 
@@ -157,8 +157,8 @@ class Terminal:
             self._live.stop()
             self._live = None
         if self.board.total and not self._closed:
-            took = spelled(time.monotonic() - self.begun)
-            self.say(f"{self.board.done} of {_counted(self.board.total)} made in {took}")
+            took = duration_text(time.monotonic() - self.begun)
+            self.say(f"{self.board.done} of {_job_count(self.board.total)} made in {took}")
             if self.board.done == self.board.total:
                 self.show_pages()
         self._closed = True
@@ -175,31 +175,31 @@ class Terminal:
     def _picture(self) -> RenderableType:
         """The bar, the remaining time and the running jobs; no line is longer than the terminal."""
         board, now = self.board, time.monotonic()
-        running = sorted(board.running.values(), key=lambda one: one[1])
-        far = f"{board.done}/{board.total}"
-        times = f"{spelled(now - self.begun)}, about {spelled(board.left())} left"
-        lines = [f"{spelled(now - begun):>13}  {job.title}" for job, begun in running[:SHOWN]]
+        running = sorted(board.running.values(), key=lambda job_and_start: job_and_start[1])
+        count = f"{board.done}/{board.total}"
+        times = f"{duration_text(now - self.begun)}, about {duration_text(board.left())} left"
+        lines = [f"{duration_text(now - begun):>13}  {job.title}" for job, begun in running[:SHOWN]]
         if len(running) > SHOWN:
             lines.append(f"{'':13}  and {len(running) - SHOWN} more")
         head = Table.grid(padding=(0, 2))
-        head.add_row(ProgressBar(board.total, board.done, width=24), _cut(far), _cut(times))
-        return Group(head, *map(_cut, lines))
+        head.add_row(ProgressBar(board.total, board.done, width=24), _cut_line(count), _cut_line(times))
+        return Group(head, *map(_cut_line, lines))
 
 
 def tail(log: Path) -> list[str]:
     """The last lines of a log, below a line with its path."""
     if not log.is_file():
-        return [f"  log: {log} (there is none)"]
+        return [f"  log: {log} (missing)"]
     lines = log.read_text(errors="replace").splitlines()
     cut = f", its last {TAIL} lines of {len(lines)}" if len(lines) > TAIL else ""
     return [f"  log: {log}{cut or ('' if lines else ' (empty)')}", *(f"    {x}" for x in lines[-TAIL:])]
 
 
-def spelled(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A duration as text; from ten minutes on in whole minutes.
 
     Example:
-        >>> spelled(4.2), spelled(200), spelled(1812), spelled(3900)
+        >>> duration_text(4.2), duration_text(200), duration_text(1812), duration_text(3900)
         ('4 s', '3 min 20 s', '30 min', '1 h 5 min')
     """
     minutes, rest = divmod(round(seconds), 60)
@@ -211,10 +211,10 @@ def spelled(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _cut(line: str) -> Text:
+def _cut_line(line: str) -> Text:
     """A line that is cut at the width of the terminal."""
     return Text(line, no_wrap=True, overflow="ellipsis")
 
 
-def _counted(jobs: int) -> str:
+def _job_count(jobs: int) -> str:
     return f"{jobs} job{'' if jobs == 1 else 's'}"

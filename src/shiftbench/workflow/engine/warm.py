@@ -25,9 +25,8 @@ COMMAND = ("-m", "shiftbench.cli.warm_server")
 def start() -> None:
     """Start a server, which ends with this process, and set its address for jobs; without it they start cold."""
     folder = tempfile.mkdtemp(prefix="shiftbench-")  # of this user alone
-    atexit.register(
-        shutil.rmtree, folder, ignore_errors=True
-    )  # the server does it, too, because one of them may be killed
+    # the server removes it, too, because one of the two processes may be killed
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address = str(Path(folder) / "jobs")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)

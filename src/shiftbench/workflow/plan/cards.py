@@ -74,12 +74,12 @@ class Resources(_Strict):
             raise ValueError("hours are missing: gpu_hours, cpu_hours, or both")
         return self
 
-    def said(self) -> str:
+    def sentence(self) -> str:
         """The estimate as a sentence."""
         gpu = f"a GPU of {self.gpu_gb:g} GB for {self.gpu_hours:g} h" if self.gpu_gb else ""
         cpu = f"{self.cpu_hours:g} h of a core" if self.cpu_hours else ""
-        room = f"{self.memory_gb:g} GB of memory, {self.disk_gb:g} GB of disk"
-        return f"{', '.join(filter(None, (gpu, cpu, room)))}; estimated: {self.estimated.strip()}"
+        space = f"{self.memory_gb:g} GB of memory, {self.disk_gb:g} GB of disk"
+        return f"{', '.join(filter(None, (gpu, cpu, space)))}; estimated: {self.estimated.strip()}"
 
 
 class Card(_Strict):
@@ -112,12 +112,12 @@ class Card(_Strict):
     @model_validator(mode="after")
     def _check(self) -> Card:
         if self.status == "built":
-            lacking = [configuration for configuration in ("embedded", "smoke") if configuration not in self.params]
-            if lacking:
-                raise ValueError(f"a built card has params for {lacking[0]!r}")
-            vague = [name for name, claim in self.claims.items() if claim.value is None]
-            if vague:
-                raise ValueError(f"claim {vague[0]!r} of a built card has no `value`")
+            missing = [configuration for configuration in ("embedded", "smoke") if configuration not in self.params]
+            if missing:
+                raise ValueError(f"a built card has params for {missing[0]!r}")
+            without_value = [name for name, claim in self.claims.items() if claim.value is None]
+            if without_value:
+                raise ValueError(f"claim {without_value[0]!r} of a built card has no `value`")
         return self
 
 
@@ -130,7 +130,7 @@ def file(slug: str) -> Path:
     """The file of a card.
 
     Raises:
-        ParamsError: there is none of that name.
+        ParamsError: no card has that slug.
     """
     for home in registry.homes():
         if _slug(home.folder) == slug and _file(home.folder).is_file():

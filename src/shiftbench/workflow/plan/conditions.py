@@ -21,7 +21,7 @@ ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SupportPart:
     """Support: labelled samples that a method may adapt on, the `part`-th of `of` disjoint parts of shards."""
 
     data: Ref
@@ -35,15 +35,15 @@ class Condition:
 
     Attributes:
         stream, step: the stream (`dataset/split/shift` for a plain shift), and the place in it.
-        data: the shards that are read: of a domain shift those of the other data set, of a shift that is applied
-            while reading the clean ones.
+        data: the shards that are read. For a domain shift they are those of the other data set, for a shift that is
+            applied while reading the clean ones.
         severity: None for a domain shift without levels.
         reference: the clean partner, as dataset/split/shift/severity.
         golden: if the shift is applied while reading, the samples that check it.
         time: its `step` in tables; None outside of streams.
         support: labelled samples that the method gets before the samples of this condition.
-        sees: the shards that the method read since its last reset; they decide what an adapting method does here.
-        before: the steps since the last reset in order, as text.
+        earlier_inputs: the shards that the method read since its last reset; an adapting method depends on them.
+        earlier_steps: the steps since the last reset in order, as text.
     """
 
     stream: str
@@ -56,12 +56,12 @@ class Condition:
     reference: str | None
     golden: Ref | None = None
     time: int | None = None
-    support: tuple[Shown, ...] = ()
-    sees: tuple[Ref, ...] = ()
-    before: tuple[str, ...] = ()
+    support: tuple[SupportPart, ...] = ()
+    earlier_inputs: tuple[Ref, ...] = ()
+    earlier_steps: tuple[str, ...] = ()
 
     @property
-    def reads(self) -> tuple[Ref, ...]:
+    def inputs(self) -> tuple[Ref, ...]:
         """The inputs of this condition; golden samples represent the shift that made them."""
         return (self.data, self.golden) if self.golden else (self.data,)
 
@@ -71,15 +71,15 @@ class Condition:
         return self.golden or refs.previews(self.data)
 
 
-def _once(method: Callable[Concatenate[Conditions, P], R]) -> Callable[Concatenate[Conditions, P], R]:
+def _cached_method(method: Callable[Concatenate[Conditions, P], R]) -> Callable[Concatenate[Conditions, P], R]:
     """Cache the results of a method by its arguments; 0 and 0.0 are equal."""
 
     @functools.wraps(method)
     def cached(self: Conditions, /, *args: P.args, **kwargs: P.kwargs) -> R:
         key = method.__name__, args, tuple(kwargs.items())
-        if key not in self._kept:
-            self._kept[key] = method(self, *args, **kwargs)
-        value: R = self._kept[key]
+        if key not in self._cache:
+            self._cache[key] = method(self, *args, **kwargs)
+        value: R = self._cache[key]
         return value
 
     return cached
@@ -87,7 +87,7 @@ def _once(method: Callable[Concatenate[Conditions, P], R]) -> Callable[Concatena
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The conditions that params name.
+    """All conditions that params name.
 
     Attributes:
         params: the parameters of the run.
@@ -96,14 +96,16 @@ class Conditions:
 
     params: Params
     unbuildable: frozenset[Ref] = frozenset()
-    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    _cache: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
     def benchmarks(self) -> dict[str, Benchmark]:
         """The benchmarks of which some output can be made here."""
-        return {name: c for name, c in self.params.benchmarks.items() if self._any_row(name, c)}
+        return {
+            name: benchmark for name, benchmark in self.params.benchmarks.items() if self._has_rows(name, benchmark)
+        }
 
-    def _any_row(self, name: str, benchmark: Benchmark) -> bool:
+    def _has_rows(self, name: str, benchmark: Benchmark) -> bool:
         try:
             return any(True for _ in self._rows(benchmark))
         except ParamsError as error:
@@ -113,31 +115,33 @@ class Conditions:
         """The conditions of all benchmarks."""
         return [condition for benchmark in self.benchmarks.values() for condition in self.of(benchmark)]
 
-    def here(self, condition: Condition) -> bool:
+    def can_be_made(self, condition: Condition) -> bool:
         """Whether the inputs of a condition can be made here."""
-        return self.unbuildable.isdisjoint(condition.reads)
+        return self.unbuildable.isdisjoint(condition.inputs)
 
     def of(self, benchmark: Benchmark) -> list[Condition]:
         """The conditions of a benchmark: clean, shifted, streams, OOD sets, splits with stored features."""
         clean = self._plain(benchmark.dataset, benchmark.split, "identity", 0, None)
-        listed = [clean]
+        conditions = [clean]
         for shift in benchmark.shifts:
             for severity in self._severities(shift):
-                listed.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
-        listed += _distinct([step for name in benchmark.streams for step in self.walk(name, _at(clean))])
-        listed += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
-        others = [split for split in benchmark.features if split != benchmark.split]
-        listed += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
-        return listed
+                conditions.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _reference(clean)))
+        conditions += _refuse_equal_rows(
+            [step for name in benchmark.streams for step in self.walk(name, _reference(clean))]
+        )
+        conditions += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
+        other_splits = [split for split in benchmark.features if split != benchmark.split]
+        conditions += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in other_splits]
+        return conditions
 
-    def named(self, ref: Ref) -> Condition:
+    def of_records(self, ref: Ref) -> Condition:
         """The condition of a Ref of records."""
-        name = RecordsName.of(ref)
-        if name.shards:
-            return self._plain(*name.shards, reference=None)
-        return next(p for p in self.walk(name.stream, None) if p.step == name.step)
+        parts = RecordsName.of(ref)
+        if parts.shards:
+            return self._plain(*parts.shards, reference=None)
+        return next(condition for condition in self.walk(parts.stream, None) if condition.step == parts.step)
 
-    @_once
+    @_cached_method
     def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> Condition:
         data, golden = self._data(dataset, split, shift, severity)
         domain, levels = self._domain(shift), self._levels(shift)
@@ -147,26 +151,26 @@ class Conditions:
                     f"domain shift {shift!r} is relative to {domain['clean']!r}, but the benchmark's dataset is "
                     f"{dataset!r}; move it to a benchmark on {domain['clean']!r}"
                 )
-            other = levels.get(severity, domain["dataset"])
-            data, golden = self._data(other, domain["split"], "identity", 0)
+            dataset_of_level = levels.get(severity, domain["dataset"])
+            data, golden = self._data(dataset_of_level, domain["split"], "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
         level = None if domain and not levels else severity
         return Condition(stream, step, data, dataset, split, shift, level, reference, golden)
 
-    @_once
+    @_cached_method
     def _domain(self, shift: str) -> dict[str, str] | None:
         """Data set, clean data set and split of a domain shift, from its plugin and options; None for other shifts."""
         module = registry.read("shifts", self.params.use("shifts", shift))
-        stated: dict[str, str] = getattr(module, "DOMAIN", None) or {}
-        options = self.params.options("shifts", shift) if stated else {}
-        domain = {key: options.get(key, value) for key, value in stated.items()}
-        graded = bool(self._levels(shift))
-        lacking = [key for key, value in domain.items() if not value and not (graded and key == "dataset")]
-        if lacking:
-            raise ParamsError(f"shifts.{shift}.{lacking[0]} is missing; name a dataset")
+        defaults: dict[str, str] = getattr(module, "DOMAIN", None) or {}
+        options = self.params.options("shifts", shift) if defaults else {}
+        domain = {key: options.get(key, value) for key, value in defaults.items()}
+        has_levels = bool(self._levels(shift))
+        missing = [key for key, value in domain.items() if not value and not (has_levels and key == "dataset")]
+        if missing:
+            raise ParamsError(f"shifts.{shift}.{missing[0]} is missing; name a dataset")
         return domain or None
 
-    @_once
+    @_cached_method
     def _data(self, dataset: str, split: str, shift: str, severity: float) -> tuple[Ref, Ref | None]:
         """The shards to read; if the shift is applied while reading, also its golden samples."""
         shifted = self.resolve(refs.shards(dataset, split, shift, severity))
@@ -174,7 +178,7 @@ class Conditions:
             return shifted, None
         return self.resolve(refs.shards(dataset, split)), refs.previews(shifted)
 
-    @_once
+    @_cached_method
     def _levels(self, shift: str) -> dict[float, str]:
         """The data set of each severity of a domain shift with levels, in rising order; empty for other shifts."""
         if not registry.defines(registry.read("shifts", self.params.use("shifts", shift)), "DOMAIN"):
@@ -190,7 +194,7 @@ class Conditions:
             return tuple(self._levels(shift)) or (1.0,)
         return self.params.shift(shift).severities
 
-    @_once
+    @_cached_method
     def walk(self, name: str, reference: str | None = None) -> list[Condition]:
         """The conditions of a stream, in order.
 
@@ -200,38 +204,39 @@ class Conditions:
         module = registry.read("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
-        walked: list[Condition] = []
-        sees: tuple[Ref, ...] = ()
-        before: tuple[str, ...] = ()
+        conditions: list[Condition] = []
+        earlier_inputs: tuple[Ref, ...] = ()
+        earlier_steps: tuple[str, ...] = ()
         for number, step in enumerate(steps):
             if step.reset:
-                sees, before = (), ()
+                earlier_inputs, earlier_steps = (), ()
             data, golden = self._data(*step.tested, step.shift, step.severity)
-            support = tuple(self._shown(name, one) for one in step.support)
+            support = tuple(self._support_part(name, samples) for samples in step.support)
             condition = Condition(
                 stream=name, step=f"{number:03d}", data=data, dataset=step.dataset, split=step.split,
                 shift=step.shift, severity=step.severity, reference=reference, golden=golden,
-                time=number if step.at is None else step.at, support=support, sees=sees, before=before,
+                time=number if step.at is None else step.at, support=support,
+                earlier_inputs=earlier_inputs, earlier_steps=earlier_steps,
             )  # fmt: skip
-            walked.append(condition)
-            sees = (*sees, *(shown.data for shown in support), *condition.reads)
-            before = (*before, *map(str, step.support), str(step))
-        return walked
+            conditions.append(condition)
+            earlier_inputs = (*earlier_inputs, *(part.data for part in support), *condition.inputs)
+            earlier_steps = (*earlier_steps, *map(str, step.support), str(step))
+        return conditions
 
-    def _shown(self, stream: str, one: Support) -> Shown:
-        data, golden = self._data(one.dataset, one.split, one.shift, one.severity)
+    def _support_part(self, stream: str, support: Support) -> SupportPart:
+        data, golden = self._data(support.dataset, support.split, support.shift, support.severity)
         if golden:
             raise ParamsError(
-                f"streams.{stream}: support is read from stored shards, and those of {one.shift!r} are applied while "
-                f"reading; set shifts.{one.shift}.materialise: true"
+                f"streams.{stream}: support is read from stored shards, and those of {support.shift!r} are applied "
+                f"while reading; set shifts.{support.shift}.materialise: true"
             )
-        return Shown(data, one.part, one.of)
+        return SupportPart(data, support.part, support.of)
 
     def checkpoints(self, benchmark: Benchmark) -> list[Ref]:
         """The checkpoints of a benchmark: architectures x trainers x seeds."""
-        return list(dict.fromkeys(checkpoint for checkpoint, _ in self.wrapped(benchmark)))
+        return list(dict.fromkeys(checkpoint for checkpoint, _ in self.models_with_methods(benchmark)))
 
-    def wrapped(self, benchmark: Benchmark) -> list[tuple[Ref, str]]:
+    def models_with_methods(self, benchmark: Benchmark) -> list[tuple[Ref, str]]:
         """The checkpoints of a benchmark, each with every method that wraps it."""
         return [
             (refs.checkpoint(spec.dataset or benchmark.dataset, model, trainer, seed), method)
@@ -246,9 +251,9 @@ class Conditions:
         """Whether a benchmark evaluates a checkpoint with a method."""
         return (checkpoint, method) in self._evaluated(name)
 
-    @_once
+    @_cached_method
     def _evaluated(self, name: str) -> frozenset[tuple[Ref, str]]:
-        return frozenset(self.wrapped(self.params.benchmarks[name]))
+        return frozenset(self.models_with_methods(self.params.benchmarks[name]))
 
     def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
         """One row per evaluation of a benchmark that can be made here, in the form of the recipe of its tables."""
@@ -258,22 +263,22 @@ class Conditions:
         conditions = self.of(benchmark)
         rows = (
             _row(benchmark, checkpoint, method, detector, condition)
-            for checkpoint, method in self.wrapped(benchmark)
+            for checkpoint, method in self.models_with_methods(benchmark)
             for condition in conditions
             for detector in (None, *_detectors(benchmark, condition))
         )
         return (row for row in rows if Ref("records", row["records"]) not in self.unbuildable)
 
-    def kept_features(self, benchmark: Benchmark) -> list[Ref]:
+    def records_with_features(self, benchmark: Benchmark) -> list[Ref]:
         """The records whose features a benchmark stores, as far as they can be made here."""
-        kept = (
+        records = (
             refs.records(checkpoint, method, f"{benchmark.dataset}/{split}/identity", "0")
-            for checkpoint, method in self.wrapped(benchmark)
+            for checkpoint, method in self.models_with_methods(benchmark)
             for split in benchmark.features
         )
-        return [record for record in kept if record not in self.unbuildable]
+        return [record for record in records if record not in self.unbuildable]
 
-    @_once
+    @_cached_method
     def resolve(self, ref: Ref) -> Ref:
         """The Ref with its place: data/local for shards and previews that may not be redistributed."""
         if ref.kind not in ("shards", "previews"):
@@ -284,19 +289,20 @@ class Conditions:
         return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if override is None else override))
 
 
-def _at(condition: Condition) -> str:
+def _reference(condition: Condition) -> str:
+    """The name of a clean condition, as `Condition.reference`."""
     return f"{condition.stream}/{condition.step}"
 
 
-def _distinct(conditions: list[Condition]) -> list[Condition]:
+def _refuse_equal_rows(conditions: list[Condition]) -> list[Condition]:
     """Refuse streams of one benchmark with equal rows: a row names the time, but not the stream."""
     streams: dict[tuple[Any, ...], str] = {}
     for condition in conditions:
         row = (condition.time, condition.dataset, condition.split, condition.shift, condition.severity)
-        other = streams.setdefault(row, condition.stream)
-        if other != condition.stream:
+        stream = streams.setdefault(row, condition.stream)
+        if stream != condition.stream:
             raise ParamsError(
-                f"streams {other!r} and {condition.stream!r} test {'/'.join(map(str, row[1:]))} at the same time "
+                f"streams {stream!r} and {condition.stream!r} test {'/'.join(map(str, row[1:]))} at the same time "
                 f"{row[0]}; put them into separate benchmarks, or give them other times (`at`)"
             )
     return conditions
@@ -310,10 +316,10 @@ def _detectors(benchmark: Benchmark, condition: Condition) -> tuple[str, ...]:
     if condition.split != benchmark.split:
         return ()
     if condition.time is not None:
-        seen = condition.dataset in (benchmark.dataset, *benchmark.ood_groups)
+        is_scored = condition.dataset in (benchmark.dataset, *benchmark.ood_groups)
     else:
-        seen = condition.shift == "identity" or benchmark.full_spectrum
-    return benchmark.detectors if seen else ()
+        is_scored = condition.shift == "identity" or benchmark.full_spectrum
+    return benchmark.detectors if is_scored else ()
 
 
 def _row(

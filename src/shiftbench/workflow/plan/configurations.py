@@ -22,7 +22,7 @@ from shiftbench.workflow.plan.params import Params
 
 PARAMS = Path("params.yaml")
 BASE = registry.SYSTEMS / "params.yaml"
-"""The base of the cards' params."""
+"""The params that those of each card are merged over."""
 SYSTEMS = "systems"
 DEFAULT = "embedded"
 PUBLISHED, PLAIN = "published", "default"
@@ -33,7 +33,7 @@ def load(config: str | None, home: Path = Path()) -> Params:
     """The params of a configuration.
 
     Args:
-        config: its name, see above.
+        config: its name, as in the table at the top.
         home: the checkout.
 
     Raises:
@@ -86,28 +86,28 @@ def arguments(config: str | None) -> list[str]:
 
 def _system(config: str, home: Path) -> Params:
     slug, name = split(config)
-    local = _local(home)
+    user_settings = _user_settings(home)
     card = cards.load(slug)
     if card.status != "built":
-        raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
+        raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` lists the built systems")
     if name not in card.params:
         raise ParamsError(f"{slug} has no configuration {name!r}; {suggest(name, card.params)}")
-    own = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
+    system_settings = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
     content = loading.read(BASE)
-    for over in (local, own, card.params[name]):
-        content = loading.merge(content, over)
+    for settings in (user_settings, system_settings, card.params[name]):
+        content = loading.merge(content, settings)
     return loading.check(content, f"{cards.file(slug)}, params.{name}", home)
 
 
-def _local(home: Path) -> dict[str, Any]:
+def _user_settings(home: Path) -> dict[str, Any]:
     """The places in params.yaml at `home`; its plugin folders are searched from now on."""
     if not (home / PARAMS).is_file():
         return {}
     loading.use_plugins(home / PARAMS)
     content = loading.read(home / PARAMS)
-    local = {key: content[key] for key in ("plugins", "fetch") if content.get(key)}
+    settings = {key: content[key] for key in ("plugins", "fetch") if content.get(key)}
     stream = (content.get("shards") or {}).get("stream")
-    return {**local, "shards": {"stream": stream}} if stream else local
+    return {**settings, "shards": {"stream": stream}} if stream else settings
 
 
 def root(slug: str, config: str) -> str:
@@ -115,32 +115,32 @@ def root(slug: str, config: str) -> str:
     return f"build/{SYSTEMS}/{slug}" if config == DEFAULT else f"build/{SYSTEMS}-{config}/{slug}"
 
 
-def published(config: str | None, home: Path = Path()) -> Path:
+def published_folder(config: str | None, home: Path = Path()) -> Path:
     """The folder of the published results of a configuration.
 
     Example:
-        >>> published(None).as_posix(), published("systems/palm").as_posix()
+        >>> published_folder(None).as_posix(), published_folder("systems/palm").as_posix()
         ('published/default', 'published/systems/palm')
     """
     return home / PUBLISHED / (config or PLAIN)
 
 
-def built() -> list[str]:
-    """The slugs of all built systems, sorted."""
+def built_slugs() -> list[str]:
+    """The slugs of all systems that are built, sorted."""
     return [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
 
 
-def made(home: Path = Path()) -> list[str | None]:
-    """The configurations that were run here: params.yaml, those in params/, built systems in the default one."""
-    systems = [f"{SYSTEMS}/{slug}" for slug in built()]
-    return [config for config in (None, *_names(home), *systems) if is_made(config, home)]
+def completed(home: Path = Path()) -> list[str | None]:
+    """The configurations that were run to their end here: params.yaml, those in params/, and built systems."""
+    systems = [f"{SYSTEMS}/{slug}" for slug in built_slugs()]
+    return [config for config in (None, *_names(home), *systems) if is_completed(config, home)]
 
 
 def _names(home: Path) -> list[str]:
     return sorted(file.stem for file in (home / "params").glob("*.yaml"))
 
 
-def is_made(config: str | None, home: Path = Path()) -> bool:
+def is_completed(config: str | None, home: Path = Path()) -> bool:
     """Whether a configuration was run to its end: its report is here.
 
     A configuration that does not fit the user's params.yaml was not run.

@@ -41,7 +41,7 @@ class DetectorRequest:
     benchmarks: tuple[str, ...]
 
     @property
-    def searched(self) -> bool:
+    def is_searched(self) -> bool:
         """Whether options are chosen on validation OOD."""
         return bool(self.grid)
 
@@ -85,9 +85,9 @@ def request(params: Params, conditions: Conditions, ref: Ref) -> DetectorRequest
         for benchmark_name, benchmark in params.benchmarks.items()
         if name in benchmark.detectors and conditions.evaluates(benchmark_name, checkpoint, method)
     }
-    val_sets = _agreed(benchmarks, checkpoint)
+    val_sets = _validation_sets(benchmarks, checkpoint)
     module = registry.read("detectors", params.use("detectors", name))
-    grid = grid_of(params, name, module)
+    grid = search_grid(params, name, module)
     if not val_sets:
         _refuse_lists(params, name, module)
         grid = {}
@@ -95,29 +95,29 @@ def request(params: Params, conditions: Conditions, ref: Ref) -> DetectorRequest
     return DetectorRequest(checkpoint, method, module, name, options, grid, val_sets, tuple(sorted(benchmarks)))
 
 
-def _agreed(benchmarks: dict[str, Benchmark], checkpoint: Ref) -> tuple[tuple[str, str], ...]:
-    stated = {name: benchmark.val_sets for name, benchmark in benchmarks.items() if benchmark.val_sets}
-    if len(set(stated.values())) > 1:
-        differing = "; ".join(f"benchmarks.{name}.val_ood: {sets}" for name, sets in stated.items())
+def _validation_sets(benchmarks: dict[str, Benchmark], checkpoint: Ref) -> tuple[tuple[str, str], ...]:
+    sets_by_benchmark = {name: benchmark.val_sets for name, benchmark in benchmarks.items() if benchmark.val_sets}
+    if len(set(sets_by_benchmark.values())) > 1:
+        differing = "; ".join(f"benchmarks.{name}.val_ood: {sets}" for name, sets in sets_by_benchmark.items())
         raise ParamsError(
             f"detectors of {checkpoint.name} are searched on different validation OOD: {differing}; give these "
             "benchmarks the same val_ood, or other models"
         )
-    return next(iter(stated.values()), ())
+    return next(iter(sets_by_benchmark.values()), ())
 
 
-def grid_of(params: Params, name: str, module: ModuleType) -> dict[str, list[Any]]:
+def search_grid(params: Params, name: str, module: ModuleType) -> dict[str, list[Any]]:
     """The values that a search tries: lists in params, and the detector's GRID for options that params leave out."""
-    given = params.component("detectors", name).options
-    listed = _lists(given, module)
-    own = {key: values for key, values in getattr(module, "GRID", {}).items() if key not in given}
-    return {key: list(values) for key, values in {**own, **listed}.items()}
+    options = params.component("detectors", name).options
+    defaults = {key: values for key, values in getattr(module, "GRID", {}).items() if key not in options}
+    return {key: list(values) for key, values in {**defaults, **_lists(options, module)}.items()}
 
 
-def _lists(given: dict[str, Any], module: ModuleType) -> dict[str, list[Any]]:
+def _lists(options: dict[str, Any], module: ModuleType) -> dict[str, list[Any]]:
+    """The options with a list of values to search, without those whose value is a list."""
     return {
         key: value
-        for key, value in given.items()
+        for key, value in options.items()
         if isinstance(value, list) and not isinstance(registry.defaults(module).get(key), list | tuple)
     }
 
@@ -125,16 +125,16 @@ def _lists(given: dict[str, Any], module: ModuleType) -> dict[str, list[Any]]:
 def _refuse_lists(params: Params, name: str, module: ModuleType) -> None:
     for key, value in _lists(params.component("detectors", name).options, module).items():
         raise ParamsError(
-            f"detectors.{name}.{key} = {value!r}: a list of values is searched on validation OOD, and a benchmark that "
-            f"asks for {name} has none; give one value, or name sets under the benchmark's `val_ood:`"
+            f"detectors.{name}.{key} = {value!r}: a list of values is searched on validation OOD, and a benchmark with "
+            f"{name} has none; give one value, or name sets under the benchmark's `val_ood:`"
         )
 
 
-def rows_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
+def inputs_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
     """The inputs of a detector for some records: the records and, if it needs them, their features."""
     needs = set(module.NEEDS)
-    kept = "features" in needs or ("logits" in needs and outputs != "full")
-    return [records, refs.features(records)] if kept else [records]
+    needs_features = "features" in needs or ("logits" in needs and outputs != "full")
+    return [records, refs.features(records)] if needs_features else [records]
 
 
 def sets(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
@@ -142,11 +142,11 @@ def sets(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
 
     Data sets that streams read instead of an ID or OOD set have its role. Support must not be tested.
     """
-    sets_ = [("id", benchmark.dataset, split) for split in _id_splits(benchmark, params)]
-    sets_ += [(group or "ood", name, benchmark.split) for name, group in benchmark.ood_groups.items()]
-    sets_ += [("val_ood", name, split) for name, split in benchmark.val_sets]
-    sets_ += _read_by_streams(benchmark, params)
-    return sets_ + [("support", name, split) for name, split in support(benchmark, params)]
+    rows = [("id", benchmark.dataset, split) for split in _id_splits(benchmark, params)]
+    rows += [(group or "ood", name, benchmark.split) for name, group in benchmark.ood_groups.items()]
+    rows += [("val_ood", name, split) for name, split in benchmark.val_sets]
+    rows += _read_by_streams(benchmark, params)
+    return rows + [("support", name, split) for name, split in support(benchmark, params)]
 
 
 def _read_by_streams(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
@@ -154,23 +154,23 @@ def _read_by_streams(benchmark: Benchmark, params: Params) -> list[tuple[str, st
     roles = {name: group or "ood" for name, group in benchmark.ood_groups.items()}
     roles[benchmark.dataset] = "id"
     conditions = [condition for name in benchmark.streams for condition in Conditions(params).walk(name)]
-    read = {
+    sets_ = {
         (roles[condition.dataset], condition.data.parts[0], condition.data.parts[1])
         for condition in conditions
         if condition.dataset in roles and condition.data.parts[0] != condition.dataset
     }
-    return sorted(read)
+    return sorted(sets_)
 
 
 def support(benchmark: Benchmark, params: Params) -> list[tuple[str, str]]:
     """The (dataset, split) of the support in the streams of a benchmark."""
     conditions = [condition for name in benchmark.streams for condition in Conditions(params).walk(name)]
-    shown = [one.data.parts[:2] for condition in conditions for one in condition.support]
-    return sorted({(dataset, split) for dataset, split in shown})
+    splits = [part.data.parts[:2] for condition in conditions for part in condition.support]
+    return sorted({(dataset, split) for dataset, split in splits})
 
 
 def _id_splits(benchmark: Benchmark, params: Params) -> list[str]:
     modules = [registry.read("detectors", params.use("detectors", name)) for name in benchmark.detectors]
-    read = {split for module in modules for split in getattr(module, "FIT", ())}
-    read |= {"val"} if benchmark.val_sets else set()
-    return sorted({benchmark.split, *read, *benchmark.features})
+    splits = {split for module in modules for split in getattr(module, "FIT", ())}
+    splits |= {"val"} if benchmark.val_sets else set()
+    return sorted({benchmark.split, *splits, *benchmark.features})

@@ -38,10 +38,10 @@ MEGABYTES = {
     "report": 1.5,
 }
 """Mean size of one output of a kind in the default benchmark, in 10^6 bytes."""
-TOOK = "seconds.json.gz"
+SECONDS_FILE = "seconds.json.gz"
 """The published file with the seconds of a configuration's jobs."""
-_MOST = 1 << 24
-"""Bytes that are read of this file: 200,000 jobs."""
+_MOST_BYTES = 1 << 24
+"""Most bytes that are read from this file: 200,000 jobs."""
 
 
 def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
@@ -53,18 +53,18 @@ def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
     rows = []
     for verb in plans.VERBS:
         jobs = plan.of_verb(verb)
-        stand = {job.name: states[f"{verb}/{job.name}"] for job in jobs}
-        flat = [state for of_job in stand.values() for state in of_job.items()]
-        fresh, missing = (sum(state == word for _, state in flat) for word in ("fresh", "missing"))
-        open_jobs = [job for job in jobs if any(state != "fresh" for state in stand[job.name].values())]
-        size = sum(MEGABYTES[ref.kind] for ref, state in flat if state != "fresh")
+        job_states = {job.name: states[f"{verb}/{job.name}"] for job in jobs}
+        outputs = [output for states_of_job in job_states.values() for output in states_of_job.items()]
+        fresh, missing = (sum(state == name for _, state in outputs) for name in ("fresh", "missing"))
+        open_jobs = [job for job in jobs if any(state != "fresh" for state in job_states[job.name].values())]
+        size = sum(MEGABYTES[ref.kind] for ref, state in outputs if state != "fresh")
         rows.append(
             {
                 "stage": verb,
                 "jobs": len(jobs),
-                "outputs": len(flat),
+                "outputs": len(outputs),
                 "fresh": fresh,
-                "stale": len(flat) - fresh - missing,
+                "stale": len(outputs) - fresh - missing,
                 "missing": missing,
                 "hours": round(len(open_jobs) * _seconds(verb, jobs, root) / 3600, 3),
                 "GB": round(size / 1000, 3),
@@ -78,47 +78,47 @@ def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
     return sum(times) / len(times) if times else SECONDS[verb]
 
 
-def seconds(plan: Plan, root: Path, known: Mapping[str, float], asked: Collection[str]) -> dict[str, float]:
+def seconds(plan: Plan, root: Path, published: Mapping[str, float], names: Collection[str]) -> dict[str, float]:
     """The expected seconds of each job, by its rule.
 
     Args:
         plan: the plan.
         root: its output root.
-        known: seconds of the published jobs (`published`).
-        asked: jobs, as in `plan.jobs`, whose earlier run files here are read. A job without any known time is expected
+        published: seconds of the published jobs (`published_seconds`).
+        names: jobs, as in `plan.jobs`, whose earlier run files here are read. A job without any known time is expected
             to take the mean of its stage.
     """
     jobs = plan.jobs.values()
-    rate = _whole(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
+    rate = _total_seconds(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
     rates = {job.rule: rate * SECONDS[job.verb] for job in jobs}
-    here = took(map(plan.jobs.__getitem__, asked), root)
-    return {**rates, **{rule: known[rule] for rule in rates if rule in known}, **here}
+    measured = measured_seconds(map(plan.jobs.__getitem__, names), root)
+    return {**rates, **{rule: published[rule] for rule in rates if rule in published}, **measured}
 
 
-def took(jobs: Iterable[Job], root: Path) -> dict[str, float]:
+def measured_seconds(jobs: Iterable[Job], root: Path) -> dict[str, float]:
     """Seconds of the jobs with a run file here, by their rules."""
     times = {job.rule: _measured(job, root) for job in jobs}
     return {rule: time for rule, time in times.items() if time is not None}
 
 
-def published(config: str | None, home: Path = Path()) -> dict[str, float]:
+def published_seconds(config: str | None, home: Path = Path()) -> dict[str, float]:
     """Published seconds of the jobs of a configuration, by their rules; empty if unpublished or damaged."""
-    file = configurations.published(config, home) / TOOK
+    file = configurations.published_folder(config, home) / SECONDS_FILE
     try:
-        with gzip.open(file) as packed:
-            content = from_json(packed.read(_MOST))  # a few bytes could unpack to a gigabyte
+        with gzip.open(file) as stream:
+            content = from_json(stream.read(_MOST_BYTES))  # a few bytes could unpack to a gigabyte
     except (OSError, EOFError, zlib.error, ValueError):
         return {}
     times = content.items() if isinstance(content, dict) else ()
     return {rule: float(time) for rule, time in times if run_files.is_time(time)}
 
 
-def packed(times: Mapping[str, float]) -> bytes:
-    """The bytes of the file that `published` reads."""
+def pack(times: Mapping[str, float]) -> bytes:
+    """The bytes of the file that `published_seconds` reads."""
     return gzip.compress(json.dumps(times, sort_keys=True).encode(), mtime=0)
 
 
-def _whole(plan: Plan) -> float:
+def _total_seconds(plan: Plan) -> float:
     """Seconds of all jobs together, from the published run of a system or else from the rates."""
     system = plan.params.system
     if system and system.scale == configurations.DEFAULT:
@@ -134,6 +134,6 @@ def _measured(job: Job, root: Path) -> float | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def spell(value: object) -> str:
+def cell_text(value: object) -> str:
     """A cell of the table as text."""
     return f"{value:g}" if isinstance(value, float) else str(value)

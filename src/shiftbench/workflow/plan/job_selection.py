@@ -38,29 +38,29 @@ def select(
     Args:
         planned: the plan.
         root: its output root.
-        request: what the user asks for.
+        request: the user's request.
         system: the target of a system, `systems/palm`.
-        known: seconds of jobs in the published run (`estimate.published`).
+        known: seconds of jobs in the published run (`estimate.published_seconds`).
 
     Raises:
         ParamsError: a target is the path of an output.
     """
-    below = "" if root == Path() else f"{root}/"
-    markers = {name: f"{below}{MARKERS}/{name}{SUFFIX}" for name in planned.jobs}
-    maker = {artifact.ref: name for name, job in planned.jobs.items() for artifact in job.artifacts}
-    waits = {name: tuple(dict.fromkeys(maker[ref] for ref in job.inputs)) for name, job in planned.jobs.items()}
+    prefix = "" if root == Path() else f"{root}/"
+    markers = {name: f"{prefix}{MARKERS}/{name}{SUFFIX}" for name in planned.jobs}
+    job_of = {artifact.ref: name for name, job in planned.jobs.items() for artifact in job.artifacts}
+    needs = {name: tuple(dict.fromkeys(job_of[ref] for ref in job.inputs)) for name, job in planned.jobs.items()}
 
     targets = _targets(planned.jobs, system)
-    goals = _refs_of(planned, markers, _jobs_named(planned, root, request.targets, targets, system))
+    goals = _refs_of(planned, markers, _names_and_markers(planned, root, request.targets, targets, system))
     states = planned.states(root)
     damaged = {ref: state for ref, state in states.items() if recipe.is_damaged(state)}
     if INDEX in goals:  # a run of everything also repairs damaged outputs that nothing needs
         goals |= damaged.keys()
-        targets[ALL if system is None else system] += sorted({maker[ref] for ref in damaged})
-    again = _again(planned, markers, waits, request.again, {maker[ref] for ref in goals})
+        targets[ALL if system is None else system] += sorted({job_of[ref] for ref in damaged})
+    again = _again(planned, markers, needs, request.again, {job_of[ref] for ref in goals})
     forced = {artifact.ref for name in again for artifact in planned.jobs[name].artifacts}
     states |= dict.fromkeys(forced, "asked for again")
-    runs = {maker[ref] for ref in out_of_date.find(planned.artifacts, planned.jobs.values(), states, goals | forced)}
+    runs = {job_of[ref] for ref in out_of_date.find(planned.artifacts, planned.jobs.values(), states, goals | forced)}
 
     seconds = estimate.seconds(planned, root, known, runs)
     behind = _seconds_behind(planned, seconds)
@@ -68,12 +68,12 @@ def select(
         PlannedJob(
             verb=job.verb,
             name=job.name,
-            root=below,
+            root=prefix,
             title=" ".join(filter(None, (system, job.verb, job.name))),
-            outputs=tuple(f"{below}{path}" for path in job.outputs),
+            outputs=tuple(f"{prefix}{path}" for path in job.outputs),
             needs=tuple(
                 markers[need]
-                for need in waits[name]
+                for need in needs[name]
                 if name in runs or need not in runs  # else Snakemake would start it, too, with nothing to do
             ),
             runs=name in runs,
@@ -82,14 +82,14 @@ def select(
             seconds=seconds[job.rule],
             priority=round(max(behind[artifact.ref] for artifact in job.artifacts) + seconds[job.rule]),
             damaged=tuple(
-                f"{below}{artifact.ref.path}: {damaged[artifact.ref]}"
+                f"{prefix}{artifact.ref.path}: {damaged[artifact.ref]}"
                 for artifact in job.artifacts
                 if artifact.ref in damaged
             ),
         )
         for name, job in planned.jobs.items()
     )
-    pages = (f"{below}{INDEX.path}",) if INDEX in goals else ()
+    pages = (f"{prefix}{INDEX.path}",) if INDEX in goals else ()
     return PlannedJobs(
         jobs, {target: tuple(markers[name] for name in names) for target, names in targets.items()}, pages
     )
@@ -105,7 +105,7 @@ def systems_of(target: str) -> list[str]:
         []
     """
     if target == configurations.SYSTEMS:
-        return [f"{configurations.SYSTEMS}/{slug}" for slug in configurations.built()]
+        return [f"{configurations.SYSTEMS}/{slug}" for slug in configurations.built_slugs()]
     if target.startswith(f"{configurations.SYSTEMS}/"):
         return [target]
     first, second, *rest = (*Path(target).parts, "", "")
@@ -131,10 +131,10 @@ def _targets(jobs: Mapping[str, Job], system: str | None) -> dict[str, list[str]
     return {ALL: of_verbs(PROMISED), **{name: of_verbs(verbs) for name, verbs in TARGETS.items()}}
 
 
-def _jobs_named(
+def _names_and_markers(
     planned: plan.Plan, root: Path, names: Collection[str], targets: Mapping[str, list[str]], system: str | None
 ) -> set[str]:
-    """Names and markers of the jobs behind the targets of a run."""
+    """The jobs behind the targets of a run, each by its name or its marker."""
     jobs = set[str]()
     for target in names or (system or ALL,):
         if target in targets or target.endswith(SUFFIX):
@@ -147,7 +147,7 @@ def _jobs_named(
 
 
 def _refs_of(planned: plan.Plan, markers: Mapping[str, str], jobs: Collection[str]) -> set[Ref]:
-    """The outputs that a user asks for with jobs, given by name or marker; all outputs of a job without targets."""
+    """The outputs that users ask for, of jobs by name or marker; all outputs of a job without such an output."""
     goals = set[Ref]()
     for name, job in planned.jobs.items():
         if name in jobs or markers[name] in jobs:
@@ -159,28 +159,28 @@ def _refs_of(planned: plan.Plan, markers: Mapping[str, str], jobs: Collection[st
 def _again(
     planned: plan.Plan,
     markers: Mapping[str, str],
-    waits: Mapping[str, Collection[str]],
-    words: Collection[str],
+    needs: Mapping[str, Collection[str]],
+    again: Collection[str],
     goals: Iterable[str],
 ) -> set[str]:
     """The jobs that `--forcerun` names and those that follow, among the goals and what these need."""
-    above = _reachable(goals, waits.__getitem__)
-    first = {name for name in above if planned.jobs[name].verb in words or markers[name] in words}
-    followers: dict[str, list[str]] = {name: [] for name in above}
-    for name in above:
-        for need in waits[name]:
+    needed = _reachable(goals, needs.__getitem__)
+    first = {name for name in needed if planned.jobs[name].verb in again or markers[name] in again}
+    followers: dict[str, list[str]] = {name: [] for name in needed}
+    for name in needed:
+        for need in needs[name]:
             followers[need].append(name)
     return _reachable(first, followers.__getitem__)
 
 
 def _reachable(names: Iterable[str], edges: Callable[[str], Iterable[str]]) -> set[str]:
-    reached = set(names)
-    todo = list(reached)
+    reachable = set(names)
+    todo = list(reachable)
     while todo:
-        new = set(edges(todo.pop())) - reached
-        reached |= new
+        new = set(edges(todo.pop())) - reachable
+        reachable |= new
         todo += new
-    return reached
+    return reachable
 
 
 def _seconds_behind(planned: plan.Plan, seconds: Mapping[str, float]) -> dict[Ref, float]:

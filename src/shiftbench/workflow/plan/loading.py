@@ -1,4 +1,4 @@
-"""Params files: read, merged, and checked as a whole."""
+"""Loading of params files: they are read, merged, and checked as a whole."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,21 +30,21 @@ def load(*files: str | Path) -> Params:
     merged: dict[str, Any] = {}
     for file in files:
         merged = merge(merged, read(Path(file)))
-    where = spelled(files)
+    where = file_names(files)
     try:
         return check(merged, where, Path(files[0]).parent)
     except ParamsError as error:
         raise type(error)(_with_lines(str(error), where, map(Path, files))) from error
 
 
-def spelled(files: Iterable[str | Path]) -> str:
+def file_names(files: Iterable[str | Path]) -> str:
     """The files that params come from, as text."""
     return " + ".join(map(str, files))
 
 
-def placed(error: ParamsError, files: Sequence[Path]) -> ParamsError:
+def with_position(error: ParamsError, files: Sequence[Path]) -> ParamsError:
     """An error of the plan with the files, and the line of the key that its message begins with."""
-    where = spelled(files)
+    where = file_names(files)
     return type(error)(_with_lines(f"{where}: {error}", where, files))
 
 
@@ -61,15 +61,15 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
     """
     params_words.check_values(where, content)
     try:
-        checked = Params.model_validate(content)
+        params = Params.model_validate(content)
     except pydantic.ValidationError as error:
         raise ParamsError(params_words.explain(where, error, Params)) from None
-    for folder in checked.plugins:
+    for folder in params.plugins:
         if not (home / folder).is_dir():
-            raise ParamsError(f"{where}: plugins names {folder!r}, which is no folder in {home.resolve()}")
-    _search(home, checked.plugins)
-    params_check.check_plugins(where, checked)
-    completed = own_models.with_trainers(where, checked)
+            raise ParamsError(f"{where}: plugins names {folder!r}, which is not a folder in {home.resolve()}")
+    _search(home, params.plugins)
+    params_check.check_plugins(where, params)
+    completed = own_models.with_trainers(where, params)
     own_models.check(where, completed)
     params_pairs.check(where, completed)
     return completed
@@ -105,21 +105,21 @@ def read(file: Path) -> dict[str, Any]:
         raise ParamsError(f"{file} is not valid YAML: {error}") from None
     except UnicodeDecodeError as error:
         raise ParamsError(
-            f"{file} is no UTF-8: byte {error.object[error.start]:#04x} at {error.start}; save it as UTF-8"
+            f"{file} is not UTF-8: byte {error.object[error.start]:#04x} at {error.start}; save it as UTF-8"
         ) from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{file} {_no_mapping(content)}")
+        raise ParamsError(f"{file} {_describe_content(content)}")
     return content
 
 
-def _no_mapping(content: object) -> str:
-    """The description of a file without keys."""
+def _describe_content(content: object) -> str:
+    """The part of a message that describes a file without keys."""
     if content is None:
         return "is empty; expected a mapping of keys, `benchmarks:` among them"
     if isinstance(content, str) and content.lstrip().startswith("<"):
         return "is an HTML or XML page; expected YAML, a mapping of keys"
-    found = "a list" if isinstance(content, list) else f"only {errors.yaml_text(content)}"
-    return f"must be a mapping of keys (`key: value`), found {found}"
+    description = "a list" if isinstance(content, list) else f"only {errors.yaml_text(content)}"
+    return f"must be a mapping of keys (`key: value`), found {description}"
 
 
 def _with_lines(message: str, where: str, files: Iterable[Path]) -> str:

@@ -25,41 +25,41 @@ def find(
         states: `fresh`, `missing`, or the reason why an artifact is stale.
         goals: the requested outputs.
     """
-    mates = {one.ref: job.artifacts for job in jobs for one in job.artifacts}
+    same_job = {artifact.ref: job.artifacts for job in jobs for artifact in job.artifacts}
     returning = {ref for ref in _constructed(artifacts.values()) if states[ref] == "missing"}
     # with the other outputs of their jobs: a stale one would give a second run something to do
-    examined = {mate.ref for ref in goals for mate in mates[ref] if states[mate.ref] != "missing"}
+    examined = {sibling.ref for ref in goals for sibling in same_job[ref] if states[sibling.ref] != "missing"}
     made: set[Ref] = set()
     while True:
-        siblings = {mate.ref for ref in made for mate in mates[ref]}
-        seen = _examined(artifacts, states, examined.union(goals, siblings), made)
-        more = made | {ref for ref in seen if states[ref] != "fresh"}
-        more |= _below(artifacts, seen, more - returning)
-        if more == made:
+        siblings = {sibling.ref for ref in made for sibling in same_job[ref]}
+        examined_now = _examined(artifacts, states, examined.union(goals, siblings), made)
+        outputs = made | {ref for ref in examined_now if states[ref] != "fresh"}
+        outputs |= _below(artifacts, examined_now, outputs - returning)
+        if outputs == made:
             return frozenset(made)
-        made = more
+        made = outputs
 
 
 def _examined(
     artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], first: set[Ref], made: set[Ref]
 ) -> set[Ref]:
     """The outputs that a run examines: with their existing inputs, and all inputs of those that it makes."""
-    seen = set(first)
+    examined = set(first)
     for artifact in reversed(list(artifacts.values())):
-        if artifact.ref in seen:
-            makes = artifact.ref in made or states[artifact.ref] != "fresh"
-            seen.update(need for need in artifact.inputs if makes or states[need] != "missing")
-    return seen
+        if artifact.ref in examined:
+            is_made = artifact.ref in made or states[artifact.ref] != "fresh"
+            examined.update(need for need in artifact.inputs if is_made or states[need] != "missing")
+    return examined
 
 
-def _below(artifacts: Mapping[Ref, Artifact], seen: set[Ref], moved: set[Ref]) -> set[Ref]:
+def _below(artifacts: Mapping[Ref, Artifact], examined: set[Ref], changed: set[Ref]) -> set[Ref]:
     """The examined outputs whose bytes may change because an input may change."""
-    below: set[Ref] = set()
+    changing: set[Ref] = set()
     for ref, artifact in artifacts.items():
-        if ref in seen and not moved.isdisjoint(artifact.inputs):
-            below.add(ref)
-            moved.add(ref)
-    return below
+        if ref in examined and not changed.isdisjoint(artifact.inputs):
+            changing.add(ref)
+            changed.add(ref)
+    return changing
 
 
 def _constructed(artifacts: Iterable[Artifact]) -> set[Ref]:

@@ -22,13 +22,13 @@ def with_trainers(where: str, params: Params) -> Params:
         ParamsError: a model needs training, and params name no trainer.
     """
     benchmarks = {
-        name: _completed(f"{where}: benchmarks.{name}.models", params, benchmark)
+        name: _with_trainers(f"{where}: benchmarks.{name}.models", params, benchmark)
         for name, benchmark in params.benchmarks.items()
     }
     return params.model_copy(update={"benchmarks": benchmarks})
 
 
-def _completed(where: str, params: Params, benchmark: Benchmark) -> Benchmark:
+def _with_trainers(where: str, params: Params, benchmark: Benchmark) -> Benchmark:
     if all(spec.trainers for spec in benchmark.models):
         return benchmark
     models = tuple(spec if spec.trainers else _with_given(where, params, spec) for spec in benchmark.models)
@@ -37,7 +37,7 @@ def _completed(where: str, params: Params, benchmark: Benchmark) -> Benchmark:
 
 def _with_given(where: str, params: Params, spec: Models) -> Models:
     for name in spec.architectures:
-        module, options = _model(params, name)
+        module, options = _module_and_options(params, name)
         if registry.defines(module, "build") and not options.get("path"):
             raise ParamsError(
                 f"{where}: no trainers are named, and the model {name!r} needs training; "
@@ -56,19 +56,19 @@ def check(where: str, params: Params) -> None:
         for spec in benchmark.models:
             for name in spec.architectures:
                 _check_file(f"{where}: models.{name}", params, name)
-                _check_trust(f"{where}: models.{name}", *_model(params, name))
-                _check_channels(f"{where}: models.{name}", *_model(params, name))
+                _check_trust(f"{where}: models.{name}", *_module_and_options(params, name))
+                _check_channels(f"{where}: models.{name}", *_module_and_options(params, name))
                 for trainer in spec.trainers:
                     _check_trainer(f"{where}: benchmarks.{benchmark_name}.models", params, name, trainer)
 
 
-def _model(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:
+def _module_and_options(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:
     return registry.read("models", params.use("models", name)), params.options("models", name)
 
 
 def _check_file(where: str, params: Params, name: str) -> None:
     """Refuse a file whose first bytes are not those of a model; `unavailable` reports missing files."""
-    path = _model(params, name)[1].get("path")
+    path = _module_and_options(params, name)[1].get("path")
     if not isinstance(path, str) or not path:
         return
     file = Path(re.sub(r"(\.py):[\w.]+$", r"\1", path))
@@ -104,13 +104,13 @@ def _check_channels(where: str, module: ModuleType, options: Mapping[str, Any]) 
 
 
 def _check_trainer(where: str, params: Params, name: str, trainer_name: str) -> None:
-    module, options = _model(params, name)
+    module, options = _module_and_options(params, name)
     trainer = registry.read("trainers", params.use("trainers", trainer_name))
     kind = params.use("models", name)
     if not registry.defines(module, "build") and registry.defines(trainer, "_loop"):
         raise ParamsError(
-            f"{where}: the trainer {trainer_name!r} trains a torch model, and the model {name!r} "
-            f"({kind}) is none; use `trainers: [{GIVEN}]`, or leave `trainers` out"
+            f"{where}: the trainer {trainer_name!r} trains torch models, and the model {name!r} "
+            f"({kind}) is not one; use `trainers: [{GIVEN}]`, or leave `trainers` out"
         )
     if params.use("trainers", trainer_name) == PRETRAINED and not registry.defines(module, "pretrained"):
         raise ParamsError(
@@ -120,6 +120,6 @@ def _check_trainer(where: str, params: Params, name: str, trainer_name: str) -> 
     file = options.get("path") or params.options("trainers", trainer_name).get("path")
     if params.use("trainers", trainer_name) == GIVEN and not file and not registry.defines(module, "pretrained"):
         raise ParamsError(
-            f"{where}: the trainer {trainer_name!r} takes a model from a file, and params give no path of {name!r}; "
+            f"{where}: the trainer {trainer_name!r} takes a model from a file, and params have no path for {name!r}; "
             f"expected `models: {{{name}: {{path: FILE}}}}`, or a trainer that trains it (erm)"
         )

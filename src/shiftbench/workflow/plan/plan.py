@@ -83,14 +83,14 @@ class Plan:
         """
         plan = cls(params, unavailable_sources, unbuildable)
         for name, benchmark in plan.benchmarks.items():
-            plan.want(Ref("tables", name))
-            for record in plan._conditions.kept_features(benchmark):
-                plan.want(refs.features(record))  # made with the records, input of no job: a cache
+            plan.add(Ref("tables", name))
+            for record in plan._conditions.records_with_features(benchmark):
+                plan.add(refs.features(record))  # made with the records, input of no job: a cache
         if params.system and plan.benchmarks:
-            plan.want(Ref("claims", params.system.slug))
-        plan.want(INDEX)
+            plan.add(Ref("claims", params.system.slug))
+        plan.add(INDEX)
         for page in plan._specs.reports.pages():
-            plan.want(page)
+            plan.add(page)
         return plan
 
     @functools.cached_property
@@ -117,22 +117,22 @@ class Plan:
 
     # ------------------------------------------------------------------ artifacts
 
-    def want(self, ref: Ref) -> Ref:
+    def add(self, ref: Ref) -> Ref:
         """Plan `ref` and its inputs, recursively; returns it with its place (`data/local` or not).
 
         Raises:
-            PluginError: needs form a circle.
+            PluginError: the needs of outputs form a circle.
         """
         ref = self._conditions.resolve(ref)
         if ref in self.artifacts:
             return ref
         if ref in self._open:
             circle = " -> ".join(f"{r.kind}:{r.name}" for r in [*self._open, ref])
-            raise PluginError(f"needs go round in a circle: {circle}")
+            raise PluginError(f"outputs need each other in a circle: {circle}")
         self._open.append(ref)
         spec = self._specs.of(ref)
-        with _of(f"analyses.{ref.parts[-1]}" if ref.kind == "analyses" else ""):
-            inputs = tuple(dict.fromkeys(self.want(need) for need in spec.inputs))
+        with _with_key(f"analyses.{ref.parts[-1]}" if ref.kind == "analyses" else ""):
+            inputs = tuple(dict.fromkeys(self.add(need) for need in spec.inputs))
         self._open.pop()
         code, text = _code(spec.code)
         content = {
@@ -209,15 +209,17 @@ class Plan:
         Raises:
             ParamsError: no planned output has this path.
         """
-        below = path.rstrip("/").removeprefix("" if root == Path() else f"{root}/")
-        ends = (below, f"{below}/manifest.json")
-        known = {artifact.ref.path: artifact for artifact in self.artifacts.values()}
-        artifacts = [one for place, one in known.items() if place.startswith(f"{below}/")] or [
-            one for place, one in known.items() if one.ref.name == below or place.endswith(ends)
+        name = path.rstrip("/").removeprefix("" if root == Path() else f"{root}/")
+        ends = (name, f"{name}/manifest.json")
+        artifacts_by_path = {artifact.ref.path: artifact for artifact in self.artifacts.values()}
+        below = [artifact for file, artifact in artifacts_by_path.items() if file.startswith(f"{name}/")]
+        artifacts = below or [
+            artifact for file, artifact in artifacts_by_path.items() if artifact.ref.name == name or file.endswith(ends)
         ]
         if not artifacts:
-            similar = [place for place in known if below in place]
-            raise ParamsError(f"nothing planned is called {path!r}; {suggest(path, similar or list(known))}")
+            known = list(artifacts_by_path)
+            similar = [file for file in known if name in file]
+            raise ParamsError(f"nothing planned is called {path!r}; {suggest(path, similar or known)}")
         return artifacts
 
     def out_of_date(self, root: Path, goals: Collection[Ref]) -> frozenset[Ref]:
@@ -249,8 +251,8 @@ class Plan:
 
 
 @contextlib.contextmanager
-def _of(key: str) -> Iterator[None]:
-    """Name the key of params in an error."""
+def _with_key(key: str) -> Iterator[None]:
+    """Add the key of params to an error."""
     try:
         yield
     except ParamsError as error:
@@ -298,10 +300,10 @@ def load(config: str | None = None) -> tuple[Plan, Path]:
     params = configurations.load(config)
     root = Path(params.root)
     try:
-        whole = Plan.of(params)
+        complete = Plan.of(params)
     except ParamsError as error:
-        raise loading.placed(error, configurations.files(config)) from error
-    unavailable_sources, unbuildable = unavailable.find(whole, root)
-    plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
+        raise loading.with_position(error, configurations.files(config)) from error
+    unavailable_sources, unbuildable = unavailable.find(complete, root)
+    plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else complete
     plan.config = config
     return plan, root

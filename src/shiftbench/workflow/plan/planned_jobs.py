@@ -23,7 +23,7 @@ _FOLDER = Path(".snakemake")
 _KEYS = ("params",)
 _SHOWN = 5
 """Damaged outputs that a message names."""
-_SELDOM = 50_000, 20, 100
+_GC_THRESHOLDS = 50_000, 20, 100
 """Thresholds of Python's garbage collection: a plan lives to the end, and its default takes a third of the time."""
 
 
@@ -33,7 +33,7 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = EVERYTHING
     Args:
         config: Snakemake's; `params` names a configuration `params/NAME.yaml`.
         main: whether this is the process that a user started; it also prints what is left out.
-        request: what the user asks for. Systems among its targets are planned; the configuration is for all others.
+        request: the user's request. Systems among its targets are planned; the configuration is for all others.
 
     Raises:
         ParamsError: wrong params, no such configuration or system, or an unknown key in `config`.
@@ -46,30 +46,32 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = EVERYTHING
     name = config.get("params")
     if not main:
         return _read(name)
-    gc.set_threshold(*_SELDOM)
-    trust.by_doing()  # its Snakefile runs already
+    gc.set_threshold(*_GC_THRESHOLDS)
+    trust.by_doing()  # the checkout's Snakefile runs already
     systems = sorted({system for target in request.targets for system in systems_of(target)})
-    needs_plain = not request.targets or not all(map(systems_of, request.targets))
-    whole = NOTHING
-    for one in (*([name] if needs_plain else []), *systems):
-        planned, root = plan.load(one)
-        own_files = unavailable.yours(planned)
-        unavailable.refuse_changed(own_files)
-        jobs = job_selection.select(planned, root, request, one if one in systems else None, estimate.published(one))
+    needs_configuration = not request.targets or not all(map(systems_of, request.targets))
+    all_jobs = NOTHING
+    for configuration in (*([name] if needs_configuration else []), *systems):
+        planned, root = plan.load(configuration)
+        user_files = unavailable.user_files(planned)
+        unavailable.refuse_changed(user_files)
+        system = configuration if configuration in systems else None
+        published = estimate.published_seconds(configuration)
+        jobs = job_selection.select(planned, root, request, system, published)
         _refuse_chains(jobs, request.until)
         planned.write(root)
         digests(root).keep()
-        _write(jobs, _file(one))
-        ignored = [f"{file.path}: ignored {file.ignored}" for file in own_files if file.ignored]
+        _write(jobs, _file(configuration))
+        ignored = [f"{file.path}: ignored {file.ignored}" for file in user_files if file.ignored]
         for line in (*planned.unavailable_sources, *ignored, *_repairs(jobs)):
             print(line, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
-        whole += jobs
-    whole.mark()
-    return whole
+        all_jobs += jobs
+    all_jobs.mark()
+    return all_jobs
 
 
-def last(config: str) -> PlannedJobs:
-    """The jobs of a configuration as the last run here planned them; empty without such a run."""
+def last_planned(config: str) -> PlannedJobs:
+    """The jobs of a configuration that the last run here planned; empty without such a run."""
     return _of_file(_file(config)) if _file(config).is_file() else NOTHING
 
 
@@ -77,7 +79,7 @@ def _refuse_chains(planned: PlannedJobs, until: Collection[str]) -> None:
     """Refuse to end a run after a stage in which one job waits for another: Snakemake never starts the second.
 
     Raises:
-        ParamsError: names both, and how else to ask for the stage.
+        ParamsError: names both jobs, and another way to request the stage.
     """
     jobs = {job.marker: job for job in planned.jobs if job.runs and job.verb in until}
     for job in jobs.values():

@@ -1,4 +1,4 @@
-"""Prune: outputs that no longer belong to the plan move to `.trash/`, so that nothing aggregates or pushes them."""
+"""Prune: move outputs that no longer belong to the plan to `.trash/`, so that nothing aggregates or pushes them."""
 
 from pathlib import Path
 
@@ -26,24 +26,24 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
         UntrustedError: links of a checkout that is not trusted lead elsewhere.
         DataError: a folder cannot be written.
     """
-    outs = [out for stage in stages for out in OUTS[stage]]
-    trust.refuse_links(*(root / out for out in (*outs, ".trash")))
+    folders = [folder for stage in stages for folder in OUTS[stage]]
+    trust.refuse_links(*(root / folder for folder in (*folders, ".trash")))
     owners = {artifact.ref.path for artifact in plan.artifacts.values()}
-    folders = {str(Path(ref.path).parent) for ref in plan.artifacts if ref.owns_folder}
+    owned_folders = {str(Path(ref.path).parent) for ref in plan.artifacts if ref.owns_folder}
     moved = []
-    for out in outs:
-        with writable(root / out):
-            (root / out).mkdir(exist_ok=True)
-        for file in sorted(path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()):
+    for folder in folders:
+        with writable(root / folder):
+            (root / folder).mkdir(exist_ok=True)
+        for file in sorted(path for path in (root / folder).rglob("*") if path.is_file() or path.is_symlink()):
             name = file.relative_to(root).as_posix()
-            if not folders.isdisjoint(map(str, Path(name).parents)) or _owner(name) in owners:
+            if not owned_folders.isdisjoint(map(str, Path(name).parents)) or _owner(name) in owners:
                 continue
             target = root / ".trash" / name
             with writable(target):
                 file.replace(target)
             moved.append(name)
-        with writable(root / out):
-            _drop_empty(root / out)
+        with writable(root / folder):
+            _drop_empty(root / folder)
     return moved
 
 

@@ -24,13 +24,13 @@ def systems(slugs: Sequence[str], revision: str) -> list[str]:
         ParamsError: git knows no such revision, or params are wrong.
     """
     changed = _changed(revision)
-    return [slug for slug in slugs if changed & deciding(f"{configurations.SYSTEMS}/{slug}")]
+    return [slug for slug in slugs if changed & deciding_files(f"{configurations.SYSTEMS}/{slug}")]
 
 
-def deciding(config: str) -> set[Path]:
+def deciding_files(config: str) -> set[Path]:
     """The files that decide the outputs of a configuration: code and assets, params, cards of sources."""
     plan, _ = plans.load(config)
-    files = set(code_digest.files_of(one.recipe for one in plan.artifacts.values()))
+    files = set(code_digest.files_of(artifact.recipe for artifact in plan.artifacts.values()))
     cards = {f"{ref.name}.yaml" for ref in plan.artifacts if ref.kind == "sources"}
     files |= {home.folder / "sources" / name for home in registry.homes() for name in cards}
     return {path.resolve() for path in (*files, *configurations.files(config), configurations.BASE)}
@@ -38,16 +38,16 @@ def deciding(config: str) -> set[Path]:
 
 def _changed(revision: str) -> set[Path]:
     """The files of this repository that differ from a commit, as resolved paths."""
-    home = git.says("rev-parse", "--show-toplevel")
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    commit = git.says(*words)
-    if home is None or commit is None:
+    repository = git.says("rev-parse", "--show-toplevel")
+    command = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git.says(*command)
+    if repository is None or commit is None:
         raise ParamsError(
             f"--changed {revision}: git knows no such commit in {Path.cwd()}; name one that `git log` shows, "
             "or the systems themselves"
         )
-    differs = ("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", commit, "--")
-    new = ("ls-files", "-z", "--others", "--exclude-standard")
-    lists = [git.ask(*words, home=Path(home)) or b"" for words in (differs, new)]
+    diff = ("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", commit, "--")
+    untracked = ("ls-files", "-z", "--others", "--exclude-standard")
+    lists = [git.ask(*command, home=Path(repository)) or b"" for command in (diff, untracked)]
     names = [os.fsdecode(name) for text in lists for name in text.split(b"\0") if name]
-    return {(Path(home) / name).resolve() for name in names}
+    return {(Path(repository) / name).resolve() for name in names}

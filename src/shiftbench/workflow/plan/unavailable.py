@@ -46,76 +46,76 @@ class Unavailable:
 
     def __str__(self) -> str:
         """One line for the terminal."""
-        return f"left out: {', '.join(self.needed_by)}: {self.title} is not here; bring it with `{self.command}`"
+        return f"left out: {', '.join(self.needed_by)}: {self.title} is not here; download it with `{self.command}`"
 
 
 @dataclass(frozen=True, slots=True)
-class Yours:
+class UserFile:
     """A file or folder of the user that a plan reads.
 
     Attributes:
         path: its path in params.
-        what: a description of it.
+        description: its state, or what it is for.
         needed_by: the output that reads it, as `dataset/split` or the name of a model.
         licence: its terms, as far as they are known.
         files: its files or folders.
         changed: parts that differ from the pin.
         ignored: files that are no samples, in words.
-        twice: files of a data set with equal bytes, in words.
+        duplicates: files of a data set with equal bytes, in words.
     """
 
     path: str
-    what: str
+    description: str
     needed_by: str
     licence: str
     files: tuple[Path, ...]
     changed: tuple[str, ...] = ()
     ignored: str = ""
-    twice: str = ""
+    duplicates: str = ""
 
     @property
-    def here(self) -> bool:
+    def exists(self) -> bool:
         """Whether all of its files exist."""
         return all(file.exists() for file in self.files)
 
 
-def yours(plan: Planned) -> list[Yours]:
+def user_files(plan: Planned) -> list[UserFile]:
     """The user's own files that a plan reads, by path: those that datasets declare (`wants`), and pinned files."""
-    by_path: dict[str, list[Yours]] = {}
-    pinned: dict[str, Yours] = {}
+    by_path: dict[str, list[UserFile]] = {}
+    pinned: dict[str, UserFile] = {}
     for ref, artifact in plan.artifacts.items():
-        own = _declared(artifact.recipe, ref)
+        files = _declared_files(artifact.recipe, ref)
         for path in pins.paths(artifact.recipe):
             if path not in pinned:
                 pinned[path] = _pinned(path, artifact.recipe)
-            own.append(replace(pinned[path], needed_by=ref.name))
-        for one in own:
-            by_path.setdefault(one.path, []).append(one)
-    return [_together(by_path[path]) for path in sorted(by_path)]
+            files.append(replace(pinned[path], needed_by=ref.name))
+        for file in files:
+            by_path.setdefault(file.path, []).append(file)
+    return [_merge(by_path[path]) for path in sorted(by_path)]
 
 
-def refuse_changed(files: Iterable[Yours]) -> None:
+def refuse_changed(files: Iterable[UserFile]) -> None:
     """Refuse a run if the user's own files differ from their pins.
 
     Raises:
         ChecksumError: names the file, and the command that accepts it.
     """
-    for own in files:
-        if own.changed:
-            raise ChecksumError(f"{own.what}; the outputs that read it are then made again")
+    for file in files:
+        if file.changed:
+            raise ChecksumError(f"{file.description}; the outputs that read it are then made again")
 
 
-def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
+def _pinned(path: str, recipe: Mapping[str, Any]) -> UserFile:
     files, changed = tuple(pins.local_files(path).values()), tuple(pins.changed_files(path))
     if changed:
-        what = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts its present bytes"
+        description = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts its present bytes"
     else:
-        what = "pinned" if pins.is_pinned(path) else "to be pinned"
+        description = "pinned" if pins.is_pinned(path) else "to be pinned"
     ignored = _ignored(recipe, path) if all(file.exists() for file in files) else ""
-    return Yours(path, what, "", "", files, changed, ignored, _twice(recipe, path))
+    return UserFile(path, description, "", "", files, changed, ignored, _duplicates(recipe, path))
 
 
-def _twice(recipe: Mapping[str, Any], path: str) -> str:
+def _duplicates(recipe: Mapping[str, Any], path: str) -> str:
     """The files of a data set with equal bytes, in words: such samples may be on both sides of a split."""
     pairs = pins.duplicates(path) if "dataset" in recipe else []
     return f"{len(pairs)} ({pairs[0][0]} and {pairs[0][1]})" if pairs else ""
@@ -129,15 +129,15 @@ def _ignored(recipe: Mapping[str, Any], path: str) -> str:
     return str(module.ignored(spec["options"])) if registry.defines(module, "ignored") else ""
 
 
-def _together(same: list[Yours]) -> Yours:
+def _merge(files: list[UserFile]) -> UserFile:
     """One item for a path that several outputs read."""
-    users = list(dict.fromkeys(one.needed_by for one in same))
+    users = list(dict.fromkeys(file.needed_by for file in files))
     if len(users) == 1:
-        return same[0]
-    return replace(same[0], needed_by=f"{users[0]} and {len(users) - 1} more", licence="")
+        return files[0]
+    return replace(files[0], needed_by=f"{users[0]} and {len(users) - 1} more", licence="")
 
 
-def _declared(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
+def _declared_files(content: Mapping[str, Any], ref: Ref) -> list[UserFile]:
     files = pins.required_files(ref, content)
     if not files:
         return []
@@ -145,7 +145,7 @@ def _declared(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
     spec = content["dataset"]
     licence = spec["options"].get("licence") or registry.read("datasets", spec["use"]).LICENCE
     needed_by = f"{dataset}/{split}"
-    return [Yours(path, what, needed_by, licence, (Path(path),)) for path, what in files.items()]
+    return [UserFile(path, description, needed_by, licence, (Path(path),)) for path, description in files.items()]
 
 
 def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
@@ -154,15 +154,16 @@ def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
     Existing outputs are not left out: a clone that pulled shards needs no sources. Damaged outputs are not left out,
     either: their jobs fail and name the missing source, so that results do not shrink silently.
     """
-    lost = {ref for ref in plan.artifacts if ref.kind == "sources" and not _can_download(plan, root, ref)}
+    not_downloadable = {ref for ref in plan.artifacts if ref.kind == "sources" and not _can_download(plan, root, ref)}
     unbuildable: set[Ref] = set()
     for ref, artifact in plan.artifacts.items():  # inputs come first
-        missing = ref in lost or any(need in unbuildable for need in artifact.inputs)
-        state = recipe.status(root, artifact) if missing else "fresh"
+        is_affected = ref in not_downloadable or any(need in unbuildable for need in artifact.inputs)
+        state = recipe.status(root, artifact) if is_affected else "fresh"
         if state != "fresh" and not recipe.is_damaged(state):
             unbuildable.add(ref)
-    needed = {ref for ref in lost & unbuildable if any(ref in plan.artifacts[other].inputs for other in unbuildable)}
-    return [_describe(plan, ref, unbuildable) for ref in sorted(needed)], frozenset(unbuildable)
+    needed = {need for ref in unbuildable for need in plan.artifacts[ref].inputs}
+    missing_sources = sorted(not_downloadable & unbuildable & needed)
+    return [_describe(plan, ref, unbuildable) for ref in missing_sources], frozenset(unbuildable)
 
 
 def _can_download(plan: Planned, root: Path, ref: Ref) -> bool:
@@ -170,7 +171,7 @@ def _can_download(plan: Planned, root: Path, ref: Ref) -> bool:
         return True
     source = source_files.load_source(ref.name)
     programs = [PROGRAMS[provider.client] for provider in source.providers]
-    downloadable = any(all(shutil.which(program) for program in needed) for needed in programs)
+    downloadable = any(all(shutil.which(program) for program in clients) for clients in programs)
     return downloadable or bool(plan.params.fetch.folders)
 
 

@@ -84,7 +84,7 @@ class Observed:
     task: str = ""
 
 
-def aggregate(  # noqa: PLR0913 - what a benchmark says of its tables, each with its default
+def aggregate(  # noqa: PLR0913 - the parameters of a benchmark's tables, each with its default
     artifacts: Sequence[EvaluationFile],
     metrics: Mapping[str, Mapping[str, Any]],
     draws: int,
@@ -111,23 +111,23 @@ def aggregate(  # noqa: PLR0913 - what a benchmark says of its tables, each with
         DataError: the samples of scores and records differ.
         ParamsError: a metric lacks its source metric, an ID set, or shifted scores.
     """
-    chosen = _metrics(metrics)
-    # Artifacts of one dataset side by side: equal keys meet in a batch.
+    used_metrics = _metrics(metrics)
+    # Artifacts of one data set follow each other, so that equal keys are in one batch.
     ordered = sorted(artifacts, key=lambda artifact: (artifact.dataset, artifact.split, artifact.file))
-    benchmark = BenchmarkRows(ordered, chosen, draws, seed)
+    benchmark = BenchmarkRows(ordered, used_metrics, draws, seed)
     # The pool's threads are the parallelism; threads of BLAS and torch within them would only compete.
     with digit_sums.single_thread(benchmark.products):
         rows = list(_rows(benchmark, threads, detection))
         rows += analysis_rows.observed_rows(observed.files, observed.benchmark, observed.task, benchmark)
         rows += list(seed_means.means(rows))
-        curves = [metric for metric in chosen if metric.module.KIND == "curve"]
-        for metric in _ordered(curves):
+        curves = [metric for metric in used_metrics if metric.module.KIND == "curve"]
+        for metric in _in_order_of_sources(curves):
             rows += _curve(metric, rows)
         rows.sort(key=seed_means.order)
         differences = list(seed_means.differences(benchmark, rows))
         comparisons = list(detector_comparisons.comparisons(benchmark, rows, detection.detectors))
     return Tables(
-        _metric_table(rows, {metric.name: metric.module for metric in chosen}),
+        _metric_table(rows, {metric.name: metric.module for metric in used_metrics}),
         _replicate_table(rows),
         schema.table(differences, formats.DIFFERENCES),
         schema.table(comparisons, formats.COMPARISONS),
@@ -146,29 +146,28 @@ def _rows(benchmark: BenchmarkRows, threads: int, detection: Detection) -> Itera
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
-    chosen = []
-    for name, given in metrics.items():
-        options = {key: value for key, value in given.items() if key != "use"}
-        module = registry.find("metrics", given.get("use", name))
-        unknown = sorted(set(options) - set(registry.defaults(module)))
+    used_metrics = []
+    for name, settings in metrics.items():
+        options = {key: value for key, value in settings.items() if key != "use"}
+        module = registry.find("metrics", settings.get("use", name))
+        defaults = registry.defaults(module)
+        unknown = sorted(set(options) - set(defaults))
         if unknown:
-            raise ParamsError(
-                f"metrics.{name}: unknown option {unknown[0]!r} ({suggest(unknown[0], registry.defaults(module))})"
-            )
-        chosen.append(Metric(name, module, {**registry.defaults(module), **options}))
-    return chosen
+            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({suggest(unknown[0], defaults)})")
+        used_metrics.append(Metric(name, module, {**defaults, **options}))
+    return used_metrics
 
 
-def _ordered(curves: list[Metric]) -> list[Metric]:
+def _in_order_of_sources(curves: list[Metric]) -> list[Metric]:
     """The curves in an order in which each comes after its sources."""
-    waiting, done = list(curves), list[Metric]()
+    waiting, ordered = list(curves), list[Metric]()
     while waiting:
         open_ = {metric.name for metric in waiting}
         ready = [metric for metric in waiting if not open_.intersection(metric.module.sources(metric.params))]
-        # A circle is refused where its first metric misses its source.
-        done += ready or waiting
-        waiting = [metric for metric in waiting if metric not in done]
-    return done
+        # A circle is refused when the source of its first metric is missing.
+        ordered += ready or waiting
+        waiting = [metric for metric in waiting if metric not in ordered]
+    return ordered
 
 
 def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
@@ -183,24 +182,24 @@ def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
 
 
 def _metric_table(rows: list[Row], modules: Mapping[str, ModuleType]) -> pa.Table:
-    of_seeds = seed_means.seed_groups(rows)
-    families = [of_seeds.get(seed_means.seed_group_key(row)) if row.seed is None else None for row in rows]
-    ends = _ends(rows, modules, families)
+    seed_groups = seed_means.seed_groups(rows)
+    rows_of_seeds = [seed_groups.get(seed_means.seed_group_key(row)) if row.seed is None else None for row in rows]
+    ends = _interval_ends(rows, modules, rows_of_seeds)
     ends[:, [row.n < 2 for row in rows]] = np.nan
-    own = [[row.value for row in family or ()] for family in families]
+    seed_values = [[row.value for row in seed_rows or ()] for seed_rows in rows_of_seeds]
     columns: dict[str, Any] = {
         name: [getattr(row, name) for row in rows] for name in (*seed_means.IDENTITY, "n", "seed", "unit")
     }
     columns["units"] = [_units(row) for row in rows]
-    columns["seeds"] = [len(values) or None for values in own]
+    columns["seeds"] = [len(values) or None for values in seed_values]
     numbers = {
         "value": np.array([row.value for row in rows], dtype=np.float64),
         "ci_low": ends[0],
         "ci_high": ends[1],
-        "seed_low": np.array([np.min(values) if values else np.nan for values in own]),
-        "seed_high": np.array([np.max(values) if values else np.nan for values in own]),
+        "seed_low": np.array([np.min(values) if values else np.nan for values in seed_values]),
+        "seed_high": np.array([np.max(values) if values else np.nan for values in seed_values]),
     }
-    columns |= {name: _null(values) for name, values in numbers.items()}
+    columns |= {name: _with_nulls(values) for name, values in numbers.items()}
     return pa.table({name: columns[name] for name in formats.METRICS.names}, schema=formats.METRICS.arrow)
 
 
@@ -208,19 +207,19 @@ def _units(row: Row) -> int:
     return row.n if row.units is None else row.units
 
 
-def _ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[list[Row] | None]) -> Floats:
+def _interval_ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[list[Row] | None]) -> Floats:
     """The ends of each row's interval, float64 (2, rows); metrics of analyses have no module."""
-    draws = np.stack([row.resamples for row in rows]) if rows else np.empty((0, 0))
+    resamples = np.stack([row.resamples for row in rows]) if rows else np.empty((0, 0))
     values = np.array([row.value for row in rows], dtype=np.float64)
     units = np.array([_units(row) for row in rows], dtype=np.int64)
     clustered = np.array([row.unit == "cluster" for row in rows], dtype=bool)
     kinds = [interval_kind(modules.get(row.metric)) for row in rows]
-    ends = intervals.of_rows(kinds, values, draws, units, clustered)
-    for at, family in enumerate(families):
-        if family is not None and len(family) > 1:
-            by_seed = np.stack([row.all for row in family])
-            found = intervals.of_seed_mean(by_seed, kinds[at], seed_means.smallest_units(*family))
-            ends[:, at] = found + values[at] - by_seed[:, 0].mean()
+    ends = intervals.of_rows(kinds, values, resamples, units, clustered)
+    for index, seed_rows in enumerate(families):
+        if seed_rows is not None and len(seed_rows) > 1:
+            by_seed = np.stack([row.all for row in seed_rows])
+            ends_of_mean = intervals.of_seed_mean(by_seed, kinds[index], seed_means.smallest_units(*seed_rows))
+            ends[:, index] = ends_of_mean + values[index] - by_seed[:, 0].mean()
     return ends
 
 
@@ -228,11 +227,11 @@ def _replicate_table(rows: list[Row]) -> pa.Table:
     columns = {name: [getattr(row, name) for row in rows] for name in seed_means.IDENTITY}
     ends = np.cumsum([0, *(len(row.resamples) for row in rows)], dtype=np.int32)
     flat = np.concatenate([row.resamples for row in rows]) if rows else np.empty(0)
-    lists = pa.ListArray.from_arrays(ends, _null(flat))
+    lists = pa.ListArray.from_arrays(ends, _with_nulls(flat))
     return pa.table({**columns, "draws": lists}, schema=formats.REPLICATES.arrow)
 
 
-def _null(values: Floats) -> pa.Array:
+def _with_nulls(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)  # NaN is null
 
 
@@ -240,7 +239,7 @@ def run(run: Run, artifact: Artifact) -> None:
     """Write the tables of one benchmark."""
     spec = artifact.recipe
     metrics = {name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()}
-    artifacts = [_cell_rows(run, spec, row) for row in spec["rows"]]
+    artifacts = [_evaluation_file(run, spec, row) for row in spec["rows"]]
     detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
     analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
     observed = Observed(analyses, spec["benchmark"], spec["task"])
@@ -250,11 +249,11 @@ def run(run: Run, artifact: Artifact) -> None:
     _commit(run, artifact, tables, reliability.table(artifacts), searches)
 
 
-_GIVEN = "model method dataset split shift severity reference detector ood".split()
+_FROM_RECIPE = "model method dataset split shift severity reference detector ood".split()
 """Fields of `EvaluationFile` that equal those of a row of the recipe."""
 
 
-def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> EvaluationFile:
+def _evaluation_file(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> EvaluationFile:
     kind = "scores" if row["detector"] else "records"
     return EvaluationFile(
         benchmark=spec["benchmark"],
@@ -263,13 +262,13 @@ def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> Evaluatio
         step=None if row["step"] is None else int(row["step"]),
         ood_group=row.get("ood_group"),
         records=run.path(Ref("records", row["records"])) if row["detector"] else None,
-        **{name: row[name] for name in _GIVEN},
+        **{name: row[name] for name in _FROM_RECIPE},
     )
 
 
 def _commit(run: Run, artifact: Artifact, tables: Tables, bins: pa.Table, searches: pa.Table) -> None:
     output = run.path(artifact.ref)
-    made = {
+    tables_by_file = {
         output.name: (tables.metrics, formats.METRICS),
         "replicates.parquet": (tables.replicates, formats.REPLICATES),
         "differences.parquet": (tables.differences, formats.DIFFERENCES),
@@ -281,7 +280,7 @@ def _commit(run: Run, artifact: Artifact, tables: Tables, bins: pa.Table, search
     }
     with ExitStack() as stack:
         files = {}
-        for name, (table, form) in made.items():
+        for name, (table, form) in tables_by_file.items():
             files[name] = stack.enter_context(scratch(output.with_name(name)))
             schema.write(table, files[name], artifact.fingerprint, form)
         run.commit(artifact, files)

@@ -42,13 +42,13 @@ def table(observations: Iterable[Observation], name: str) -> pa.Table:
         ModelError: a value is not finite or too large; the message names metric, model and unit.
     """
     rows = []
-    for one in observations:
-        if not abs(one.value) <= LIMIT:
+    for observation in observations:
+        if not abs(observation.value) <= LIMIT:
             raise ModelError(
-                f"analysis {name}: {one.metric} of {one.model}, unit {one.key!r}, is {one.value}; expected a finite "
-                f"number of at most {LIMIT:g} in size"
+                f"analysis {name}: {observation.metric} of {observation.model}, unit {observation.key!r}, is "
+                f"{observation.value}; expected a finite number of at most {LIMIT:g} in size"
             )
-        row = asdict(one)
+        row = asdict(observation)
         row["value_e9"] = int(np.rint(row.pop("value") * formats.E9))
         rows.append(row)
     return schema.table(rows, formats.OBSERVATIONS)

@@ -46,9 +46,9 @@ def _label(row: Mapping[str, Any], dataset: str, *, plain: bool) -> str:
 def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any], kind: ModuleType, who: str) -> Rows:
     records = Ref("records", row["records"])
     table = schema.read(paths[records], kind.COLUMNS)
-    counts, picked = completions.pick(kind.of(one) for one in table.to_pylist())
+    counts, chosen_rows = completions.pick(kind.of(record) for record in table.to_pylist())
     condition = (row["dataset"], row["split"], row["shift"], row["severity"])
-    return Rows(who, condition, records.path, row["shards"], counts, {} if row["private"] else picked)
+    return Rows(who, condition, records.path, row["shards"], counts, {} if row["private"] else chosen_rows)
 
 
 def _prompts(paths: Mapping[Ref, Path], rows: list[Rows], kind: ModuleType) -> dict[At, dict[str, Any]]:
@@ -59,6 +59,6 @@ def _prompts(paths: Mapping[Ref, Path], rows: list[Rows], kind: ModuleType) -> d
             keys.setdefault(name, set()).add(key)
     return {
         (name, sample.key): kind.asked(sample)
-        for name, own in keys.items()
-        for sample in shards.read(paths[Ref("shards", name)].parent, kind.FIELDS, own)
+        for name, keys_of_shards in keys.items()
+        for sample in shards.read(paths[Ref("shards", name)].parent, kind.FIELDS, keys_of_shards)
     }

@@ -48,15 +48,15 @@ class DetectorContext:
     def rows(self, artifact: Artifact, name: str) -> Rows:
         """The rows of the records `name`, with the features, logits and head among the artifact's inputs."""
         records = Ref("records", name)
-        kept = Ref("features", name)
-        here = frozenset(ref.kind for ref in artifact.inputs if ref in (kept, *_weights(artifact)))
-        if (name, here) not in self._rows:
-            features, logits = self._beside(kept) if kept in artifact.inputs else (None, None)
+        features_ref = Ref("features", name)
+        kinds = frozenset(ref.kind for ref in artifact.inputs if ref in (features_ref, *_checkpoints(artifact)))
+        if (name, kinds) not in self._rows:
+            features, logits = self._beside(features_ref) if features_ref in artifact.inputs else (None, None)
             table = schema.read(self.run.path(records))
             rows = Rows(table, features, logits, name=records.path)
-            self._rows[name, here] = self._with_head(artifact, rows)
-        loaded = self._rows[name, here]
-        return self._with_net(artifact, loaded, name) if "data" in artifact.recipe else loaded
+            self._rows[name, kinds] = self._with_head(artifact, rows)
+        loaded_rows = self._rows[name, kinds]
+        return self._with_net(artifact, loaded_rows, name) if "data" in artifact.recipe else loaded_rows
 
     def fitted(self, artifact: Artifact, detector: ModuleType, options: dict[str, Any]) -> Any:
         """The state of a detector fitted with these options; fits it at the first call."""
@@ -76,12 +76,12 @@ class DetectorContext:
     # ------------------------------------------------------------------ the net's head
 
     def _with_head(self, artifact: Artifact, rows: Rows) -> Rows:
-        weights = _weights(artifact)
-        if not weights or rows.beside is None:
+        checkpoints = _checkpoints(artifact)
+        if not checkpoints or rows.beside is None:
             return rows
-        if weights[0] not in self._heads:
-            self._heads[weights[0]] = self._head(weights[0])
-        head = self._heads[weights[0]]
+        if checkpoints[0] not in self._heads:
+            self._heads[checkpoints[0]] = self._head(checkpoints[0])
+        head = self._heads[checkpoints[0]]
         if head:
             check_head(head, rows)
         return Rows(rows.table, rows.beside, rows.kept_logits, head, name=rows.name)
@@ -119,17 +119,17 @@ class DetectorContext:
         """The model of the artifact's checkpoint; None for a black box."""
         from shiftbench.evaluation import nets, predictors  # imports torch
 
-        (weights,) = _weights(artifact)
-        if weights not in self._predictors:
-            file = self.run.path(weights)
-            loaded = predictors.load(
+        (checkpoint,) = _checkpoints(artifact)
+        if checkpoint not in self._predictors:
+            file = self.run.path(checkpoint)
+            predictor = predictors.load(
                 artifact.recipe, file, nets.classes_of(file), self.device, self.run.inputs(artifact)
             )
-            self._predictors[weights] = loaded if isinstance(loaded, nets.TorchPredictor) else None
-        return self._predictors[weights]
+            self._predictors[checkpoint] = predictor if isinstance(predictor, nets.TorchPredictor) else None
+        return self._predictors[checkpoint]
 
 
-def _weights(artifact: Artifact) -> list[Ref]:
+def _checkpoints(artifact: Artifact) -> list[Ref]:
     return [ref for ref in artifact.inputs if ref.kind == "checkpoints"]
 
 

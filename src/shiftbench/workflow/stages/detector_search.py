@@ -49,12 +49,12 @@ def run(run: Run, artifact: Artifact, context: DetectorContext) -> None:
 
 def separation(detector: ModuleType, options: dict[str, Any], state: Any, clean: Rows, ood: Sequence[Rows]) -> float:
     """Mean AUROC of the OOD sets against the clean rows."""
-    inside = scored(detector, options, clean, state).column("score").to_numpy()
+    id_scores = scored(detector, options, clean, state).column("score").to_numpy()
     areas = []
     for rows in ood:
-        outside = scored(detector, options, rows, state).column("score").to_numpy()
-        ones = [np.ones((len(scores), 1), np.uint8) for scores in (inside, outside)]
-        areas.append(float(auroc(Sides.of_ood(inside, outside, *ones))[0]))
+        ood_scores = scored(detector, options, rows, state).column("score").to_numpy()
+        ones = [np.ones((len(scores), 1), np.uint8) for scores in (id_scores, ood_scores)]
+        areas.append(float(auroc(Sides.of_ood(id_scores, ood_scores, *ones))[0]))
     return float(np.mean(areas))
 
 
@@ -82,10 +82,10 @@ def searched(fixed: dict[str, Any], grid: dict[str, list[Any]], try_out: Any, na
         except ParamsError as error:
             row["reason"] = str(error)
         rows.append(row)
-    fit = [row for row in rows if row["auroc"] is not None]
-    if not fit:
+    usable = [row for row in rows if row["auroc"] is not None]
+    if not usable:
         raise ParamsError(f"{name}: no point of the grid {grid} can be used: {rows[0]['reason']}")
-    best = max(fit, key=lambda row: row["auroc"])  # the first of equals
+    best = max(usable, key=lambda row: row["auroc"])  # the first of equals
     return [{**row, "chosen": row is best} for row in rows]
 
 

@@ -60,19 +60,21 @@ def run(run: Run, todo: list[Artifact], device: str, on_the_fly: MakeOnTheFly) -
         on_the_fly: makes the shift that is applied while reading, if a recipe has one.
     """
     first = run.job.artifacts[0]
-    weights = run.path(first.inputs[0])
-    classes = nets.classes_of(weights)
+    checkpoint = run.path(first.inputs[0])
+    classes = nets.classes_of(checkpoint)
     method = registry.find("methods", first.recipe["method"]["use"])
-    with devices.hold(device) as held:
-        predictor = predictors.load(first.recipe, weights, classes, held, run.inputs(first))
-        wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
-        place(wrapped, run, todo[0])
-        run.note(device=held, sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
-        walk = StreamRunner(run, method, wrapped, classes)
+    with devices.hold(device) as used_device:
+        predictor = predictors.load(first.recipe, checkpoint, classes, used_device, run.inputs(first))
+        adapted_model = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
+        place(adapted_model, run, todo[0])
+        run.note(
+            device=used_device, sensitivity=_sensitivity(run, todo[0], adapted_model, method, classes, used_device)
+        )
+        stream_runner = StreamRunner(run, method, adapted_model, classes)
         for artifacts in track(list(_conditions(run, todo, method)), run.job.name):
-            walk.enter(artifacts[0], _folder(run, artifacts[0]))
-            shifted = _shifted(run, artifacts[0], held, on_the_fly)
-            _evaluate_condition(run, artifacts, wrapped, classes, method, shifted)
+            stream_runner.enter(artifacts[0], _folder(run, artifacts[0]))
+            shifted = _shifted(run, artifacts[0], used_device, on_the_fly)
+            _evaluate_condition(run, artifacts, adapted_model, classes, method, shifted)
 
 
 def _sensitivity(
@@ -89,8 +91,8 @@ def _sensitivity(
         place(wrapped, run, artifact)
         return wrapped
 
-    other = on_cpu if device != "cpu" else None
-    return batch_sensitivity.measure(predictor, _folder(run, artifact), spec["batch_size"], other)
+    make_cpu_predictor = on_cpu if device != "cpu" else None
+    return batch_sensitivity.measure(predictor, _folder(run, artifact), spec["batch_size"], make_cpu_predictor)
 
 
 def place(predictor: Predictor, run: Run, artifact: Artifact) -> None:
@@ -108,11 +110,11 @@ def _folder(run: Run, artifact: Artifact) -> Path:
 def _conditions(run: Run, todo: list[Artifact], method: ModuleType) -> Iterator[list[Artifact]]:
     """Yield the records and features of each condition; an adapting method goes through a whole stream."""
     by_name: dict[str, list[Artifact]] = {}
-    wanted = {artifact.ref.name for artifact in todo}
+    stale_names = {artifact.ref.name for artifact in todo}
     streams = {RecordsName.of(artifact.ref).stream for artifact in todo}
     for artifact in run.job.artifacts:
-        walked = method.SEES == "stream" and RecordsName.of(artifact.ref).stream in streams
-        if artifact.ref.name in wanted or walked:
+        is_in_stream = method.SEES == "stream" and RecordsName.of(artifact.ref).stream in streams
+        if artifact.ref.name in stale_names or is_in_stream:
             by_name.setdefault(artifact.ref.name, []).append(artifact)
     yield from by_name.values()
 
@@ -129,9 +131,16 @@ def _evaluate_condition(
     folder = _folder(run, artifacts[0])
     place(predictor, run, artifacts[0])
     with ExitStack() as stack:
-        kept = _keeper(run, artifacts, folder, stack)
+        feature_writer = _feature_writer(run, artifacts, folder, stack)
         table, _, batch = evaluate_shards(
-            predictor, folder, classes, spec["batch_size"], spec["outputs"], method.SEES, transform=shifted, keep=kept
+            predictor,
+            folder,
+            classes,
+            spec["batch_size"],
+            spec["outputs"],
+            method.SEES,
+            transform=shifted,
+            keep=feature_writer,
         )
         run.note(batch_size=batch, shifted_on=shifted.counts if shifted else None)
         facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
@@ -140,11 +149,11 @@ def _evaluate_condition(
                 continue  # the method sees the whole stream, but only stale outputs are written
             if artifact.ref.kind == "records":
                 _write_records(run, artifact, table, facts)
-            elif kept:
-                run.commit(artifact, kept.files(artifact.ref.path), facts)
+            elif feature_writer:
+                run.commit(artifact, feature_writer.files(artifact.ref.path), facts)
 
 
-def _keeper(run: Run, artifacts: list[Artifact], folder: Path, stack: ExitStack) -> FeatureWriter | None:
+def _feature_writer(run: Run, artifacts: list[Artifact], folder: Path, stack: ExitStack) -> FeatureWriter | None:
     """The writer of features and logits, if they are among the artifacts."""
     outputs = [run.path(artifact.ref) for artifact in artifacts if artifact.ref.kind == "features"]
     if not outputs:
@@ -168,7 +177,7 @@ def _write_records(run: Run, artifact: Artifact, table: pa.Table, facts: dict[st
         run.commit(artifact, {output.name: temporary}, facts)
 
 
-def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, each with its default
+def evaluate_shards(  # noqa: PLR0913 - the parameters of an evaluation in a notebook, each with its default
     predictor: Predictor,
     folder: Path,
     classes: list[str],

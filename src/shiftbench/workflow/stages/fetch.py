@@ -87,10 +87,10 @@ def fetch(name: str, folder: Path, folders: list[Path], *, offline: bool = False
 
 def _failure(name: str, source: Source, refused: list[str], *, offline: bool) -> str:
     errors = "".join(f"\n  {line}" for line in refused)
-    asked = "no provider was asked (offline)" if offline else "no provider could bring it"
+    outcome = "no provider was asked (offline)" if offline else "no provider could bring it"
     commands = " or ".join(f"`{provider.command}`" for provider in source.providers)
     return (
-        f"source {name!r} ({source.title}): {asked}{errors}\n  by hand: {commands}; "
+        f"source {name!r} ({source.title}): {outcome}{errors}\n  by hand: {commands}; "
         f"put the package, or its files under {name}/, into a folder listed in params.yaml under fetch.folders"
     )
 
@@ -100,11 +100,11 @@ def _failure(name: str, source: Source, refused: list[str], *, offline: bool) ->
 
 def _chain(name: str, source: Source, folders: list[Path], *, offline: bool) -> Iterator[tuple[str, Bring]]:
     """Yield (label, function that puts the wanted files into an empty folder)."""
-    folder, *homes = folders
+    folder, *user_folders = folders
     if folder.is_dir():
         yield "already there", partial(_link_tree, source, folder)
-    for home in homes:
-        yield f"folder {home}", partial(_from_folder, name, source, home)
+    for user_folder in user_folders:
+        yield f"folder {user_folder}", partial(_from_folder, name, source, user_folder)
     yield "cache", partial(_from_cache, source, original_folder(name))
     if not offline:
         for provider in source.providers:
@@ -139,15 +139,15 @@ def _copy_tree(source: Source, home: Path, work: Path) -> bool:
 def _copy_files(source: Source, homes: tuple[Path, ...], work: Path) -> bool:
     """Copy single files from the first folder that has them, gzipped or not; returns whether there were any."""
     for name in source.files:
-        for path in (home / name for home in homes):
-            packed = path.with_name(f"{path.name}.gz")
+        for path in (folder / name for folder in homes):
+            gzipped = path.with_name(f"{path.name}.gz")
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if path.is_file():
                 shutil.copyfile(path, target)
                 break
-            if packed.is_file():
-                with gzip.open(packed) as stream, target.open("wb") as file:
+            if gzipped.is_file():
+                with gzip.open(gzipped) as stream, target.open("wb") as file:
                     shutil.copyfileobj(stream, file)
                 break
     return any(path.is_file() for path in work.rglob("*"))
@@ -190,8 +190,8 @@ def _link_tree(source: Source, home: Path, work: Path) -> None:
 @contextlib.contextmanager
 def _scratch(beside: Path) -> Iterator[Path]:
     """Yield an empty folder on the same file system, with the permissions of `beside`; it is removed afterwards."""
-    with files.scratch_folder(beside) as mine:
-        folder = mine / beside.name
+    with files.scratch_folder(beside) as parent:
+        folder = parent / beside.name
         folder.mkdir()
         yield folder
 
@@ -238,7 +238,7 @@ def run(run: Run, todo: list[Artifact]) -> None:
     settings = run.job.settings
     for artifact in todo:
         folder = run.path(artifact.ref).parent
-        folders = [Path(home).expanduser() for home in settings["folders"]]
+        folders = [Path(path).expanduser() for path in settings["folders"]]
         result = fetch(artifact.ref.name, folder, folders, offline=settings["offline"])
         run.note(provider=result.provider, refused=list(result.refused))
         run.commit(artifact, {"manifest.json": folder / "manifest.json"})

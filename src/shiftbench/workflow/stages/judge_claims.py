@@ -34,18 +34,18 @@ def run(run: Run, artifact: Artifact) -> None:
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
     rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
-    known = evidence(claims, rows, configuration)
-    judged = judge_evidence(claims, known, configuration, looks(card["looks"], configuration))
-    made = {
-        "claims.parquet": (_claims(judged), claim_formats.CLAIMS),
-        "claim_replicates.parquet": (replicate_table.table(known), claim_formats.CLAIM_REPLICATES),
+    evidence_by_claim = evidence(claims, rows, configuration)
+    judgements = judge_evidence(claims, evidence_by_claim, configuration, looks(card["looks"], configuration))
+    tables_by_file = {
+        "claims.parquet": (_claims(judgements), claim_formats.CLAIMS),
+        "claim_replicates.parquet": (replicate_table.table(evidence_by_claim), claim_formats.CLAIM_REPLICATES),
         "measured.parquet": (_measured(card["reported"], rows, configuration), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
     output = run.path(artifact.ref)
     with ExitStack() as stack:
         files = {}
-        for name, (table, form) in made.items():
+        for name, (table, form) in tables_by_file.items():
             files[name] = stack.enter_context(scratch(output.with_name(name)))
             schema.write(table, files[name], artifact.fingerprint, form)
         run.commit(artifact, files)
@@ -64,7 +64,7 @@ def read(
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
         read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
         frame = pl.from_arrow(pa.concat_tables(read))
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
         frames[name] = frame
     return MetricRows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
 
@@ -105,42 +105,42 @@ def _lines(one: Judgement) -> Iterator[Line]:
 
 def _measured(reported: list[dict[str, Any]], rows: MetricRows, configuration: str) -> pa.Table:
     lines: list[Line] = []
-    wanted = "embedded" if configuration == "smoke" else configuration
-    for number, given in enumerate(reported):
-        stated = Reported.model_validate(given)
-        expression = stated.measured
-        if expression is None or stated.scale != wanted:
+    present_configuration = "embedded" if configuration == "smoke" else configuration
+    for number, content in enumerate(reported):
+        reported_number = Reported.model_validate(content)
+        expression = reported_number.measured
+        if expression is None or reported_number.scale != present_configuration:
             continue
         try:
-            found = _numbers(single_row(evaluate(rows, expression)))[0] | {"reason": None}
+            numbers = _numbers(single_row(evaluate(rows, expression)))[0] | {"reason": None}
         except NotEvaluable as reason:
-            found = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
-        lines.append({"number": number, **found})
+            numbers = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
+        lines.append({"number": number, **numbers})
     return schema.table(lines, claim_formats.MEASURED)
 
 
 def _figures(figures: list[dict[str, Any]], rows: MetricRows) -> pa.Table:
     lines: list[Line] = []
-    for number, given in enumerate(figures):
-        figure = Figure.model_validate(given)
+    for number, content in enumerate(figures):
+        figure = Figure.model_validate(content)
         open_columns = frozenset(filter(None, (figure.x, figure.colour)))
         try:
-            found = evaluate(rows, figure.rows, open_columns=open_columns)
+            points = evaluate(rows, figure.rows, open_columns=open_columns)
             across = evaluate(rows, figure.against, open_columns=open_columns) if figure.against else None
         except NotEvaluable:
             continue  # the page says that it has no points
         if across is not None:
-            lines += _scattered(number, str(figure.colour), {ACROSS: across, UP: found})
+            lines += _scatter_points(number, str(figure.colour), {ACROSS: across, UP: points})
             continue
-        places = found.identities
-        x = places[figure.x].cast(pl.String)
-        colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
-        for at, numbers in enumerate(_numbers(found)):
-            lines.append({"figure": number, "colour": colour[at], "x": x[at], **numbers})
+        identities = points.identities
+        x = identities[figure.x].cast(pl.String)
+        colour = identities[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
+        for index, numbers in enumerate(_numbers(points)):
+            lines.append({"figure": number, "colour": colour[index], "x": x[index], **numbers})
     return schema.table(lines, claim_formats.FIGURES)
 
 
-def _scattered(number: int, colour: str, sides: dict[str, MetricRows]) -> list[Line]:
+def _scatter_points(number: int, colour: str, sides: dict[str, MetricRows]) -> list[Line]:
     """Two points per colour that both sides have: one along the axis, one across."""
     names = [set(side.identities[colour].cast(pl.String)) for side in sides.values()]
     return [

@@ -40,18 +40,18 @@ def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
     """
     indices = [(role, name, _contents(folder)) for role, name, folder in sets]
     rows = []
-    for one, two in itertools.combinations(indices, 2):
-        row = _pair(one, two)
+    for first, second in itertools.combinations(indices, 2):
+        row = _pair(first, second)
         if row["disjoint"] and (row["shared_keys"] or row["shared_contents"]):
-            raise DataError(_message(one, two))
+            raise DataError(_message(first, second))
         rows.append(row)
     return schema.table(rows, formats.OVERLAPS)
 
 
 def _contents(folder: Path) -> pa.Table:
     """Keys and content digests, without labels: a copy with another label is the same sample."""
-    seen = registry.find("tasks", shards.manifest(folder)["task"]).REQUIRED[0]
-    pairs = [(sample.key, codecs.pixel_digest(sample.fields[seen])) for sample in shards.read(folder, [seen])]
+    field = registry.find("tasks", shards.manifest(folder)["task"]).REQUIRED[0]
+    pairs = [(sample.key, codecs.pixel_digest(sample.fields[field])) for sample in shards.read(folder, [field])]
     return pa.table(
         {"key": [key for key, _ in pairs], "content": [digest for _, digest in pairs]},
         schema=pa.schema([("key", pa.string()), ("content", pa.string())]),
@@ -84,14 +84,14 @@ def _shared(a: pa.Table, b: pa.Table, column: str) -> pa.Table:
 
 def _message(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> str:
     (role_a, name_a, a), (role_b, name_b, b) = one, two
-    for column, what in (("key", "key"), ("content", "content")):
+    for column, word in (("key", "key"), ("content", "content")):
         shared = _shared(a, b, column)
         if len(shared):
             key = shared.column("key")[0].as_py()
             duplicate = a.filter(pc.equal(a.column(column), shared.column(column)[0])).column("key")[0].as_py()
-            same = "" if key == duplicate else f" is sample {duplicate!r} of it and"
+            copy = "" if key == duplicate else f" is sample {duplicate!r} of it and"
             return (
-                f"{name_b} ({role_b}) and {name_a} ({role_a}) share {len(shared)} sample(s) by {what}: {key!r}{same} "
+                f"{name_b} ({role_b}) and {name_a} ({role_a}) share {len(shared)} sample(s) by {word}: {key!r}{copy} "
                 "is in both; such numbers would be worthless. Take the sample out of one set, or choose other sets"
             )
     raise AssertionError("nothing is shared")

@@ -75,7 +75,7 @@ def run(run: Run, todo: list[Artifact]) -> None:
     """Write the page and the files for programs."""
     for artifact in todo:
         chapters = [_chapter(run, artifact, ref) for ref in artifact.inputs if ref.kind == "tables"]
-        previews = {ref: run.path(ref) for ref in _shown(artifact)}
+        previews = {ref: run.path(ref) for ref in _previews_of_split(artifact)}
         texts = {
             f"{artifact.ref.name}.html": page(
                 artifact, chapters, gallery.boards(previews), _system(run, artifact), _skipped(run, artifact)
@@ -91,13 +91,13 @@ def run(run: Run, todo: list[Artifact]) -> None:
             for name, text in texts.items():
                 files[name].write_bytes(text.encode())
             run.commit(artifact, files)
-        others = [*output.parent.glob("audit.*"), *output.parent.glob("metrics/*/*.json")]
-        for old in others:  # files of the previous report
-            if old.relative_to(output.parent).as_posix() not in texts:
-                old.unlink()
+        earlier_files = [*output.parent.glob("audit.*"), *output.parent.glob("metrics/*/*.json")]
+        for file in earlier_files:  # files of the previous report
+            if file.relative_to(output.parent).as_posix() not in texts:
+                file.unlink()
 
 
-def _shown(artifact: Artifact) -> list[Ref]:
+def _previews_of_split(artifact: Artifact) -> list[Ref]:
     """The previews of evaluated splits; a split with features only has none."""
     splits = {benchmark["split"] for benchmark in artifact.recipe["benchmarks"].values()}
     return [ref for ref in artifact.inputs if ref.kind == "previews" and ref.parts[1] in splits]
@@ -107,8 +107,8 @@ def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
     """The samples that were left out; for data that may not be redistributed only their number."""
     files = {run.path(ref): ref for ref in artifact.inputs if ref.kind == "shards"}
     return [
-        replace(one, file=Path(files[one.file].path), private=files[one.file].local)
-        for one in skipped.find_skipped(files)
+        replace(sample, file=Path(files[sample.file].path), private=files[sample.file].local)
+        for sample in skipped.find_skipped(files)
     ]
 
 
@@ -126,10 +126,10 @@ def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
 
 def _system(run: Run, artifact: Artifact) -> System | None:
     """The system of the run with its tables, if it has one."""
-    found = [ref for ref in artifact.inputs if ref.kind == "claims"]
-    if not found:
+    claims_refs = [ref for ref in artifact.inputs if ref.kind == "claims"]
+    if not claims_refs:
         return None
-    folder = run.path(found[0]).parent
+    folder = run.path(claims_refs[0]).parent
     claims, measured, points = (
         _frame(folder / f"{form.name}.parquet", form)
         for form in (claim_formats.CLAIMS, claim_formats.MEASURED, claim_formats.FIGURES)
@@ -139,23 +139,25 @@ def _system(run: Run, artifact: Artifact) -> System | None:
 
 def _tables(run: Run, artifact: Artifact, ref: Ref) -> Tables:
     folder = run.path(ref).parent
-    made = (recipe.receipt(run.root, ref) or {}).get("made", {})
-    found = {
-        name: _frame(folder / f"{name}.parquet", form) for name, form in _TABLES.items() if f"{name}.parquet" in made
+    file_digests = (recipe.receipt(run.root, ref) or {}).get("made", {})
+    tables = {
+        name: _frame(folder / f"{name}.parquet", form)
+        for name, form in _TABLES.items()
+        if f"{name}.parquet" in file_digests
     }
-    known = list(artifact.recipe.get("metrics", {}))
+    metrics = list(artifact.recipe.get("metrics", {}))
     for name in ("metrics", "replicates", "differences"):  # what analyses measured has no leaderboard
-        if known:
-            found[name] = found[name].filter(pl.col("metric").is_in(known))
+        if metrics:
+            tables[name] = tables[name].filter(pl.col("metric").is_in(metrics))
     overlaps = Ref("overlaps", ref.name)
     if overlaps in artifact.inputs:
-        found["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
-    return Tables(**found)
+        tables["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
+    return Tables(**tables)
 
 
 def _frame(file: Path, form: formats.Format) -> pl.DataFrame:
     frame = pl.from_arrow(schema.read(file, form=form))
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
     return frame
 
 
@@ -178,12 +180,12 @@ def page(
         system: the system of the run, if it has one.
         left_out: samples that could not be read and that `on_error: skip` leaves out.
     """
-    shown = {chapter.name: panels(chapter) for chapter in chapters}
+    panels_by_name = {chapter.name: panels(chapter) for chapter in chapters}
     detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
-    drawn = {
+    figures_by_id = {
         id: shots
-        for many in (*shown.values(), *detectors.values(), system.panels if system else [])
-        for panel in many
+        for panel_list in (*panels_by_name.values(), *detectors.values(), system.panels if system else [])
+        for panel in panel_list
         for id, shots in panel.figures.items()
     }
     scripts = [Markup((html.TEMPLATES / "report" / name).read_text()) for name in ("figures.js", "page.js")]
@@ -193,7 +195,7 @@ def page(
         .render(
             chapters=chapters,
             system=system,
-            panels=shown,
+            panels=panels_by_name,
             detectors=detectors,
             corrupted={chapter.name: corruptions(chapter) for chapter in chapters},
             boards=boards,
@@ -207,19 +209,19 @@ def page(
             style=html.style(),
             scripts=scripts,
             policy=html.policy(scripts),
-            figures=html.embedded({"figures": drawn, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}),
+            figures=html.embedded({"figures": figures_by_id, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}),
         )
     )
 
 
 def _measures(chapters: list[Chapter]) -> list[Measure]:
     """Each metric of the page, once."""
-    found = {
+    measures = {
         measure.name: measure
         for chapter in chapters
         for measure in (*(c.measure for c in chapter.columns), *(v.measure for v in chapter.detection.views))
     }
-    return [found[name] for name in sorted(found)]
+    return [measures[name] for name in sorted(measures)]
 
 
 # ------------------------------------------------------------------------------- files for programs
@@ -241,9 +243,9 @@ def _rows(chapters: list[Chapter]) -> dict[str, str]:
     files = {}
     for chapter in chapters:
         groups = {column.group: column for column in reversed(chapter.columns)}
-        few = [c for c in chapter.columns if c is groups[c.group] or c.measure.name == "mce"]
+        columns = [c for c in chapter.columns if c is groups[c.group] or c.measure.name == "mce"]
         for row in chapter.rows:
-            values = {c.key: c.entries[row.who].value for c in few if row.who in c.entries}
+            values = {c.key: c.entries[row.who].value for c in columns if row.who in c.entries}
             name = re.sub(r"[^\w.+-]+", "-", row.label)
             files[f"metrics/{chapter.name}/{name}.json"] = json.dumps(values, indent=1) + "\n"
     return files
@@ -279,10 +281,10 @@ def _curves(chapters: list[Chapter]) -> list[dict[str, Any]]:
         levels, clean = chapter.places.levels.filter(means), chapter.places.clean.filter(means)
         shifts = levels.select("shift").unique()
         starts = clean.drop("shift").join(shifts, how="cross").select(levels.columns).with_columns(severity=pl.lit(0.0))
-        both = pl.concat([starts, levels]).sort("model", "method", "shift", "severity")
-        for row in both.iter_rows(named=True):
-            kept = {name: row[name] for name in names}
-            rows.append({"benchmark": chapter.name, **kept, row["metric"]: row["value"]})
+        curves = pl.concat([starts, levels]).sort("model", "method", "shift", "severity")
+        for row in curves.iter_rows(named=True):
+            values = {name: row[name] for name in names}
+            rows.append({"benchmark": chapter.name, **values, row["metric"]: row["value"]})
     return rows
 
 

@@ -30,7 +30,7 @@ def run(run: Run, artifact: Artifact) -> None:
         + (f" + {row.method}" if methods != {"plain"} else "")
         for row in rows
     }
-    content = samples.content(rows, _drawn(paths, rows), labels)
+    content = samples.content(rows, _encoded_samples(paths, rows), labels)
     output = run.path(artifact.ref)
     with scratch(output) as temporary:
         temporary.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
@@ -41,9 +41,9 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
     records = Ref("records", row["records"])
     table = schema.read(paths[records], samples.COLUMNS)
     columns = [table.column(name).to_pylist() for name in samples.COLUMNS]
-    counts, picked = samples.pick(zip(*columns, strict=True))
+    counts, chosen_rows = samples.pick(zip(*columns, strict=True))
     if row["private"]:
-        picked = samples.unnamed(picked)
+        chosen_rows = samples.unnamed(chosen_rows)
     return Rows(
         row["model"],
         row["method"],
@@ -52,11 +52,11 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
         row["shards"],
         nets.classes_of(paths[Ref("checkpoints", row["model"])]),
         counts,
-        picked,
+        chosen_rows,
     )
 
 
-def _drawn(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, str]]:
+def _encoded_samples(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, str]]:
     """The chosen samples as the page shows them; each folder of shards is read once."""
     keys: dict[str, set[str]] = {}
     for name, key in samples.wanted(rows):
@@ -64,6 +64,6 @@ def _drawn(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, st
             keys.setdefault(name, set()).add(key)
     return {
         (name, sample.key): samples.drawn(sample)
-        for name, own in keys.items()
-        for sample in shards.read(paths[Ref("shards", name)].parent, ("image", "text"), own)
+        for name, keys_of_shards in keys.items()
+        for sample in shards.read(paths[Ref("shards", name)].parent, ("image", "text"), keys_of_shards)
     }

@@ -31,8 +31,8 @@ ASSETS = (
 
 def run(run: Run, artifact: Artifact) -> None:
     """Write the page of one benchmark."""
-    (chosen,) = artifact.inputs
-    text = page(artifact, json.loads(run.path(chosen).read_bytes()))
+    (samples,) = artifact.inputs
+    text = page(artifact, json.loads(run.path(samples).read_bytes()))
     output = run.path(artifact.ref)
     with scratch(output) as temporary:
         temporary.write_bytes(text.encode())
@@ -67,6 +67,6 @@ def _choices(rows: Iterable[Mapping[str, Any]], dataset: str, titles: Titles) ->
     model_titles = titles.models(models.values(), dataset)
     sets = {row["set"]: row["set"].partition("/") for row in rows}
     return {
-        "model": {label: model_titles[who] for label, who in models.items()},
+        "model": {label: model_titles[model] for label, model in models.items()},
         "set": {name: titles.samples(dataset, shift) for name, (dataset, _, shift) in sets.items()},
     }

@@ -56,14 +56,14 @@ class Decoded:
     def read(self, folder: Path) -> Iterator[Sample]:
         """Yield the samples as `shards.read` does, each time as new objects."""
         if folder in self._kept:
-            yield from map(_copy, self._kept[folder])
+            yield from map(_deep_copy, self._kept[folder])
             return
         samples: list[Sample] = []
         room = self.limit
         for sample in shards.read(folder):
-            room -= sum(map(_bytes, sample.fields.values()))
+            room -= sum(map(_memory, sample.fields.values()))
             if room >= 0:
-                samples.append(_copy(sample))
+                samples.append(_deep_copy(sample))
             else:
                 samples.clear()
             yield sample
@@ -71,7 +71,7 @@ class Decoded:
             self._kept = {folder: samples}
 
 
-def _copy(sample: Sample) -> Sample:
+def _deep_copy(sample: Sample) -> Sample:
     """A deep copy, so that a shift may write into a sample."""
     fields = {
         name: value.copy() if isinstance(value, np.ndarray) else deepcopy(value)
@@ -80,7 +80,7 @@ def _copy(sample: Sample) -> Sample:
     return Sample(sample.key, fields)
 
 
-def _bytes(value: object) -> int:
+def _memory(value: object) -> int:
     """Approximate memory of a value, in bytes."""
     return value.nbytes if isinstance(value, np.ndarray) else sys.getsizeof(value)
 
@@ -97,8 +97,8 @@ def make_shards(run: Run, artifact: Artifact, decoded: Decoded) -> None:
         facts = ShardsName.of(artifact.ref)._asdict()
         names = shards.write(samples, temporary, task.FIELDS, about | facts, artifact.recipe["max_mb"] * 1_000_000)
         _drop_old_tars(output.parent, names)
-        made = {name: temporary / name for name in names}
-        run.commit(artifact, made | dataset_card.write(temporary))
+        tars = {name: temporary / name for name in names}
+        run.commit(artifact, tars | dataset_card.write(temporary))
 
 
 def _drop_old_tars(folder: Path, names: list[str]) -> None:
@@ -113,9 +113,9 @@ def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, An
     module = registry.find("datasets", spec["use"])
     inputs = run.inputs(artifact)
     sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
-    made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
+    other_inputs = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
     options = {**spec["options"], "name": spec["name"]}
-    extra = {"inputs": made} if made else {}
+    extra = {"inputs": other_inputs} if other_inputs else {}
     classes = list(module.classes(options, sources, **extra) if hasattr(module, "classes") else module.CLASSES)
     about = {
         "task": module.TASK,
@@ -128,10 +128,10 @@ def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, An
     task = registry.find("tasks", module.TASK)
     native = _native(module, split, sources, options, extra)
     low, high = artifact.recipe.get("slice", (0.0, 1.0))
-    own = splits.select_split(native, split, module, apart=artifact.recipe.get("val", "apart") == "apart")
-    sliced = splits.select_slice(own, low, high, module)
-    kept = splits.subset(sliced, artifact.recipe["subset"])
-    checked = _readable(kept, task, classes, artifact.recipe["on_error"], about["skipped"])
+    of_split = splits.select_split(native, split, module, apart=artifact.recipe.get("val", "apart") == "apart")
+    of_slice = splits.select_slice(of_split, low, high, module)
+    subset = splits.subset(of_slice, artifact.recipe["subset"])
+    checked = _readable(subset, task, classes, artifact.recipe["on_error"], about["skipped"])
     if getattr(module, "IN_ORDER", False):
         return checked, about
     return sorted(checked, key=lambda sample: sample.key), about
@@ -173,8 +173,8 @@ def _shifted(run: Run, artifact: Artifact, decoded: Decoded) -> tuple[Iterable[S
     folder = next(path.parent for ref, path in run.inputs(artifact).items() if ref.kind == "shards")
     about = shards.manifest(folder)
     shifter = Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact))
-    kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
-    return map(shifter, decoded.read(folder)), {**kept, "skipped": []}
+    facts = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
+    return map(shifter, decoded.read(folder)), {**facts, "skipped": []}
 
 
 def make_preview(run: Run, artifact: Artifact) -> None:

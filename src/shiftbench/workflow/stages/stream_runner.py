@@ -59,8 +59,8 @@ class StreamRunner:
             self._note(places[name], name)
         self._refuse(folder)
         if support and hasattr(self._predictor, "adapt"):
-            shown = [self._read(places[name], part, of) for name, part, of in support]
-            self._predictor.adapt([sample for samples in shown for sample in samples])
+            support_parts = [self._read(places[name], part, of) for name, part, of in support]
+            self._predictor.adapt([sample for samples in support_parts for sample in samples])
 
     def _note(self, folder: Path, name: str) -> None:
         for row in shards.index(folder):
@@ -84,7 +84,7 @@ class StreamRunner:
                 labelled = shards.read(folder, ["label"])
                 self._labels[folder] = {s.key: s.fields["label"] for s in labelled}
             keys = frozenset(splits.part(self._labels[folder], part, of))
-        kept = list(shards.read(folder, keys=keys))
+        samples = list(shards.read(folder, keys=keys))
         space = LabelSpace(self._classes, tuple(shards.manifest(folder)["classes"]))
-        labels = space.labels([int(s.fields["label"]) for s in kept], [s.key for s in kept])
-        return [s.with_field("label", int(v)) for s, v in zip(kept, labels, strict=True)]
+        labels = space.labels([int(s.fields["label"]) for s in samples], [s.key for s in samples])
+        return [s.with_field("label", int(v)) for s, v in zip(samples, labels, strict=True)]

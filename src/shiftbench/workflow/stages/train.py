@@ -47,18 +47,22 @@ def _deterministic(threads: int) -> Iterator[None]:
     New memory is not filled first, which would take a tenth of the training time. A test checks that no kernel reads
     memory that was not written.
     """
-    filled: Any = torch.utils.deterministic
-    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), filled.fill_uninitialized_memory)
+    deterministic: Any = torch.utils.deterministic
+    settings = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        deterministic.fill_uninitialized_memory,
+    )
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(mode=True)
-    filled.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        filled.fill_uninitialized_memory = before[2]
+        torch.set_num_threads(settings[0])
+        torch.use_deterministic_algorithms(settings[1])
+        deterministic.fill_uninitialized_memory = settings[2]
 
 
 def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:

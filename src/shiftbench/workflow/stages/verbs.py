@@ -126,8 +126,8 @@ def report(run: Run, todo: list[Artifact]) -> None:
     stages = {"samples": samples, "completions": completions, "queries": completions}
     _stream(run)
     for artifact in todo:
-        chosen = artifact.ref.kind == "samples"
-        (stages[artifact.recipe["shows"]] if chosen else samples_page).run(run, artifact)
+        is_samples = artifact.ref.kind == "samples"
+        (stages[artifact.recipe["shows"]] if is_samples else samples_page).run(run, artifact)
 
 
 RUN: dict[str, Callable[..., None]] = {

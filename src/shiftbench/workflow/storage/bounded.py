@@ -12,7 +12,7 @@ from fsspec import Callback
 
 from shiftbench.base.errors import ChecksumError
 
-_KEPT = 10
+_FREE_PART = 10
 """If the size of an object is not stated, one part in so many of the free disk is left."""
 
 
@@ -58,7 +58,7 @@ def get(fs: Any, path: str, file: Path, limit: int | None, count: Callback | Non
         TooLargeError: the object is larger; the rest was not read.
         OSError and errors of the client: it cannot be read.
     """
-    most = shutil.disk_usage(file.parent).free * (_KEPT - 1) // _KEPT if limit is None else limit
+    most = shutil.disk_usage(file.parent).free * (_FREE_PART - 1) // _FREE_PART if limit is None else limit
     if fs.protocol == "local":  # the kernel copies it and reports no bytes
         facts = Path(path).stat()
         _check(facts.st_size if stat.S_ISREG(facts.st_mode) else most + 1, most)
@@ -67,4 +67,4 @@ def get(fs: Any, path: str, file: Path, limit: int | None, count: Callback | Non
 
 def _check(size: int, limit: int) -> None:
     if size > limit:
-        raise TooLargeError(f"it has more than the {limit} bytes that it may have")
+        raise TooLargeError(f"it has more than {limit} bytes, the most that it may have")

@@ -34,7 +34,7 @@ def home_of(folder: Path) -> Path:
     for candidate in (folder.resolve(), *folder.resolve().parents):
         if (candidate / ".dvc").is_dir():
             return candidate
-    raise DataError(f"{folder} is in no DVC repository, so there is no remote; `dvc init` makes one")
+    raise DataError(f"{folder} is not in a DVC repository, so it has no remote; `dvc init` makes a repository")
 
 
 def load(home: Path) -> Any:
@@ -61,15 +61,15 @@ def check(home: Path) -> None:
     loaded = load(home)
     for level, file in (("repo", "config"), ("local", "config.local")):
         for key in _harmful(loaded.load_one(level)):
-            what = f".dvc/{file} sets {key}, with which DVC may start programs or write elsewhere"
-            trust.require(what, home)
+            setting = f".dvc/{file} sets {key}, with which DVC may start programs or write elsewhere"
+            trust.require(setting, home)
 
 
 def _harmful(level: dict[str, Any]) -> Iterator[str]:
     """Yield the settings of one file that are not among the harmless ones."""
     for section, values in level.items():
-        named = values.items() if section == "remote" else [("", values)]
-        for name, options in named:
+        option_groups = values.items() if section == "remote" else [("", values)]
+        for name, options in option_groups:
             for key in sorted(options.keys() - _HARMLESS.get(section, frozenset())):
                 yield ".".join(filter(None, (section, name, key)))
 

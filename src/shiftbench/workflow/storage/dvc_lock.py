@@ -1,4 +1,4 @@
-"""What dvc.lock records: outputs, their files, and the object of each file in DVC's cache.
+"""The records in dvc.lock: outputs, their files, and the object of each file in DVC's cache.
 
 An object has the path `files/md5/ab/cdef...` after its md5. The object of an output that is a folder is a listing of
 its files.
@@ -44,15 +44,15 @@ class Output:
         try:
             rows = [(row["relpath"], row["md5"]) for row in from_json(listing)]
         except (ValueError, TypeError, KeyError):
-            raise DataError(f"{self.path}: object {self.oid} is no listing of a folder") from None
-        return {f"{self.path}/{name}": _safe(name, oid, self.path) for name, oid in rows}
+            raise DataError(f"{self.path}: object {self.oid} is not a listing of a folder") from None
+        return {f"{self.path}/{name}": _checked_oid(name, oid, self.path) for name, oid in rows}
 
     def meets(self, targets: Iterable[str]) -> bool:
         """Whether the output is at or below one of the targets, or a target is below the output."""
-        return any(lies_at(self.path, one) or lies_at(one, self.path) for one in targets)
+        return any(lies_at(self.path, target) or lies_at(target, self.path) for target in targets)
 
 
-def _safe(path: object, oid: object, where: str) -> str:
+def _checked_oid(path: object, oid: object, where: str) -> str:
     """The checked name of an object; it becomes a path, as the name of its file does.
 
     Raises:
@@ -86,7 +86,7 @@ def outputs(home: Path) -> list[Output]:
     """
     locks = [file for file in (home / "dvc.lock", *_of_systems(home)) if file.is_file()]
     if not locks:
-        raise DataError(f"{home / 'dvc.lock'} does not exist: nothing was recorded here; `make record` does it")
+        raise DataError(f"{home / 'dvc.lock'} does not exist: nothing was recorded here; `make record` records outputs")
     return [output for lock in locks for output in _stored(lock)]
 
 
@@ -102,15 +102,15 @@ def _stored(lock: Path) -> list[Output]:
         if isinstance(out, dict) and "md5" in out and str(out.get("path")) not in kept_in_git
     ]
     for path, oid, _ in stored:
-        _safe(path, str(oid).removesuffix(".dir"), str(lock))
-    return [Output(*one) for one in stored]
+        _checked_oid(path, str(oid).removesuffix(".dir"), str(lock))
+    return [Output(*fields) for fields in stored]
 
 
 def _uncached(file: Path) -> set[str]:
     """The outputs in dvc.yaml with `cache: false`."""
     outs = [out for out in _outs(file) if isinstance(out, dict)] if file.is_file() else []
-    named = [(name, how) for out in outs for name, how in out.items() if isinstance(how, dict)]
-    return {str(name) for name, how in named if how.get("cache") is False}
+    entries = [(name, settings) for out in outs for name, settings in out.items() if isinstance(settings, dict)]
+    return {str(name) for name, settings in entries if settings.get("cache") is False}
 
 
 def _outs(file: Path) -> list[Any]:
@@ -123,8 +123,8 @@ def _outs(file: Path) -> list[Any]:
         stages = from_yaml(file.read_text())["stages"].values()
         return [out for stage in stages for out in stage.get("outs", ())]
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        why = " ".join(str(error).split())
-        raise DataError(f"{file} is no list of stages as DVC writes it: {why}") from None
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file} is not a list of stages as DVC writes it: {reason}; restore it from git") from None
 
 
 def recorded(home: Path) -> dict[str, str]:
@@ -179,10 +179,10 @@ def paths(home: Path) -> set[str]:
 
 def matching(home: Path, targets: list[str]) -> list[str]:
     """The recorded files and folders of some targets; a target may also be the name of files without extension."""
-    files, known = recorded(home), paths(home)
+    files, recorded_paths = recorded(home), paths(home)
     matches: list[str] = []
     for target in targets:
-        matches += [target] if target in known else [p for p in files if lies_at(p, target)]
+        matches += [target] if target in recorded_paths else [p for p in files if lies_at(p, target)]
     return matches
 
 

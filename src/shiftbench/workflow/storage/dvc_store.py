@@ -76,9 +76,9 @@ class Store:
         try:  # `exists` is False for a server that is down
             sync(self.fs.fs.loop, self._request)
         except Exception as error:  # noqa: BLE001 - clients raise whatever they like
-            broken = _unanswered(error)
-            if broken is not None:
-                raise broken from None
+            failure = _connection_error(error)
+            if failure is not None:
+                raise failure from None
 
     async def _request(self) -> None:
         """Request the status of an HTTP server; the body, which may be endless, is not read."""
@@ -94,9 +94,9 @@ class Store:
         """
         infos = self.fs.info([self.object(oid) for oid in oids], return_exceptions=True)
         for info in infos:
-            broken = _unanswered(info) if isinstance(info, BaseException) else None
-            if broken is not None:
-                raise broken
+            failure = _connection_error(info) if isinstance(info, BaseException) else None
+            if failure is not None:
+                raise failure
         return {
             oid: None if isinstance(info, BaseException) else info.get("size")
             for oid, info in zip(oids, infos, strict=True)
@@ -129,7 +129,7 @@ class Store:
                 self.get(oid, Path(folder, "listing"), _LISTING)
                 return _checked(Path(folder, "listing").read_bytes(), oid)
         except FileNotFoundError as error:
-            raise _unanswered(error) or FileNotFoundError(self._missing(oid)) from None
+            raise _connection_error(error) or FileNotFoundError(self._missing(oid)) from None
 
     def listing(self, output: Output, cache: Path) -> bytes | None:
         """The checked listing of a folder, from the cache or else from the remote; None for a single file.
@@ -147,11 +147,11 @@ class Store:
 def _checked(data: bytes, oid: str) -> bytes:
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if digest != oid.removesuffix(".dir"):
-        raise ChecksumError(damaged(oid, len(data), digest))
+        raise ChecksumError(damage_message(oid, len(data), digest))
     return data
 
 
-def _unanswered(error: BaseException) -> BaseException | None:
+def _connection_error(error: BaseException) -> BaseException | None:
     """The error if a request has no answer; None if the answer is that an object is missing.
 
     An HTTP client also reports an unreachable server as missing. A server's refusal to list a folder is an answer.
@@ -167,12 +167,12 @@ def _status(error: BaseException | None) -> int | None:
     return status
 
 
-def damaged(oid: str, size: int, digest: str) -> str:
+def damage_message(oid: str, size: int, digest: str) -> str:
     """The message on an object whose bytes do not have the md5 of its name."""
     return f"object files/md5/{place(oid)} is damaged: its {size} bytes have the md5 {digest}"
 
 
-def spell(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The error of a client on one line; the error behind it if it has no text."""
     text = str(error) or str(error.__cause__ or error.__context__ or "") or type(error).__name__
     return " ".join(text.split())
@@ -206,8 +206,8 @@ def _no_redirects() -> Any:
 def _writable(folder: Path) -> bool:
     import os
 
-    here = next(path for path in (folder, *folder.parents) if path.exists())
-    return os.access(here, os.W_OK)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(existing, os.W_OK)
 
 
 @contextmanager

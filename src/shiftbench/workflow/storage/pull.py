@@ -39,12 +39,12 @@ def paths_of(plan: Plan, word: str) -> list[str]:
     planned = [artifact.ref for artifact in plan.artifacts.values()]
     if word == MANIFESTS:
         return [name for ref in planned for name in _without_tars(ref)]
-    homes = [f"{out}/{word}" for out in outs] + [word.rstrip("/")]
-    hits = {home for home in homes for ref in planned if dvc_lock.lies_at(ref.path, home)}
-    if not hits:
+    candidates = [f"{out}/{word}" for out in outs] + [word.rstrip("/")]
+    paths = {candidate for candidate in candidates for ref in planned if dvc_lock.lies_at(ref.path, candidate)}
+    if not paths:
         known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
         raise ParamsError(f"nothing planned is called {word!r}; {suggest(word, known)}")
-    return sorted(hits)
+    return sorted(paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Pulled:
     checked: int
     manifest_only: list[str]
     missing: list[Ref]
-    brought: remotes.Brought
+    brought: remotes.Download
 
 
 def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) -> Pulled:
@@ -83,43 +83,43 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
     trust.refuse_links(root / "recipes", *(root / target for target in targets))
     home = dvc_config.home_of(root)
-    below = root.resolve().relative_to(home)
-    stored = [(below / target).as_posix() for target in targets]
+    prefix = root.resolve().relative_to(home)
+    stored = [(prefix / target).as_posix() for target in targets]
     outs = [out.path for out in dvc_lock.outputs(home) if out.meets(stored)]
     trust.refuse_links(".dvc", *outs, home=home)
-    brought = remotes.bring(home, stored, remote)
-    _check_out(home, brought.targets)
+    result = remotes.bring(home, stored, remote)
+    _check_out(home, result.targets)
     if not asked:
         with contextlib.suppress(DataError):  # recorded before recipes were stored
-            remotes.bring(home, [(below / "recipes").as_posix()], remote)  # for DVC; written below
+            remotes.bring(home, [(prefix / "recipes").as_posix()], remote)  # for DVC; written below
     checked = [
         artifact
         for artifact in plan.artifacts.values()
         if _is_under(artifact, targets) and recipe.receipt(root, artifact.ref)
     ]
-    lean = {
+    without_tars = {
         artifact.ref for artifact in checked if artifact.ref.path in targets and receipts.is_hollow(root, artifact.ref)
     }
-    problems = [line for artifact in checked for line in verify(root, artifact, tars=artifact.ref not in lean)]
+    problems = [line for artifact in checked for line in verify(root, artifact, tars=artifact.ref not in without_tars)]
     if problems:
         raise ChecksumError("\n".join(problems))
     missing = [artifact.ref for artifact in plan.artifacts.values() if not (root / artifact.ref.path).exists()]
     plan.write(root)
-    return Pulled(len(checked), sorted(ref.path for ref in lean), missing, brought)
+    return Pulled(len(checked), sorted(ref.path for ref in without_tars), missing, result)
 
 
-def not_here(missing: list[Ref]) -> list[str]:
+def missing_lines(missing: list[Ref]) -> list[str]:
     """The missing planned outputs, one line for each kind with advice."""
     lines = []
     for (kind, local), refs in groupby(sorted(missing), key=lambda ref: (ref.kind, ref.local)):
         names = [ref.name for ref in refs]
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        what = f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{more})"
-        lines.append(f"  {what}: {_FORBIDDEN if local else _WHY.get(kind, _NOT_RECORDED)}")
+        rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        outputs = f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{rest})"
+        lines.append(f"  {outputs}: {_FORBIDDEN if local else _WHY.get(kind, _NOT_RECORDED)}")
     return ["planned, and not here:", *lines] if lines else []
 
 
-SHOWN = 3
+_SHOWN = 3
 _FORBIDDEN = "may not be redistributed, so a run makes them if it needs them"
 _WHY = {
     "sources": "never stored; a run downloads them if it needs them",
@@ -136,7 +136,7 @@ def _check_out(home: Path, targets: list[str]) -> None:
         DataError: DVC failed.
     """
     command = [sys.executable, "-P", "-m", "dvc", "--cd", str(home.absolute()), "checkout", "--force"]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "--", *(f"./{target}" for target in targets)],  # a bare name may be that of a stage
         cwd=child_environment.NOWHERE,
         env=child_environment.build(child_environment.DVC),
@@ -144,9 +144,9 @@ def _check_out(home: Path, targets: list[str]) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
-        why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)
-        raise DataError(f"the pulled files are in the cache, but could not be placed: {why}")
+    if process.returncode:
+        reason = _too_large(home, targets) or remotes.redacted(process.stderr.strip(), home)
+        raise DataError(f"the pulled files are in the cache, but DVC could not place them: {reason}")
 
 
 def _too_large(home: Path, targets: list[str]) -> str | None:
@@ -157,14 +157,14 @@ def _too_large(home: Path, targets: list[str]) -> str | None:
         file, cached = home / path, cache / dvc_lock.place(oid)
         if file.exists() or not any(dvc_lock.lies_at(path, target) for target in targets):
             continue
-        here = next(folder for folder in file.parents if folder.exists())
+        existing = next(folder for folder in file.parents if folder.exists())
         if cached.is_file():
-            missing.setdefault(disk_free(here), []).append((path, cached.stat().st_size))
+            missing.setdefault(disk_free(existing), []).append((path, cached.stat().st_size))
     for free, files in missing.items():
         size = sum(size for _, size in files)
         if size > free:
-            which = f"{files[0][0]} and {len(files) - 1} more files"
-            return f"No space left on device for {which}: {size} bytes, {free} are free"
+            names = f"{files[0][0]} and {len(files) - 1} more files"
+            return f"No space left on device for {names}: {size} bytes, {free} are free"
     return None
 
 
@@ -176,8 +176,8 @@ def _without_tars(ref: Ref) -> list[str]:
     """The files of shards without their tars; none for shards that may not be redistributed."""
     if ref.kind != "shards" or ref.local:
         return []
-    others = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
-    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *others]
+    other_files = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
+    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *other_files]
 
 
 def manifest_only(plan: Plan, root: Path) -> list[str]:

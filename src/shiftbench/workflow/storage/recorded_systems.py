@@ -26,7 +26,7 @@ _HEAD = "# Written by `shiftbench record`: the outputs of a published system.\n"
 
 def file(home: Path, config: str) -> Path:
     """The dvc.yaml of a configuration."""
-    return configurations.published(config, home) / FILE
+    return configurations.published_folder(config, home) / FILE
 
 
 def record(plan: Plan, root: Path, home: Path, config: str) -> Path:
@@ -73,7 +73,7 @@ def _folder(home: Path, config: str) -> Path:
 def _commit(home: Path, stages: Path) -> None:
     command = [sys.executable, "-P", "-m", "dvc", "commit", "--force", "--quiet"]
     target = stages.relative_to(home).as_posix()
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, target],
         cwd=home,
         env=child_environment.build(child_environment.RUN),
@@ -81,5 +81,5 @@ def _commit(home: Path, stages: Path) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise DataError(f"DVC could not record {target}: {done.stderr.strip()}")
+    if process.returncode:
+        raise DataError(f"DVC could not record {target}: {process.stderr.strip()}")

@@ -32,7 +32,7 @@ BEAT = 5.0  # seconds between two signs of life
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Answer = dict[str, Any]
-Wanted = dict[str, str]  # object -> the first file with its content
+Objects = dict[str, str]  # object -> the first file with its content
 Limits = dict[str, int | None]  # object -> its most bytes, if dvc.lock states a size
 
 
@@ -50,7 +50,7 @@ def main() -> None:
             key = "error" if isinstance(error, ChecksumError) else "fatal"
             sys.stdout.write(json.dumps({key: str(error)}) + "\n")
         except Exception as error:  # noqa: BLE001 - clients raise any error; the caller reports it
-            sys.stdout.write(json.dumps({"error": _refusal(dvc_store.spell(error))}) + "\n")
+            sys.stdout.write(json.dumps({"error": _refusal(dvc_store.error_text(error))}) + "\n")
 
 
 def _refusal(text: str) -> str:
@@ -62,10 +62,10 @@ def _refusal(text: str) -> str:
 
 def _answers(request: Answer) -> Iterator[Answer]:
     home = Path(request["home"])
-    began = time.monotonic()
+    start = time.monotonic()
     store = Store(home, request["remote"])
     store.answer()
-    yield {"alive": round(time.monotonic() - began, 2), "read_only": store.read_only}
+    yield {"alive": round(time.monotonic() - start, 2), "read_only": store.read_only}
     if request["verb"] == "look":
         yield _look(home, store)
     elif request["verb"] == "bring":
@@ -94,8 +94,8 @@ def _look(home: Path, store: Store) -> Answer:
             continue
         oids = sorted({*objects.values(), output.oid})
         sizes, total = store.sizes(oids), total + len(oids)
-        named = {oid: path for path, oid in objects.items()} | {output.oid: f"{output.path}: its listing"}
-        missing += [f"{named[oid]}: {_object(oid)}" for oid in oids if sizes[oid] is None]
+        names = {oid: path for path, oid in objects.items()} | {output.oid: f"{output.path}: its listing"}
+        missing += [f"{names[oid]}: {_object(oid)}" for oid in oids if sizes[oid] is None]
         wrong += _contradictions(output, objects, sizes, cache)
     present = total - len(missing) - len(wrong)
     return {"objects": total, "there": present, "missing": missing, "wrong": wrong}
@@ -105,17 +105,17 @@ def _listing_of(output: Output) -> str:
     return f"{output.path}: its listing: {_object(output.oid)}"
 
 
-def _contradictions(output: Output, objects: Wanted, sizes: dict[str, int | None], cache: Path) -> list[str]:
+def _contradictions(output: Output, objects: Objects, sizes: dict[str, int | None], cache: Path) -> list[str]:
     """Objects with another size than in the cache; or an output with another total size than in dvc.lock."""
     faults = []
     for path, oid in objects.items():
         size, cached = sizes[oid], cache / dvc_lock.place(oid)
         if size is not None and cached.is_file() and cached.stat().st_size != size:
             faults.append(f"{path}: {_object(oid)} has {size} bytes, not {cached.stat().st_size}")
-    known = [size for oid in objects.values() if (size := sizes[oid]) is not None]
-    if faults or output.size is None or len(known) < len(objects) or sum(known) == output.size:
+    known_sizes = [size for oid in objects.values() if (size := sizes[oid]) is not None]
+    if faults or output.size is None or len(known_sizes) < len(objects) or sum(known_sizes) == output.size:
         return faults
-    return [f"{output.path}: its objects have {sum(known)} bytes, dvc.lock says {output.size}"]
+    return [f"{output.path}: its objects have {sum(known_sizes)} bytes, dvc.lock says {output.size}"]
 
 
 # --- bring: objects into the cache -----------------------------------------------------------------
@@ -124,21 +124,21 @@ def _contradictions(output: Output, objects: Wanted, sizes: dict[str, int | None
 def _bring(home: Path, store: Store, targets: list[str]) -> Iterator[Answer]:
     """Download the objects at or below the targets; each is checked before it gets its name."""
     cache = dvc_config.cache_of(home)
-    wanted: Wanted = {}
+    objects_to_bring: Objects = {}
     limits: Limits = {}
     for output in dvc_lock.outputs(home):
         if output.meets(targets):
             objects = output.files(_kept_listing(store, output, cache))
-            own = {o: p for p, o in objects.items() if any(dvc_lock.lies_at(p, t) for t in targets)}
-            wanted |= own
-            limits |= dict.fromkeys(own, output.size)
-    lacking = {o: path for o, path in wanted.items() if not (cache / dvc_lock.place(o)).is_file()}
-    yield {"wanted": len(wanted), "lacking": len(lacking)}
+            requested = {o: p for p, o in objects.items() if any(dvc_lock.lies_at(p, t) for t in targets)}
+            objects_to_bring |= requested
+            limits |= dict.fromkeys(requested, output.size)
+    missing = {o: path for o, path in objects_to_bring.items() if not (cache / dvc_lock.place(o)).is_file()}
+    yield {"wanted": len(objects_to_bring), "lacking": len(missing)}
     count = _Count()
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
             jobs = {
-                pool.submit(_bring_one, store, oid, limits[oid], cache, count): path for oid, path in lacking.items()
+                pool.submit(_bring_one, store, oid, limits[oid], cache, count): path for oid, path in missing.items()
             }
             yield from _finished(jobs, count)
         finally:
@@ -147,20 +147,20 @@ def _bring(home: Path, store: Store, targets: list[str]) -> Iterator[Answer]:
 
 def _finished(jobs: dict[Future[None], str], count: _Count) -> Iterator[Answer]:
     """Yield the result of each object, and the bytes so far during a large download."""
-    pending, broken, seen = set(jobs), 0, 0
+    pending, broken, reported = set(jobs), 0, 0
     while pending:
-        done, pending = wait(pending, timeout=BEAT, return_when=FIRST_COMPLETED)
-        if not done and count.bytes > seen:
-            seen = count.bytes
-            yield {"bytes": seen}
-        for job in done:
+        finished, pending = wait(pending, timeout=BEAT, return_when=FIRST_COMPLETED)
+        if not finished and count.bytes > reported:
+            reported = count.bytes
+            yield {"bytes": reported}
+        for job in finished:
             error = job.exception()
             broken = broken + 1 if isinstance(error, _BrokenError) else 0
             if error is not None and not isinstance(error, ChecksumError | _RefusedError):
                 raise error
             yield {"path": jobs[job], "problem": str(error) if error else None}
         if broken >= GIVE_UP and pending:
-            yield {"error": f"{len(pending)} more objects were given up"}
+            yield {"error": f"{len(pending)} more objects were not tried, because the connection broke repeatedly"}
             return
 
 
@@ -186,7 +186,7 @@ def _bring_one(store: Store, oid: str, limit: int | None, cache: Path, count: _C
     """Download one object into the cache; its limit is the size that dvc.lock states for its output."""
     target = cache / dvc_lock.place(oid)
     files.sweep(target, owns_folder=False)
-    for left in reversed(range(TRIES.get(store.protocol, 1))):
+    for further_tries in reversed(range(TRIES.get(store.protocol, 1))):
         try:
             with files.scratch(target) as temporary:
                 _get(store, oid, limit, temporary, count)
@@ -196,7 +196,7 @@ def _bring_one(store: Store, oid: str, limit: int | None, cache: Path, count: _C
                 temporary.replace(target)
             return
         except _BrokenError:
-            if not left:
+            if not further_tries:
                 raise
 
 
@@ -210,14 +210,14 @@ def _get(store: Store, oid: str, limit: int | None, temporary: Path, count: _Cou
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise  # a full disk is not a fault of the remote
-        raise _BrokenError(f"{_object(oid)} could not be read: {dvc_store.spell(error)}") from error
+        raise _BrokenError(f"{_object(oid)} could not be read: {dvc_store.error_text(error)}") from error
 
 
 def _check(oid: str, file: Path) -> None:
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if digest != oid:
-        raise ChecksumError(dvc_store.damaged(oid, file.stat().st_size, digest))
+        raise ChecksumError(dvc_store.damage_message(oid, file.stat().st_size, digest))
 
 
 def _kept_listing(store: Store, output: Output, cache: Path) -> bytes | None:

@@ -44,7 +44,7 @@ class Remote:
 
 
 @dataclass
-class Brought:
+class Download:
     """The result of a download.
 
     Attributes:
@@ -136,7 +136,7 @@ def look(home: Path, name: str, *, objects: bool = False) -> dict[str, Any]:
     return state
 
 
-def bring(home: Path, targets: list[str], only: str | None = None) -> Brought:
+def bring(home: Path, targets: list[str], only: str | None = None) -> Download:
     """Download the objects of `targets` into the cache, each from the first remote that has it.
 
     Args:
@@ -152,22 +152,22 @@ def bring(home: Path, targets: list[str], only: str | None = None) -> Brought:
     names = [remote.name for remote in listed(home)]
     if only is not None and only not in names:
         raise ParamsError(f"no remote is called {only!r}; {suggest(only, names)}")
-    brought = Brought()
+    download = Download()
     for name in [only] if only else names:
-        if _bring_from(home, name, targets, brought):
-            brought.targets = _recorded(home, targets)
-            return brought
-    faults = "".join(f"\n  {line}" for line in brought.wrong or ["no remote is configured"])
+        if _bring_from(home, name, targets, download):
+            download.targets = _recorded(home, targets)
+            return download
+    faults = "".join(f"\n  {line}" for line in download.wrong or ["no remote is configured"])
     raise DataError(
-        f"the pull is not complete; objects that came are checked and kept{faults}\n{_advice(home, brought)}"
+        f"the pull is not complete; the downloaded objects are checked and kept{faults}\n{_advice(home, download)}"
     )
 
 
-def _advice(home: Path, brought: Brought) -> str:
+def _advice(home: Path, download: Download) -> str:
     """The next command after an incomplete pull."""
     origin = Path((git.says("config", "--get", "remote.origin.url", home=home) or "").removeprefix("file://"))
     cache = origin / ".dvc" / "cache"
-    if brought.served:
+    if download.served:
         return "`shiftbench doctor --remotes` shows the objects on each remote"
     if origin.is_absolute() and cache.is_dir():
         return (
@@ -175,8 +175,8 @@ def _advice(home: Path, brought: Brought) -> str:
             f"`dvc remote add --local --default origin {shlex.quote(str(cache))}`, and pull again"
         )
     return (
-        "if the outputs were pushed to another remote, add it: `dvc remote add --local --default NAME URL`, and pull "
-        "again"
+        "if the outputs were pushed to another remote, add it with `dvc remote add --local --default NAME URL`, and "
+        "pull again"
     )
 
 
@@ -192,21 +192,21 @@ def _recorded(home: Path, targets: list[str]) -> list[str]:
     return paths
 
 
-def _bring_from(home: Path, name: str, targets: list[str], brought: Brought) -> bool:
+def _bring_from(home: Path, name: str, targets: list[str], download: Download) -> bool:
     """Download the missing objects from one remote; returns whether none is missing now."""
     answers = _ask(home, name, {"verb": "bring", "targets": targets})
-    lacking, problems = None, []
+    missing, problems = None, []
     for answer in answers:
         if "lacking" in answer:
-            lacking = answer["lacking"]
+            missing = answer["lacking"]
             break
         problems += _problems(answer)
-    for answer in track(answers, f"pulling from {name}", lacking):
+    for answer in track(answers, f"pulling from {name}", missing):
         if answer.get("problem", "") is None:
-            brought.served[name] = brought.served.get(name, 0) + 1
+            download.served[name] = download.served.get(name, 0) + 1
         problems += _problems(answer)
-    brought.wrong += [f"remote {name}: {problem}" for problem in problems]
-    return lacking is not None and not problems
+    download.wrong += [f"remote {name}: {problem}" for problem in problems]
+    return missing is not None and not problems
 
 
 def _problems(answer: dict[str, Any]) -> list[str]:
@@ -240,17 +240,17 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
         )
         answers = cast(IO[str], process.stdout)
         try:
-            ended = yield from _lines(answers, home)
-            if ended and process.wait(timeout=STALL):
+            ended_by_itself = yield from _lines(answers, home)
+            if ended_by_itself and process.wait(timeout=STALL):
                 errors.seek(0)
                 lines = errors.read().decode(errors="replace").strip().splitlines()
-                yield {"error": redacted((lines or ["it broke off"])[-1], home)}
+                yield {"error": redacted((lines or ["the connection broke off"])[-1], home)}
         finally:
             process.kill()
             process.wait()
             answers.close()
-            for left in dvc_config.cache_of(home).glob(f"*/{files.scratch_pattern(process.pid)}"):
-                left.unlink(missing_ok=True)
+            for file in dvc_config.cache_of(home).glob(f"*/{files.scratch_pattern(process.pid)}"):
+                file.unlink(missing_ok=True)
 
 
 def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]:
@@ -279,10 +279,10 @@ def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]
         limit = STALL if started else ANSWER
         started = True
         if answer:
-            yield {key: _shown(value, secrets) for key, value in answer.items()}
+            yield {key: _redact_all(value, secrets) for key, value in answer.items()}
 
 
-def _shown(value: Any, secrets: Collection[str]) -> Any:
+def _redact_all(value: Any, secrets: Collection[str]) -> Any:
     if isinstance(value, list):
-        return [_shown(item, secrets) for item in value]
+        return [_redact_all(item, secrets) for item in value]
     return _without(secrets, value) if isinstance(value, str) else value

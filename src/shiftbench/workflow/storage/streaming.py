@@ -44,7 +44,7 @@ def use(root: Path, name: str) -> None:
     home = dvc_config.home_of(root)
     known = [remote.name for remote in remotes.listed(home)]
     if name not in known:
-        raise ParamsError(f"params.yaml: shards.stream = {name!r}: no remote is called that; {suggest(name, known)}")
+        raise ParamsError(f"params.yaml: shards.stream = {name!r}: no remote has this name; {suggest(name, known)}")
     shards.Elsewhere.set(Ahead(_Objects(home, name)), f"remote {name}")
 
 
@@ -70,7 +70,7 @@ def opened(place: Path | str) -> Iterator[Path]:
         return
     source = _Folder(str(place))
     ahead = Ahead(source)
-    before = shards.Elsewhere.read, shards.Elsewhere.name
+    previous = shards.Elsewhere.read, shards.Elsewhere.name
     try:
         with tempfile.TemporaryDirectory() as scratch:
             for name in (shards.MANIFEST, shards.INDEX):
@@ -78,7 +78,7 @@ def opened(place: Path | str) -> Iterator[Path]:
             shards.Elsewhere.set(ahead, source.shown)
             yield Path(scratch)
     finally:
-        shards.Elsewhere.set(*before)
+        shards.Elsewhere.set(*previous)
         ahead.close()
 
 
@@ -96,18 +96,18 @@ class Ahead:
         Raises:
             DataError: they cannot be read.
         """
-        coming = self._next.pop((folder, tar), None)
+        future = self._next.pop((folder, tar), None)
         self._next.clear()
-        data = coming.result() if coming else self._read(folder, tar)
+        data = future.result() if future else self._read(folder, tar)
         tars = shards.manifest(folder)["tars"]
         if len(data) != tars[tar]["bytes"]:
             raise ChecksumError(
                 f"{folder / tar}: {shards.Elsewhere.name} has {len(data)} bytes of it, the manifest says "
                 f"{tars[tar]['bytes']}; pull it from another remote"
             )
-        after = [name for name in sorted(tars) if name > tar and not (folder / name).exists()]
-        if after:
-            self._next[folder, after[0]] = self._pool.submit(self._read, folder, after[0])
+        next_tars = [name for name in sorted(tars) if name > tar and not (folder / name).exists()]
+        if next_tars:
+            self._next[folder, next_tars[0]] = self._pool.submit(self._read, folder, next_tars[0])
         return data
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class _Objects:
                 self._store = dvc_store.Store(self._home, self._name)
             return bytes(self._store.fs.fs.cat_file(self._store.object(self._oid(folder / tar))))
 
-        return _persistent(read, folder / tar, f"remote {self._name}", self._home)
+        return _with_retries(read, folder / tar, f"remote {self._name}", self._home)
 
     def close(self) -> None:
         """Close the connections."""
@@ -141,7 +141,7 @@ class _Objects:
 
     def _oid(self, file: Path) -> str:
         path = file.resolve().relative_to(self._home).as_posix()
-        output = next((one for one in self._outputs if path.startswith(f"{one.path}/")), None)
+        output = next((candidate for candidate in self._outputs if path.startswith(f"{candidate.path}/")), None)
         if output and output.path not in self._files and self._store:
             self._files[output.path] = output.files(self._store.listing(output, self._cache))
         oid = self._files.get(output.path, {}).get(path) if output else None
@@ -165,7 +165,7 @@ class _Folder:
     def __call__(self, _: Path, name: str) -> bytes:
         base, question, query = self._path.partition("?")
         path = f"{base}/{name}{question}{query}"
-        return _persistent(lambda: bytes(self._fs.cat_file(path)), Path(name), self.shown, None)
+        return _with_retries(lambda: bytes(self._fs.cat_file(path)), Path(name), self.shown, None)
 
     def close(self) -> None:
         """Close the connections."""
@@ -197,22 +197,22 @@ def _options(url: str) -> dict[str, Any]:
     }
 
 
-def _persistent(read: Callable[[], bytes], what: Path, where: str, home: Path | None) -> bytes:
+def _with_retries(read: Callable[[], bytes], file: Path, source: str, home: Path | None) -> bytes:
     """Call `read`, again if the connection breaks."""
-    for left in reversed(range(TRIES)):
+    for further_tries in reversed(range(TRIES)):
         try:
             with dvc_store.quiet():
                 return read()
         except FileNotFoundError:
-            raise DataError(f"{what}: {where} does not have it; push it there, or name another remote") from None
+            raise DataError(f"{file}: {source} does not have it; push it there, or name another remote") from None
         except DataError:
             raise
         except Exception as error:  # noqa: BLE001 - clients raise whatever they like when a connection breaks
-            if not left:
-                reason = remotes.redacted(dvc_store.spell(error), home)
+            if not further_tries:
+                reason = remotes.redacted(dvc_store.error_text(error), home)
                 raise DataError(
-                    f"{what}: {where} did not send it, tried {TRIES} times ({reason}); `shiftbench doctor "
+                    f"{file}: {source} did not send it in {TRIES} tries ({reason}); `shiftbench doctor "
                     "--remotes` shows which remotes answer: run again, name another remote, or pull it"
                 ) from None
-            time.sleep(WAIT * 2 ** (TRIES - 1 - left))
+            time.sleep(WAIT * 2 ** (TRIES - 1 - further_tries))
     raise AssertionError

@@ -89,10 +89,10 @@ def read(folder: Path | str, samples: int | None = None) -> Clean:
     about = shards.manifest(Path(folder))
     if about["shift"] != "identity":
         raise DataError(f"{folder} has shifted samples ({about['shift']}); name clean shards")
-    drawn = track(shards.read(Path(folder)), f"reading {about['dataset']}", about["samples"])
-    kept = [sample for sample in splits.subset(drawn, samples) if isinstance(sample, Sample)]
+    stream = track(shards.read(Path(folder)), f"reading {about['dataset']}", about["samples"])
+    chosen_samples = [sample for sample in splits.subset(stream, samples) if isinstance(sample, Sample)]
     task = registry.find("tasks", about["task"])
-    return Clean(about["dataset"], about["split"], task, tuple(about["classes"]), kept)
+    return Clean(about["dataset"], about["split"], task, tuple(about["classes"]), chosen_samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +110,25 @@ class Judge:
     clean: Clean
     classes: tuple[str, ...]
     batch_size: int = 256
-    _known: dict[str, pa.Table] = field(default_factory=dict, repr=False)
+    _clean_table: dict[str, pa.Table] = field(default_factory=dict, repr=False)
 
     def __call__(self, shifter: Shifter) -> pa.Table:
         """Key, cluster and correctness of each shifted sample; at severity 0 of the clean samples."""
         if shifter.severity:
-            return self._judged(map(shifter, self.clean.samples), shifter)
-        if not self._known:
-            self._known["clean"] = self._judged(self.clean.samples, shifter)
-        return self._known["clean"]
+            return self._judge(map(shifter, self.clean.samples), shifter)
+        if not self._clean_table:
+            self._clean_table["clean"] = self._judge(self.clean.samples, shifter)
+        return self._clean_table["clean"]
 
-    def _judged(self, samples: Iterable[Sample], shifter: Shifter) -> pa.Table:
+    def _judge(self, samples: Iterable[Sample], shifter: Shifter) -> pa.Table:
         space = LabelSpace(self.classes, self.clean.classes)
         guard = Halving(self.predictor, self.batch_size, allowed=True)
-        drawn = predict_batches(guard, batches(samples, self.batch_size))
+        predictions = predict_batches(guard, batches(samples, self.batch_size))
         total = -(-len(self.clean.samples) // self.batch_size)
         title = f"{shifter.name} at {shifter.severity:.3g}"
-        tables = [self.clean.task.rows(batch, outputs, space, "full") for batch, outputs in track(drawn, title, total)]
+        tables = [
+            self.clean.task.rows(batch, outputs, space, "full") for batch, outputs in track(predictions, title, total)
+        ]
         if not tables:
             raise DataError(f"{self.clean.dataset}/{self.clean.split} has no samples")
         return pa.concat_tables(tables).select(["key", "cluster", "correct"])
@@ -156,7 +158,7 @@ def fit(judge: Judge, shifter: Shifter, drops: Iterable[float], draws: int = 100
     }
     results = [_calibrated(curve, shifter.name, options, drop) for drop in drops]
     measured = tuple((s, float(curve.accuracy[s][0])) for s in sorted(curve.accuracy))
-    return [replace(one, measured=measured) for one in results]
+    return [replace(result, measured=measured) for result in results]
 
 
 def _calibrated(curve: Curve, name: str, options: dict[str, Any], drop: float) -> Calibrated:
@@ -179,34 +181,36 @@ def continuous(shifter: Shifter) -> Shifter:
     continuous_options: Mapping[str, Any] = getattr(shifter.module, "CONTINUOUS", {})
     options = dict(shifter.options)
     for key, value in continuous_options.items():
-        own = options.get(key)
-        options[key] = {**own, **value} if isinstance(own, dict) else value  # a part of a+b
+        present = options.get(key)
+        options[key] = {**present, **value} if isinstance(present, dict) else value  # a part of a+b
     return replace(shifter, options=options)
 
 
 def _check_shift(shifter: Shifter) -> None:
     name, module = shifter.name, shifter.module
     if hasattr(module, "DOMAIN"):
-        raise ParamsError(f"shift {name!r} is a domain shift: other data, which have no severity to be found")
+        raise ParamsError(
+            f"shift {name!r} is a domain shift: it changes to other data, which have no severity; name another shift"
+        )
     if module.RANGE[1] <= 0:
         raise ParamsError(f"shift {name!r} has no severity above 0; name a shift that grows")
 
 
 def _check_drops(drops: list[float], clean: float, classes: int) -> None:
     if not drops:
-        raise ParamsError("no drop is asked for; give one or several, in percentage points")
+        raise ParamsError("no drop is given; give one or several, in percentage points")
     for drop in drops:
         if not 0 < drop < 100:
             raise ParamsError(f"drop is {drop:g}; expected percentage points between 0 and 100")
-    most = 100 * (clean - 1 / classes)
-    if drops[-1] > most:
+    largest = 100 * (clean - 1 / classes)
+    if drops[-1] > largest:
         raise ParamsError(
             f"the model is too weak for a drop of {drops[-1]:g} points: it gets {clean:.1%} of the clean samples "
-            f"right, and guessing among {classes} classes {1 / classes:.1%}; ask for less than {max(most, 0):.1f}"
+            f"right, and guessing among {classes} classes {1 / classes:.1%}; ask for less than {max(largest, 0):.1f}"
         )
 
 
-def calibrate(  # noqa: PLR0913 - what a calibration depends on
+def calibrate(  # noqa: PLR0913 - the parameters of a calibration
     model: Any,
     folder: Path | str,
     shift: str,
@@ -242,18 +246,18 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
     """
     clean = read(folder, samples)
     module = registry.find("shifts", shift)
-    given = dict(options or {})
-    _check_options(shift, given, registry.defaults(module))
+    shift_options = dict(options or {})
+    _check_options(shift, shift_options, registry.defaults(module))
     shifter = Shifter(
-        module, shift, {**registry.defaults(module), **given}, 0.0, seed, clean.dataset, sources=sources(module)
+        module, shift, {**registry.defaults(module), **shift_options}, 0.0, seed, clean.dataset, sources=sources(module)
     )
     judge = Judge(as_predictor(model), clean, tuple(classes or clean.classes), batch_size)
-    drops = [float(drop)] if isinstance(drop, int | float) else [float(one) for one in drop]
+    drops = [float(drop)] if isinstance(drop, int | float) else [float(points) for points in drop]
     return fit(judge, shifter, drops, draws)
 
 
-def _check_options(shift: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    unknown = sorted(given.keys() - known.keys())
+def _check_options(shift: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    unknown = sorted(options.keys() - known.keys())
     if unknown:
         raise ParamsError(f"shift {shift!r} has no option {unknown[0]!r} ({suggest(unknown[0], known)})")
 

@@ -33,11 +33,11 @@ class Entry:
     def bibtex(self) -> str:
         """The work as a BibTeX entry; fields that the citation does not mark are left out."""
         fields: dict[str, str | None] = {"author": authors(self.text), "title": self.title}
-        for field, pattern in _FOUND.items():
+        for field, pattern in _PATTERNS.items():
             if match := re.search(pattern, self.text):
                 fields[field] = fields.get(field) or match[match.lastindex or 1].rstrip(".,;)")
         fields["note"] = self.text
-        escaped = {key: _escaped(value) for key, value in fields.items() if value} | {
+        escaped = {key: _escape(value) for key, value in fields.items() if value} | {
             key: value for key, value in fields.items() if value and key == "author"
         }
         lines = "".join(f"  {key} = {{{value}}},\n" for key, value in escaped.items())
@@ -51,7 +51,7 @@ _YEAR = r"(?:19|20)\d\d\b"
 _PLACE = rf"(?:arXiv|doi:|http|{_YEAR}|[A-Z]{{3,}}|[A-Z][A-Za-z. ]* \d|technical report|third edition)"
 """The start of the text after a title: the place of publication."""
 _PLAIN = rf"(?!{_PLACE})[A-Z0-9][^;\"()]+?(?=, {_PLACE})"
-_FOUND = {
+_PATTERNS = {
     "title": rf'^(?:(?:{_NAMES}[^;"(]*)?"([A-Z0-9][^"]+)"|{_NAMES}, ({_PLAIN}))',  # of the first work
     "year": rf"\b({_YEAR})",
     "doi": r"doi:\s*(10\.\S+)",
@@ -85,17 +85,17 @@ def _name(surname: str) -> str:
 def bibliography(plan: Plan) -> list[Entry]:
     """The benchmark, then the works behind a plan, sorted by plugin type and name."""
     about = importlib.metadata.metadata("shiftbench")
-    ours = f"shiftbench {about['Version']}: {about['Summary']}"
+    own_text = f"shiftbench {about['Version']}: {about['Summary']}"
     title = f"shiftbench: {about['Summary'].rstrip('.')}"
     used = {("sources", ref.name) for ref in plan.artifacts if ref.kind == "sources"}
     for artifact in plan.artifacts.values():
-        used |= _named(artifact.recipe)
+        used |= _plugins_of(artifact.recipe)
     entries = [
         Entry(plugin_type, name, text, _title(plugin_type, name))
         for plugin_type, name in used
         if (text := _citation(plugin_type, name)) is not None
     ]
-    return [Entry("benchmark", "shiftbench", ours, title), *sorted(entries, key=_order)]
+    return [Entry("benchmark", "shiftbench", own_text, title), *sorted(entries, key=_order)]
 
 
 def _order(entry: Entry) -> tuple[str, str]:
@@ -107,11 +107,11 @@ def _title(plugin_type: str, name: str) -> str | None:
     return source_files.load_source(name).title if plugin_type == "sources" else None
 
 
-def _named(recipe: dict[str, Any]) -> set[tuple[str, str]]:
+def _plugins_of(recipe: dict[str, Any]) -> set[tuple[str, str]]:
     """(plugin type, plugin) of all plugins in a recipe."""
-    named = {(plugin_type, recipe[key]["use"]) for key, plugin_type in SECTIONS.items() if key in recipe}
+    plugins = {(plugin_type, recipe[key]["use"]) for key, plugin_type in SECTIONS.items() if key in recipe}
     metrics = recipe["metrics"].values() if recipe["verb"] == "aggregate" else ()
-    return named | {("metrics", metric["use"]) for metric in metrics}
+    return plugins | {("metrics", metric["use"]) for metric in metrics}
 
 
 def _citation(plugin_type: str, name: str) -> str | None:
@@ -131,5 +131,5 @@ def _source(docstring: str) -> str | None:
     return None if re.match(r"(none|as `)", text) else text
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return re.sub(r"([&%#_{}$])", r"\\\1", text)

@@ -101,8 +101,8 @@ class Answer:
     @property
     def summary(self) -> str:
         """One sentence."""
-        flags, of = sum(one.ood for one in self.findings), len(self.findings)
-        call = f"{flags} of {of} {'detector calls' if of == 1 else 'detectors call'} it out-of-distribution"
+        flags, count = sum(finding.ood for finding in self.findings), len(self.findings)
+        call = f"{flags} of {count} {'detector calls' if count == 1 else 'detectors call'} it out-of-distribution"
         return f"{call}; the model predicts {self.prediction!r} with {self.probability:.1%}."
 
 
@@ -127,42 +127,44 @@ def detect(
         DataError: a file is no image, or records or features of the run are missing; names the command that makes them.
         ParamsError: the model reads no images, or no such detector.
     """
-    _images_only(planned, model)
+    _require_images(planned, model)
     samples = [own_image(file) for file in files]
-    kept = frozenset(planned.artifacts)
-    named = list(dict.fromkeys(names)) or default(planned, model)
-    artifacts = {name: _scores(planned, root, model, name, kept) for name in named}
+    planned_refs = frozenset(planned.artifacts)
+    detectors = list(dict.fromkeys(names)) or default(planned, model)
+    artifacts = {name: _scores(planned, root, model, name, planned_refs) for name in detectors}
     run = _Outputs(root)
     classes = nets.classes_of(root / Ref("checkpoints", model).path)
-    with devices.hold(device) as held:
-        shown = _evaluated(planned, run, model, samples, held)
-        context = DetectorContext(run, held)
-        found = [
-            _findings(context, name, artifact, shown, samples)
+    with devices.hold(device) as used_device:
+        images = _evaluate(planned, run, model, samples, used_device)
+        context = DetectorContext(run, used_device)
+        findings_by_detector = [
+            _findings(context, name, artifact, images, samples)
             for name, artifact in track(list(artifacts.items()), "detectors")
         ]
-    answered = shown.table.column("confidence_e9").to_numpy() / formats.E9
+    probabilities = images.table.column("confidence_e9").to_numpy() / formats.E9
     return [
         Answer(file, classes[index], float(probability), tuple(findings))
-        for file, index, probability, *findings in zip(files, shown.predictions, answered, *found, strict=True)
+        for file, index, probability, *findings in zip(
+            files, images.predictions, probabilities, *findings_by_detector, strict=True
+        )
     ]
 
 
 def default(planned: Plan, model: str) -> list[str]:
     """The detectors of the benchmarks with this model that need no second pass."""
-    conditions, of = Conditions(planned.params), Ref("checkpoints", model)
-    asked = [
+    conditions, checkpoint = Conditions(planned.params), Ref("checkpoints", model)
+    requested = [
         name
         for benchmark in planned.params.benchmarks.values()
-        if of in conditions.checkpoints(benchmark)
+        if checkpoint in conditions.checkpoints(benchmark)
         for name in benchmark.detectors
     ]
-    light = [
+    without_second_pass = [
         name
-        for name in dict.fromkeys(asked)
+        for name in dict.fromkeys(requested)
         if "net" not in registry.find("detectors", planned.params.use("detectors", name)).NEEDS
     ]
-    return light or list(DEFAULT)
+    return without_second_pass or list(DEFAULT)
 
 
 class _Outputs(Run):
@@ -172,7 +174,7 @@ class _Outputs(Run):
         self.root = root
 
 
-class _Shown(Net):
+class _NetOnSamples(Net):
     """A model with samples in memory instead of shards."""
 
     def __init__(self, net: Net, samples: list[Sample]) -> None:
@@ -186,7 +188,7 @@ class _Shown(Net):
             yield torch.from_numpy(prepared).to(self.predictor.device).float()
 
 
-def _images_only(planned: Plan, model: str) -> None:
+def _require_images(planned: Plan, model: str) -> None:
     dataset, _, _ = model.partition("/")
     task = registry.find("datasets", planned.params.use("datasets", dataset)).TASK
     if "image" not in registry.find("tasks", task).FIELDS:
@@ -196,7 +198,7 @@ def _images_only(planned: Plan, model: str) -> None:
 # ---------------------------------------------------------------------- the stored outputs of a run
 
 
-def _scores(planned: Plan, root: Path, model: str, name: str, kept: frozenset[Ref]) -> Artifact:
+def _scores(planned: Plan, root: Path, model: str, name: str, planned_refs: frozenset[Ref]) -> Artifact:
     """The planned scores of a detector on the first ID split, test or val, whose inputs are all here.
 
     Raises:
@@ -204,16 +206,16 @@ def _scores(planned: Plan, root: Path, model: str, name: str, kept: frozenset[Re
     """
     missing_by_split: list[list[Ref]] = []
     for split in ("test", "val"):
-        artifact = _on(planned, model, name, split)
+        artifact = _planned_scores(planned, model, name, split)
         missing = [ref for ref in artifact.inputs if _is_missing(root, planned.artifacts[ref])]
         if not missing:
             return artifact
         missing_by_split.append(missing)
-    fewest = min(missing_by_split, key=lambda missing: len(set(missing) - kept))
-    more = f" and {len(fewest) - 1} more" if len(fewest) > 1 else ""
+    fewest = min(missing_by_split, key=lambda missing: len(set(missing) - planned_refs))
+    rest = f" and {len(fewest) - 1} more" if len(fewest) > 1 else ""
     raise DataError(
-        f"{name} on {model} needs {root / fewest[0].path}{more}, missing or made from other inputs; "
-        + _advice(planned, root, name, fewest, kept)
+        f"{name} on {model} needs {root / fewest[0].path}{rest}, missing or made from other inputs; "
+        + _advice(planned, root, name, fewest, planned_refs)
     )
 
 
@@ -225,15 +227,15 @@ def _is_missing(root: Path, artifact: Artifact) -> bool:
     return not state.startswith(("fresh", "recipe changed"))
 
 
-def _on(planned: Plan, model: str, name: str, split: str) -> Artifact:
+def _planned_scores(planned: Plan, model: str, name: str, split: str) -> Artifact:
     dataset, _, _ = model.partition("/")
-    where = f"{model}/{METHOD}/{name}/{dataset}/{split}/identity/0"
-    return planned.artifacts[planned.want(Ref("scores", where))]
+    condition = f"{model}/{METHOD}/{name}/{dataset}/{split}/identity/0"
+    return planned.artifacts[planned.add(Ref("scores", condition))]
 
 
-def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: frozenset[Ref]) -> str:
+def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], planned_refs: frozenset[Ref]) -> str:
     """The command that makes missing inputs; a run of the benchmark does not make features."""
-    unplanned = [ref for ref in missing if ref not in kept]
+    unplanned = [ref for ref in missing if ref not in planned_refs]
     if unplanned:
         kind, split = unplanned[0].kind, unplanned[0].parts[-3]
         return (
@@ -241,7 +243,7 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
             f"model, or {split} under its `features:`, and run it"
         )
     files = [  # one of each job, which makes the other outputs, too
-        next(root / one.ref.path for one in job.artifacts if one.ref in missing)
+        next(root / artifact.ref.path for artifact in job.artifacts if artifact.ref in missing)
         for job in planned.jobs.values()
         if any(artifact.ref in missing for artifact in job.artifacts)
     ]
@@ -252,11 +254,11 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
 # ---------------------------------------------------------------------- the images
 
 
-def _evaluated(planned: Plan, run: Run, model: str, samples: list[Sample], device: str) -> Rows:
+def _evaluate(planned: Plan, run: Run, model: str, samples: list[Sample], device: str) -> Rows:
     """Records, logits and features of images without labels."""
     dataset, _, _ = model.partition("/")
     ref = Ref("records", f"{model}/{METHOD}/{dataset}/test/identity/0")
-    artifact = planned.artifacts[planned.want(ref)]
+    artifact = planned.artifacts[planned.add(ref)]
     file = run.path(Ref("checkpoints", model))
     classes = nets.classes_of(file)
     predictor = predictors.load(artifact.recipe, file, classes, device, run.inputs(artifact))
@@ -271,7 +273,7 @@ def _evaluated(planned: Plan, run: Run, model: str, samples: list[Sample], devic
 
 
 def _findings(
-    context: DetectorContext, name: str, artifact: Artifact, shown: Rows, samples: list[Sample]
+    context: DetectorContext, name: str, artifact: Artifact, images: Rows, samples: list[Sample]
 ) -> list[Finding]:
     """The results of one detector on each image."""
     detector = registry.find("detectors", artifact.recipe["detector"]["use"])
@@ -281,24 +283,24 @@ def _findings(
     options |= chosen_options(context.run, artifact) if searched else {}
     state = context.fitted(artifact, detector, options)
     clean = context.rows(artifact, artifact.recipe["rows"])
-    net = _Shown(clean.again, samples) if clean.again else None
-    rows = Rows(shown.table, shown.beside, shown.kept_logits, clean.linear, net, shown.name)
+    net = _NetOnSamples(clean.again, samples) if clean.again else None
+    rows = Rows(images.table, images.beside, images.kept_logits, clean.linear, net, images.name)
     scores = scored(detector, options, rows, state).column("score").to_numpy()
     if searched is not False and recipe.status(context.run.root, artifact) == "fresh":
         table = schema.read(context.run.path(artifact.ref), form=formats.SCORES)
     else:
         table = scored(detector, options, clean, state)
-    known = table.column("score").to_numpy()
+    id_scores = table.column("score").to_numpy()
     split = artifact.ref.parts[-3]
-    return [Finding(name, *placed(score, known), split, len(known), options, searched) for score in scores]
+    return [Finding(name, *rank_score(score, id_scores), split, len(id_scores), options, searched) for score in scores]
 
 
-def placed(score: float, known: Floats) -> tuple[float, float, float]:
+def rank_score(score: float, id_scores: Floats) -> tuple[float, float, float]:
     """The score, the share of known scores below it, and the threshold that 95% of them do not exceed.
 
     Example:
         >>> placed(3.0, np.array([1.0, 2.0, 3.0, 4.0]))
         (3.0, 0.5, 4.0)
     """
-    threshold = np.quantile(known, ACCEPTED, method="inverted_cdf")
-    return float(score), float(np.mean(known < score)), float(threshold)
+    threshold = np.quantile(id_scores, ACCEPTED, method="inverted_cdf")
+    return float(score), float(np.mean(id_scores < score)), float(threshold)

@@ -41,7 +41,7 @@ def examine(plan: Plan, root: Path) -> dict[str, Any]:
         "sandbox": sandbox.missing_support(),
         "remotes": _remotes(),
         "originals": [_original(plan, root, ref.name) for ref in plan.artifacts if ref.kind == "sources"],
-        "lock": drift(Path("requirements.lock")),
+        "lock": lock_differences(Path("requirements.lock")),
         "locks": [str(lock) for lock in locks.find(root)],
     }
 
@@ -68,12 +68,12 @@ def problems(facts: dict[str, Any]) -> list[str]:
     ]
     if facts["sandbox"]:
         lines.append(f"systems that run generated code will not run: {facts['sandbox']}")
-    lines += [f"not as locked: {line}; make setup" for line in facts["lock"]]
+    lines += [f"not as locked: {line}; `make setup` installs it" for line in facts["lock"]]
     lines += [line for line in facts["locks"] if "--unlock" in line]
     return lines
 
 
-def drift(lock: Path) -> list[str]:
+def lock_differences(lock: Path) -> list[str]:
     """The packages with another version than in the lock; empty without a lock.
 
     Executors of clusters may be missing: `make clusters` installs them.
@@ -108,12 +108,12 @@ def _devices() -> list[str]:
 
 
 def _disk(plan: Plan, root: Path) -> dict[str, float]:
-    here = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
+    existing = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
     needed = sum(row["GB"] for row in estimate.table(plan, root))
-    return {"free_gb": round(pull.disk_free(here) / 1e9, 1), "wanted_gb": round(needed, 3)}
+    return {"free_gb": round(pull.disk_free(existing) / 1e9, 1), "wanted_gb": round(needed, 3)}
 
 
-def remotes_held(root: Path) -> list[dict[str, Any]]:
+def remote_states(root: Path) -> list[dict[str, Any]]:
     """The state of each remote, and the recorded objects that it has.
 
     Raises:
@@ -133,10 +133,13 @@ def _remotes() -> list[dict[str, str | None]]:
         return []
     home = dvc_config.home_of(Path())
     try:
-        names = remotes.listed(home)
+        configured = remotes.listed(home)
     except UntrustedError as error:
         return [{"name": ".dvc", "url": "not asked", "error": str(error)}]
-    return [{"name": one.name, "url": one.url, "error": remotes.look(home, one.name)["error"]} for one in names]
+    return [
+        {"name": remote.name, "url": remote.url, "error": remotes.look(home, remote.name)["error"]}
+        for remote in configured
+    ]
 
 
 def _original(plan: Plan, root: Path, name: str) -> dict[str, str]:
@@ -153,5 +156,5 @@ def _state(plan: Plan, root: Path, name: str, source: source_files.Source) -> st
         return "cached"
     for provider in source.providers:
         if all(shutil.which(program) for program in unavailable.PROGRAMS[provider.client]):
-            return f"{provider.client} may bring it"
-    return "a folder of yours may hold it" if plan.params.fetch.folders else "out of reach"
+            return f"{provider.client} may download it"
+    return "one of your folders may have it" if plan.params.fetch.folders else "out of reach"

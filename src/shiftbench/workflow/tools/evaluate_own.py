@@ -23,7 +23,7 @@ Transform = Callable[[torch.Tensor], torch.Tensor]
 _FEW = 20  # fewer samples cannot show whether a model only guesses
 
 
-def evaluate(  # noqa: PLR0913 - what a net is fed, each with a default
+def evaluate(  # noqa: PLR0913 - the preparation of a model's input, each part with a default
     model: torch.nn.Module | Callable[[list[Sample]], Any],
     suite: Path | str | Iterable[Path | str],
     classes: list[str] | None = None,

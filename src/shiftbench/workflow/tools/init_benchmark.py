@@ -38,9 +38,9 @@ def create(folder: Path) -> list[str]:
     inside = git.says("rev-parse", "--git-dir", home=folder) is not None
     if not inside:
         _call("git", "init", "--quiet", str(folder.absolute()))
-    below = ["--subdir"] if inside else []
+    options = ["--subdir"] if inside else []
     dvc = (sys.executable, "-P", "-m", "dvc", "--cd", str(folder.absolute()))
-    _call(*dvc, "init", "--quiet", "--force", *below)
+    _call(*dvc, "init", "--quiet", "--force", *options)
     for name in (name for name in names if name.startswith(".dvc")):  # DVC wrote its own
         files.write_bytes(folder / name, _text(name).encode())
     config = folder / ".dvc" / "config"
@@ -66,7 +66,7 @@ def _text(name: str) -> str:
 
 
 def _call(*command: str) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         command,
         cwd=child_environment.NOWHERE,
         env=child_environment.build(child_environment.DVC),
@@ -74,6 +74,8 @@ def _call(*command: str) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        raise ShiftbenchError(f"`{' '.join(command)}` failed: {said}; DVC and Snakemake come with shiftbench[workflow]")
+    if process.returncode:
+        output = (process.stderr or process.stdout).strip()
+        raise ShiftbenchError(
+            f"`{' '.join(command)}` failed: {output}; DVC and Snakemake come with shiftbench[workflow]"
+        )

@@ -56,7 +56,7 @@ def own_sound(file: Path) -> Sample:
     return Sample(f"own/{file.stem.replace('.', '_')}", {"audio": audio.read(file)})
 
 
-def our_sound() -> Sample:
+def built_in_sound() -> Sample:
     """Two seconds similar to a voice: tones of a falling pitch, loud and soft four times a second."""
     time = np.arange(2 * audio.RATE) / audio.RATE
     phase = 2 * np.pi * (160 * time - 15 * np.square(time))
@@ -65,7 +65,7 @@ def our_sound() -> Sample:
     return Sample("ours/tones", {"audio": audio.rounded(7000 * tones)})
 
 
-def our_image() -> Sample:
+def built_in_image() -> Sample:
     """The image of a flower in scikit-learn (BSD; by dany13), 320 px wide, with its mask."""
     from sklearn.datasets import load_sample_image
 
@@ -75,44 +75,44 @@ def our_image() -> Sample:
     return Sample("scikit-learn/flower", {"image": image, "mask": orange.astype(np.uint8) * 255, "label": 0})
 
 
-def our_square(side: int = 112) -> Sample:
+def built_in_square(side: int = 112) -> Sample:
     """The middle of the built-in image, `side` pixels wide and high, with its mask."""
-    whole = our_image()
+    photo = built_in_image()
     fields = {
-        name: np.asarray(Image.fromarray(whole.fields[name][:, 46:259]).resize((side, side)))
+        name: np.asarray(Image.fromarray(photo.fields[name][:, 46:259]).resize((side, side)))
         for name in ("image", "mask")
     }
-    return Sample(whole.key, {**fields, "label": 0})
+    return Sample(photo.key, {**fields, "label": 0})
 
 
-def draws(module: ModuleType) -> str:
+def drawn_field(module: ModuleType) -> str:
     """The field that a shift is drawn on: `image`, `audio` or `text`; `image` for shifts of whole samples."""
     if getattr(module, "TASK", "") == "audio_visual":
         return "audio"
     return str(module.FIELD or "image")
 
 
-def pictured() -> tuple[list[str], list[str]]:
+def drawable_shifts() -> tuple[list[str], list[str]]:
     """The image shifts that can be drawn here, and the missing sources of the others."""
     modules = {name: registry.find("shifts", name) for name in registry.names("shifts")}
-    applied = {
+    missing_by_shift = {
         name: [source for source in getattr(module, "SOURCES", ()) if not original_folder(source).is_dir()]
         for name, module in modules.items()
         if getattr(module, "LEVELS", None)
-        and draws(module) == "image"
+        and drawn_field(module) == "image"
         and not hasattr(module, "TASK")  # of samples that are no images
     }
-    lacking = sorted({source for sources in applied.values() for source in sources})
-    return [name for name, sources in applied.items() if not sources], lacking
+    missing = sorted({source for sources in missing_by_shift.values() for source in sources})
+    return [name for name, sources in missing_by_shift.items() if not sources], missing
 
 
-def chosen(module: ModuleType, image: Path | None, sound: Path | None) -> list[Sample]:
+def sample_for(module: ModuleType, image: Path | None, sound: Path | None) -> list[Sample]:
     """The sample that a shift is drawn on: the user's image or sound, else a built-in one."""
     if image:
         return [own_image(image)]
     if sound:
         return [own_sound(sound)]
-    return [our_sound() if draws(module) == "audio" else our_image()]
+    return [built_in_sound() if drawn_field(module) == "audio" else built_in_image()]
 
 
 def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
@@ -147,7 +147,7 @@ def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
     module = registry.find("shifts", shift)
     if getattr(module, "FIELD", None) == "text":
         raise ParamsError(f"shift {shift!r} changes texts; it has no images")
-    rows = [[_shown(one) for one in _rising(shift, module, sample, seed)] for sample in samples]
+    rows = [[_tile(fields) for fields in _rising(shift, module, sample, seed)] for sample in samples]
     width = max(tile.width for row in rows for tile in row) + GAP
     heights = [max(tile.height for tile in row) + GAP for row in rows]
     picture = Image.new("RGB", (len(rows[0]) * width + GAP, HEADER + sum(heights) + GAP), "white")
@@ -191,7 +191,7 @@ def _rising(shift: str, module: ModuleType, sample: Sample, seed: int) -> Iterat
         yield corrupt(sample, shift, severity, seed).fields
 
 
-def _shown(fields: Mapping[str, Any]) -> Image.Image:
+def _tile(fields: Mapping[str, Any]) -> Image.Image:
     """A tile: an image with its joints as points, or the picture of a sound; enlarged without smoothing."""
     if "audio" in fields:
         return Image.fromarray(sound_pictures.picture(fields["audio"], SIDE, SIDE // 2)).convert("RGB")

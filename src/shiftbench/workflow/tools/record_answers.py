@@ -67,12 +67,12 @@ def _needs_records(job: Job) -> bool:
     return any(need.kind == "records" for artifact in job.artifacts for need in artifact.inputs)
 
 
-def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> tuple[int, int]:
-    cached = Cached(kept, client.identity(model), lambda: make(model))
+def _record(answers: Answers, model: str, requests: list[Request], make: Maker) -> tuple[int, int]:
+    cached = Cached(answers, client.identity(model), lambda: make(model))
     try:
         cached(requests)
     finally:
-        kept.settle()
+        answers.settle()
     return len(requests), cached.asked
 
 

@@ -23,18 +23,18 @@ def make(plan: Plan, root: Path, goals: Collection[Ref] = ()) -> int:
     """
     plan.write(root)
     selected = plan.out_of_date(root, goals) if goals else plan.artifacts.keys()
-    made = 0
+    count = 0
     for job in ordered(plan):
         if any(artifact.ref in selected for artifact in job.artifacts):
-            made += recipe.execute(root / job.recipe_path, verbs.RUN[job.verb])
-    return made
+            count += recipe.execute(root / job.recipe_path, verbs.RUN[job.verb])
+    return count
 
 
 def ordered(plan: Plan) -> Iterator[Job]:
     """Yield all jobs in an order that their inputs allow."""
     todo = list(plan.jobs.values())
     while todo:
-        open_ = {artifact.ref for job in todo for artifact in job.artifacts}
-        job = next(job for job in todo if open_.isdisjoint(job.inputs))
+        unmade = {artifact.ref for job in todo for artifact in job.artifacts}
+        job = next(job for job in todo if unmade.isdisjoint(job.inputs))
         todo.remove(job)
         yield job

@@ -15,7 +15,7 @@ from shiftbench.base.files import write_bytes
 
 TEMPLATES = registry.PACKAGE / "workflow/templates/new"
 
-ASKED_FOR = {
+USES = {
     "analyses": "benchmarks: {BENCHMARK: {analyses: [NAME]}}",
     "datasets": "benchmarks: {BENCHMARK: {ood: [NAME]}}, or a benchmark of its own with dataset: NAME",
     "detectors": "benchmarks: {BENCHMARK: {detectors: [NAME]}}",
@@ -41,8 +41,8 @@ def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     Raises:
         ParamsError: no template for that plugin type, or an invalid or taken name.
     """
-    if plugin_type not in ASKED_FOR:
-        raise ParamsError(f"no template for the plugin type {plugin_type!r}; {suggest(plugin_type, ASKED_FOR)}")
+    if plugin_type not in USES:
+        raise ParamsError(f"no template for the plugin type {plugin_type!r}; {suggest(plugin_type, USES)}")
     if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ParamsError(
             f"{name!r} cannot be the name of a plugin, its file, and its key in params, paths and tables: "
@@ -50,7 +50,7 @@ def scaffold(plugin_type: str, name: str, into: Path) -> Path:
         )
     file = into / plugin_type / f"{name}.py"
     if name in registry.names(plugin_type) or file.exists():
-        raise ParamsError(f"there is a plugin {name!r} in {plugin_type} already; choose another name")
+        raise ParamsError(f"{plugin_type} already has a plugin {name!r}; choose another name")
     template = (TEMPLATES / f"{plugin_type}.py").read_text()
     if "def NAME(" in template and name in _imported(template):
         raise ParamsError(f"{name!r} is a name that the new file imports; choose another name")
@@ -64,8 +64,8 @@ def _imported(text: str) -> set[str]:
     return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
-def lines(plugin_type: str, name: str, into: Path) -> list[str]:
+def params_lines(plugin_type: str, name: str, into: Path) -> list[str]:
     """The lines of params.yaml that use the new plugin."""
-    known = into.resolve() in registry.Folders.extra
-    folder = [] if known else [f"plugins: [{into.as_posix()}]"]
-    return [*folder, ASKED_FOR[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]
+    is_searched = into.resolve() in registry.Folders.extra
+    folder = [] if is_searched else [f"plugins: [{into.as_posix()}]"]
+    return [*folder, USES[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]
