@@ -88,15 +88,15 @@ class Ranked:
 
 
 def average_precision(rows: Rows, weights: Weights, options: Options) -> Floats:
-    """Return the mean over classes and thresholds of the average precision, float64 (k,); NaN without a true box."""
-    found = rank(rows.table, options)
-    return _mean(found, weights, _areas(*_arguments(found, weights), _RECALLS))
+    """The mean over classes and thresholds of the average precision, float64 (k,); NaN without a true box."""
+    ranked = rank(rows.table, options)
+    return _mean(ranked, weights, _areas(*_arguments(ranked, weights), _RECALLS))
 
 
 def average_recall(rows: Rows, weights: Weights, options: Options) -> Floats:
-    """Return the mean over classes and thresholds of the largest recall, float64 (k,); NaN without a true box."""
-    found = rank(rows.table, options)
-    return _mean(found, weights, _found(*_arguments(found, weights)))
+    """The mean over classes and thresholds of the largest recall, float64 (k,); NaN without a true box."""
+    ranked = rank(rows.table, options)
+    return _mean(ranked, weights, _found(*_arguments(ranked, weights)))
 
 
 def rank(table: pa.Table, options: Options) -> Ranked:
@@ -142,7 +142,7 @@ def _ranks(images: Ints, classes: Ints) -> Ints:
 
 
 def _flat(table: pa.Table, name: str) -> tuple[Ints, NDArray[Any]]:
-    """Return the row of each element of a column of lists, and the elements."""
+    """The row of each element of a column of lists, and the elements."""
     column = table.column(name).combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # no rows
         return np.zeros(0, np.int64), np.zeros(0, np.float64)
@@ -151,17 +151,17 @@ def _flat(table: pa.Table, name: str) -> tuple[Ints, NDArray[Any]]:
     return np.repeat(np.arange(len(sizes)), sizes), values
 
 
-def _arguments(found: Ranked, weights: Weights) -> tuple[Ints, Ints, NDArray[np.int8], Ints, Weights]:
-    positives = np.zeros((found.classes, weights.shape[1]), dtype=np.int64)
-    np.add.at(positives, found.true_classes, weights[found.true_images])
-    return found.starts, found.images, found.hits, positives, weights
+def _arguments(ranked: Ranked, weights: Weights) -> tuple[Ints, Ints, NDArray[np.int8], Ints, Weights]:
+    positives = np.zeros((ranked.classes, weights.shape[1]), dtype=np.int64)
+    np.add.at(positives, ranked.true_classes, weights[ranked.true_images])
+    return ranked.starts, ranked.images, ranked.hits, positives, weights
 
 
-def _mean(found: Ranked, weights: Weights, total: Floats) -> Floats:
+def _mean(ranked: Ranked, weights: Weights, total: Floats) -> Floats:
     """Divide a sum over classes and thresholds, (k,), by their number."""
-    positives = np.zeros((found.classes, weights.shape[1]), dtype=np.int64)
-    np.add.at(positives, found.true_classes, weights[found.true_images])
-    number = (positives > 0).sum(axis=0) * found.hits.shape[1]
+    positives = np.zeros((ranked.classes, weights.shape[1]), dtype=np.int64)
+    np.add.at(positives, ranked.true_classes, weights[ranked.true_images])
+    number = (positives > 0).sum(axis=0) * ranked.hits.shape[1]
     mean = np.full(len(total), np.nan)
     np.divide(total, number, out=mean, where=number > 0)
     return mean

@@ -42,7 +42,10 @@ def _side(
     threshold: Threshold = 2,
     above: Annotated[bool, Field(description="above the threshold; false: up to it")] = False,
 ) -> list[Row]:
-    """Mean of accuracy over complexities up to the threshold (ID), or above it (OOD); for curves with both sides."""
+    """Mean of accuracy over complexities up to the threshold (ID), or above it (OOD); for curves with both sides.
+
+    Source: metrics of arXiv 2510.06274's protocol, reconstructed.
+    """
     results = []
     for curve in _points.curves(rows, of):
         inside = curve.complexities <= threshold
