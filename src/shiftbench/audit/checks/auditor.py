@@ -72,7 +72,8 @@ def verdict(case: Case) -> Iterator[Finding | Note]:
     yield Note(f"{len(done)} other checks ran, {len(case.results) - len(done)} are of deeper levels")
     here = environment.describe()
     yield Note(f"audited with Python {here['python']} on {here['os']}, {here['cpu']}")
-    yield from (Note(f"this machine differs from the lock: {line}") for line in doctor.lock_differences(environment.LOCK))
+    for line in doctor.lock_differences(environment.LOCK):
+        yield Note(f"this machine differs from the lock: {line}")
 
 
 def _sound(case: Case, result: Result) -> Iterator[Finding]:

@@ -117,7 +117,7 @@ def nnclr(neighbours: torch.Tensor, predictions: torch.Tensor, temperature: floa
 
 
 def nearest_neighbours(points: torch.Tensor, queue: torch.Tensor) -> torch.Tensor:
-    """Return of each point (n, d) the point of the queue (m, d) whose product with it is the largest, (n, d).
+    """For each point (n, d), the point of the queue (m, d) whose product with it is the largest, (n, d).
 
     Example:
         >>> nearest_neighbours(torch.tensor([[1.0, 0.2]]), torch.eye(2))

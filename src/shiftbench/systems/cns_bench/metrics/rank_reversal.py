@@ -16,7 +16,7 @@ of the ordered pair whose smaller lead is the most bootstrap deviations; where n
 comes nearest. There is a further row for each pair whose two leads both have such an interval above 0, its `group`
 saying which (`net-erm then net-pgd`).
 
-All rows stand under the weights that come first by name. Models are means over training seeds. Not defined for fewer
+All rows have the model that is first by name. Models are means over training seeds. Not defined for fewer
 than two models.
 
 Source: ours, for what CNS-Bench (ICCV 2025, arXiv 2507.17651) shows in figures, that ranks change with the scale;
@@ -42,7 +42,7 @@ HIGHER_IS_BETTER = True
 
 Place = tuple[str | None, ...]
 Leads = tuple[Floats, Floats]
-"""Of one ordered pair: its lead at the mild severity and that of the other at the strong one, float64 (1 + draws,)."""
+"""Leads of an ordered pair: of the first at the mild severity, of the other at the strong; float64 (1 + resamples,)."""
 
 
 class Options(declare.Options):
@@ -53,15 +53,15 @@ class Options(declare.Options):
 
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:
-    """Return the metrics whose rows are needed."""
+    """The metric whose rows are needed."""
     return (str(params["of"]),)
 
 
 def compute(rows: list[Row], of: str, mild: float, strong: float, error: float) -> list[Row]:
-    """Return the clearest reversal under each shift, and one row for each pair that is reversed.
+    """The clearest reversal under each shift, and one row for each pair that is reversed.
 
     Raises:
-        ParamsError: `mild` is not below `strong`, or weights lack a severity that others have.
+        ParamsError: `mild` is not below `strong`, or a model lacks a severity that others have.
     """
     if not mild < strong:
         raise ParamsError(f"rank_reversal: mild is {mild:g}, strong {strong:g}; it must be below")
@@ -70,18 +70,18 @@ def compute(rows: list[Row], of: str, mild: float, strong: float, error: float) 
         if _counts(row, of) and row.severity in (mild, strong):
             place = (row.method, row.detector, row.dataset, row.split, row.shift)
             places.setdefault(place, {}).setdefault(row.severity, {})[row.model] = row
-    found = places.values()
-    return [row for of_place in found for row in _reversals(of_place, mild, strong, error)]
+    conditions = places.values()
+    return [row for of_place in conditions for row in _reversals(of_place, mild, strong, error)]
 
 
 def _counts(row: Row, of: str) -> bool:
-    """Tell whether a row is of all samples of a shift, and a mean over training seeds."""
+    """Whether a row is of all samples of a shift, and a mean over training seeds."""
     open_ = (row.seed, row.group, row.step)
     return row.metric == of and row.shift is not None and open_ == (None, None, None)
 
 
-def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float, error: float) -> Iterator[Row]:
-    before, after = (found.get(severity, {}) for severity in (mild, strong))
+def _reversals(severities: dict[float, dict[str, Row]], mild: float, strong: float, error: float) -> Iterator[Row]:
+    before, after = (severities.get(severity, {}) for severity in (mild, strong))
     if before.keys() != after.keys():
         (bare, *_) = sorted(before.keys() ^ after.keys())
         raise ParamsError(
@@ -101,18 +101,18 @@ def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float, e
     yield first.derived(every, np.minimum(*pairs[clearest]), severity=None)
     for (f, g), leads in pairs.items():
         if all(bootstrap.interval(lead[1:])[0] > 0 for lead in leads):
-            names = (weights.partition("/")[2] for weights in (f, g))
+            names = (model.partition("/")[2] for model in (f, g))
             group = " then ".join(names)
             yield first.derived(every, np.minimum(*leads), severity=None, group=group)
 
 
 def _clearness(leads: Leads) -> float:
-    """Return how many bootstrap deviations the smaller lead is; a lead of no deviation counts by its sign alone."""
+    """The smaller lead in bootstrap deviations; a lead of no deviation counts by its sign alone."""
     return min(float(lead[0]) / max(_deviation(lead), 1e-9) for lead in leads)
 
 
 def _without(leads: Leads, chance: float) -> Leads:
-    """Return leads less `chance` bootstrap deviations of each."""
+    """Leads less `chance` bootstrap deviations of each."""
     mild, strong = (lead - chance * _deviation(lead) for lead in leads)
     return mild, strong
 

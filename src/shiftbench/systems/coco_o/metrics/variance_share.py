@@ -4,7 +4,7 @@
 without dataset and seed, all that have a row of the metric `of` over all shifts. The share of a component is its
 type-II sum of squares, what the residual of a linear model with main effects grows by when the component is left out,
 over the total sum of squares. Shares need not add up to 1. One row per component, which is its `group`; it stands under
-the weights that come first by name. Not defined where models are all alike, and where the effects cannot be told apart
+the weights that come first by name. Not defined where models are all alike, and where the effects cannot be separated
 with at least one degree of freedom to spare: a saturated design explains everything and says nothing.
 
 Each draw resamples images (the draws of the rows), and beside these, as `resample` says,
@@ -54,28 +54,28 @@ class Options(declare.Options):
 
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:
-    """Return the metrics whose rows are needed."""
+    """The metric whose rows are needed."""
     return (str(params["of"]),)
 
 
 def compute(rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]], resample: str) -> list[Row]:
-    """Return one row per component.
+    """One row per component.
 
     Raises:
         ParamsError: a component does not say what a model has, or `resample` is unknown.
     """
     if resample not in RESAMPLED:
         raise ParamsError(f"resample: {resample!r} ({suggest(resample, RESAMPLED)})")
-    found = {
+    model_rows = {
         row.model.partition("/")[2]: row
         for row in rows
         if row.metric == of and row.shift is None and row.seed is None and row.group is None
     }
-    if not components or not found:
+    if not components or not model_rows:
         return []
-    names = sorted(found)
+    names = sorted(model_rows)
     levels = {part: np.array([_level(part, given, name) for name in names]) for part, given in components.items()}
-    chosen = [found[name] for name in names]
+    chosen = [model_rows[name] for name in names]
     values = np.stack([row.all for row in chosen])
     resampled = _of_zoo if resample == "models" else _of_design
     shares = resampled(values, names, _Designs(levels, len(names)))
@@ -99,7 +99,7 @@ class _Designs:
         }
 
     def shares(self, values: Floats, weights: Floats) -> dict[str, Floats]:
-        """Return each component's share, float64 (k,), of values (models, k) that count `weights` times."""
+        """Each component's share, float64 (k,), of values (models, k) that count `weights` times."""
         there, columns = weights > 0, self.whole.shape[1]
         root, y = np.sqrt(weights)[:, None], values * np.sqrt(weights)[:, None]
         if there.sum() <= columns or np.linalg.matrix_rank(self.whole[there]) < columns:
@@ -113,7 +113,7 @@ class _Designs:
 
 
 def _of_zoo(values: Floats, names: list[str], designs: _Designs) -> dict[str, Floats]:
-    """Return the shares when models are resampled, each float64 (k,), of values (models, k)."""
+    """The shares when models are resampled, each float64 (k,), of values (models, k)."""
     units = pa.array([f"model {name}" for name in names])
     weights = bootstrap.weights(units, values.shape[1] - 1, 0).astype(np.float64)
     draws = [designs.shares(values[:, draw : draw + 1], weights[:, draw]) for draw in range(values.shape[1])]
@@ -121,7 +121,7 @@ def _of_zoo(values: Floats, names: list[str], designs: _Designs) -> dict[str, Fl
 
 
 def _of_design(values: Floats, names: list[str], designs: _Designs) -> dict[str, Floats]:
-    """Return the shares when residuals are resampled, each float64 (k,), of values (models, k)."""
+    """The shares when residuals are resampled, each float64 (k,), of values (models, k)."""
     (count, draws), columns = values.shape, designs.whole.shape[1]
     fitted = designs.whole @ np.linalg.lstsq(designs.whole, values[:, :1], rcond=None)[0]
     residuals = (values[:, 0] - fitted[:, 0]) * np.sqrt(count / max(count - columns, 1))
@@ -132,15 +132,15 @@ def _of_design(values: Floats, names: list[str], designs: _Designs) -> dict[str,
 
 
 def _design(levels: Mapping[str, NDArray[np.str_]], count: int) -> Floats:
-    """Return a column of ones and one column per level but the first of each component, float64 (models, columns)."""
+    """A column of ones and one column per level but the first of each component, float64 (models, columns)."""
     columns = [np.ones(count)]
-    for found in levels.values():
-        columns += [(found == level).astype(np.float64) for level in sorted(set(found.tolist()))[1:]]
+    for own in levels.values():
+        columns += [(own == level).astype(np.float64) for level in sorted(set(own.tolist()))[1:]]
     return np.stack(columns, axis=1)
 
 
 def _residual(design: Floats, y: Floats) -> Floats:
-    """Return the sums of squares that least squares leave, float64 (k,), of y (models, k)."""
+    """The sums of squares that least squares leave, float64 (k,), of y (models, k)."""
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
     squares: Floats = ((y - fitted) ** 2).sum(axis=0)
     return squares
