@@ -100,7 +100,7 @@ def test_each_function_is_a_plugin_and_the_file_is_none(file: Path) -> None:
 
 
 def test_a_variant_may_use_a_function(file: Path) -> None:
-    file.with_name("entries.yaml").write_text(
+    file.with_name("variants.yaml").write_text(
         "big: {about: Big. Source ours., use: second, size: 9}\nhidden: {about: Hidden., use: _third, size: 4}\n"
         "wrong: {about: Wrong., use: secnd}\n"
     )

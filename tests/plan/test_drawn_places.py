@@ -73,7 +73,7 @@ def asked(draw: random.Random, home: Path) -> str:
     use, named = draw.choice((("webdataset", NAMED), ("webdataset", NAMED), ("image_folder", {})))
     theirs: dict[str, Any] = {"use": use, **named, draw.choice(("path", "path", "root")): path}
     content: dict[str, Any] = {**planned_benchmark.PARAMS}
-    entries = home / "mine/datasets/entries.yaml"
+    entries = home / "mine/datasets/variants.yaml"
     is_entry = draw.random() < 0.5
     entries.write_text(yaml.safe_dump({"theirs": theirs} if is_entry else {}))
     content["datasets"] = {"shapes": {}, "theirs": {} if is_entry else theirs}

@@ -9,7 +9,7 @@ import yaml
 from isolation import ROOT
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, PluginError
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import variants
 from shiftbench.workflow.plan import loading, titles
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.plan import Plan
@@ -72,9 +72,9 @@ def test_equal_titles_are_followed_by_the_name() -> None:
 
 @pytest.mark.parametrize("title", ["''", "5", "[a]"])
 def test_a_variant_with_another_title_than_a_text_is_refused(tmp_path: Path, title: str) -> None:
-    (tmp_path / entries.FILE).write_text(f"mine: {{use: fog, about: Fog., title: {title}}}\n")
+    (tmp_path / variants.FILE).write_text(f"mine: {{use: fog, about: Fog., title: {title}}}\n")
     with pytest.raises(PluginError, match=r"mine\.title = .*expected a text"):
-        entries.read(tmp_path)
+        variants.read(tmp_path)
 
 
 def test_a_variant_does_not_have_the_title_of_its_file() -> None:

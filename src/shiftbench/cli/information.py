@@ -11,7 +11,7 @@ import typer
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import writable
-from shiftbench.base.registry import entries, options
+from shiftbench.base.registry import options, variants
 from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
 from shiftbench.plugins.streams import _steps
 from shiftbench.workflow.plan import configurations
@@ -93,7 +93,7 @@ def describe(
     if plugin_type == "streams":
         for line in _steps.told(module.steps(values)):
             out.print(escaped(line), soft_wrap=True)
-    variant = entries.of(module)
+    variant = variants.of(module)
     if variant is not None:
         out.print(f"[dim]variant of {variant.use}, {escaped(variant.where)}[/]", soft_wrap=True)
     out.print(f"[dim]{registry.locate(plugin_type, file).link()}[/]", soft_wrap=True)

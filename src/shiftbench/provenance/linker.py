@@ -9,7 +9,7 @@ from pathlib import Path
 from shiftbench.base import registry
 from shiftbench.base.errors import PluginError
 from shiftbench.base.registry.declared import Location
-from shiftbench.base.registry.entries import FILE
+from shiftbench.base.registry.variants import FILE
 from shiftbench.provenance import definitions, import_effects, special_names
 from shiftbench.provenance.source_facts import DECLARATION, DECLARING, TITLE
 from shiftbench.provenance.source_names import audited, counts, spell

@@ -41,7 +41,7 @@ _NATIVE = (".pth", ".nbi", ".nbc")
 _CACHED = (".pyc", ".nbi", ".nbc")
 _NEW_BYTECODE = re.compile(r"\.pyc\.\d+$")
 """The name under which Python writes bytecode, before it renames it."""
-_OF_PLUGINS = ("entries.yaml", "__init__.py")
+_OF_PLUGINS = ("variants.yaml", "__init__.py")
 _WRITE_ONLY = os.O_WRONLY
 _MOVES = {"os.rename": 2, "os.link": 2}
 """Events that give a file another name; where they say which open folder the first is relative to."""
@@ -195,7 +195,7 @@ class Watch:
         return {real for name, real in imported().items() if name in self._before}
 
     def _of_plugins(self, file: str) -> bool:
-        """Whether a file of a plugin folder may be read: a source that is named, `entries.yaml`, a card."""
+        """Whether a file of a plugin folder may be read: a source that is named, `variants.yaml`, a card."""
         if file.endswith(".pyc"):
             file = _source_of(file)
         name, folder = os.path.basename(file), os.path.basename(os.path.dirname(file))  # noqa: PTH119, PTH120

@@ -14,7 +14,7 @@ from shiftbench.audit.check import check
 from shiftbench.audit.evidence import bytecode, git_state
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import registry
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import variants
 from shiftbench.provenance import code_digest
 from shiftbench.workflow.plan import configurations
 
@@ -22,7 +22,7 @@ _READS = 1
 """From this level on bytecode is compared with its source."""
 _BYTES = ("requirements.lock", "sources.lock", "dvc.lock")
 _WORKFLOW = re.compile(r"Snakefile|Makefile|dvc\.yaml|(workflow|profiles)/")
-_KINDS = {entries.FILE: "yaml", ".py": "python"}
+_KINDS = {variants.FILE: "yaml", ".py": "python"}
 _YAML = re.compile(r"params[^/]*\.yaml|(params|systems)/[^/]+\.yaml")
 
 
@@ -101,7 +101,7 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     """Yield source files that recipes name, and lists of variants, that HEAD does not have, including ignored files."""
     home, known = git_state.top(), git_state.tracked()
     named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
-    listed = [folder / entries.FILE for family in registry.PLUGIN_TYPES for folder in registry.folders(family)]
+    listed = [folder / variants.FILE for family in registry.PLUGIN_TYPES for folder in registry.folders(family)]
     params = [file.absolute() for file in configurations.files(case.plan.config)]
     for path in (*named, *listed, *params):
         file = path.parent.resolve() / path.name  # a link counts as git stores it

@@ -12,7 +12,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Note
 from shiftbench.base import registry
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import variants
 from shiftbench.data import pins
 from shiftbench.evaluation.sandbox import kernel
 from shiftbench.provenance import code_digest
@@ -87,7 +87,7 @@ def _code(case: Case) -> tuple[Path, ...]:
     for folder in registry.Folders.extra:
         for file in _files(folder.resolve()):
             card = file.parent.name == "sources" and file.suffix == ".yaml"
-            if card or file.name in (entries.FILE, "__init__.py"):
+            if card or file.name in (variants.FILE, "__init__.py"):
                 files.append(file)
     named = code_digest.files_of(artifact.recipe for artifact in case.plan.artifacts.values())
     return (*files, *(file.resolve() for file in named))

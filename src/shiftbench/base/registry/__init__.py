@@ -1,4 +1,4 @@
-"""Finds plugins by name: a name is a file, a decorated function in a file, or a variant in `entries.yaml`.
+"""Finds plugins by name: a name is a file, a decorated function in a file, or a variant in `variants.yaml`.
 
 `find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a published
 system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. There is no list of plugins, and a name is
@@ -6,7 +6,7 @@ unique over all homes.
 
 - Small plugins of one theme share a file, in which each is a function under a decorator of `plugins.declare`
   (`declared`). The name of such a file is no plugin.
-- A plugin that differs from another plugin by options alone is a line in the folder's `entries.yaml` (`entries`).
+- A plugin that differs from another plugin by options alone is a line in the folder's `variants.yaml` (`entries`).
 - A file whose name begins with an underscore is a helper, not a plugin.
 - `fog+contrast` is made of fog and contrast by `_composed.py` of the plugin type, which only shifts have.
 
@@ -26,12 +26,12 @@ from types import CodeType, ModuleType
 from typing import ClassVar
 
 from shiftbench.base.errors import NotRunError, PluginError, suggest
-from shiftbench.base.registry import as_written, declared, entries
+from shiftbench.base.registry import as_written, declared, variants
 from shiftbench.base.registry.as_written import Unrun
 from shiftbench.base.registry.declared import Location as Location
 from shiftbench.base.registry.declared import location as location
-from shiftbench.base.registry.entries import Variant
 from shiftbench.base.registry.options import defaults as defaults
+from shiftbench.base.registry.variants import Variant
 
 PACKAGE = Path(__file__).parents[2]
 SYSTEMS = PACKAGE / "systems"
@@ -128,7 +128,7 @@ def names(plugin_type: str) -> list[str]:
 
 
 def find(plugin_type: str, name: str) -> ModuleType:
-    """Import a plugin; of a variant the view of the plugin that it uses (`entries.view`).
+    """Import a plugin; of a variant the view of the plugin that it uses (`variants.view`).
 
     Raises:
         PluginError: unknown name, an import that fails, or a variant with an option that its plugin does not have.
@@ -152,7 +152,7 @@ def _find(plugin_type: str, name: str, load: Callable[[str, Home, Location], Mod
         return _compose(plugin_type, name)
     home, plugin = _locate(plugin_type, name)
     if isinstance(plugin, Variant):
-        return entries.view(plugin, load(plugin_type, *_used(plugin_type, home, plugin)))
+        return variants.view(plugin, load(plugin_type, *_used(plugin_type, home, plugin)))
     return load(plugin_type, home, plugin)
 
 
@@ -175,7 +175,7 @@ def title(module: ModuleType) -> str | None:
     Raises:
         PluginError: the title is not a text, or it is empty.
     """
-    variant = entries.of(module)
+    variant = variants.of(module)
     if variant is not None:
         return variant.title
     stated: object = getattr(module, "TITLE", None)
@@ -202,7 +202,7 @@ def _locate(plugin_type: str, name: str) -> tuple[Home, Location | Variant]:
         function = f"a decorated function {name}, " if plugin_type in DECLARED else ""
         raise PluginError(
             f"no {plugin_type} named {name!r} ({suggest(name, names(plugin_type))}); looked for "
-            f"{plugin_type}/{name}.py, {function}and {name} in {plugin_type}/{entries.FILE}, in {where}"
+            f"{plugin_type}/{name}.py, {function}and {name} in {plugin_type}/{variants.FILE}, in {where}"
         )
     if len(hits) > 1:
         only_files = all(isinstance(hit, Location) for _, hit in hits)
@@ -298,7 +298,7 @@ def _listed(home: Home, plugin_type: str) -> dict[str, list[Location | Variant]]
             functions = declared.names(file) if plugin_type in DECLARED else ()
             for plugin in functions or (file.stem,):
                 listed.setdefault(plugin, []).append(Location(file, plugin if functions else ""))
-    for name, variant in entries.read(folder).items():
+    for name, variant in variants.read(folder).items():
         listed.setdefault(name, []).append(variant)
     return listed
 

@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError
-from shiftbench.base.registry import entries, options
-from shiftbench.base.registry.entries import Variant
+from shiftbench.base.registry import options, variants
+from shiftbench.base.registry.variants import Variant
 from shiftbench.evaluation.apply_shift import name_in_torch
 from shiftbench.plugins import fields as common_fields
 
@@ -59,7 +59,7 @@ class Facts:
         summary: the first line of its docstring.
         file: the source; of a variant, that of the plugin or helper that it uses.
         base: of a variant, the name of the plugin that it uses; empty if it uses a helper.
-        variant: the variant of `entries.yaml`; None for other plugins.
+        variant: the variant of `variants.yaml`; None for other plugins.
         system: the folder of the published system that the plugin belongs to; None for general plugins.
         options: of a variant with a base, only those that it sets.
         declared: label -> text of each declared constant.
@@ -79,7 +79,7 @@ class Facts:
 def of(plugin_type: str, name: str) -> Facts:
     """Facts of a plugin, by its type and name."""
     module = registry.find(plugin_type, name)
-    variant = entries.of(module)
+    variant = variants.of(module)
     file = Path(str(module.__file__))
     base = variant.use if variant and not variant.use.startswith("_") else ""
     fields, values = options.fields(module), registry.defaults(module)
@@ -99,7 +99,7 @@ def of(plugin_type: str, name: str) -> Facts:
 
 def home(module: ModuleType) -> Path:
     """Folder that a plugin belongs to: the package's `plugins/`, a system's, or a user's."""
-    variant = entries.of(module)  # the file that it uses may be elsewhere
+    variant = variants.of(module)  # the file that it uses may be elsewhere
     return variant.home.parent if variant else Path(str(module.__file__)).parents[1]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from shiftbench.base import registry
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import variants
 from shiftbench.cli.documents import markdown, plugin_facts
 from shiftbench.cli.documents.plugin_facts import Facts, Option
 from shiftbench.workflow.plan import cards
@@ -148,10 +148,10 @@ def _options(options: Iterable[Option]) -> list[str]:
 
 
 def _file(plugin: Facts, up: str) -> str:
-    """Link to the source of a plugin; of a variant to its `entries.yaml` and to the file that it uses."""
+    """Link to the source of a plugin; of a variant to its `variants.yaml` and to the file that it uses."""
     links = [_link(plugin.file, up)]
     if plugin.variant:
-        links.insert(0, _link(plugin.variant.home / entries.FILE, up))
+        links.insert(0, _link(plugin.variant.home / variants.FILE, up))
     return ", uses ".join(links)
 
 

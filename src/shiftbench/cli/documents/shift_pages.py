@@ -11,7 +11,7 @@ from typing import Any
 
 from shiftbench.base import registry
 from shiftbench.base.refs import number
-from shiftbench.base.registry import entries
+from shiftbench.base.registry import variants
 from shiftbench.base.sample import Sample
 from shiftbench.cli.documents import markdown, plugin_facts
 from shiftbench.data.source_files import original_folder
@@ -146,10 +146,10 @@ def _levels(module: ModuleType) -> str:
 
 def _links(module: ModuleType) -> str:
     """Links to the source and to the published system of a shift."""
-    variant = entries.of(module)
+    variant = variants.of(module)
     file = Path(str(module.__file__))
     path = f"{_PACKAGE}/{file.relative_to(registry.PACKAGE).as_posix()}"
-    lines = [f"- Source: [{path}]({_UP}{path})" + (", with a variant in `entries.yaml`" if variant else "")]
+    lines = [f"- Source: [{path}]({_UP}{path})" + (", with a variant in `variants.yaml`" if variant else "")]
     home = plugin_facts.home(module)
     if home.parent == registry.SYSTEMS:
         system = f"{_PACKAGE}/{home.relative_to(registry.PACKAGE).as_posix()}"
@@ -186,7 +186,7 @@ def listing() -> str:
 
 
 def _row(name: str, module: ModuleType) -> str:
-    variant = entries.of(module)
+    variant = variants.of(module)
     about = registry.about(module) + (f" (`use: {variant.use}`)" if variant else "")
     levels = " · ".join(map(plugin_facts.constants, module.LEVELS.values()))
     options = " ".join(f"`{option}`" for option in registry.defaults(module))

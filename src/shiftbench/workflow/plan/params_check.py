@@ -7,7 +7,7 @@ from typing import Any
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
-from shiftbench.base.registry import entries, options
+from shiftbench.base.registry import options, variants
 from shiftbench.workflow.plan import params_pairs
 from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
 
@@ -57,7 +57,7 @@ def _check_component(where: str, params: Params, plugin_type: str, name: str) ->
     wrong = [f"{where}: {key}.{line}" for line in _problems(plugin_type, module, given)]
     if wrong:
         raise ParamsError("\n".join(wrong))
-    if entries.of(module) and registry.defines(module, "facts"):
+    if variants.of(module) and registry.defines(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
     if plugin_type == "shifts":
         _check_severities(where, key, module, params.shifts[name])
@@ -90,7 +90,7 @@ def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:
         raise ParamsError(
             f"{where}: {', '.join(given)} would change what {module.__name__} declares "
             f"({', '.join(module.facts(registry.defaults(module)))}); name the variant that has it, or write one in an "
-            f"{entries.FILE} of your own"
+            f"{variants.FILE} of your own"
         )
 
 

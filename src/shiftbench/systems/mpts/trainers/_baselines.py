@@ -1,6 +1,6 @@
 """MAML on candidates that are chosen without a model of their risk: the baselines of MPTS.
 
-The option `sampler` is what the variants in `entries.yaml` differ by:
+The option `sampler` is what the variants in `variants.yaml` differ by:
 
     first       the first `batch_size` candidates, with equal weight
     worst       all candidates are evaluated, and training uses the `batch_size` of highest risk

@@ -1,6 +1,6 @@
 """Two small corpora that gensim ships, as collections and their queries: Lee's news and a sample of 20 Newsgroups.
 
-The options `corpus` and `part` are what the variants in `entries.yaml` differ by.
+The options `corpus` and `part` are what the variants in `variants.yaml` differ by.
 
 Lee et al. 2005 let people say how similar 50 pieces of news are (mean, 0 to 1). A piece is a query for the other 49;
 those of similarity 0.5 at least are relevant, with ten times the similarity as grade (5 to 10). Pieces without any are

@@ -1,6 +1,6 @@
 """Variants: plugins that differ from another plugin by options alone.
 
-A variant is a line in `entries.yaml` of the plugin type's folder, ours or a user's:
+A variant is a line in `variants.yaml` of the plugin type's folder, ours or a user's:
 
     map50: {about: Mean average precision at an IoU of 0.5., use: map, iou: 0.5}
 
@@ -22,19 +22,20 @@ from shiftbench.base.errors import PluginError
 from shiftbench.base.files import from_yaml
 from shiftbench.base.registry.options import defaults, problems
 
-FILE = "entries.yaml"
+FILE = "variants.yaml"
+_OLD_FILE = "entries.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A line of `entries.yaml`: a name, the plugin that it uses, and the options.
+    """A line of `variants.yaml`: a name, the plugin that it uses, and the options.
 
     Attributes:
         name: as in params.yaml.
         use: the plugin's name; with a leading underscore, a helper in the same folder, which is no plugin.
         about: description; lists show its first line.
         options: those that differ from the plugin's defaults.
-        home: the folder of `entries.yaml`.
+        home: the folder of `variants.yaml`.
         title: how pages write the name; None: a title is made from the name.
     """
 
@@ -52,13 +53,15 @@ class Variant:
 
 
 def read(home: Path) -> dict[str, Variant]:
-    """Read the variants of a folder, by name; none if it has no `entries.yaml`.
+    """Read the variants of a folder, by name; none if it has no `variants.yaml`.
 
     Raises:
         PluginError: invalid YAML, or a variant without `use` or `about`; the message names file and key.
     """
     file = home / FILE
     if not file.is_file():
+        if (home / _OLD_FILE).is_file():
+            raise PluginError(f"{home / _OLD_FILE} is called {FILE} now; rename it")
         return {}
     stat = file.stat()
     return _read(home, stat.st_mtime_ns, stat.st_size)

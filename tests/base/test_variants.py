@@ -1,4 +1,4 @@
-"""Variants in `entries.yaml` are found, listed, resolved and refused like files, and recipes hold what they say."""
+"""Variants in `variants.yaml` are found, listed, resolved and refused like files, and recipes hold what they say."""
 
 import re
 from pathlib import Path
@@ -15,11 +15,11 @@ from shiftbench.base.errors import ParamsError, PluginError
 from shiftbench.base.registry import defaults
 from shiftbench.workflow.plan import plan as plans
 
-FAMILIES = [name for name in registry.PLUGIN_TYPES if (registry.PACKAGE / "plugins" / name / "entries.yaml").is_file()]
+FAMILIES = [name for name in registry.PLUGIN_TYPES if (registry.PACKAGE / "plugins" / name / "variants.yaml").is_file()]
 OURS = [
     (family, name)
     for family in FAMILIES
-    for name in yaml.safe_load((registry.PACKAGE / "plugins" / family / "entries.yaml").read_text())
+    for name in yaml.safe_load((registry.PACKAGE / "plugins" / family / "variants.yaml").read_text())
 ]
 HELPER = """
 PARAMS = {"part": "", "words": 3}
@@ -36,7 +36,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def write(home: Path, family: str, **entries: Any) -> None:
-    file = home / "mine" / family / "entries.yaml"
+    file = home / "mine" / family / "variants.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(entries))
     registry.Folders.use((home / "mine",))
@@ -45,7 +45,7 @@ def write(home: Path, family: str, **entries: Any) -> None:
 @pytest.mark.parametrize(("family", "name"), OURS)
 def test_each_of_ours_is_a_file_but_for_its_options(family: str, name: str) -> None:
     found = registry.find(family, name)
-    written = yaml.safe_load((registry.PACKAGE / "plugins" / family / "entries.yaml").read_text())[name]
+    written = yaml.safe_load((registry.PACKAGE / "plugins" / family / "variants.yaml").read_text())[name]
     where = registry.locate(family, name)
     assert where.file == registry.file(family, name) == Path(str(found.__file__))
     assert written["use"] == (where.name or where.file.stem)
@@ -96,9 +96,9 @@ def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no use": ({"about": "a"}, r"entries.yaml: dim.use = None; expected a text"),
-    "no about": ({"use": "bright"}, r"entries.yaml: dim.about = None; expected a text"),
-    "no mapping": ("bright", r"entries.yaml: dim.use = None"),  # type: ignore[dict-item]
+    "no use": ({"about": "a"}, r"variants.yaml: dim.use = None; expected a text"),
+    "no about": ({"use": "bright"}, r"variants.yaml: dim.about = None; expected a text"),
+    "no mapping": ("bright", r"variants.yaml: dim.use = None"),  # type: ignore[dict-item]
     "a file that is not there": (
         {"about": "a", "use": "brigth"},
         r"dim.use = 'brigth' is no plugin; did you mean bright",
@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an unknown option": (
         {"about": "a", "use": "bright", "fctor": 2},
-        r"entries.yaml: dim.fctor: unknown option of \S*bright; ",
+        r"variants.yaml: dim.fctor: unknown option of \S*bright; ",
     ),
     "another type": (
         {"about": "a", "use": "_own", "words": "many"},
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_told_with_file_and_key(home: Path, what: str) -> None:
 
 
 def test_a_list_that_is_none_is_told(home: Path) -> None:
-    file = home / "mine/shifts/entries.yaml"
+    file = home / "mine/shifts/variants.yaml"
     registry.Folders.use((home / "mine",))
     for text, message in {
         "- dim": "holds no mapping",
@@ -161,3 +161,10 @@ def test_params_may_not_make_another_thing_of_a_variant(home: Path) -> None:
             benchmark.load(home, **{f"{family}__{name}": given})
     benchmark.load(home, datasets__twelve_photo={"kind": "drawing"})
     benchmark.load(home, shifts__mine={"use": "domain", "dataset": "vader_nyt", "clean": "shapes"})
+
+
+def test_the_old_name_of_the_file_is_an_error_that_says_the_new_one(home: Path) -> None:
+    write(home, "shifts", dim={"use": "brightness", "about": "Dim."})
+    (home / "shifts/variants.yaml").rename(home / "shifts/entries.yaml")
+    with pytest.raises(PluginError, match=r"shifts/entries.yaml is called variants.yaml now; rename it"):
+        registry.find("shifts", "dim")
