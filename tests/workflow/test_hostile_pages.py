@@ -1,7 +1,5 @@
 """Names and texts of a stranger, on every page that shows them: text in a browser, never a program or a request."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

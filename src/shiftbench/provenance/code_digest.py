@@ -10,8 +10,6 @@ Only Python source of the package and of plugin folders is read; the environment
 job.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import threading

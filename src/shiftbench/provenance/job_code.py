@@ -4,8 +4,6 @@ A job begins at its *roots*, functions or files. `linker` gives what each defini
 modules that do more than define count where an import runs them.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

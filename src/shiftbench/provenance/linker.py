@@ -1,7 +1,5 @@
 """Links references of definitions to the definitions, files and plugins that they lead to."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@
 A combination of two operands (`difference`, `ratio`, `spearman`, `kendall`) pairs their rows by identity.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -17,8 +17,6 @@ Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and it
 `test_final.py`, `run_mmhuman.py`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -22,8 +22,6 @@ Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and it
 cf5fd11, `train.sh` and `tools/`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count

@@ -13,8 +13,6 @@ Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and it
 `render_pose.py`, `train_advTraining.py`); the prior is ours.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from functools import cache

@@ -15,8 +15,6 @@ Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and it
 `train_advTraining.py`); bodies as in `capsule_bodies`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType

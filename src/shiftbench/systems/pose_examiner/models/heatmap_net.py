@@ -8,8 +8,6 @@ Source: Xiao, Wu and Wei 2018, "Simple Baselines for Human Pose Estimation and T
 Differs: a stem and one basic block a stage in place of ResNet-50, trained from nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any

@@ -42,8 +42,6 @@ Source: Abdollahpoorrostam 2024, arXiv:2410.16476, of which the abstract was see
 arXiv:2109.01903.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
