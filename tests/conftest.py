@@ -1,5 +1,7 @@
 """What all tests share: markers that know when to skip, no silent skips in CI, golden values."""
 
+from __future__ import annotations
+
 import functools
 import gc
 import importlib

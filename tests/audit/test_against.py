@@ -1,5 +1,7 @@
 """Two runs compared: what moved, within which tolerance, because of what."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The audit beside the report: a page without scripts, a badge for other pages, files that DVC leaves alone."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -80,7 +80,7 @@ def test_sums_are_exact_for_large_values() -> None:
     assert sums.sums[0].tolist() == exact
     with pytest.raises(RangeError, match="too large to be added exactly"):
         weighted_sums([Contributions(np.ones(4, dtype=np.int64), (column[:4] * 4,))], weights[:4])
-    assert contributions._block([Column(np.full(10, largest))], 10) == 2  # 2 x 8 x 2**49 = 2**53
+    assert contributions._block_size([Column(np.full(10, largest))], 10) == 2  # 2 x 8 x 2**49 = 2**53
 
 
 def test_the_worst_group_by_hand() -> None:

@@ -21,6 +21,7 @@ OTHER_HELPER = "shifts/_other.py"
 TREE = {
     PLUGIN: '''
 """Doc."""
+from __future__ import annotations
 import enum, math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

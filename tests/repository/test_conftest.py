@@ -1,5 +1,7 @@
 """The rules of tests/conftest.py: who skips, what CI makes of it, golden values, the browser."""
 
+from __future__ import annotations
+
 import json
 import os
 import re

@@ -93,7 +93,7 @@ def test_who_ends_two_sandboxes_has_failed_and_nobody_else(monkeypatch):
             return super().run(program, limits)
 
     monkeypatch.setattr(pool, "Sandbox", Fragile)
-    monkeypatch.setattr(pool, "_FREE", [])
+    monkeypatch.setattr(pool, "_FREE_SANDBOXES", [])
     found = pool.run_all(["result = 1", "bad", "result = 2"], workers=1)
     assert [one.reason for one in found] == ["passed", "crashed: SandboxError", "passed"]
     monkeypatch.setattr(pool, "missing_support", lambda: "no namespaces")

@@ -1,5 +1,7 @@
 """Names and texts of a stranger, on every page that shows them: text in a browser, never a program or a request."""
 
+from __future__ import annotations
+
 import csv
 import json
 from pathlib import Path
@@ -182,7 +184,7 @@ def test_a_leaderboard_shows_what_others_wrote(
     )
     verdict = Verdict(nasty, nasty, nasty, nasty, nasty, nasty, against=False, parts=())
     judged = leaderboard.SystemRow(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)
-    monkeypatch.setattr(leaderboard.configurations, "built", lambda: ["one"])
+    monkeypatch.setattr(leaderboard.configurations, "built_slugs", lambda: ["one"])
     monkeypatch.setattr(leaderboard, "_system_row", lambda _: judged)
     page = tmp_path / "leaderboard.html"
     page.write_text(leaderboard.page(tmp_path), errors="surrogatepass")

@@ -1,5 +1,7 @@
 """What was found is drawn from, summarised and read: data sets of regions, the summary, the release's own files."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

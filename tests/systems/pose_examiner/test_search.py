@@ -1,5 +1,7 @@
 """A searcher end to end on errors that are known: it is given up, grows, is measured; bodies and their prior."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
