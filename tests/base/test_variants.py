@@ -143,7 +143,7 @@ def test_a_list_that_is_none_is_told(home: Path) -> None:
 
 def test_one_name_is_one_plugin(home: Path) -> None:
     write(home, "shifts", bright={"about": "a", "use": "fog"})
-    with pytest.raises(PluginError, match=r"a file and a variant.*'bright': .*bright.py and .*entries"):
+    with pytest.raises(PluginError, match=r"a file and a variant.*'bright': .*bright.py and .*variants.yaml"):
         registry.find("shifts", "bright")
     write(home, "metrics", map50={"about": "a", "use": "map"})
     with pytest.raises(PluginError, match="two variants, for metrics 'map50'"):
@@ -165,6 +165,6 @@ def test_params_may_not_make_another_thing_of_a_variant(home: Path) -> None:
 
 def test_the_old_name_of_the_file_is_an_error_that_says_the_new_one(home: Path) -> None:
     write(home, "shifts", dim={"use": "brightness", "about": "Dim."})
-    (home / "shifts/variants.yaml").rename(home / "shifts/entries.yaml")
+    (home / "mine/shifts/variants.yaml").rename(home / "mine/shifts/entries.yaml")
     with pytest.raises(PluginError, match=r"shifts/entries.yaml is called variants.yaml now; rename it"):
         registry.find("shifts", "dim")

@@ -101,7 +101,7 @@ def test_list_and_describe_know_your_plugins(home: Path) -> None:
     assert "bright: brighter images, each by its own amount." in said("list", "shifts")
     assert json.loads(said("list", "--json"))["models"].count("perceptron") == 1
     described = said("describe", "shifts", "bright")
-    assert "spread = 0.2 (number)" in described
+    assert "spread = 0.2 (number from 0 to 1): largest deviation" in described
     assert "Field: image" in described
     assert "Source: Hendrycks & Dietterich 2019" in described
 

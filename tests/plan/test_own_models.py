@@ -52,7 +52,7 @@ def test_a_model_of_yours_is_one_line(home: Path, kind: str) -> None:
     assert asked(home, model).trainers == ("given",)
     if kind != "checkpoint":
         with pytest.raises(
-            ParamsError, match=rf"the trainer 'erm' trains a torch model, and the model 'theirs' \({kind}\) is none"
+            ParamsError, match=rf"the trainer 'erm' trains torch models, and the model 'theirs' \({kind}\) is not one"
         ):
             asked(home, model, trainers=["erm"])
 

@@ -353,8 +353,8 @@ def test_digest_is_the_same_on_every_python(home: Path) -> None:
 
 
 def runs(python: str) -> bool:
-    """A shim on PATH need not have an interpreter behind it, nor PyYAML beside that."""
-    return subprocess.run([python, "-c", "import yaml"], capture_output=True, check=False).returncode == 0
+    """A shim on PATH need not have an interpreter behind it, nor our libraries next to it."""
+    return subprocess.run([python, "-c", "import pydantic, yaml"], capture_output=True, check=False).returncode == 0
 
 
 def test_assets_count_by_their_bytes_and_a_missing_one_is_an_error(home: Path) -> None:

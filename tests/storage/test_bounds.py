@@ -115,7 +115,7 @@ def test_an_object_ends_at_the_size_that_dvc_lock_states(tmp_path: Path, packed:
 def test_where_no_size_is_stated_a_part_of_the_disk_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded.shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
     with remote(tmp_path) as sent, store(tmp_path) as opened:
-        with pytest.raises(ChecksumError, match=f"more than the {9 << 20} bytes"):
+        with pytest.raises(ChecksumError, match=f"more than {9 << 20} bytes"):
             opened.get(OID, tmp_path / "file", None)
         assert len(sent) < FEW
 
@@ -124,7 +124,7 @@ def test_where_no_size_is_stated_a_part_of_the_disk_is_left(tmp_path: Path, monk
 def test_a_listing_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
     monkeypatch.setattr(dvc_store, "_LISTING", 1 << 20)
     with remote(tmp_path, packed=packed) as sent, store(tmp_path) as opened:
-        with pytest.raises(ChecksumError, match="more than the"):
+        with pytest.raises(ChecksumError, match="more than"):
             opened.read(f"{OID}.dir")
         assert packed or len(sent) < FEW
 
@@ -159,7 +159,7 @@ def test_a_remote_in_a_folder_has_the_same_limits(tmp_path: Path, kind: str) -> 
     else:
         file.touch()
         os.truncate(file, 1 << 40)
-    with pytest.raises(ChecksumError, match="more than the 6 bytes"):
+    with pytest.raises(ChecksumError, match="more than 6 bytes"):
         dvc_store.Store(tmp_path, "r").get(OID, tmp_path / "file", 6)
 
 

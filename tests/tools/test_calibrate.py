@@ -306,8 +306,7 @@ def test_options_come_from_params(trained: Path) -> None:
 
 def test_published_levels_that_do_not_grow_are_left_for_continuous_ones(trained: Path) -> None:
     source = registry.file("shifts", "bright").read_text()
-    source = source.replace('{"spread": 0.2}', '{"spread": 0.2, "profile": "published"}')
-    source = source.replace("spread: float = 0.2", "spread: float = 0.2, profile: str = ''")
+    source = source.replace("spread: Spread = 0.2", "spread: Spread = 0.2, profile: str = 'published'")
     planned_benchmark.add(trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n")
     told = run("calibrate", "stepped", *ASK[2:], "--drop", "5")
     assert (

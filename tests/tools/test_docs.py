@@ -93,7 +93,7 @@ def test_the_page_of_params_has_every_key():
 def test_a_variant_says_what_it_is_a_variant_of():
     section = generated()["docs/params/metrics.md"].partition("### `map50`\n")[2].partition("\n### ")[0]
     assert "- Variant of [`map`](#map)" in section
-    assert "| `iou` | `0.5` | number |" in section
+    assert "| `iou` | `0.5` | number ≥ 0 &lt; 1 |" in section
     assert "max_dets" not in section
 
 
@@ -102,7 +102,7 @@ def test_a_plugin_without_options_has_no_table():
     section = page.partition("### `soft_cross_entropy`\n")[2].partition("\n### ")[0]
     assert "losses/classification.py" in section
     assert "|" not in section
-    assert "| `smoothing` | `0.0` | number |" in page
+    assert "| `smoothing` | `0.0` | number from 0 to 1 |" in page
 
 
 @pytest.mark.parametrize(
