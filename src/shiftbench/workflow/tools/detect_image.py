@@ -299,7 +299,7 @@ def rank_score(score: float, id_scores: Floats) -> tuple[float, float, float]:
     """The score, the share of known scores below it, and the threshold that 95% of them do not exceed.
 
     Example:
-        >>> placed(3.0, np.array([1.0, 2.0, 3.0, 4.0]))
+        >>> rank_score(3.0, np.array([1.0, 2.0, 3.0, 4.0]))
         (3.0, 0.5, 4.0)
     """
     threshold = np.quantile(id_scores, ACCEPTED, method="inverted_cdf")
