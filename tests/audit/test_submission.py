@@ -145,7 +145,7 @@ def restate(file: Path, receipt: Path) -> None:
 
 def accepted(found: Any) -> bytes:
     """Return the leaderboard that is shown, as the command does."""
-    submissions._require(found.done, found.unlike)
+    submissions._require(found.audit, found.incomparable)
     return submissions._same_board(found.board, found.sent)
 
 
@@ -173,7 +173,7 @@ def test_any_other_leaderboard_is_refused(seed):
     at = int(draw.integers(len(sent)))
     sent[at : at + int(draw.integers(2))] = bytes(draw.integers(0, 256, int(draw.integers(1, 3))).astype(np.uint8))
     if bytes(sent) != board:
-        with pytest.raises(DataError, match="not what its tables give"):
+        with pytest.raises(DataError, match="differs from the one that its tables give"):
             submissions._same_board(board, bytes(sent))
     with pytest.raises(DataError, match="lacks a table"):
         submissions._same_board(DataError("it lacks a table"), bytes(sent))

@@ -70,8 +70,8 @@ class _Review(NamedTuple):
     """The review of a submission.
 
     Attributes:
-        done: its audit at level 1.
-        unlike: shards and tables that differ from the published ones, or are in one of the two only.
+        audit: its audit at level 1.
+        incomparable: shards and tables that differ from the published ones, or are in one of the two only.
         board: the leaderboard that its tables give, or the error.
         sent: the leaderboard that came with it.
     """
