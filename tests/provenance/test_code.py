@@ -336,6 +336,26 @@ def test_a_title_is_not_seen_unless_it_is_read_or_computed(home: Path) -> None:
         assert digest(write(home, PLUGIN, seen)) != digest(write(home, PLUGIN, seen.replace("Mine", "Yours")))
 
 
+FIELDS = [
+    'from pydantic import Field\nclass Options:\n    k: int = Field(5, ge=1, description="rank")\n',
+    'import pydantic\nclass Options:\n    k: int = pydantic.Field(5, ge=1, description="ra" "nk")\n',
+    "from typing import Annotated\nfrom pydantic import Field as F\n"
+    'Options = Annotated[int, F(description="rank", ge=1)]\n',
+]
+
+
+@pytest.mark.parametrize("fields", FIELDS, ids=["a field", "of the module", "annotated"])
+def test_the_description_of_a_field_is_not_seen_unless_it_is_read_or_computed(home: Path, fields: str) -> None:
+    source = f"{fields}def apply():\n    return Options\n"
+    reworded = source.replace('"rank"', '"which neighbour"').replace('"ra" "nk"', '"which neighbour"')
+    assert digest(write(home, PLUGIN, source)) == digest(write(home, PLUGIN, reworded))
+    assert digest(write(home, PLUGIN, source)) != digest(write(home, PLUGIN, source.replace("ge=1", "ge=2")))
+    read = "def reads():\n    return Options.__doc__\n"
+    assert digest(write(home, PLUGIN, source + read)) != digest(write(home, PLUGIN, reworded + read))
+    computed = [text.replace("description=", "description=str(1) + ") for text in (source, reworded)]
+    assert len({digest(write(home, PLUGIN, text)) for text in computed}) == 2
+
+
 def test_digest_is_the_same_on_every_python(home: Path) -> None:
     """The golden digest is checked on the Python that runs the tests, and on others that are here."""
     plugin = planted(home)

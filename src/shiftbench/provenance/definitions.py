@@ -1,5 +1,7 @@
 """Definitions of one source file, each with a meaning that names, comments, docstrings and annotations do not change.
 
+The description of a pydantic field is a docstring here.
+
 A *definition* is a statement at the top of a module, or several statements that bind the same names.
 `definition_writer` writes its meaning.
 """
@@ -21,7 +23,7 @@ class Definition:
     Attributes:
         names: that it binds, in the order of the text.
         meaning: digest of its syntax tree, references left out.
-        descriptions: digests of names of functions and annotations, and of docstrings.
+        descriptions: digests of names of functions and annotations, and of docstrings and fields' descriptions.
         uses: references, in the order of the text: `.name.attribute` of this file, else `package.module.name`.
         notes: references of annotations.
         lazy: modules that it imports when it runs.
@@ -101,6 +103,7 @@ def read(source: bytes, package: str, name: str = "") -> Text:
 def _definition(module: Module, statements: list[ast.stmt]) -> Definition:
     """The definition that some statements make."""
     writer = Writer(module, statements)
+    writer.docs += _take_descriptions(statements, module)
     for statement in statements:
         writer.write(statement)
     calls = [call for statement in statements for call in Calls(module).of(statement)]
@@ -117,6 +120,21 @@ def _definition(module: Module, statements: list[ast.stmt]) -> Definition:
         frozenset(writer.traits),
         tuple((_first_line(statement), statement.end_lineno or statement.lineno) for statement in statements),
     )
+
+
+def _take_descriptions(statements: list[ast.stmt], module: Module) -> list[str]:
+    """Remove the literal descriptions of pydantic's fields from statements; they count as docstrings do."""
+    taken: list[str] = []
+    if {"pydantic", "pydantic.Field"}.isdisjoint(module.aliases.values()):
+        return taken
+    named = Calls(module).named
+    for call in (node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Call)):
+        if named(call.func) == "pydantic.Field":
+            for keyword in list(call.keywords):
+                if keyword.arg == "description" and isinstance(keyword.value, ast.Constant):
+                    taken.append(str(keyword.value.value))
+                    call.keywords.remove(keyword)
+    return taken
 
 
 def _does_nothing(statement: ast.stmt, module: Module) -> bool:
