@@ -45,9 +45,9 @@ class LogHandler(LogHandlerBase):
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
         no_color = self.common_settings.nocolor or None
         self.terminal = Terminal(Screen(file=stream, highlight=False, no_color=no_color))
-        self.told = {} if dry else self._told()
+        self.handlers = {} if dry else self._handlers()
 
-    def _told(self) -> dict[LogEvent, Any]:
+    def _handlers(self) -> dict[LogEvent, Any]:
         """Return what is done with which event."""
         terminal = self.terminal
         return {
@@ -63,8 +63,8 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: logging.LogRecord) -> None:
         """Show one event; what is no event of a job is printed, but for noise."""
         event = getattr(record, "event", None)
-        if event in self.told:
-            self.told[event](record)
+        if event in self.handlers:
+            self.handlers[event](record)
             return
         text = self.format(record)
         if text.startswith("Complete log(s):"):

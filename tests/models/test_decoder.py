@@ -101,7 +101,7 @@ def test_what_is_told_of_tokens() -> None:
     tokens = torch.tensor([[4, 5, 2, END], [2, 4, 4, 4], [5, 5, END, END]])
     inside = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]]).bool()
     numbers = torch.arange(12.0).view(3, 4)
-    texts, found = _decoding.told(_decoding.Responses(tokens, inside, -numbers, numbers), decoder, OPTIONS, 4)
+    texts, found = _decoding.completions_of(_decoding.Responses(tokens, inside, -numbers, numbers), decoder, OPTIONS, 4)
     assert texts == ["hmm </think> left", "left hmm hmm hmm", "</think> </think>"]
     assert [one.closing for one in found] == [1, None, 0]
     assert [one.truncated for one in found] == [False, True, False]

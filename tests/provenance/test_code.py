@@ -339,8 +339,7 @@ def test_a_title_is_not_seen_unless_it_is_read_or_computed(home: Path) -> None:
 FIELDS = [
     'from pydantic import Field\nclass Options:\n    k: int = Field(5, ge=1, description="rank")\n',
     'import pydantic\nclass Options:\n    k: int = pydantic.Field(5, ge=1, description="ra" "nk")\n',
-    "from typing import Annotated\nfrom pydantic import Field as F\n"
-    'Options = Annotated[int, F(description="rank", ge=1)]\n',
+    'import pydantic as p, typing\nOptions = typing.Annotated[int, p.Field(description="rank", ge=1)]\n',
 ]
 
 

@@ -68,7 +68,7 @@ def rows_of(number: int, shown: str | None = "d/test/identity/0") -> samples.Row
 
 def test_pictures_stay_within_their_limit_and_keys_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [rows_of(0), rows_of(1)]
-    shown = {at: {"webp": "x" * 100} for at in samples.wanted(rows)}
+    shown = {at: {"webp": "x" * 100} for at in samples.places(rows)}
     labels = {("d/net-erm-s0", "plain"): "net-erm-s0"}
     for limit, kept, pictures in ((10_000, 8, 8), (650, 6, 6), (450, 4, 4), (100, 2, 1)):
         monkeypatch.setattr(samples, "LIMIT", limit)

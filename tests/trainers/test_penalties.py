@@ -114,7 +114,7 @@ def released_iga(z: list[torch.Tensor], y: list[torch.Tensor], options: Settings
     grads = []
     for logits, labels in zip(z, y, strict=True):
         loss = F.binary_cross_entropy_with_logits(logits, labels)
-        parts = torch.autograd.grad(loss, list(options.learnt), create_graph=True)
+        parts = torch.autograd.grad(loss, list(options.parameters), create_graph=True)
         grads.append(torch.cat([part.view(-1) for part in parts]))
     mean = sum(grads).detach() / len(grads)
     return sum(((grad - mean) ** 2).sum() for grad in grads)
@@ -126,7 +126,7 @@ def released_fishr(z: list[torch.Tensor], y: list[torch.Tensor], options: Settin
         each = []
         for one, label in zip(logits, labels, strict=True):
             loss = F.binary_cross_entropy_with_logits(one, label)
-            parts = torch.autograd.grad(loss, list(options.learnt), create_graph=True)
+            parts = torch.autograd.grad(loss, list(options.parameters), create_graph=True)
             each.append(torch.cat([part.reshape(-1) for part in parts]))
         moments.append(torch.stack(each).pow(2).mean(dim=0))
     mean = torch.stack(moments).mean(dim=0)

@@ -53,8 +53,8 @@ def test_the_policy_learns_as_the_released_one() -> None:
         error = peak(point)
         own.tell(point, error)
         theirs.tell(torch.from_numpy(point), error)
-        np.testing.assert_allclose(own.found(), theirs.mean().detach().numpy(), rtol=0, atol=1e-6)
-        highest = max(highest, float(np.abs(own.found()).max()))
+        np.testing.assert_allclose(own.best(), theirs.mean().detach().numpy(), rtol=0, atol=1e-6)
+        highest = max(highest, float(np.abs(own.best()).max()))
     assert highest == 2.0, "the limit of the mean was never met"
 
 
@@ -65,7 +65,7 @@ def test_the_bias_is_not_limited_and_the_mean_is() -> None:
         one.tell(point, float(point[0]))
     weight, bias = one.layer[:, 0]
     assert weight <= 2
-    assert one.found()[0] == 2
+    assert one.best()[0] == 2
     assert weight + bias > 2
 
 
@@ -76,7 +76,7 @@ def test_reinforce_comes_within_a_twentieth_of_a_maximum_in_300_steps(dims: int)
     for number in range(4):
         one = _searchers.Reinforce(dims, words(str(number)), how=calm)
         _searchers.search(one, peak, 300)
-        assert peak(one.found()) > 0.95
+        assert peak(one.best()) > 0.95
 
 
 def test_the_released_constants_end_at_the_limits_whatever_the_error_is() -> None:
@@ -84,7 +84,7 @@ def test_the_released_constants_end_at_the_limits_whatever_the_error_is() -> Non
     for error in (peak, lambda _: 0.1):
         one = _searchers.Reinforce(16, words())
         _searchers.search(one, error, 300)
-        assert np.mean(np.abs(one.found()) == 2) >= 0.4
+        assert np.mean(np.abs(one.best()) == 2) >= 0.4
 
 
 def test_cma_finds_a_maximum_in_sixteen_dimensions_that_random_search_does_not() -> None:
@@ -92,7 +92,7 @@ def test_cma_finds_a_maximum_in_sixteen_dimensions_that_random_search_does_not()
     for name in ("cma", "random"):
         one = _searchers.searcher(name, 16, words(), 2.0)
         errors = _searchers.search(one, peak, 300)
-        found[name] = peak(one.found())
+        found[name] = peak(one.best())
         assert found[name] == max(errors)
     assert found["cma"] > 0.85 > 0.6 > found["random"]
 
@@ -109,7 +109,7 @@ def test_every_searcher_stays_within_its_limits_and_its_budget(name: str) -> Non
     assert len(_searchers.search(one, error, 70)) == len(asked) == 70
     slack = 0.0 if name != "reinforce" else 5 * 0.05  # points around a mean that is within
     assert np.abs(asked).max() <= 1 + slack
-    assert np.abs(one.found()).max() <= 1
+    assert np.abs(one.best()).max() <= 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,7 +119,7 @@ def test_a_search_that_was_interrupted_goes_on_where_it_was(name: str) -> None:
     again = _searchers.replayed(_searchers.searcher(name, 5, words(), 2.0), errors[:23])
     rest = _searchers.search(again, peak, 27)
     assert errors[:23] + rest == errors
-    np.testing.assert_array_equal(again.found(), whole.found())
+    np.testing.assert_array_equal(again.best(), whole.best())
     assert errors != _searchers.search(_searchers.searcher(name, 5, words("two"), 2.0), peak, 50)
 
 

@@ -91,7 +91,7 @@ def describe(
     for label, text in plugin_facts.declared(plugin_type, module).items():
         out.print(Hanging(escaped(f"{label}: {text.replace('`', '')}")))
     if plugin_type == "streams":
-        for line in _steps.told(module.steps(values)):
+        for line in _steps.describe_steps(module.steps(values)):
             out.print(escaped(line), soft_wrap=True)
     variant = variants.of(module)
     if variant is not None:

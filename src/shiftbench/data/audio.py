@@ -158,15 +158,15 @@ def rounded(values: NDArray[np.float64]) -> Wave:
 # --- another rate ---------------------------------------------------------------------------------
 
 
-def resample(value: Wave, rate: int, wanted: int) -> Wave:
-    """Audio of `rate` samples a second at `wanted`: ceil(n wanted / rate) samples, the first in its place.
+def resample(value: Wave, rate: int, new_rate: int) -> Wave:
+    """Audio of `rate` samples a second at `new_rate`: ceil(n wanted / rate) samples, the first in its place.
 
     Higher frequencies than half the lower rate are removed. Beyond both ends there is silence.
     """
-    step = Fraction(rate, wanted)
+    step = Fraction(rate, new_rate)
     if step == 1:
         return value.copy()
-    count = -(-len(value) * wanted // rate)
+    count = -(-len(value) * new_rate // rate)
     return stretch(value, step, count)
 
 

@@ -83,12 +83,12 @@ def check(sample: Sample) -> None:
         )
 
 
-def _check_targets(key: str, found: Any) -> None:
-    is_complete = isinstance(found, dict) and set(found) == {"names", "values"}
-    if not is_complete or not found["values"] or not found["names"]:
+def _check_targets(key: str, poses: Any) -> None:
+    is_complete = isinstance(poses, dict) and set(poses) == {"names", "values"}
+    if not is_complete or not poses["values"] or not poses["names"]:
         raise DataError(f"{key}: targets are a dict of `names` and `values`, one list for each frame")
-    width = len(found["names"])
-    for frame, row in enumerate(found["values"]):
+    width = len(poses["names"])
+    for frame, row in enumerate(poses["values"]):
         if len(row) != width or not all(type(value) is int for value in row):
             raise DataError(f"{key}: frame {frame} has the targets {row}; expected {width} whole numbers")
         if min(row) < 0 or max(row) > UNIT:

@@ -119,14 +119,14 @@ def _readable(package: Path) -> Iterator[None]:
         raise FetchError(f"{package.name} cannot be unpacked: {error}") from error
 
 
-def _inner(package: Path, wanted: str, into: Path, room: _Room) -> Path:
+def _inner(package: Path, member_name: str, into: Path, room: _Room) -> Path:
     """Copy an archive out of an archive, next to `into`."""
     for name, stream in _members(package):
-        if name == wanted:
-            path = into.with_name(f"{into.name}-{Path(wanted).name}")
+        if name == member_name:
+            path = into.with_name(f"{into.name}-{Path(member_name).name}")
             _write(path, stream, room)
             return path
-    raise FetchError(f"{package.name} holds no {wanted}")
+    raise FetchError(f"{package.name} holds no {member_name}")
 
 
 # --- what is in a package ----------------------------------------------------------------------

@@ -23,21 +23,21 @@ _ROW_GROUP = 1 << 17
 _CURE = "another version of shiftbench or another program wrote it; make it again"
 
 
-def of(found: pa.Schema) -> Format:
+def of(actual: pa.Schema) -> Format:
     """Format that a schema's metadata names, else the declared format with the same columns.
 
     Raises:
         SchemaError: there is no such format; names the nearest.
     """
-    if found.metadata and NAME in found.metadata:
-        return find_format(found.metadata[NAME].decode())
+    if actual.metadata and NAME in actual.metadata:
+        return find_format(actual.metadata[NAME].decode())
     for form in FORMATS:
-        if set(form.names) == set(found.names):
+        if set(form.names) == set(actual.names):
             return form
-    closest = max(FORMATS, key=lambda form: len(set(form.names) & set(found.names)))
-    differ = ", ".join(sorted(set(closest.names) ^ set(found.names)))
+    closest = max(FORMATS, key=lambda form: len(set(form.names) & set(actual.names)))
+    differ = ", ".join(sorted(set(closest.names) ^ set(actual.names)))
     raise SchemaError(
-        f"no format has the columns {', '.join(found.names)}; {closest.name} is nearest, they differ in {differ}"
+        f"no format has the columns {', '.join(actual.names)}; {closest.name} is nearest, they differ in {differ}"
     )
 
 
@@ -141,22 +141,22 @@ def _row(rows: pa.Table, form: Format, at: int) -> str:
     return "/".join(str(part) for part in parts if part is not None)
 
 
-def check(found: pa.Schema, form: Format, file: Path) -> None:
+def check(actual: pa.Schema, form: Format, file: Path) -> None:
     """Refuse columns or types that are not the declared ones.
 
     Raises:
         SchemaError: names the column, what was expected, what was found, and the file.
     """
     for column in form.columns:
-        if column.name not in found.names:
-            hint = suggest(column.name, found.names)
+        if column.name not in actual.names:
+            hint = suggest(column.name, actual.names)
             raise SchemaError(f"{file}: column {column.name!r} of {form.name} is missing ({hint}); {_CURE}")
-        dtype = found.field(column.name).type
+        dtype = actual.field(column.name).type
         if not dtype.equals(column.dtype):
             raise SchemaError(
                 f"{file}: column {column.name!r} of {form.name}: expected {column.dtype}, found {dtype}; {_CURE}"
             )
-    extra = sorted(set(found.names) - set(form.names))
+    extra = sorted(set(actual.names) - set(form.names))
     if extra:
         raise SchemaError(f"{file}: column {extra[0]!r} is not one of {form.name}; {_CURE}")
 

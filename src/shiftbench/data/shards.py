@@ -319,7 +319,7 @@ class Lookup:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._entries = folder, index(folder)
-        self._wanted = {ext: name for name, ext in manifest(folder)["fields"].items()}
+        self._by_extension = {ext: name for name, ext in manifest(folder)["fields"].items()}
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -334,7 +334,7 @@ class Lookup:
         entry = self._entries[number]
         data = memoryview(self._bytes(entry))
         part = _checked(self._folder, data, dataclasses.replace(entry, offset=0))
-        return Sample(entry.key, _unpack(part, entry.key, self._wanted))
+        return Sample(entry.key, _unpack(part, entry.key, self._by_extension))
 
     def _bytes(self, entry: Entry) -> bytes:
         try:
@@ -406,8 +406,8 @@ def _cure(folder: Path, tar: str = INDEX) -> str:
     return f"rebuild it with `shiftbench repair {folder}`"
 
 
-def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any]:
-    """Decode the wanted members of one sample; `wanted` maps extensions to fields.
+def _unpack(data: memoryview, key: str, by_extension: dict[str, str]) -> dict[str, Any]:
+    """Decode the wanted members of one sample; `by_extension` maps extensions to fields.
 
     Raises:
         DataError: a header is invalid, or its member is longer than the sample.
@@ -422,9 +422,9 @@ def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any
         if not 0 <= size <= len(data) - start - BLOCK:  # a negative size would be an endless loop
             raise DataError(f"sample {key!r}: member {name!r} states a size of {size} bytes")
         extension = name[name_start:]
-        if extension in wanted:
+        if extension in by_extension:
             body = bytes(data[start + BLOCK : start + BLOCK + size])
-            fields[wanted[extension]] = codecs.decode(extension, body)
+            fields[by_extension[extension]] = codecs.decode(extension, body)
         start += BLOCK + size + (-size % BLOCK)
     return fields
 

@@ -206,22 +206,22 @@ def verify(source: Source, folder: Path) -> dict[str, SourceFile]:
     return files
 
 
-def _verify_files(expected: dict[str, SourceFile], found: dict[str, SourceFile]) -> None:
+def _verify_files(expected: dict[str, SourceFile], actual: dict[str, SourceFile]) -> None:
     for name, original in expected.items():
-        if name not in found:
+        if name not in actual:
             raise ChecksumError(f"{name} is missing")
-        if found[name].sha256 != original.sha256:
+        if actual[name].sha256 != original.sha256:
             raise ChecksumError(
-                f"{name} has sha256 {found[name].sha256} ({found[name].size} bytes), "
+                f"{name} has sha256 {actual[name].sha256} ({actual[name].size} bytes), "
                 f"expected {original.sha256} ({original.size} bytes)"
             )
 
 
-def _verify_tree(tree: Tree, found: dict[str, SourceFile]) -> None:
-    digest = tree_digest((name, original.sha256) for name, original in found.items())
+def _verify_tree(tree: Tree, actual: dict[str, SourceFile]) -> None:
+    digest = tree_digest((name, original.sha256) for name, original in actual.items())
     if digest != tree.sha256:
         raise ChecksumError(
-            f"the {len(found)} files that match {', '.join(tree.select)} have digest {digest}, "
+            f"the {len(actual)} files that match {', '.join(tree.select)} have digest {digest}, "
             f"expected {tree.count} files with {tree.sha256}"
         )
 

@@ -92,15 +92,15 @@ class OnDevice:
         return [sample.with_field("image", image) for sample, image in pairs]
 
 
-def on_device(shifter: Shifter, wanted: str, held: str) -> OnDevice | None:
+def on_device(shifter: Shifter, setting: str, held: str) -> OnDevice | None:
     """Function that shifts batches in torch; None: the shift's file for the CPU does it.
 
     Args:
         shifter: the shift, which may have no torch implementation.
-        wanted: `cpu`, `auto` (torch on a GPU only) or `torch` (on any device).
+        setting: `cpu`, `auto` (torch on a GPU only) or `torch` (on any device).
         held: the device of this job.
     """
-    uses_torch = wanted == "torch" or (wanted == "auto" and held.startswith("cuda"))
+    uses_torch = setting == "torch" or (setting == "auto" and held.startswith("cuda"))
     return OnDevice(shifter, held) if uses_torch and find_torch(shifter.module) else None
 
 

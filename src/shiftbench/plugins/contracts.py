@@ -138,9 +138,9 @@ class Measurement:
 
         model = self.models[weights.name]
         plugin, file = registry.find("models", model["use"]), self.inputs[weights]
-        found = nets.load_predictor(
+        loaded = nets.load_predictor(
             plugin, file, model["options"], nets.classes_of(file), self.device, inputs=self.inputs
         )
-        if not isinstance(found, nets.TorchPredictor):
+        if not isinstance(loaded, nets.TorchPredictor):
             raise ModelError(f"{weights.name} is a black box, and an analysis wants to see its net")
-        return found
+        return loaded

@@ -242,8 +242,8 @@ def _over(cells: Sequence[Cell], titles: Titles) -> str:
     return f"{len(shifts)} shifts {severities}: {', '.join(titles.of('shifts', name) for name in shifts)}"
 
 
-def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:
-    return [(name, len(list(members))) for name, members in groupby(found, key=lambda column: column.group)]
+def _spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    return [(name, len(list(members))) for name, members in groupby(columns, key=lambda column: column.group)]
 
 
 def ends(names: Iterable[object]) -> str:

@@ -87,7 +87,7 @@ def pick(rows: Iterable[Written]) -> tuple[tuple[int, int], dict[str, list[Writt
     return counts, {name: members[:COUNT] for name, members in kinds.items()}
 
 
-def wanted(rows: Iterable[Rows]) -> Iterator[At]:
+def places(rows: Iterable[Rows]) -> Iterator[At]:
     """Yield the prompts that some rows name."""
     for row in rows:
         for examples in row.picked.values():
@@ -111,7 +111,7 @@ def shortened(text: str) -> str:
 
 def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> dict[str, Any]:
     """Data of the page's script; each prompt is there once, and rows have its number."""
-    numbers = {at: number for number, at in enumerate(dict.fromkeys(wanted(rows)))}
+    numbers = {at: number for number, at in enumerate(dict.fromkeys(places(rows)))}
     return {
         "prompts": [{"key": at[1], **prompts.get(at, {})} for at in numbers],
         "rows": [
@@ -122,7 +122,7 @@ def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> di
                 "records": row.records,
                 "counts": row.counts,
                 "kinds": {
-                    kind: [_told(example, numbers[row.shards or "", example.key]) for example in examples]
+                    kind: [_row(example, numbers[row.shards or "", example.key]) for example in examples]
                     for kind, examples in row.picked.items()
                 },
             }
@@ -131,7 +131,7 @@ def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> di
     }
 
 
-def _told(one: Written, number: int) -> dict[str, Any]:
+def _row(one: Written, number: int) -> dict[str, Any]:
     return {
         "prompt": number,
         "text": shortened(one.text),

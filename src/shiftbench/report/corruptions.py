@@ -63,10 +63,10 @@ def corruptions(chapter: Chapter) -> Corruptions | None:
     return Corruptions(Measure.of(metric, chapter.about), (0.0, *levels), tuple(lines))
 
 
-def _in_order(chapter: Chapter, found: set[str]) -> list[str]:
+def _in_order(chapter: Chapter, shifts: set[str]) -> list[str]:
     """Shifts in the order in which params names them."""
     order = list(chapter.params["shifts"])
-    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+    return sorted(shifts, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def _complement(row: Mapping[str, Any]) -> Entry:

@@ -47,10 +47,10 @@ def linked(text: str) -> Markup:
     return markup + escape(text[end:])
 
 
-def _address(found: re.Match[str]) -> str:
-    if found["arxiv"]:
-        return f"https://arxiv.org/abs/{found['arxiv']}"
-    return f"https://doi.org/{found['doi']}"
+def _address(reference: re.Match[str]) -> str:
+    if reference["arxiv"]:
+        return f"https://arxiv.org/abs/{reference['arxiv']}"
+    return f"https://doi.org/{reference['doi']}"
 
 
 def slug(name: str) -> str:

@@ -86,7 +86,7 @@ def _turn(key: str) -> bytes:
     return hashlib.blake2b(key.encode(), digest_size=8).digest()
 
 
-def wanted(rows: Iterable[Rows], count: int = COUNT) -> dict[At, None]:
+def places(rows: Iterable[Rows], count: int = COUNT) -> dict[At, None]:
     """Samples that some rows name, each once, in order."""
     return {
         (row.shards or "", answer[0]): None for row in rows for _, answers in row.first(count) for answer in answers
@@ -113,13 +113,13 @@ def content(
         labels: names of models with their methods.
     """
     count = _count(rows, shown)
-    numbers = {at: number for number, at in enumerate(wanted(rows, count))}
+    numbers = {at: number for number, at in enumerate(places(rows, count))}
     names: dict[str, int] = {}
 
     def named(row: Rows, label: int) -> int | None:
         return None if label < 0 else names.setdefault(row.classes[label], len(names))
 
-    def told(row: Rows, answer: Answer) -> list[int | float | None]:
+    def answer_row(row: Rows, answer: Answer) -> list[int | float | None]:
         key, label, prediction, _, confidence = answer
         share = round(100 * confidence / formats.E9, 1)
         return [numbers[row.shards or "", key], named(row, label), named(row, prediction), share]
@@ -131,7 +131,7 @@ def content(
             "severity": row.cell[3],
             "records": row.records,
             "counts": row.counts,
-            "kinds": {kind: [told(row, one) for one in answers] for kind, answers in row.first(count)},
+            "kinds": {kind: [answer_row(row, one) for one in answers] for kind, answers in row.first(count)},
         }
         for row in rows
     ]
@@ -141,7 +141,7 @@ def content(
 def _count(rows: Sequence[Rows], shown: Mapping[At, Mapping[str, str]]) -> int:
     """Number of samples of each kind whose pictures stay within `LIMIT`; at least one."""
     for count in range(COUNT, 1, -1):
-        sizes = (len(text) for at in wanted(rows, count) for text in shown.get(at, {}).values())
+        sizes = (len(text) for at in places(rows, count) for text in shown.get(at, {}).values())
         if sum(sizes) <= LIMIT:
             return count
     return 1

@@ -81,8 +81,8 @@ def _search(who: Sequence[str], part: pl.DataFrame) -> Search:
     )
 
 
-def _values(found: Iterable[Any]) -> str:
-    return ", ".join(dict.fromkeys(_text(value) for value in found))
+def _values(values: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(_text(value) for value in values))
 
 
 def _chosen(name: str, chosen: Sequence[Mapping[str, Any]]) -> str:

@@ -151,17 +151,17 @@ def _flat(table: pa.Table, name: str) -> tuple[Ints, NDArray[Any]]:
     return np.repeat(np.arange(len(sizes)), sizes), values
 
 
-def _arguments(found: Ranked, weights: Weights) -> tuple[Ints, Ints, NDArray[np.int8], Ints, Weights]:
-    positives = np.zeros((found.classes, weights.shape[1]), dtype=np.int64)
-    np.add.at(positives, found.true_classes, weights[found.true_images])
-    return found.starts, found.images, found.hits, positives, weights
+def _arguments(ranking: Ranked, weights: Weights) -> tuple[Ints, Ints, NDArray[np.int8], Ints, Weights]:
+    positives = np.zeros((ranking.classes, weights.shape[1]), dtype=np.int64)
+    np.add.at(positives, ranking.true_classes, weights[ranking.true_images])
+    return ranking.starts, ranking.images, ranking.hits, positives, weights
 
 
-def _mean(found: Ranked, weights: Weights, total: Floats) -> Floats:
+def _mean(ranking: Ranked, weights: Weights, total: Floats) -> Floats:
     """Divide a sum over classes and thresholds, (k,), by their number."""
-    positives = np.zeros((found.classes, weights.shape[1]), dtype=np.int64)
-    np.add.at(positives, found.true_classes, weights[found.true_images])
-    number = (positives > 0).sum(axis=0) * found.hits.shape[1]
+    positives = np.zeros((ranking.classes, weights.shape[1]), dtype=np.int64)
+    np.add.at(positives, ranking.true_classes, weights[ranking.true_images])
+    number = (positives > 0).sum(axis=0) * ranking.hits.shape[1]
     mean = np.full(len(total), np.nan)
     np.divide(total, number, out=mean, where=number > 0)
     return mean

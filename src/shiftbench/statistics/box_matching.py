@@ -76,21 +76,21 @@ class Similar(NamedTuple):
     classes: Ints
 
 
-def match_by(found: Similar, truth: Truth, uncounted: Flags, limit: int) -> tuple[Ints, Ints]:
+def match_by(predicted: Similar, truth: Truth, uncounted: Flags, limit: int) -> tuple[Ints, Ints]:
     """Match predictions by any similarity, at the thresholds `IOUS`; results as of `match`.
 
     Args:
-        found: the predictions, in any order.
+        predicted: the predictions, in any order.
         truth: classes, areas and crowds are read.
         uncounted: which true ones count neither for nor against; crowds among them, bool (g,).
         limit: how many predictions of a class count, best score first.
     """
-    order = np.argsort(-found.scores, kind="stable")
+    order = np.argsort(-predicted.scores, kind="stable")
     matched, ignored = np.zeros((2, len(order)), dtype=np.int64)
     if len(order):
-        similar = np.ascontiguousarray(found.similarity[order])
+        similar = np.ascontiguousarray(predicted.similarity[order])
         matched[order], ignored[order] = _match(
-            similar, found.sizes[order], found.classes[order], truth.classes, truth.areas, truth.crowd,
+            similar, predicted.sizes[order], predicted.classes[order], truth.classes, truth.areas, truth.crowd,
             uncounted, _RANGES, IOUS, limit,
         )  # fmt: skip
     return matched, ignored

@@ -20,33 +20,33 @@ WINDOW = 7
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-def correlation(found: Floats, truth: Floats) -> float:
-    """Pearson's correlation of two curves; 0 where `found` is constant, NaN where `truth` is."""
+def correlation(predicted: Floats, truth: Floats) -> float:
+    """Pearson's correlation of two curves; 0 where `predicted` is constant, NaN where `truth` is."""
     if np.ptp(truth) == 0:
         return float("nan")
-    if np.ptp(found) == 0:
+    if np.ptp(predicted) == 0:
         return 0.0
-    a, b = found - found.mean(), truth - truth.mean()
+    a, b = predicted - predicted.mean(), truth - truth.mean()
     return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
 
 
-def concordance(found: Floats, truth: Floats) -> float:
+def concordance(predicted: Floats, truth: Floats) -> float:
     """Lin's coefficient, which also requires the same mean and size; NaN where `truth` is constant."""
     if np.ptp(truth) == 0:
         return float("nan")
-    covariance = ((found - found.mean()) * (truth - truth.mean())).mean()
-    gap = (found.mean() - truth.mean()) ** 2
-    return float(2 * covariance / (found.var() + truth.var() + gap))
+    covariance = ((predicted - predicted.mean()) * (truth - truth.mean())).mean()
+    gap = (predicted.mean() - truth.mean()) ** 2
+    return float(2 * covariance / (predicted.var() + truth.var() + gap))
 
 
-def amplitude_ratio(found: Floats, truth: Floats) -> float:
-    """Standard deviation of `found` as a share of that of `truth`; NaN where `truth` is constant."""
-    return float(found.std() / truth.std()) if np.ptp(truth) else float("nan")
+def amplitude_ratio(predicted: Floats, truth: Floats) -> float:
+    """Standard deviation of `predicted` as a share of that of `truth`; NaN where `truth` is constant."""
+    return float(predicted.std() / truth.std()) if np.ptp(truth) else float("nan")
 
 
-def landmark_distance(found: Floats, truth: Floats) -> float:
+def landmark_distance(predicted: Floats, truth: Floats) -> float:
     """LMD: the mean distance of landmarks, each frame's set less its centroid, in pixels."""
-    predicted_shapes, true_shapes = (points - points.mean(axis=1, keepdims=True) for points in (found, truth))
+    predicted_shapes, true_shapes = (points - points.mean(axis=1, keepdims=True) for points in (predicted, truth))
     return float(np.sqrt(np.square(predicted_shapes - true_shapes).sum(axis=2)).mean())
 
 
@@ -56,15 +56,15 @@ def jitter(landmarks: Floats) -> float:
     return float(np.sqrt(np.square(bends).sum(axis=2)).mean()) if len(bends) else float("nan")
 
 
-def psnr(found: Pixels, truth: Pixels) -> float:
+def psnr(predicted: Pixels, truth: Pixels) -> float:
     """-10 log10 of the mean squared error of frames in 0 to 1, mean over frames; equal ones have 100 dB."""
-    error = np.square((found.astype(np.float64) - truth) / 255).reshape(len(truth), -1).mean(axis=1)
+    error = np.square((predicted.astype(np.float64) - truth) / 255).reshape(len(truth), -1).mean(axis=1)
     return float((-10 * np.log10(np.maximum(error, 1e-10))).mean())
 
 
-def ssim(found: Pixels, truth: Pixels) -> float:
+def ssim(predicted: Pixels, truth: Pixels) -> float:
     """Mean structural similarity of frames, of colour the mean over channels."""
-    pairs = zip(_channels(found), _channels(truth), strict=True)
+    pairs = zip(_channels(predicted), _channels(truth), strict=True)
     return float(np.mean([_ssim(own, other) for own, other in pairs]))
 
 

@@ -16,27 +16,27 @@ _EPS = np.spacing(1)
 TORSO = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
 
 
-def oks(found: Floats, true: Floats, areas: Floats, xywh: Floats, sigmas: Floats) -> Floats:
+def oks(predicted: Floats, true: Floats, areas: Floats, xywh: Floats, sigmas: Floats) -> Floats:
     """Object keypoint similarity of each prediction and each person, 0 to 1, float64 (p, g).
 
     Of a person without a labelled joint it is how near the predicted joints are to a box twice as wide and high.
 
     Args:
-        found: x, y, (p, K, 2).
+        predicted: x, y, (p, K, 2).
         true: x, y, v, (g, K, 3); joints with v of 0 do not count.
         areas: (g,) in pixels.
         xywh: boxes, (g, 4).
         sigmas: of the joints, (K,).
     """
-    result = np.zeros((len(found), len(true)))
+    result = np.zeros((len(predicted), len(true)))
     variances = (2 * sigmas) ** 2
     for j, (person, area, box) in enumerate(zip(true, areas, xywh, strict=True)):
         counts = person[:, 2] > 0
         if counts.any():
-            offsets = found[:, counts] - person[counts, :2]
+            offsets = predicted[:, counts] - person[counts, :2]
         else:
             low, high = box[:2] - box[2:], box[:2] + 2 * box[2:]
-            offsets = np.maximum(0, low - found) + np.maximum(0, found - high)
+            offsets = np.maximum(0, low - predicted) + np.maximum(0, predicted - high)
             counts[:] = True
         squares = (offsets**2).sum(axis=2) / variances[counts] / (area + _EPS) / 2
         result[:, j] = np.exp(-squares).mean(axis=1) if counts.any() else 0
@@ -54,23 +54,23 @@ def torso(joints: Floats, names: Sequence[str]) -> float:
     return max(lengths, default=np.nan) or np.nan
 
 
-def mpjpe(found: Floats, true: Floats, names: Sequence[str]) -> float:
+def mpjpe(predicted: Floats, true: Floats, names: Sequence[str]) -> float:
     """Mean distance of joints of two poses that are centred on the middle of their hips, in units of the joints.
 
     Args:
-        found: (K, d).
+        predicted: (K, d).
         true: (K, d).
         names: of the joints; without hips, poses are centred on the mean of all joints.
     """
     hips = [place for place, name in enumerate(names) if name in ("left_hip", "right_hip")]
     root = hips if len(hips) == 2 else list(range(len(names)))
-    offsets = (found - found[root].mean(axis=0)) - (true - true[root].mean(axis=0))
+    offsets = (predicted - predicted[root].mean(axis=0)) - (true - true[root].mean(axis=0))
     return float(np.linalg.norm(offsets, axis=1).mean())
 
 
-def pa_mpjpe(found: Floats, true: Floats) -> float:
-    """Mean distance of joints after the rotation, scale and translation that bring `found` nearest to `true`."""
-    return float(np.linalg.norm(align(found, true) - true, axis=1).mean())
+def pa_mpjpe(predicted: Floats, true: Floats) -> float:
+    """Mean distance of joints after the rotation, scale and translation that bring `predicted` nearest to `true`."""
+    return float(np.linalg.norm(align(predicted, true) - true, axis=1).mean())
 
 
 def align(points: Floats, target: Floats) -> Floats:

@@ -48,18 +48,18 @@ def _place(row: Row) -> Place:
     return row.model, row.method, row.detector, row.dataset, row.split
 
 
-def _curve(shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place) -> Curve:
-    ordered = dict(sorted(found.items()))
+def _curve(shift: str, by_severity: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place) -> Curve:
+    ordered = dict(sorted(by_severity.items()))
     reference = next(iter(ordered.values())).reference
     return Curve(shift, ordered, clean.get((*place, reference)))
 
 
-def mean(found: list[Row], values: list[Floats]) -> Row:
+def mean(rows: list[Row], values: list[Floats]) -> Row:
     """Mean over shifts, as a row without a shift; added in the order of the shifts."""
     total = values[0]
     for value in values[1:]:
         total = total + value
-    return found[0].derived(found, total / len(values), shift=None)
+    return rows[0].derived(rows, total / len(values), shift=None)
 
 
 def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: str) -> dict[str, Curve]:

@@ -85,13 +85,13 @@ class Curve:
                 return crossing
             self.measure(middle)
 
-    def _widest(self, found: Floats) -> float | None:
+    def _widest(self, values: Floats) -> float | None:
         """Middle of the widest bracket that is too wide."""
-        low, high = (float(end) for end in bootstrap.interval(found[1:]))
+        low, high = (float(end) for end in bootstrap.interval(values[1:]))
         width = min(high, self.end) - low
         limit = max(NARROWEST * self.end, width / DIVISIONS if np.isfinite(width) else 0.0)
         measured = np.array(sorted(self.accuracy))
-        ends = [at for at in (float(found[0]), low, high) if np.isfinite(at)]
+        ends = [at for at in (float(values[0]), low, high) if np.isfinite(at)]
         brackets = {int(np.searchsorted(measured, at)) for at in ends}
         wide = [(measured[b] - measured[b - 1], b) for b in brackets if measured[b] - measured[b - 1] > limit]
         if not wide:

@@ -233,8 +233,8 @@ class Text:
     def _run(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.ImportFrom) and statement.module:
             for alias in statement.names:
-                found = self._imported(statement.module, alias.name)
-                setattr(self.module, alias.asname or alias.name, found)
+                member = self._imported(statement.module, alias.name)
+                setattr(self.module, alias.asname or alias.name, member)
             return
         alone = ast.Module([statement], type_ignores=[])
         flags = 0 if is_options(statement) else _LATE_ANNOTATIONS
@@ -243,10 +243,10 @@ class Text:
 
     def _imported(self, package: str, name: str) -> object:
         """What `from package import name` gives; of a module that is read in part."""
-        if package in self.packages and (found := read(f"{package}.{name}", self.packages)):
-            return found
-        if package.rpartition(".")[0] in self.packages and (found := read(package, self.packages)):
-            return getattr(found, name)
+        if package in self.packages and (member := read(f"{package}.{name}", self.packages)):
+            return member
+        if package.rpartition(".")[0] in self.packages and (member := read(package, self.packages)):
+            return getattr(member, name)
         whole = importlib.import_module(package)
         if not hasattr(whole, name):
             return importlib.import_module(f"{package}.{name}")

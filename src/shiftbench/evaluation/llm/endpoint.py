@@ -124,23 +124,23 @@ class _Again(Exception):
     """A try failed, and another may succeed."""
 
 
-def _text(found: Any) -> str:
+def _text(reply: Any) -> str:
     try:
-        text = found.choices[0].message.content
+        text = reply.choices[0].message.content
     except (AttributeError, IndexError, TypeError):
-        raise _Again(f"what came is no completion: {str(found)[:80]!r}") from None
+        raise _Again(f"what came is no completion: {str(reply)[:80]!r}") from None
     if not isinstance(text, str) or not text.strip():
         raise _Again("the answer is empty")
     return text
 
 
-def _continuation(found: Any) -> str:
+def _continuation(reply: Any) -> str:
     try:
-        text = found.choices[0].text
+        text = reply.choices[0].text
     except (AttributeError, IndexError, TypeError):
         text = None
     if not isinstance(text, str):
-        raise _Again(f"what came is no completion: {str(found)[:80]!r}")
+        raise _Again(f"what came is no completion: {str(reply)[:80]!r}")
     return text
 
 

@@ -70,11 +70,11 @@ def call(name: str, *arguments: object) -> int:
     return _checked(name, _LIBC.syscall(ctypes.c_long(number), *words))
 
 
-def _checked(name: str, found: int) -> int:
-    if found < 0:
+def _checked(name: str, status: int) -> int:
+    if status < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
-    return found
+    return status
 
 
 def unshare(flags: int) -> None:

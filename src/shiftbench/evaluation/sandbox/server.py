@@ -128,14 +128,14 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     settings = f"size={max(asked['disk'], 4096)},nr_inodes={_MOST_FILES},mode=700"
     kernel.mount("tmpfs", WORK, "tmpfs", flags, settings)
     heard, says = os.pipe()
-    proof, told = os.pipe()
+    proof, output = os.pipe()
     deadline = time.monotonic() + asked["wall"]
     child = os.fork()
     if child == 0:
         _program(asked, says, proof)
     os.close(says)
     os.close(proof)
-    talk = _Talk(heard, told)
+    talk = _Talk(heard, output)
     reason = _until_gone(child, talk, deadline)
     os.kill(child, signal.SIGKILL)  # with it, the kernel ends all others of its pid namespace
     _, status, usage = os.wait4(child, 0)
@@ -153,8 +153,8 @@ class _Talk:
     runs foreign code was forked from one that knew it. A program that forked may come to its end several times.
     """
 
-    def __init__(self, heard: int, told: int) -> None:
-        self.heard, self._told = heard, told
+    def __init__(self, heard: int, output: int) -> None:
+        self.heard, self._output = heard, output
         self.locked_in = False
         self.last: dict[str, Any] = {}
         self.nonce = ""
@@ -178,7 +178,7 @@ class _Talk:
             self._answers -= 1
             self.nonce = self.nonce or os.urandom(16).hex()
             try:
-                os.write(self._told, self.nonce.encode())
+                os.write(self._output, self.nonce.encode())
             except OSError:  # the program closed its end
                 return
 

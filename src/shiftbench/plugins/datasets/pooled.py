@@ -36,7 +36,7 @@ class Options(declare.Options):
     of: list[str] = Field(["zone_scenes"], min_length=1, description="datasets that are joined")
     each: int = Field(0, ge=0, description="number of training samples of each dataset; 0: all")
     as_many_as: list[str] = Field(
-        [], description="datasets of which the smallest gives the number of training samples; []: `each` does"
+        [], description="datasets; the smallest gives the number of training samples; []: `each` does"
     )
     licence: _made.Licence = ""
 

@@ -138,8 +138,8 @@ def logit_distillation(
     """
     if reduction not in REDUCTIONS:
         raise ParamsError(f"reduction = {reduction!r}; {suggest(reduction, REDUCTIONS)}")
-    wanted = (taught.detach() / tau).softmax(1)
-    surprise = torch.special.xlogy(wanted, wanted) - wanted * F.log_softmax(logits / tau, 1)
+    soft_targets = (taught.detach() / tau).softmax(1)
+    surprise = torch.special.xlogy(soft_targets, soft_targets) - soft_targets * F.log_softmax(logits / tau, 1)
     parts = len(logits) if reduction == "batchmean" else logits.numel()
     return surprise.sum() * tau**2 / parts  # type: ignore[no-any-return]
 

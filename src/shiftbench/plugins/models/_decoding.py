@@ -112,7 +112,7 @@ def uniforms(streams: Sequence[RandomStream], count: int) -> NDArray[np.float64]
     return np.stack(rows).astype(np.float64) / 2**53 if rows else np.zeros((0, count))
 
 
-def told(
+def completions_of(
     responses: Responses, model: ModuleType, params: Mapping[str, Any], limit: int
 ) -> tuple[list[str], list[TokenStatistics]]:
     """The text of each response, without its end, and what is known of its tokens.

@@ -134,7 +134,7 @@ def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
         if number not in numbers:
             raise ModelError(
                 f"{file}: image {identity(one['image_id'])} has the category {number}; `categories` are "
-                f"{_told(numbers)}"
+                f"{_listing(numbers)}"
             )
         return place, score, numbers[number]
 
@@ -146,7 +146,7 @@ def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
     return Answers(made, _made([], [], [], file))
 
 
-def _told(numbers: Mapping[int, int]) -> str:
+def _listing(numbers: Mapping[int, int]) -> str:
     return f"{min(numbers)} to {max(numbers)}" if numbers else "none"
 
 

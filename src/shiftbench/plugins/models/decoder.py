@@ -234,4 +234,4 @@ def _answers(
     prompts = torch.from_numpy(model.prepare_batch(samples, params)).repeat_interleave(count, 0)
     drawn = torch.from_numpy(_decoding.uniforms(streams, most)).to(device)
     responses = _decoding.sample(network, prompts.to(device), drawn, model.end(params), params["temperature"])
-    return _decoding.told(responses, model, params, most)
+    return _decoding.completions_of(responses, model, params, most)

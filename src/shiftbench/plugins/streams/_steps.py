@@ -90,7 +90,7 @@ def check(name: str, steps: list[Step]) -> None:
         seen.add(place)
 
 
-def told(steps: list[Step]) -> list[str]:
+def describe_steps(steps: list[Step]) -> list[str]:
     """The schedule, one line per position: time, what is shown, what is tested."""
     lines = []
     for at, step in enumerate(steps):

@@ -131,6 +131,6 @@ def right(asked: Sequence[Question], text: Any) -> bool:
         return False
     try:
         answers = ast.literal_eval(text)
-        return len(answers) == len(asked) and all(one.right(found) for one, found in zip(asked, answers, strict=True))
+        return len(answers) == len(asked) and all(one.right(given) for one, given in zip(asked, answers, strict=True))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError):
         return False

@@ -80,7 +80,7 @@ def train(job: TrainJob, reward: _rollouts.Reward) -> nets.State:
     prompts, update, journal = Prompts(job), _loop.optimiser(job, policy), _Journal(job)
     for number in range(1, params["updates"] + 1):
         batch = _rollouts.batch(job, policy, prompts, reward, number)
-        journal.add(batch.told)
+        journal.add(batch.diagnostics)
         if len(batch.advantages):
             statistics = _step(policy, reference, batch, update, params)
             journal.add({name: np.array([value]) for name, value in statistics.items()})

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 Grid = Annotated[
     list[Annotated[float, Field(gt=0)]],
-    Field(description="inverse strengths of the penalty, of which the best on val is chosen"),
+    Field(description="inverse strengths of the penalty; the best on val is chosen"),
 ]
 Floats = npt.NDArray[np.float64]
 NEVER = -100.0

@@ -59,13 +59,13 @@ class Settings(NamedTuple):
 
     Attributes:
         head: the linear layer behind the features; `fishr`.
-        learnt: parameters that learn; `iga`.
+        parameters: parameters that learn; `iga`.
         kernel: width of the kernel of `clove`.
         halves: `irmv1` multiplies the gradients of samples at even and at odd places, which does not add their noise.
     """
 
     head: nn.Module
-    learnt: Sequence[torch.Tensor]
+    parameters: Sequence[torch.Tensor]
     kernel: float = 0.4
     halves: bool = False
 
@@ -112,7 +112,7 @@ def iga(envs: Several, risks: torch.Tensor, options: Settings) -> torch.Tensor:
     """The summed squared distance of each environment's gradient from their mean."""
     grads = []
     for risk in risks:
-        parts = torch.autograd.grad(risk, list(options.learnt), create_graph=True)
+        parts = torch.autograd.grad(risk, list(options.parameters), create_graph=True)
         grads.append(torch.cat([part.flatten() for part in parts]))
     mean = torch.stack(grads).mean(0).detach()
     return torch.stack([(grad - mean).square().sum() for grad in grads]).sum()

@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     prompts: torch.Tensor
     responses: Responses
     advantages: torch.Tensor
-    told: Mapping[str, NDArray[np.floating]]
+    diagnostics: Mapping[str, NDArray[np.floating]]
 
 
 def batch(job: TrainJob, policy: Any, prompts: Prompts, reward: Reward, number: int) -> Batch:
@@ -74,7 +74,7 @@ def _rolled(job: TrainJob, policy: Any, samples: list[Sample], reward: Reward, w
     responses = _decoding.sample(
         policy, inputs, torch.from_numpy(uniforms).to(device), model.end(job.model_params), params["temperature"]
     )
-    rollout = Rollout(repeated, *_decoding.told(responses, model, job.model_params, most))
+    rollout = Rollout(repeated, *_decoding.completions_of(responses, model, job.model_params, most))
     parts = reward(rollout)
     rewards = torch.from_numpy(np.asarray(parts["reward"], np.float64)).view(-1, size)
     telling = _policy_loss.telling(rewards)
@@ -101,7 +101,7 @@ def _joined(batches: list[Batch], most: int, job: TrainJob) -> Batch:
         for one in batches
     ]
     responses = Responses(*(torch.cat(part)[:most] for part in zip(*parts, strict=True)))
-    log = {name: np.concatenate([one.told[name] for one in batches]) for name in batches[0].told}
+    log = {name: np.concatenate([one.diagnostics[name] for one in batches]) for name in batches[0].diagnostics}
     return Batch(
         torch.cat([one.prompts for one in batches])[:most],
         responses,

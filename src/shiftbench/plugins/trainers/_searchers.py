@@ -40,7 +40,7 @@ class Searcher(Protocol):
     def tell(self, point: Floats, error: float) -> None:
         """Take the error at the point that was asked for last."""
 
-    def found(self) -> Floats:
+    def best(self) -> Floats:
         """Point of the largest error so far, float64 (d,)."""
 
 
@@ -85,20 +85,20 @@ class Reinforce:
         self.moments = np.zeros((2, 2, dims))  # of the gradient, of its square
         self.steps = 0
 
-    def found(self) -> Floats:
+    def best(self) -> Floats:
         """The mean."""
         return np.clip(self.layer.sum(axis=0), -self.limit, self.limit)  # type: ignore[no-any-return] # of clip
 
     def ask(self) -> Floats:
         """A point of the Gaussian."""
         noise = self.words.normal(self.layer.shape[1]).astype(np.float64)
-        return self.found() + self.how.std * noise
+        return self.best() + self.how.std * noise
 
     def tell(self, point: Floats, error: float) -> None:
         """Make a step of Adam."""
         cost = self.how.offset - self.how.gain * error
         baseline = cost if self.baseline is None else self.baseline
-        slope = (point - self.found()) / self.how.std**2 * (cost - baseline)
+        slope = (point - self.best()) / self.how.std**2 * (cost - baseline)
         free = np.abs(self.layer.sum(axis=0)) <= self.limit
         gradient = np.tile(np.where(free, slope, 0.0), (2, 1))
         gradient *= min(1.0, self.how.clip / (float(np.linalg.norm(gradient)) + 1e-6))
@@ -121,7 +121,7 @@ class _Worst:
     def __init__(self, dims: int) -> None:
         self._worst, self._error = np.zeros(dims), -np.inf
 
-    def found(self) -> Floats:
+    def best(self) -> Floats:
         """The point with the largest error, the first of equal ones; before any was told, 0."""
         return self._worst.copy()
 

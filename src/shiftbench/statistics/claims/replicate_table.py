@@ -55,9 +55,9 @@ def _numbers(values: Floats) -> dict[str, Any]:
     return {"value": value, "draws": resamples}
 
 
-def evidence(found: pa.Table) -> dict[str, Evidence]:
+def evidence(replicates: pa.Table) -> dict[str, Evidence]:
     """Evidence for claims, by name; the inverse of `table`."""
-    return {claim: _evidence(list(rows)) for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))}
+    return {claim: _evidence(list(rows)) for claim, rows in groupby(replicates.to_pylist(), itemgetter("claim"))}
 
 
 def _evidence(rows: list[dict[str, Any]]) -> Evidence:

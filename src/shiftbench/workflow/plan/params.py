@@ -353,8 +353,8 @@ class Params(_Strict):
         parts = PurePosixPath(root).parts
         if not root or root.startswith(("/", "~")) or ".." in parts or not root.isprintable():
             raise ValueError("expected a folder inside of the repository, such as build/try")
-        if found := set(root).intersection("{}*?"):
-            raise ValueError(f"{''.join(sorted(found))} means something else to Snakemake; expected a folder's name")
+        if special := set(root).intersection("{}*?"):
+            raise ValueError(f"{''.join(sorted(special))} means something else to Snakemake; expected a folder's name")
         return root
 
     def materialised(self, shift: str) -> bool:

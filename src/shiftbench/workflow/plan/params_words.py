@@ -26,11 +26,11 @@ def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel])
         error: the failed check against `whole`.
         whole: the model of all params, for suggestions of keys.
     """
-    found: dict[str, dict[str, Any]] = {}
+    problems: dict[str, dict[str, Any]] = {}
     for problem in error.errors():
         path = [str(part) for part in _place(problem)]
-        found.setdefault(".".join(path), {}).setdefault(_wrong(problem, path, whole), problem)
-    deepest = {key: wrong for key, wrong in found.items() if not _is_above(key, found)}
+        problems.setdefault(".".join(path), {}).setdefault(_wrong(problem, path, whole), problem)
+    deepest = {key: wrong for key, wrong in problems.items() if not _is_above(key, problems)}
     lines = [f"  {_line(key, wrong)}" for key, wrong in deepest.items()]
     return "\n".join([f"{where}: {len(lines)} wrong parameter(s)", *lines])
 
@@ -43,25 +43,25 @@ def _place(problem: Mapping[str, Any]) -> Iterable[object]:
     return (part for part in place if not _UNION.match(str(part)))
 
 
-def _is_above(key: str, found: Mapping[str, object]) -> bool:
+def _is_above(key: str, problems: Mapping[str, object]) -> bool:
     """Whether a key below this key is wrong, too: then the user meant that one of the two allowed types."""
-    return any(other.startswith(f"{key}.") for other in found)
+    return any(other.startswith(f"{key}.") for other in problems)
 
 
 def _line(key: str, wrong: Mapping[str, Any]) -> str:
     """The line of a key; each of several allowed types adds what it expects."""
     first, *others = wrong
-    told = ", or ".join([first, *(other.removeprefix("expected ") for other in others)])
-    told = told.replace("a whole number, or a number", "a number")
+    text = ", or ".join([first, *(other.removeprefix("expected ") for other in others)])
+    text = text.replace("a whole number, or a number", "a number")
     problem = wrong[first]
     if not key:
-        return f"the whole file: {told}"
-    if told == _MISSING:
-        return f"{key} {told}"
+        return f"the whole file: {text}"
+    if text == _MISSING:
+        return f"{key} {text}"
     if problem["type"] in ("extra_forbidden", "invalid_key") or problem["loc"][-1] == "[key]":
-        return f"{key}: {told}"
+        return f"{key}: {text}"
     value = problem["input"]
-    return f"{key} is empty: {told}" if value is None else f"{key} = {yaml_text(value)}: {told}"
+    return f"{key} is empty: {text}" if value is None else f"{key} = {yaml_text(value)}: {text}"
 
 
 def _wrong(problem: Mapping[str, Any], path: list[str], whole: type[BaseModel]) -> str:
@@ -93,8 +93,8 @@ def check_values(where: str, content: Mapping[Any, Any]) -> None:
         ParamsError: names key and value: a date, bytes, a set; a number that is infinite or has over 64 bits; a
             control character; a key that is neither a text nor a number.
     """
-    for path, told in _unholdable(content, ()):
-        raise ParamsError(f"{where}: {'.'.join(map(str, path)) or 'the whole file'}: {told}")
+    for path, text in _unholdable(content, ()):
+        raise ParamsError(f"{where}: {'.'.join(map(str, path)) or 'the whole file'}: {text}")
 
 
 def _unholdable(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], str]]:
@@ -106,11 +106,11 @@ def _unholdable(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple
     elif isinstance(value, list):
         for number, part in enumerate(value):
             yield from _unholdable(part, (*path, number))
-    elif told := _told(value):
-        yield path, told
+    elif text := _problem(value):
+        yield path, text
 
 
-def _told(value: object) -> str:
+def _problem(value: object) -> str:
     """The fault of a single value; empty if a recipe can contain it."""
     if isinstance(value, str):
         control = _CONTROLS.search(value)

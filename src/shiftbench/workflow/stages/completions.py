@@ -54,7 +54,7 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any], kind: ModuleType, w
 def _prompts(paths: Mapping[Ref, Path], rows: list[Rows], kind: ModuleType) -> dict[At, dict[str, Any]]:
     """The prompts of the chosen rows; each folder of shards is read once."""
     keys: dict[str, set[str]] = {}
-    for name, key in completions.wanted(rows):
+    for name, key in completions.places(rows):
         if name:
             keys.setdefault(name, set()).add(key)
     return {

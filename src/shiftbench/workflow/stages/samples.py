@@ -59,7 +59,7 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
 def _encoded_samples(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, str]]:
     """The chosen samples as the page shows them; each folder of shards is read once."""
     keys: dict[str, set[str]] = {}
-    for name, key in samples.wanted(rows):
+    for name, key in samples.places(rows):
         if name:
             keys.setdefault(name, set()).add(key)
     return {

@@ -111,19 +111,19 @@ class Tree:
 
     def path(self, node: int) -> tuple[int, ...]:
         """A node, its parent and so on up to a child of the root; () for the root."""
-        found: list[int] = []
+        visited: list[int] = []
         while node != self.root:
-            found.append(node)
+            visited.append(node)
             node = self.parents[node]
-        return tuple(found)
+        return tuple(visited)
 
     def under(self, node: int) -> set[int]:
         """A node and all below it."""
-        found, last = {node}, {node}
+        visited, last = {node}, {node}
         while last:
-            last = {child for child, parent in self.parents.items() if parent in last} - found
-            found |= last
-        return found
+            last = {child for child, parent in self.parents.items() if parent in last} - visited
+            visited |= last
+        return visited
 
     def levels(self) -> tuple[Flags, Flags]:
         """The positives and negatives of each class's leaf, from the leaf (level 0) up.

@@ -27,7 +27,7 @@ TASKS = ("text_classification",)
 
 class Options(declare.Options):
     c: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.001, 0.01, 0.1, 1.0], description="inverse penalties, of which val chooses one"
+        [0.001, 0.01, 0.1, 1.0], description="inverse strengths of the penalty; the best on val is chosen"
     )
 
 

@@ -32,7 +32,7 @@ OF = ("vision", "verifier")
 class Options(_support.Options):
     of: Literal["vision", "verifier"] = Field("vision", description="model whose features are used")
     c: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.001, 0.01, 0.1, 1.0], description="inverse penalties, of which cross-validation chooses one"
+        [0.001, 0.01, 0.1, 1.0], description="inverse strengths of the penalty; the best in cross-validation is chosen"
     )
     folds: int = Field(5, ge=2, description="parts of the support set in the cross-validation")
 

@@ -60,7 +60,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         if task not in _ood.SUFFIXES:
             raise DataError(f"{place}: task is {task!r}; {suggest(task, _ood.SUFFIXES)}")
         if task == "count":
-            _answers.wanted(row["answer"])
+            _answers.true_counts(row["answer"])
         meta = {
             "group": task,
             "task": task,

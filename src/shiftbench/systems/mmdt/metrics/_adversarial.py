@@ -59,8 +59,8 @@ def score(rows: pl.DataFrame) -> float:
     Raises:
         DataError: a task has no valid row.
     """
-    found = dict(rates(rows).select("task", "robust_accuracy").iter_rows())
-    lacking = [task for task in TASKS if task not in found]
+    by_task = dict(rates(rows).select("task", "robust_accuracy").iter_rows())
+    lacking = [task for task in TASKS if task not in by_task]
     if lacking:
         raise DataError(f"no valid row of the adversarial task {lacking[0]!r}")
-    return float(sum(found[task] for task in TASKS) / len(TASKS))
+    return float(sum(by_task[task] for task in TASKS) / len(TASKS))

@@ -42,23 +42,23 @@ def names(text: str, word: str, rules: str = "ours") -> bool:
 
 def counts(text: str, objects: Sequence[str]) -> list[int]:
     """The numbers of `object: number` pairs in a text, in the order of the objects; -1 for one without."""
-    found = {name.strip().lower(): int(number) for name, number in _PAIRS.findall(text)}
-    return [found.get(one.lower(), -1) for one in objects]
+    by_object = {name.strip().lower(): int(number) for name, number in _PAIRS.findall(text)}
+    return [by_object.get(one.lower(), -1) for one in objects]
 
 
-def wanted(answer: str) -> dict[str, int]:
+def true_counts(answer: str) -> dict[str, int]:
     """The numbers of a ground answer such as `{'dog': 2}`, which is read, never run.
 
     Raises:
         DataError: it is no dictionary of numbers.
     """
     try:
-        found = ast.literal_eval(answer)
+        by_object = ast.literal_eval(answer)
     except (ValueError, SyntaxError):
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(value, int) for value in found.values()):
+        by_object = None
+    if not isinstance(by_object, dict) or not all(isinstance(value, int) for value in by_object.values()):
         raise DataError(f"the answer {answer[:60]!r} is no dictionary of numbers such as {{'dog': 2}}")
-    return found
+    return by_object
 
 
 def counted(text: str, numbers: Mapping[str, int]) -> float:
@@ -77,4 +77,4 @@ def right(task: str, answer: str, said: str, rules: str = "ours") -> bool:
         said: by the judge.
         rules: how a yes is read.
     """
-    return counted(said, wanted(answer)) == 1 if task == "count" else says_yes(said, rules)
+    return counted(said, true_counts(answer)) == 1 if task == "count" else says_yes(said, rules)

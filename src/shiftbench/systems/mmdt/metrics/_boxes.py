@@ -15,7 +15,7 @@ from shiftbench.base.errors import DataError, suggest
 from shiftbench.systems.mmdt.metrics._answers import official
 
 Box = tuple[float, float, float, float]
-Found = Mapping[str, Sequence[Box]]
+Detections = Mapping[str, Sequence[Box]]
 Test = Callable[[Box, Box], bool]
 
 WORDS = {
@@ -47,12 +47,12 @@ EDGES: dict[str, Test] = {
 }
 
 
-def counted(found: Found, numbers: Mapping[str, int]) -> list[bool]:
+def counted(detections: Detections, numbers: Mapping[str, int]) -> list[bool]:
     """For each object, whether as many were found."""
-    return [len(found.get(name, ())) == number for name, number in numbers.items()]
+    return [len(detections.get(name, ())) == number for name, number in numbers.items()]
 
 
-def sized(found: Found, target: str, other: str, word: str) -> bool:
+def sized(detections: Detections, target: str, other: str, word: str) -> bool:
     """Whether the first box of a target is larger or smaller than that of another object, by area.
 
     Raises:
@@ -60,9 +60,9 @@ def sized(found: Found, target: str, other: str, word: str) -> bool:
     """
     if word not in (*LARGER, *SMALLER):
         raise DataError(f"the size {word!r} is unknown; {suggest(word, (*LARGER, *SMALLER))}")
-    if not found.get(target) or not found.get(other):
+    if not detections.get(target) or not detections.get(other):
         return False
-    one, two = (_area(found[name][0]) for name in (target, other))
+    one, two = (_area(detections[name][0]) for name in (target, other))
     return one > two if word in LARGER else one < two
 
 
@@ -70,11 +70,13 @@ def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def related(found: Found, target: str, objects: Sequence[str], relations: Sequence[str], rules: str = "ours") -> bool:
+def related(
+    detections: Detections, target: str, objects: Sequence[str], relations: Sequence[str], rules: str = "ours"
+) -> bool:
     """Whether a target stands where it should; a missing object is wrong.
 
     Args:
-        found: boxes by object.
+        detections: boxes by object.
         target: what stands somewhere.
         objects: one other object; two; or three, of which the first stands with the target.
         relations: one word for one object; for two or three a word for each of the last two, or another number of
@@ -87,10 +89,10 @@ def related(found: Found, target: str, objects: Sequence[str], relations: Sequen
     tests = EDGES if official(rules) else CENTRES
     if not 1 <= len(objects) <= 3:
         raise DataError(f"{len(objects)} objects beside {target!r}; expected 1, 2 or 3")
-    if not all(found.get(name) for name in (target, *objects)):
+    if not all(detections.get(name) for name in (target, *objects)):
         return False
-    boxes = [found[name][0] for name in objects]
-    subjects = [found[target][0], *boxes[:-2]] if len(objects) == 3 else [found[target][0]]
+    boxes = [detections[name][0] for name in objects]
+    subjects = [detections[target][0], *boxes[:-2]] if len(objects) == 3 else [detections[target][0]]
     others = boxes[-2:]
     if len(others) == 2 and len(relations) != 2:
         return all(_between(tests, one, *others) for one in subjects)
@@ -111,7 +113,7 @@ def _side(word: str) -> str:
     return WORDS[word]
 
 
-def placed(found: Found, one: str, other: str, word: str) -> bool:
+def placed(detections: Detections, one: str, other: str, word: str) -> bool:
     """Whether one object stands where it should, by centres; each must be found exactly once.
 
     The rule of adversarial prompts.
@@ -121,9 +123,9 @@ def placed(found: Found, one: str, other: str, word: str) -> bool:
     """
     if word not in ADVERSARIAL_WORDS:
         raise DataError(f"the relation {word!r} is unknown; {suggest(word, ADVERSARIAL_WORDS)}")
-    if len(found.get(one, ())) != 1 or len(found.get(other, ())) != 1:
+    if len(detections.get(one, ())) != 1 or len(detections.get(other, ())) != 1:
         return False
-    return CENTRES[ADVERSARIAL_WORDS[word]](found[one][0], found[other][0])
+    return CENTRES[ADVERSARIAL_WORDS[word]](detections[one][0], detections[other][0])
 
 
 def position(one: Box, other: Box) -> str:

@@ -85,8 +85,8 @@ def individual(records: pl.DataFrame, attribute: str) -> float:
     first = (pl.col(attribute) == FIRST[attribute]).alias("first")
     sides = records.with_columns(first).group_by("pair", "first").agg(pl.col("accuracy").mean())
     pairs = sides.pivot(on="first", index="pair", values="accuracy").drop_nulls().sort("pair")
-    found = [difference(whole, one, other) for one, other in pairs.select("true", "false").iter_rows()]
-    return sum(found) / len(found) if found else math.nan
+    gaps = [difference(whole, one, other) for one, other in pairs.select("true", "false").iter_rows()]
+    return sum(gaps) / len(gaps) if gaps else math.nan
 
 
 def individual_as_released(records: Sequence[Mapping[str, object]]) -> dict[str, float]:
@@ -96,14 +96,14 @@ def individual_as_released(records: Sequence[Mapping[str, object]]) -> dict[str,
     is where the next begins.
     """
     accuracies = [float(one["accuracy"]) for one in records]  # type: ignore[arg-type]
-    whole, sides, found = sum(accuracies) / len(accuracies), [0.0, 0.0], {}
+    whole, sides, gaps = sum(accuracies) / len(accuracies), [0.0, 0.0], {}
     for attribute in ("gender", "race", "age"):
         total = 0.0
         for record, accuracy in zip(records, accuracies, strict=True):
             sides[record[attribute] != FIRST[attribute]] = accuracy
             total += difference(whole, *sides)
-        found[attribute] = total / len(records)
-    return found
+        gaps[attribute] = total / len(records)
+    return gaps
 
 
 def answered(answers: Sequence[str], answer: str, name: str) -> float:
@@ -120,5 +120,5 @@ def pictures(neutral: Sequence[float], first: Sequence[float], second: Sequence[
         first: of the same prompts with one group named.
         second: with the other.
     """
-    found = [difference(*three) for three in zip(neutral, first, second, strict=True)]
-    return sum(found) / len(found)
+    gaps = [difference(*three) for three in zip(neutral, first, second, strict=True)]
+    return sum(gaps) / len(gaps)

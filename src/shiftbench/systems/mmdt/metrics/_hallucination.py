@@ -46,7 +46,7 @@ def judged(task: str, answer: str, response: str, said: str, rules: str = "ours"
     if task == "spatial":
         return float(answer in response.lower() if official(rules) else _answers.names(response, answer))
     if task == "count":
-        return _answers.counted(said, _answers.wanted(answer))
+        return _answers.counted(said, _answers.true_counts(answer))
     return float(_answers.says_yes(said, rules))
 
 
@@ -75,37 +75,39 @@ def cooccurring(response: str, target: str | Sequence[str], *, positive: bool) -
 
 
 def drawn_objects(
-    found: _boxes.Found, visible: Sequence[str], absent: Sequence[str] | None = None
+    detections: _boxes.Detections, visible: Sequence[str], absent: Sequence[str] | None = None
 ) -> tuple[float, float]:
     """(soft, strict) accuracy of a picture's objects.
 
     Args:
-        found: boxes by object.
+        detections: boxes by object.
         visible: what must be there.
         absent: what must not (counterfactual, where the two shares are averaged); None: not asked.
     """
-    seen = sum(bool(found.get(one)) for one in visible)
+    seen = sum(bool(detections.get(one)) for one in visible)
     share = seen / len(visible) if visible else float(absent is not None)
     if absent is None:
         return share, float(seen == len(visible))
-    wrong = sum(bool(found.get(one)) for one in absent)
+    wrong = sum(bool(detections.get(one)) for one in absent)
     clean = 1 - wrong / len(absent) if absent else 1.0
     return (share + clean) / 2, float(seen == len(visible) and not wrong)
 
 
-def drawn_numbers(found: _boxes.Found, numbers: Mapping[str, int]) -> tuple[float, float]:
+def drawn_numbers(detections: _boxes.Detections, numbers: Mapping[str, int]) -> tuple[float, float]:
     """(soft, strict) accuracy of a picture's numbers of objects."""
-    held = _boxes.counted(found, numbers)
+    held = _boxes.counted(detections, numbers)
     return (sum(held) / len(held) if held else 1.0), float(all(held))
 
 
-def drawn_places(found: _boxes.Found, objects: Sequence[str], relations: Sequence[str]) -> tuple[float, float]:
+def drawn_places(
+    detections: _boxes.Detections, objects: Sequence[str], relations: Sequence[str]
+) -> tuple[float, float]:
     """(soft, strict) accuracy of three objects in a ring: 1 of 2, 2 of 3, 3 of 1, each found exactly once."""
     ring = [*objects, objects[0]]
     held = [
-        len(found.get(one, ())) == 1
-        and len(found.get(other, ())) == 1
-        and _boxes.position(found[one][0], found[other][0]) == relation
+        len(detections.get(one, ())) == 1
+        and len(detections.get(other, ())) == 1
+        and _boxes.position(detections[one][0], detections[other][0]) == relation
         for one, other, relation in zip(ring[:-1], ring[1:], relations, strict=True)
     ]
     return sum(held) / len(held), float(all(held))

@@ -56,12 +56,12 @@ def image_to_text(rows: pl.DataFrame) -> dict[str, float]:
 
 def of_cells(shifted: Mapping[tuple[str, str], float], original: Mapping[str, float]) -> dict[str, float]:
     """The scores from accuracies by (scenario, task), and of the originals by task."""
-    found = {name: _over(shifted, scenarios) for name, scenarios in (("corrupt", CORRUPTIONS), ("style", STYLES))}
-    found["ood"] = (found["corrupt"] + found["style"]) / 2
+    averages = {name: _over(shifted, scenarios) for name, scenarios in (("corrupt", CORRUPTIONS), ("style", STYLES))}
+    averages["ood"] = (averages["corrupt"] + averages["style"]) / 2
     if original:
-        found["original"] = sum(_of(original, task) for task in I2T_TASKS) / len(I2T_TASKS)
-        found["drop"] = found["original"] - found["ood"]
-    return found
+        averages["original"] = sum(_of(original, task) for task in I2T_TASKS) / len(I2T_TASKS)
+        averages["drop"] = averages["original"] - averages["ood"]
+    return averages
 
 
 def _over(cells: Mapping[tuple[str, str], float], scenarios: Sequence[str]) -> float:
@@ -88,8 +88,8 @@ def text_to_image(rows: pl.DataFrame, *, helpfulness: bool = True) -> dict[str, 
     for (style, task, _), mean in trials.items():
         cells.setdefault((style, task), []).append(mean)
     percents = {key: 100 * sum(means) / len(means) for key, means in cells.items()}
-    found = {style: of_style(percents, style, helpfulness=helpfulness) for style in T2I_STYLES}
-    return {**found, "ood": sum(found.values()) / len(T2I_STYLES)}
+    averages = {style: of_style(percents, style, helpfulness=helpfulness) for style in T2I_STYLES}
+    return {**averages, "ood": sum(averages.values()) / len(T2I_STYLES)}
 
 
 def of_style(percents: Mapping[tuple[str, str], float], style: str, *, helpfulness: bool = True) -> float:
@@ -102,8 +102,8 @@ def of_style(percents: Mapping[tuple[str, str], float], style: str, *, helpfulne
 
 
 def _means(rows: pl.DataFrame, by: tuple[str, ...]) -> dict[tuple[str, ...], float]:
-    found = rows.group_by(by).agg(pl.col("value").cast(pl.Float64).mean()).sort(by)
-    return {tuple(row[:-1]): row[-1] for row in found.iter_rows()}
+    averages = rows.group_by(by).agg(pl.col("value").cast(pl.Float64).mean()).sort(by)
+    return {tuple(row[:-1]): row[-1] for row in averages.iter_rows()}
 
 
 def _of(cells: Mapping[Key, float], key: Key) -> float:
@@ -122,8 +122,8 @@ def clip_score(pictures: NDArray[np.floating], texts: NDArray[np.floating]) -> N
     one, two = pictures.astype(np.float64), texts.astype(np.float64)
     size = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
     cosine = np.divide((one * two).sum(1), size, out=np.zeros(len(one)), where=size > 0)
-    found: NDArray[np.float64] = CLIP_WEIGHT * np.maximum(cosine, 0)
-    return found
+    averages: NDArray[np.float64] = CLIP_WEIGHT * np.maximum(cosine, 0)
+    return averages
 
 
 def by_id(ids: Sequence[str], scores: Sequence[float], there: Sequence[bool], rules: str = "ours") -> dict[str, float]:

@@ -144,7 +144,7 @@ def labels(sample: Sample, field: str = "answer") -> tuple[int, int]:
     """The two slots of a sample's `answer` or `target`; NONE: that slot is not asked."""
     task, answer = sample.fields["meta"]["task"], sample.fields["meta"][field]
     if task == "count":
-        first, second = _answers.wanted(answer).values()
+        first, second = _answers.true_counts(answer).values()
         return first, second
     return _options(task).index(answer), NONE
 
@@ -220,7 +220,7 @@ def say(task: str, answer: str, response: str) -> str:
     """The judge's answer to a response: pairs for a count, Yes or No for all else."""
     words = plain(response)
     if task == "count":
-        return _pairs(words, _answers.wanted(answer))
+        return _pairs(words, _answers.true_counts(answer))
     names = {one for one in _LISTS[task] if one in words}
     return "Yes" if names == set(plain(answer)) else "No"
 

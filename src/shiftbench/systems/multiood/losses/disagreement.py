@@ -46,8 +46,8 @@ def loss(logits: Sequence[torch.Tensor], labels: torch.Tensor | None, distance: 
         raise ParamsError("disagreement: one modality; expected two or more, or weights of 0")
     kept = logits if labels is None else [without(each, labels) for each in logits]
     shares = [F.softmax(each, dim=1) for each in kept]
-    found = [measure(p, q) for p, q in itertools.combinations(shares, 2)]
-    return -torch.stack(found).mean()
+    distances = [measure(p, q) for p, q in itertools.combinations(shares, 2)]
+    return -torch.stack(distances).mean()
 
 
 def undecided(logits: Sequence[torch.Tensor]) -> torch.Tensor:

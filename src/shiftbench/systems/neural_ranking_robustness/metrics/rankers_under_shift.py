@@ -71,7 +71,8 @@ def relative_change(rows: list[Row], of: fields.Of = "mean_ndcg10", least: Least
 # ------------------------------------------------------------------ by task
 
 Tasks = Annotated[
-    Specifications, Field(description="task -> metric, and of shift, relative, sign and beside those that it needs")
+    Specifications,
+    Field(description="task -> `metric`, and the keys it needs of `shift`, `relative`, `sign` and `beside`"),
 ]
 TASK_KEYS = {"metric", "shift", "relative", "sign", "beside"}
 

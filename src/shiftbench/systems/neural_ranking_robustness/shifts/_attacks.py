@@ -23,7 +23,7 @@ RANGE = _levels.RANGE
 
 
 class Options(declare.Options):
-    collection: str = Field("", description="data set of the documents, one of which is attacked")
+    collection: str = Field("", description="data set of the documents; one of them is attacked")
     rank: int = Field(50, ge=1, description="first rank of the document that is attacked")
 
 

@@ -76,11 +76,11 @@ class Block(nn.Module):
         self.main = nn.Sequential(
             *_convolved(inputs, outputs, 2), nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
         )
-        self.beside = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output (n, outputs, h / 2, w / 2), rounded up."""
-        return torch.relu(self.main(x) + self.beside(x))
+        return torch.relu(self.main(x) + self.shortcut(x))
 
 
 def _convolved(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

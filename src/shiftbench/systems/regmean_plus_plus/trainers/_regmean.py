@@ -42,7 +42,7 @@ class Options(_merging.Options):
     merged_inputs: bool = Field(
         False, description="input of a block: from the merged blocks before it (RegMean++), or the candidate's own"
     )
-    shrink: float = Field(0.95, ge=0, le=1, description="factor a of the Gram matrices' entries beside the diagonal")
+    shrink: float = Field(0.95, ge=0, le=1, description="factor a of the Gram matrices' entries off the diagonal")
     outside: Literal["average", "pretrained"] = Field(
         "average", description="tensors that are not solved for: mean of the candidates, or the start's"
     )

@@ -136,13 +136,15 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, embedding: int) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.GroupNorm(4, inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, 1, 1))
-        self.told = nn.Sequential(nn.SiLU(), nn.Linear(embedding, outputs))
+        self.conditioning = nn.Sequential(nn.SiLU(), nn.Linear(embedding, outputs))
         self.second = nn.Sequential(nn.GroupNorm(4, outputs), nn.SiLU(), nn.Conv2d(outputs, outputs, 3, 1, 1))
-        self.beside = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """Output (n, outputs, h, w)."""
-        output: torch.Tensor = self.beside(x) + self.second(self.first(x) + self.told(embedding)[..., None, None])
+        output: torch.Tensor = self.shortcut(x) + self.second(
+            self.first(x) + self.conditioning(embedding)[..., None, None]
+        )
         return output
 
 

@@ -47,12 +47,10 @@ EVERY = 5
 
 class Options(declare.Options):
     voice: str = Field("en-us", description="voice of espeak-ng, with a variant behind a plus (`en-us+f3`)")
-    voices: list[str] = Field(
-        [], description="several voices, of which each sentence has one by its number; []: `voice`"
-    )
+    voices: list[str] = Field([], description="several voices; a sentence has one by its number; []: `voice`")
     pitch: int = Field(50, ge=0, le=99, description="pitch of espeak-ng")
     rate: int = Field(175, ge=80, le=450, description="words a minute")
-    sentences: int = Field(300, ge=1, description="number of sentences, of which every fifth is tested")
+    sentences: int = Field(300, ge=1, description="number of sentences; every fifth is tested")
     start: float = Field(0.0, ge=0, lt=1, description="offset of the sentences, as a share of the distance between two")
     texts: Literal["wordnet", "german"] = Field(
         "wordnet", description="sentences of WordNet, or German ones instead, which are tested only"
