@@ -57,11 +57,11 @@ def review(
         folder = Path(scratch)
         about = submission.unpack(archive.resolve(), folder)
         published_results = published.read(home, about["scale"])
-        done, incomparable, board, sent = _audit_submission(folder, about["scale"], published_results)
-        _print(done, incomparable)
-        description = {**about, "verdict": done.verdict}
+        audit, incomparable, board, sent = _audit_submission(folder, about["scale"], published_results)
+        _print(audit, incomparable)
+        description = {**about, "verdict": audit.verdict}
         if accept:
-            _require(done, incomparable)
+            _require(audit, incomparable)
             place = submission.accept(home, description, _same_board(board, sent))
             out.print(f"{place}: `shiftbench docs` adds it to docs/leaderboard.html; commit both")
 
