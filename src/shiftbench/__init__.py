@@ -32,6 +32,11 @@ _PUBLIC = {
 """What users import from here, and the module that is imported for it."""
 
 
+def __dir__() -> list[str]:
+    """The names of the module, with those that are imported when they are asked for."""
+    return sorted({*globals(), *_PUBLIC})
+
+
 def __getattr__(name: str) -> Any:
     """Return what is public, imported when it is asked for (PEP 562)."""
     if name not in _PUBLIC:

@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+import shiftbench
 from makers.shift_digests import picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, PluginError, RangeError
 from shiftbench.base.rng import RandomStream
-from shiftbench.evaluation.corruption import Corrupt, corrupt
+from shiftbench.evaluation.corruption import Corrupt, content_key, corrupt
 from shiftbench.plugins.shifts import motion_blur
 
 IMAGE = picture(33, 57, 3)
@@ -41,7 +42,7 @@ def test_defaults_seeds_keys_and_options_count() -> None:
         corrupt(IMAGE, "occlusion", kind="bars"),
     ]
     assert len({result.tobytes() for result in results}) == len(results)
-    assert np.array_equal(results[0], corrupt(IMAGE, "occlusion", severity=3, seed=0, key="a"))
+    assert np.array_equal(results[0], corrupt(IMAGE, "occlusion", severity=3, seed=0, key=content_key(IMAGE)))
 
 
 def test_identity_is_a_copy() -> None:
@@ -70,7 +71,7 @@ def test_motion_blur_is_near_the_published_kernel(level: int) -> None:
     steps = motion_blur.line(turn, 2 * radius)
     seen = [padded[40 + down : 264 + down, right : right + 224] for down, right in steps]
     expected = np.tensordot(weights / weights.sum(), seen, 1)
-    distance = np.abs(corrupt(photo, "motion_blur", severity=level) - expected)
+    distance = np.abs(corrupt(photo, "motion_blur", severity=level, key="a") - expected)
     assert distance.mean() < 0.5
     assert distance.max() < 4
 
@@ -130,6 +131,29 @@ def test_without_keys_the_pixels_are_the_identity() -> None:
     assert torch.equal(shifted.flip(0), shift(batch().flip(0)))
     assert torch.equal(shifted[0], shift(batch()[0]))
     assert repr(shift) == "Corrupt('gaussian_noise', severity=3, seed=0)"
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "occlusion"])
+def test_without_a_key_two_images_have_noise_of_their_own(name: str) -> None:
+    one, other = (np.full((64, 64, 3), grey, dtype=np.uint8) for grey in (100, 101))
+    noise = [corrupt(image, name).astype(int) - image for image in (one, other)]
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.5
+    np.testing.assert_array_equal(corrupt(one, name), corrupt(one.copy(), name))
+    single = Corrupt(name)(torch.from_numpy(one).permute(2, 0, 1)).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(corrupt(one, name), single)
+
+
+def test_without_a_key_a_text_and_a_sound_have_their_own_changes() -> None:
+    texts = ["a good film", "a good film."]
+    assert corrupt(texts[0], "keyboard_typos") == corrupt(texts[0], "keyboard_typos")
+    assert corrupt(texts[0], "keyboard_typos", 5.0) + "." != corrupt(texts[1], "keyboard_typos", 5.0)
+    sound = np.zeros(16_000, dtype=np.int16)
+    noise = [corrupt(value, "audio_noise") for value in (sound + 1000, sound + 1001)]
+    assert not np.array_equal(noise[0] - 1000, noise[1] - 1001)
+
+
+def test_dir_shows_the_public_functions() -> None:
+    assert {"Corrupt", "calibrate", "corrupt", "evaluate"} <= set(dir(shiftbench))
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ benchmarks:
     val_ood: []
     full_spectrum: false
     detectors: [gen]
-    metrics: [ece, mce, auroc]
+    metrics: [ece, error, mce, auroc]
     analyses: []
     features: [val]
 """
@@ -267,9 +267,10 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("    full_spectrum: false", "    full_spectrum: often", f'full_spectrum = "often": {FLAG}'),
     ("    detectors: [gen]", "    detectors: []", "benchmarks.clothes.ood: no detector looks at these sets"),
     ("    detectors: [gen]", "    detectors: [mps]", "asks for detectors 'mps'"),
-    ("    metrics: [ece, mce, auroc]", "    metrics: []", "benchmarks.clothes.metrics = []: nothing is listed"),
-    ("    metrics: [ece, mce, auroc]", "    metrics: [acc]", "asks for metrics 'acc'"),
-    ("    metrics: [ece, mce, auroc]", "    metrics: [map50]", "map50 is of another task: it reads scores, which reco"),
+    ("[ece, error, mce, auroc]", "[]", "benchmarks.clothes.metrics = []: nothing is listed"),
+    ("[ece, error, mce, auroc]", "[acc]", "asks for metrics 'acc'"),
+    ("[ece, error, mce, auroc]", "[map50]", "map50 is of another task: it reads scores, which reco"),
+    ("[ece, error, mce, auroc]", "[ece, mce]", "mce is computed from 'error', which is not among"),
     ("normaliser: convnet-erm", "normaliser: nobody", "mce: its normaliser 'nobody' is none of the benchmark's models"),
     ("    ood: [mnist]\n", "", "auroc compares scores of detectors on OOD sets; name some under `ood:`"),
     ("    analyses: []", "    analyses: [nothing]", "asks for analyses 'nothing'"),

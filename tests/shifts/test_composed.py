@@ -21,8 +21,8 @@ def test_parts_are_applied_in_turn_with_their_own_words() -> None:
 
 
 def test_options_stand_under_the_part() -> None:
-    expected = corrupt(corrupt(IMAGE, "contrast", 2.0), "occlusion", 2.0, kind="bars")
-    assert np.array_equal(corrupt(IMAGE, "contrast+occlusion", 2.0, occlusion={"kind": "bars"}), expected)
+    expected = corrupt(corrupt(IMAGE, "contrast", 2.0), "occlusion", 2.0, key="a", kind="bars")
+    assert np.array_equal(corrupt(IMAGE, "contrast+occlusion", 2.0, key="a", occlusion={"kind": "bars"}), expected)
 
 
 def test_severity_0_is_the_identity() -> None:

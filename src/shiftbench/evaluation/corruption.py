@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     import torch
 
 
-def corrupt(image: Any, name: str, severity: float = 3.0, seed: int = 0, key: str = "a", **params: object) -> Any:
+def corrupt(
+    image: Any, name: str, severity: float = 3.0, seed: int = 0, key: str | None = None, **params: object
+) -> Any:
     """A shifted copy of one value.
 
     Args:
@@ -40,7 +42,8 @@ def corrupt(image: Any, name: str, severity: float = 3.0, seed: int = 0, key: st
         name: the shift's name, or several joined by `+`.
         severity: 0 (identity) to 5.
         seed: seed of the random words.
-        key: identity of the value; equal keys get the same noise. A `Sample` has its own.
+        key: identity of the value; equal keys get the same noise. A `Sample` has its own. None: the value's own bytes
+            are its identity, as for `Corrupt`.
         **params: options of the shift.
 
     Raises:
@@ -57,7 +60,8 @@ def corrupt(image: Any, name: str, severity: float = 3.0, seed: int = 0, key: st
     if isinstance(image, Sample):
         return shift_sample(image, shift, severity, options, _words(seed, name, image.key))
     value = _checked(shift.FIELD, name, image)
-    shifted = shift.apply(value, severity, _words(seed, name, key), **options)
+    words = _words(seed, name, content_key(value) if key is None else key)
+    shifted = shift.apply(value, severity, words, **options)
     return shifted.copy() if shifted is value and isinstance(value, np.ndarray) else shifted
 
 
@@ -170,9 +174,10 @@ def _words(seed: int, name: str, key: str) -> RandomStream:
     return RandomStream(seed, name, key.partition("/")[0] if "/" in key else "", key)
 
 
-def content_key(image: np.ndarray) -> str:
-    """Identity of an image that has no key: a hash of its pixels."""
-    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+def content_key(value: np.ndarray | str) -> str:
+    """Identity of a value that has no key: a hash of its pixels, its samples of sound, or its text in UTF-8."""
+    content = value.encode() if isinstance(value, str) else np.ascontiguousarray(value).data
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _as_bytes(images: torch.Tensor) -> torch.Tensor:

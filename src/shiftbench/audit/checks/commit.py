@@ -101,7 +101,9 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     """Yield source files that recipes name, and lists of variants, that HEAD does not have, including ignored files."""
     home, known = git_state.top(), git_state.tracked()
     named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
-    listed = [folder / variants.FILE for family in registry.PLUGIN_TYPES for folder in registry.folders(family)]
+    listed = [
+        folder / variants.FILE for plugin_type in registry.PLUGIN_TYPES for folder in registry.folders(plugin_type)
+    ]
     params = [file.absolute() for file in configurations.files(case.plan.config)]
     for path in (*named, *listed, *params):
         file = path.parent.resolve() / path.name  # a link counts as git stores it

@@ -174,7 +174,7 @@ def listing() -> str:
     for source in sorted({source for name in texts for source in getattr(modules[name], "SOURCES", ())}):
         fetch.keep(source)
     lines += ["", "### At level 3", "", f"| | {preview.TEXT} |", "| --- | --- |"]
-    lines += [markdown.row(f"`{name}`", corrupt(preview.TEXT, name, 3.0)) for name in texts]
+    lines += [markdown.row(f"`{name}`", corrupt(preview.TEXT, name, 3.0, key="a")) for name in texts]
     lines += ["", "## Other data over shared classes", "", "| shift | clean | shifted |", "| --- | --- | --- |"]
     domains = {name: getattr(module, "DOMAIN", None) for name, module in modules.items()}
     lines += [

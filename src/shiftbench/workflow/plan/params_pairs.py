@@ -1,7 +1,7 @@
 """Checks of the combinations in a benchmark: tasks, fields, roles of OOD sets, metrics with rows."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -228,6 +228,8 @@ def _check_metrics(where: str, params: Params, benchmark: Benchmark) -> None:
     asked = params.metrics if benchmark.metrics is None else benchmark.metrics
     for name in asked if benchmark.shifts else ():
         _check_normaliser(f"{where}: {name}", benchmark, params.options("metrics", name))
+    for name in asked:
+        _check_sources(f"{where}: {name}", params, name, asked)
     for name in benchmark.metrics or ():
         module = _module(params, "metrics", name)
         lacking = [column for column in getattr(module, "COLUMNS", ()) if column not in columns]
@@ -238,6 +240,16 @@ def _check_metrics(where: str, params: Params, benchmark: Benchmark) -> None:
         if module.KIND in _NEED_OOD and not (benchmark.ood and benchmark.detectors):
             raise ParamsError(
                 f"{where}: {name} compares scores of detectors on OOD sets; name some under `ood:` and `detectors:`"
+            )
+
+
+def _check_sources(where: str, params: Params, name: str, asked: Collection[str]) -> None:
+    """Refuse a metric that is computed from the rows of another one which the benchmark does not have."""
+    module = _module(params, "metrics", name)
+    for source in module.sources(params.options("metrics", name)) if hasattr(module, "sources") else ():
+        if source not in asked and source in registry.names("metrics"):
+            raise ParamsError(
+                f"{where} is computed from {source!r}, which is not among its metrics; add `{source}: {{}}` to metrics"
             )
 
 
