@@ -12,7 +12,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data import splits
-from shiftbench.plugins.streams._steps import Step, Support, check, told
+from shiftbench.plugins.streams._steps import Step, Support, check, describe_steps
 from shiftbench.statistics.claims import expressions, metric_rows
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.tools import run_local
@@ -45,8 +45,8 @@ class Learns:
     def reset(self):
         self.bias = np.zeros(3, np.float32)
     def adapt(self, samples):
-        with Path("told.txt").open("a") as told:
-            told.write(" ".join(f"{s.key}={s.fields['label']}" for s in samples) + "\\n")
+        with Path("steps.txt").open("a") as log:
+            log.write(" ".join(f"{s.key}={s.fields['label']}" for s in samples) + "\\n")
         self.bias[samples[0].fields["label"]] += 1e6 + len(samples)
     def __call__(self, samples):
         outputs = self.predictor(samples)
@@ -76,7 +76,7 @@ def test_what_makes_no_stream_is_refused(steps: list[Step], message: str) -> Non
 
 def test_a_schedule_is_told() -> None:
     shown = (Support("c", "val", "fog", 1.0, 0, 3),)
-    assert told([step(support=shown, at=2), step("b", at=2), step(at=3, reset=True)]) == [
+    assert describe_steps([step(support=shown, at=2), step("b", at=2), step(at=3, reset=True)]) == [
         "   2  reset, support c/val/fog/1 0/3, test a/test/fog/1",
         "   2  test b/test/fog/1",
         "   3  reset, test a/test/fog/1",
@@ -140,7 +140,7 @@ def test_what_was_shown_and_in_which_order_is_in_the_recipe(here: Made) -> None:
 
 
 def test_support_is_shown_where_a_pass_begins(here: Made) -> None:
-    lines = (here.root / "told.txt").read_text().splitlines()[:2]
+    lines = (here.root / "steps.txt").read_text().splitlines()[:2]
     keys = [{word.partition("=")[0] for word in line.split()} for line in lines]
     assert min(map(len, keys)) > 20
     assert keys[0].isdisjoint(keys[1])
