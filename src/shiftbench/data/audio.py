@@ -159,7 +159,7 @@ def rounded(values: NDArray[np.float64]) -> Wave:
 
 
 def resample(value: Wave, rate: int, new_rate: int) -> Wave:
-    """Audio of `rate` samples a second at `new_rate`: ceil(n wanted / rate) samples, the first in its place.
+    """Audio of `rate` samples a second at `new_rate`: ceil(n new_rate / rate) samples, the first in its place.
 
     Higher frequencies than half the lower rate are removed. Beyond both ends there is silence.
     """

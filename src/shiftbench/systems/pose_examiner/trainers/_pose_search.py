@@ -13,7 +13,7 @@ torsos, 1 for a person that was not found; bodies are on white (`datasets/_exami
 3. `samples` poses of the box, and as many of the prior, are measured.
 
 Tensors: `latent` (16,) and `centre`, `low`, `high` (16,) in radians; `samples` (n, 16) and `errors` (n,);
-`prior_errors` (n,); `best` (4,): the error at the centre, evaluations in both phases, persons not found among the
+`prior_errors` (n,); `found` (4,): the error at the centre, evaluations in both phases, persons not found among the
 samples. The log has the errors of phase 1, and of each iteration of phase 2 the smallest error, the width of the
 shell, the faces moved, the size.
 
