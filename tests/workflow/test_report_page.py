@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,26 +86,33 @@ class Page:
         element.click()
 
     def drawn(self, id: str) -> str:
-        """Draw a figure by scrolling to it; return its text."""
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        plot = self.one(f"#{id}")
-        self.run("arguments[0].scrollIntoView()", plot)
-        WebDriverWait(self.driver, 20).until(
-            lambda _: self.run("return arguments[0].querySelector('svg') !== null", plot)
+        """Text of a figure."""
+        return str(
+            self.run("return document.getElementById(arguments[0]).querySelector(':scope > svg').textContent", id)
         )
-        return str(self.run("return arguments[0].textContent", plot))
 
     def shown(self, id: str) -> list[str]:
-        """Names of the series that a figure shows."""
-        names: list[str] = json.loads(self.one(f"#{id}").get_attribute("data-shown"))
-        return names
+        """Keys of the series that a figure shows."""
+        script = """
+            const groups = [...document.getElementById(arguments[0]).querySelectorAll(':scope > svg g[data-key]')];
+            return groups.filter(one => one.style.display !== 'none').map(one => one.dataset.key);
+        """
+        return list(self.run(script, id))
+
+    def shared(self) -> str:
+        """The address with the view that a link keeps, opened afresh."""
+        address = str(self.driver.current_url)
+        self.driver.get("about:blank")
+        self.driver.get(address)
+        return address
 
 
 def test_a_click_on_a_heading_sorts_and_another_reverses(page: Page) -> None:
     from selenium.webdriver.common.keys import Keys
 
     robust = 6  # accuracy under corruptions
+    assert page.order()[0] == "convnet-augmix"  # best under corruption, by which the page is sorted
+    page.heading(2).find_element("css selector", "button").click()
     assert page.order()[0] == "convnet-erm"  # best on the clean set
     page.heading(robust).find_element("css selector", "button").click()
     assert page.heading(robust).get_attribute("aria-sort") == "descending"
@@ -153,8 +159,8 @@ def test_the_selector_switches_the_metric_of_the_curves(page: Page) -> None:
     Select(page.one('select[data-panel="curves-clothes"]')).select_by_value("nll")
     assert "NLL, nat" in page.drawn("plot-clothes-curves-0")
     assert "accuracy" not in page.drawn("plot-clothes-curves-0")
+    page.click(page.one("#fold-reliability-clothes summary"))
     Select(page.one('select[data-panel="reliability-clothes"]')).select_by_value("all shifts at severity 5")
-    page.drawn("plot-clothes-reliability-0")
     assert page.one("#plot-clothes-reliability-0").get_attribute("data-choice") == "all shifts at severity 5"
 
 
@@ -208,7 +214,6 @@ def test_scores_follow_their_two_selectors(page: Page) -> None:
     Select(dataset).select_by_visible_text("<b>noise</b>")
     assert "noise" in page.drawn("plot-unknown-scores-1")
     assert page.one("#plot-unknown-scores-1").get_attribute("data-choice") == "3|2"
-    assert page.shown("plot-unknown-scores-1") == ["ID", "OOD"]
     assert page.run("return document.querySelectorAll('#plot-unknown-scores-1 rect').length") > 40
 
 
@@ -227,22 +232,88 @@ def test_a_search_leaves_the_rows_whose_names_hold_all_words(page: Page) -> None
     field.clear()
 
 
-def test_a_name_with_markup_is_text_in_a_figure_and_can_be_hidden(page: Page) -> None:
-    """Names of others once were links in figures, and those with `<` could not be hidden."""
-    nasty = '<a href="https://example.org">click</a><script>alert(1)</script>'
-    script = """
-        const plot = document.createElement('div'), name = arguments[0];
-        document.body.append(plot);
-        const x = {title: name, digits: 1}, y = {title: '', ticks: [0], names: [name], range: [1, -1]};
-        const one = {kind: 'points', name, colour: '#000000', symbol: '', x: [1], y: [0], x_ends: [[0], [2]]};
-        const figure = {title: name, height: 200, x, y, series: [one]};
-        const given = {dashes: {}, symbols: {}};
-        const [all, none] = [new Set(), new Set([name])].map((off) => Figures.draw(plot, figure, given, off).length);
-        const found = [all, none, plot.querySelectorAll('a, script').length, plot.textContent.includes(name)];
-        plot.remove();
-        return found;
+def test_a_link_keeps_the_view(page: Page) -> None:
+    """Sorting, filter, metric and theme come back from the address."""
+    from selenium.webdriver.support.ui import Select
+
+    page.heading(2).find_element("css selector", "button").click()
+    Select(page.one('select[data-panel="curves-clothes"]')).select_by_value("nll")
+    page.one("#theme").click()
+    page.click(page.one("#corruptions-clothes summary"))
+    page.one('input[data-search="corruptions-clothes-table"]').send_keys("fog vit-erm")
+    address = page.shared()
+    assert "#&" in address
+    assert page.order()[0] == "convnet-erm"
+    assert "NLL, nat" in page.drawn("plot-clothes-curves-0")
+    assert page.run("return document.documentElement.dataset.theme") == "light"
+    field = page.one('input[data-search="corruptions-clothes-table"]')
+    assert field.get_attribute("value") == "fog vit-erm"
+    count = field.find_element("xpath", "following-sibling::output").get_attribute("textContent")
+    assert count == "1 of 12"
+    page.driver.get(address.partition("#")[0])
+
+
+def test_tables_and_figures_can_be_taken(page: Page) -> None:
+    """What is copied is what is seen; no file leaves without its numbers."""
+    page.run("""
+        window.taken = {};
+        HTMLAnchorElement.prototype.click = function () { window.taken[this.download] = this.href; };
+        navigator.clipboard.writeText = async (text) => { window.copied = text; };
+    """)
+
+    def take(id: str, label: str) -> None:
+        menu = page.one(f'details.take[data-of="{id}"]')
+        page.run("arguments[0].open = true", menu)
+        button = next(one for one in menu.find_elements("css selector", "button") if one.text == label)
+        page.click(button)
+
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    take("heat-clothes-table", "copy LaTeX")
+    WebDriverWait(page.driver, 20).until(lambda _: page.run("return window.copied !== undefined"))
+    tex = page.run("return window.copied")
+    assert tex.count("\\toprule") == tex.count("\\bottomrule") == 1
+    assert all(group in tex for group in ("noise", "weather", "digital"))
+    assert "\\textbf{" in tex
+    lines = [line for line in tex.splitlines() if line.endswith("\\\\") and "multicolumn" not in line]
+    assert len({line.count("&") for line in lines}) == 1
+    take("leaderboard-clothes", "CSV")
+    assert page.run("return window.taken['leaderboard-clothes.csv'].startsWith('blob:')")
+    take("first-clothes", "SVG")
+    assert page.run("return window.taken['first-clothes.svg'].startsWith('blob:')")
+    take("first-clothes", "PNG")
+    WebDriverWait(page.driver, 20).until(lambda _: page.run("return 'first-clothes.png' in window.taken"))
+    size = page.run("""
+        const image = new Image();
+        image.src = window.taken['first-clothes.png'];
+        return image.decode().then(() => [image.naturalWidth, image.naturalHeight]);
+    """)
+    assert min(size) > 600
+    take("first-clothes", "copy link")
+    WebDriverWait(page.driver, 20).until(lambda _: "#first-clothes" in page.run("return window.copied"))
+    page.driver.refresh()
+
+
+def test_a_table_is_one_stop_of_the_tab_key(page: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    stops = """
+        return [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex], audio')]
+            .filter((one) => one.tabIndex >= 0 && one.checkVisibility()).length;
     """
-    assert page.run(script, nasty) == [1, 0, 0, True]
+    assert page.run(stops) <= 150
+    first = page.one("#leaderboard-clothes button.sort")
+    first.send_keys(Keys.ARROW_RIGHT)
+    second = page.run("return document.activeElement.closest('th').cellIndex")
+    assert second == 1
+    page.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    assert page.run("return document.activeElement.closest('tbody') !== null")
+    small = """
+        return [...document.querySelectorAll('button, input, select, summary')].filter((one) => one.checkVisibility())
+            .filter((one) => (one.closest('label') ?? one).getBoundingClientRect().height < 24)
+            .map((one) => one.outerHTML.slice(0, 120));
+    """
+    assert page.run(small) == []
 
 
 @pytest.mark.parametrize("width", [390, 1198])
@@ -282,6 +353,7 @@ def test_a_printed_page_has_whole_figures_and_columns(page: Page) -> None:
     page.run("dispatchEvent(new Event('beforeprint'))")
     missing = "return [...document.querySelectorAll('.plot:not([hidden])')].filter(p => !p.querySelector('svg')).length"
     assert page.run(missing) == 0
+    assert page.run("return [...document.querySelectorAll('details.more, details.differences')].every(one => one.open)")
     with screen(page, 700, media="print"):  # narrower than what was drawn: figures shrink as wholes
         wide = """
             const right = figure => figure.getBoundingClientRect().right;
@@ -390,7 +462,12 @@ def test_the_theme_switches(page: Page) -> None:
     colour = "return getComputedStyle(document.body).backgroundColor"
     before = page.run(colour)
     page.one("#theme").click()
+    assert page.one("#theme").text == "theme: light"
+    page.one("#theme").click()
+    assert page.one("#theme").text == "theme: dark"
     assert page.run(colour) != before
+    page.one("#theme").click()
+    assert page.one("#theme").text == "theme: auto"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -399,10 +476,11 @@ def test_the_page_is_no_wider_than_the_screen(page: Page, width: int) -> None:
         assert page.run("return document.documentElement.scrollWidth") <= width
 
 
-def test_a_telephone_shows_what_was_run_on_its_first_screens(page: Page) -> None:
+def test_a_telephone_shows_a_finding_on_its_first_screen(page: Page) -> None:
     with screen(page, 400):
-        box = "return document.querySelector('.overview').getBoundingClientRect().bottom"
+        box = "return document.querySelector('.findings').getBoundingClientRect().bottom"
         assert page.run(box) < 1100
+        assert page.run("return document.documentElement.scrollHeight") < 20_000
 
 
 def test_no_request_leaves_the_page_and_nothing_is_complained_about(page: Page) -> None:

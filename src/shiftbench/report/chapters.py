@@ -13,6 +13,7 @@ from shiftbench.report import samples
 from shiftbench.report.cells import Cell
 from shiftbench.report.figures import Style
 from shiftbench.report.leaderboard import FIFTEEN, Column, Places, Tables, Who, certain, columns
+from shiftbench.report.links import slug
 from shiftbench.report.measures import Measure
 from shiftbench.report.ood import Detection
 from shiftbench.report.searches import Search, proof, searches
@@ -84,6 +85,24 @@ class Chapter:
         """Title of the benchmark's data set."""
         return self.titles.of("datasets", self.params["dataset"])
 
+    @property
+    def clean(self) -> Column | None:
+        """The leading metric on the clean set."""
+        return self._lead("clean")
+
+    @property
+    def shifted(self) -> Column | None:
+        """The leading metric under shift: on ImageNet-C's corruptions, else on all shifts, else on other domains."""
+        return self._lead(FIFTEEN) or self._lead("corruptions") or self._lead("domain shifts")
+
+    def _lead(self, group: str) -> Column | None:
+        lead = self.places.metrics[:1]
+        return next((one for one in self.columns if one.group == group and one.measure.name in lead), None)
+
+    def anchor(self, who: Who) -> str:
+        """Link to a model's row of the leaderboard."""
+        return f"#model-{self.name}-{slug(self.labels[who])}"
+
     def column_title(self, column: Column) -> str:
         """Title of a metric, with the detector's where there is one."""
         parts = [column.measure.title]
@@ -135,9 +154,9 @@ class Chapter:
 
     @property
     def rows(self) -> list[Row]:
-        """The leaderboard's lines, the best of the first column first."""
+        """The leaderboard's lines, the best under shift first."""
         children = self._children
-        first = self.columns[0] if self.columns else None
+        first = self.ranked_by
         worst = float("-inf")
 
         def rank(who: Who) -> tuple[float, Who]:
@@ -149,6 +168,19 @@ class Chapter:
             Row(who, self.labels[who], tuple((child, self.labels[child]) for child in children.get(who, [])))
             for who in sorted(self.places.who, key=rank)
         ]
+
+    @property
+    def normaliser(self) -> str:
+        """Title of the model by whose errors mCE divides."""
+        name = str((self.about.get("mce", {}).get("options") or {}).get("normaliser", ""))
+        return next(
+            (self.models[who] for who, label in self.labels.items() if label == name), self.titles.of("models", name)
+        )
+
+    @property
+    def ranked_by(self) -> Column | None:
+        """The column by which the leaderboard is sorted at first."""
+        return self.shifted or next(iter(self.columns), None)
 
     @property
     def families(self) -> dict[str, str]:
@@ -202,7 +234,7 @@ class Chapter:
     @property
     def ranks(self) -> dict[str, int]:
         """Which columns to keep where there is no room for all: 0 the longest."""
-        ordered = sorted(self.columns, key=lambda column: not column.leads)
+        ordered = sorted(self.columns, key=lambda column: (column is not self.ranked_by, not column.leads))
         return {column.key: rank for rank, column in enumerate(ordered)}
 
     @property
@@ -216,16 +248,6 @@ class Chapter:
     def uncertain(self) -> list[str]:
         """Models that give classes without probabilities, so that their calibration is not defined."""
         return [self.models[who] for who in self.places.who if who in certain(self.tables)]
-
-    @property
-    def leaders(self) -> list[Column]:
-        """The columns that a summary names: the leading metric on the clean set, under shift and domain shift."""
-        lead = self.places.metrics[:1]
-        return [
-            column
-            for column in self.columns
-            if column.best and column.group != FIFTEEN and (column.measure.name in lead or column.group == "OOD sets")
-        ][:4]
 
 
 def _over(cells: Sequence[Cell], titles: Titles) -> str:

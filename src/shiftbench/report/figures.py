@@ -1,17 +1,17 @@
-"""The report's figures as JSON, which `figures.js` draws on the page, in light, dark or print.
+"""What the report's figures show, as dictionaries, which `svg` draws.
 
-A figure is JSON: `title`, `height` in px, axes `x` and `y`, and `series`, the first of them drawn first; `legend`
-where the names of the series stand in it.
+A figure has a `title`, a `height` (and a `width`) in px, axes `x` and `y`, and `series`, the first of them drawn first;
+`legend` where the names of the series stand in it.
 
-- An axis has a `title` and `digits` (decimals of a number that is read off); what it spans follows from the series,
-  if `range` does not say it, and `ticks` with their `names` stand where round numbers would.
-- A series has a `kind` (`line`, `points`, `bars` or `rule`, a thin line to compare with), `x` and `y` (null: a gap;
-  of bars of equal width `x0` and `dx` instead of `x`), intervals `x_ends` and `y_ends` (lower ends, upper ends),
-  samples `n`, and how it looks: `name` (what readers see), `colour`, `dash`, `symbol`; its `key` names it in the
-  legend's buttons, which hide it.
+- An axis has a `title` and `digits` (decimals of its numbers). Its span follows from the series unless it has a
+  `range`; `ticks` with their `names` replace round numbers.
+- A series has a `kind` (`line`, `points`, `bars`, `rule`, a thin line to compare with, or `arrow`), `x` and `y` (null:
+  a gap; of bars of equal width `x0` and `dx` instead of `x`), intervals `x_ends` and `y_ends` (lower ends, upper ends),
+  samples `n`, and its look: `name` (what readers see), `colour`, `dash`, `symbol` (`ring`: a training seed); a `label`
+  is written next to it. Its `key` names it in the legend's buttons, which hide it.
 
 The colour, dash and marker of a model follow from its place in the list of the benchmark, and are the same in
-every figure. Text and grid colours are set by the page. Names are data and become text, whatever they hold.
+every figure. Names are data and become text, whatever they contain.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class Style:
         }
 
 
+_ARROW = Style("", "", COLOURS[-1], "solid", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Line(Generic[At]):
     """One model in one figure: entries at positions (severities, or names of shifts)."""
@@ -79,8 +82,17 @@ class Line(Generic[At]):
     entries: tuple[Entry, ...]
 
 
-def curves(lines: Iterable[Line[float]], measure: Measure, title: str, x: str = "severity") -> Figure:
-    """Draw value over severity with bands of 95% intervals."""
+def curves(
+    lines: Iterable[Line[float]],
+    measure: Measure,
+    title: str,
+    x: str = "severity",
+    rings: Iterable[Line[float]] | None = None,
+) -> Figure:
+    """Draw value over severity with bands of 95% intervals.
+
+    With `rings`, single training seeds, lines have labels at their ends.
+    """
     lines = list(lines)
     ticks = sorted({place for line in lines for place in line.at})
     ends = min([*ticks, 0]), max([*ticks, 1])
@@ -91,6 +103,13 @@ def curves(lines: Iterable[Line[float]], measure: Measure, title: str, x: str = 
         | {"y_ends": _ends(line.entries, measure), "n": [entry.n for entry in line.entries]}
         for line in lines
     ]
+    if rings is not None:
+        series = [one | {"label": one["name"]} for one in series]
+        series += [
+            _series("points", line.style, list(line.at), _values(line.entries, measure)) | {"symbol": "ring"}
+            for line in rings
+        ]
+        x_axis["names"] = ["clean" if tick == 0 else f"{tick:g}" for tick in ticks]
     return _figure(title, x_axis, _axis(measure), series)
 
 
@@ -106,24 +125,57 @@ def points(lines: Iterable[Line[str]], measure: Measure, title: str) -> Figure:
         series.append(line_series | {"x_ends": _ends(line.entries, measure), "n": [e.n for e in line.entries]})
     names = {"title": "", "ticks": list(range(len(rows))), "names": rows}
     y_axis = names | {"range": [len(rows) - 0.5, -0.5]}
-    return _figure(title, _axis(measure), y_axis, series, 70 + len(rows) * max(40, 14 * len(lines)))
+    height = 70 + len(rows) * max(40, 14 * len(lines))
+    return _figure(title, _axis(measure), y_axis, series, height) | {"width": 640}
 
 
-def scatter(
+def forest(rows: Sequence[tuple[str, Entry, bool]], measure: Measure, title: str) -> Figure:
+    """Draw differences with their intervals, one per row; filled markers are significant, a line is at zero."""
+    style = Style("", "difference", COLOURS[0], "solid", "square")
+    entries = [entry for _, entry, _ in rows]
+    series = _series("points", style, _values(entries, measure), [float(at) for at in range(len(rows))])
+    series |= {
+        "x_ends": _ends(entries, measure),
+        "n": [e.n for e in entries],
+        "hollow": [not sure for *_, sure in rows],
+    }
+    zero = _rule([0, 0], [-0.5, len(rows) - 0.5])
+    unit = "percentage points" if measure.percent else measure.unit
+    x_axis = {
+        "title": f"difference in {measure.title}{f', {unit}' if unit else ''}",
+        "digits": 1 if measure.percent else 3,
+    }
+    names = {"title": "", "ticks": list(range(len(rows))), "names": [name for name, *_ in rows]}
+    y_axis = names | {"range": [len(rows) - 0.5, -0.5]}
+    return _figure(title, x_axis, y_axis, [zero, series], 60 + 24 * len(rows)) | {"width": 640}
+
+
+def scatter(  # noqa: PLR0913 - what a figure can show
     pairs: Iterable[tuple[Style, Entry, Entry]],
     across: Measure,
     up: Measure,
     title: str,
     axes: tuple[str, str] = ("clean", "shifted"),
     slope: float | None = None,
+    rings: Iterable[tuple[Style, Entry, Entry]] = (),
+    arrows: Iterable[Sequence[tuple[Entry, Entry]]] = (),
 ) -> Figure:
-    """Draw one point per model: a value on the clean set against one under shift, both with intervals.
+    """Draw one labelled point per model: a value on the clean set against one under shift, both with intervals.
 
-    A `slope` draws a line through the origin, up to the last point.
+    A `slope` draws a line through the origin, up to the last point. `rings` are single training seeds. `arrows` lead
+    from one model to another.
     """
     series = [
+        _series("arrow", _ARROW, _values([one for one, _ in ends], across), _values([two for _, two in ends], up))
+        for ends in arrows
+    ]
+    series += [
+        _series("points", style, _values([one], across), _values([two], up)) | {"symbol": "ring"}
+        for style, one, two in rings
+    ]
+    series += [
         _series("points", style, _values([one], across), _values([two], up))
-        | {"x_ends": _ends([one], across), "y_ends": _ends([two], up), "n": [two.n]}
+        | {"x_ends": _ends([one], across), "y_ends": _ends([two], up), "n": [two.n], "label": style.title}
         for style, one, two in pairs
     ]
     far = max((one["x"][0] for one in series if one["x"][0] is not None), default=0.0)

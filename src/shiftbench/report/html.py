@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from shiftbench.report import svg
 from shiftbench.report.chapters import ends
 from shiftbench.report.links import linked, slug
 from shiftbench.report.measures import DASH
@@ -32,7 +33,8 @@ def environment(*folders: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
-    environment.filters |= {"slug": slug, "linked": linked}
+    environment.filters["level"] = lambda severity: f"{severity:g}"
+    environment.filters |= {"slug": slug, "linked": linked, "svg": svg.svg}
     environment.globals["DASH"] = DASH
     return environment
 

@@ -22,6 +22,7 @@ from shiftbench.plugins.metrics.severity import ALEXNET
 from shiftbench.report.cells import Cell
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.statistics import intervals
+from shiftbench.statistics.detector_comparisons import holm
 from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 from shiftbench.statistics.intervals import MANY_UNITS, Units
 
@@ -32,10 +33,18 @@ _PAIRED = [name for name in _IDENTITY if name != "model"]
 _LEAD = ("accuracy",)  # is first; `error` is its complement and is left out then
 _DETECTION = ("auroc", "fpr95")
 _CURVES = ("mce",)
+LEVEL = 0.05  # of p-values after Holm's correction
 FEW = 4  # detectors that a leaderboard of models has room for
 FIFTEEN = "ImageNet-C"
 IMAGENET_C = frozenset(ALEXNET)
 """The fifteen corruptions of ImageNet-C; where a benchmark has others too, their mean is a column of its own."""
+GROUPS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+}
+"""Their groups: Hendrycks and Dietterich 2019, table 1."""
 _OF_PROBABILITIES = ("ece",)
 """Metrics that are undefined for a model that gives classes without probabilities."""
 
@@ -66,7 +75,10 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Value of `a` minus value of `b`, paired, with interval and two-sided p-value."""
+    """Value of `a` minus value of `b`, paired, with interval and two-sided p-value.
+
+    `p_holm` is corrected for all pairs of the column by Holm's method.
+    """
 
     a: Who
     b: Who
@@ -75,11 +87,17 @@ class Difference:
     high: float | None
     p_value: float | None
     n: int
+    p_holm: float | None = None
 
     @property
     def significant(self) -> bool:
         """Whether there is an interval without zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the difference is significant after Holm's correction, at 5%."""
+        return self.p_holm is not None and self.p_holm < LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +243,11 @@ def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any
     ]
 
 
+def means(tables: Tables, rows: pl.DataFrame, measure: Measure) -> dict[Who, Entry]:
+    """The mean over the conditions of some metric rows of one metric, for each model and each training seed."""
+    return {who: one.entry for who, one in _series(tables, rows, measure.kind).items()}
+
+
 def _fifteen(levels: pl.DataFrame) -> pl.DataFrame:
     """Rows of ImageNet-C's corruptions where there are all of them and others too, else none."""
     shifts = set(levels["shift"].unique().to_list())
@@ -256,6 +279,7 @@ def _column(
     differences = [
         aggregated.get((a, b)) or _difference(a, b, series[a], series[b]) for a, b in itertools.combinations(means, 2)
     ]
+    differences = _corrected(differences)
     best = _best(means, entries, measure)
     if any(one.value is not None and one.low is None and best & {one.a, one.b} for one in differences):
         best = frozenset()  # without a comparison there is no leader: two training seeds give no interval
@@ -348,6 +372,14 @@ def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
     low, high, p_value = intervals.of_gap(values, sides, units)
     ends = _number_or_none(low), _number_or_none(high)
     return Difference(a, b, _number_or_none(values[0]), *ends, _number_or_none(p_value), min(one.n, two.n))
+
+
+def _corrected(differences: list[Difference]) -> list[Difference]:
+    """The differences with p-values that are corrected for their number, the largest difference first."""
+    tested = [one for one in differences if one.p_value is not None]
+    corrected = iter(holm(np.array([one.p_value for one in tested], dtype=np.float64)).tolist() if tested else [])
+    holmed = [one if one.p_value is None else replace(one, p_holm=next(corrected)) for one in differences]
+    return sorted(holmed, key=lambda one: (one.value is None, -abs(one.value or 0.0), one.a, one.b))
 
 
 def _aggregated_differences(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Difference]:

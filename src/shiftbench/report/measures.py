@@ -8,12 +8,14 @@ from math import isfinite
 from typing import Any
 
 from shiftbench.base import registry
+from shiftbench.plugins.metrics.severity import OF_BASELINE
 from shiftbench.report.titles import spell
 from shiftbench.statistics.interval_kind import interval_kind
 
 DASH = "\N{EN DASH}"  # printed where a value is missing
 _MINUS = "\N{MINUS SIGN}"
-PERCENT = ("share", "probability")
+PERCENT = ("share", "probability", OF_BASELINE)
+"""Units that are printed as percent: so is mCE in the paper that defines it (Hendrycks and Dietterich 2019)."""
 _BORROWED = "that of the metric"  # unit of the metric that the option `of` names
 
 
@@ -63,7 +65,7 @@ class Measure:
 
     Attributes:
         name: as params.yaml names it.
-        unit: `share` and `probability` are printed as percent.
+        unit: `share`, `probability` and that of mCE are printed as percent.
         higher_is_better: None where it is not known.
         meaning: one sentence.
         options: its options in params.yaml.
@@ -138,7 +140,7 @@ class Measure:
         if self.number(low) is None or self.number(high) is None:
             return ""
         if low == high:
-            return "[no resample differs]"
+            return "the baseline" if self.unit == OF_BASELINE and low == 1 else "[no resample differs]"
         return f"[{self.text(low, sign=sign)}, {self.text(high, sign=sign)}]"
 
     def spread(self, entry: Entry) -> str:

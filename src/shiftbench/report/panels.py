@@ -1,15 +1,17 @@
-"""The figures of a chapter, in panels: severity curves, domain shifts, clean against shifted, reliability."""
+"""The figures of a chapter, in panels: Figure 1, severity curves, domain shifts, reliability."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
-from shiftbench.report import figures
+from shiftbench.report import figures, svg
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.figures import Figure, Line, Style
-from shiftbench.report.leaderboard import Column, Who
+from shiftbench.report.findings import pairs
+from shiftbench.report.leaderboard import FIFTEEN, Column, Who, means
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.titles import Titles
 from shiftbench.statistics.reliability import BINS
@@ -50,6 +52,7 @@ class Panel:
         plots: the places, in order.
         figures: by place and choice.
         legend: series that can be hidden and shown.
+        folded: `narrow`: on narrow screens; `always`: until a reader opens it; empty: never.
     """
 
     id: str
@@ -60,12 +63,128 @@ class Panel:
     plots: tuple[Plot, ...]
     figures: Shots
     legend: tuple[Style, ...]
+    folded: str = ""
+
+    @property
+    def first(self) -> str:
+        """The choice that the selectors show at first; without selectors, that of the first figure."""
+        if self.asks:
+            return "|".join(ask.choices[0][0] for ask in self.asks)
+        return next((choice for shots in self.figures.values() for choice in shots), "")
 
 
 def panels(chapter: Chapter) -> list[Panel]:
     """Panels of a benchmark that have something to show."""
-    panels = (_curves(chapter), _domains(chapter), _trade(chapter), _reliability(chapter))
+    panels = (_curves(chapter), _domains(chapter), _reliability(chapter))
     return [panel for panel in panels if panel.plots]
+
+
+def first_figure(chapter: Chapter) -> Panel | None:
+    """Figure 1 of a benchmark: the mean over shifts by severity, and clean against shifted.
+
+    None: there is nothing to compare.
+    """
+    shifted = chapter.shifted
+    shots: Shots = {}
+    if shifted is not None:
+        place = f"mean over {_over(shifted)}"
+        if by_severity := _mean_curves(chapter, shifted):
+            shots[place] = {"": by_severity}
+        if chapter.clean is not None and len(chapter.places.who) > 1:
+            shots["clean against shifted"] = {"": _trade(chapter, chapter.clean, shifted)}
+    if not shots or shifted is None:
+        return None
+    left = f"Left: mean over {_over(shifted)} by severity. " if len(shots) > 1 or place in shots else ""
+    seeds = "Small rings are single training seeds. " if chapter.seeds[1:] else ""
+    arrows = "Arrows show what one change of a model does. " if pairs(chapter) else ""
+    right = (
+        f"Right: clean data against {'the same mean' if left else _over(shifted)}. "
+        if len(shots) > 1 or not left
+        else ""
+    )
+    note = f"{left}{right}Bands and bars are 95% intervals. {seeds}{arrows}n = {chapter.n:,}."
+    one = panel(chapter, "first", ("Figure 1", note), [], shots)
+    return replace(one, legend=())
+
+
+def _over(column: Column) -> str:
+    if column.group == FIFTEEN:
+        return "the 15 corruptions of ImageNet-C"
+    count = len({shift for _, _, shift, _ in column.cells})
+    noun = "shift" if column.group == "corruptions" else "other domain"
+    return f"{count} {noun}s" if count > 1 else f"one {noun}"
+
+
+def _mean_curves(chapter: Chapter, shifted: Column) -> Figure | None:
+    """Draw the mean over all shifts at each severity that all have, with a ring for each training seed."""
+    measure = shifted.measure
+    shifts = sorted({shift for _, _, shift, _ in shifted.cells if shift is not None})
+    rows = chapter.places.levels.filter(pl.col("metric") == measure.name, pl.col("shift").is_in(shifts))
+    counts = rows.group_by("severity").agg(pl.col("shift").n_unique()).sort("severity")
+    severities: list[float] = counts.filter(pl.col("shift") == len(shifts))["severity"].to_list()
+    if not severities or shifted.group == "domain shifts":
+        return None
+    at = {0.0: chapter.clean.entries if chapter.clean else {}} | {
+        severity: means(chapter.tables, rows.filter(pl.col("severity") == severity), measure) for severity in severities
+    }
+
+    def line(who: Who, style: Style) -> Line[float]:
+        places = [severity for severity, entries in at.items() if who in entries]
+        return Line(style, tuple(places), tuple(at[severity][who] for severity in places))
+
+    lines = [line(row.who, chapter.styles[row.label]) for row in chapter.rows]
+    rings = [
+        line(who, replace(chapter.styles[row.label], title=chapter.models[who]))
+        for row in chapter.rows
+        if len(row.seeds) > 1
+        for who, _ in row.seeds
+    ]
+    return figures.curves(lines, measure, "", rings=rings) | {"height": 380, "width": 560}
+
+
+PAIRS = 15
+"""Differences that a forest plot shows, the largest."""
+
+
+def forest(chapter: Chapter) -> Panel | None:
+    """Differences between models in each column that has intervals; None: there is none."""
+    columns = [one for one in chapter.columns if any(d.low is not None for d in one.differences)]
+    shots: dict[str, Figure] = {}
+    for column in sorted(columns, key=lambda one: one is not chapter.shifted):
+        rows = []
+        for one in [one for one in column.differences if one.value is not None][:PAIRS]:
+            turned = (one.value or 0.0) < 0
+            a, b = (one.b, one.a) if turned else (one.a, one.b)
+            ends = (None if end is None else (-end if turned else end) for end in (one.low, one.high))
+            low, high = sorted(ends, key=lambda end: (end is None, end or 0.0))
+            name = f"{chapter.models[a]} \N{MINUS SIGN} {chapter.models[b]}"
+            rows.append((name, Entry(abs(one.value or 0.0), low, high, one.n), one.stands))
+        shots[column.key] = figures.forest(rows, column.measure, "")
+    if not shots:
+        return None
+    titles = {column.key: f"{column.group}: {chapter.column_title(column)}" for column in columns}
+    ask = Ask("column", tuple((key, titles[key]) for key in shots))
+    note = (
+        "Value of the first model minus that of the second, on the same samples and resamples. Bars are 95% "
+        "intervals. "
+        f"Filled: significant after Holm's correction for all pairs of the column. At most {PAIRS} pairs, the largest."
+    )
+    drawn = panel(chapter, "forest", ("Differences between models", note), [ask], {"differences": shots})
+    return replace(drawn, legend=())
+
+
+def _shared(shots: Mapping[str, dict[str, Figure]]) -> None:
+    """Give all plots of a panel the same y axis for the same choice."""
+    for choice in {choice for by_choice in shots.values() for choice in by_choice}:
+        own = [by_choice[choice] for by_choice in shots.values() if choice in by_choice]
+        values = [
+            value
+            for figure in own
+            for one in figure["series"]
+            for value in itertools.chain(one["y"], *one.get("y_ends", []))
+        ]
+        for figure in own:
+            figure["y"] = {**figure["y"], "range": list(svg.span(values))}
 
 
 def _curves(chapter: Chapter) -> Panel:
@@ -80,9 +199,14 @@ def _curves(chapter: Chapter) -> Panel:
             measure.name: figures.curves(_lines(chapter, cells, measure, places), measure, title)
             for measure in chapter.measures
         }
-    note = "Severity 0 is the clean set. Bands are 95% intervals over resampled samples."
+    _shared(shots)
+    note = (
+        "All panels have the same vertical axis. Severity 0 is the clean set. Bands are 95% intervals; a mean over two "
+        "training seeds has none."
+    )
     titles = {name: chapter.titles.of("shifts", name) for name in shots}
-    return panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots, titles)
+    curves = panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots, titles)
+    return replace(curves, folded="narrow")
 
 
 def _domains(chapter: Chapter) -> Panel:
@@ -95,7 +219,7 @@ def _domains(chapter: Chapter) -> Panel:
         measure.name: figures.points(_lines(chapter, cells, measure, places), measure, "")
         for measure in chapter.measures
     }
-    note = "Other data over shared classes, beside the benchmark's own clean set. Bars are 95% intervals."
+    note = "Other data with the same classes, under the benchmark's own clean set. Bars are 95% intervals."
     shots = {"domain shifts": by_metric} if shifts else {}
     return panel(chapter, "domains", ("Domain shifts", note), [_metrics(chapter)], shots)
 
@@ -135,25 +259,26 @@ def _cells(rows: pl.DataFrame) -> _Cells:
     return cells
 
 
-def _trade(chapter: Chapter) -> Panel:
-    """Draw the leading metric on the clean set against its means under shift; one point alone is no race."""
-    lead = chapter.places.metrics[:1]
-    columns = {column.group: column for column in chapter.columns if column.measure.name in lead}
-    shifted = [columns[group] for group in ("corruptions", "domain shifts") if group in columns]
-    shots: Shots = {}
-    if len(chapter.places.who) > 1:
-        shots = {f"mean over {column.group}": {"": _scatter(chapter, columns["clean"], column)} for column in shifted}
-    note = "What is gained on the clean set need not be kept under shift: up is robust, right is good on clean data."
-    return panel(chapter, "trade", ("Clean against shifted", note), [], shots)
-
-
-def _scatter(chapter: Chapter, clean: Column, shifted: Column) -> Figure:
-    pairs = [
-        (chapter.styles[chapter.labels[who]], clean.entries[who], shifted.entries[who])
-        for who in chapter.places.who
+def _trade(chapter: Chapter, clean: Column, shifted: Column) -> Figure:
+    """Draw the leading metric on the clean set against its mean under shift, with an arrow for each pair of models."""
+    rows = [row for row in chapter.rows if row.who in clean.entries and row.who in shifted.entries]
+    points = [(chapter.styles[row.label], clean.entries[row.who], shifted.entries[row.who]) for row in rows]
+    rings = [
+        (replace(chapter.styles[row.label], title=chapter.models[who]), clean.entries[who], shifted.entries[who])
+        for row in rows
+        if len(row.seeds) > 1
+        for who, _ in row.seeds
         if who in clean.entries and who in shifted.entries
     ]
-    return figures.scatter(pairs, clean.measure, shifted.measure, f"mean over {shifted.group}")
+    known = {row.who for row in rows}
+    arrows = [
+        tuple((clean.entries[who], shifted.entries[who]) for who in (pair.base, pair.treated))
+        for pair in pairs(chapter)
+        if {pair.base, pair.treated} <= known
+    ]
+    name = "under corruption:" if shifted.group != "domain shifts" else "other domains:"
+    figure = figures.scatter(points, clean.measure, shifted.measure, "", ("clean", name), rings=rings, arrows=arrows)
+    return figure | {"height": 380, "width": 460}
 
 
 def _reliability(chapter: Chapter) -> Panel:
@@ -171,7 +296,9 @@ def _reliability(chapter: Chapter) -> Panel:
     )
     ask = Ask("data", tuple((name, name) for name in ordered))
     titles = {label: chapter.styles[label].title for label in shots}
-    return replace(panel(chapter, "reliability", ("Reliability", note), [ask], shots, titles), legend=())
+    return replace(
+        panel(chapter, "reliability", ("Reliability", note), [ask], shots, titles), legend=(), folded="always"
+    )
 
 
 def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:

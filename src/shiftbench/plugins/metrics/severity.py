@@ -26,6 +26,7 @@ ALEXNET = {
     "pixelate": 0.717840, "jpeg_compression": 0.606500,
 }  # fmt: skip
 """Errors of AlexNet on ImageNet-C, means over severities 1 to 5; the constants of Hendrycks and Dietterich's code."""
+OF_BASELINE = "share of the baseline's errors"
 LEVELS = [1.0, 2.0, 3.0, 4.0, 5.0]
 CLEAN_ALEXNET = 0.435
 
@@ -168,7 +169,7 @@ def _spearman(values: Floats) -> Floats:
 # ------------------------------------------------------------------ corruption errors
 
 
-@declare.curve_metric(sources=source, higher_is_better=False, unit="ratio", bounds=(0.0, None))
+@declare.curve_metric(sources=source, higher_is_better=False, unit=OF_BASELINE, bounds=(0.0, None))
 def mce(
     rows: list[Row], normaliser: Normaliser = "alexnet", shifts: Shifts = None, of: fields.Of = "error"
 ) -> list[Row]:
@@ -186,7 +187,7 @@ def mce(
     return corruption_errors(rows, normaliser, shifts, of, relative=False)
 
 
-@declare.curve_metric(sources=source, higher_is_better=False, unit="ratio", bounds=(None, None))
+@declare.curve_metric(sources=source, higher_is_better=False, unit=OF_BASELINE, bounds=(None, None))
 def relative_mce(
     rows: list[Row], normaliser: Normaliser = "alexnet", shifts: Shifts = None, of: fields.Of = "error"
 ) -> list[Row]:

@@ -32,13 +32,14 @@ from shiftbench.data import claim_formats, formats, schema, skipped
 from shiftbench.data.skipped import Skipped
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.report import figures, gallery, html
+from shiftbench.report import gallery, html
 from shiftbench.report.chapters import Chapter
-from shiftbench.report.corruptions import corruptions
+from shiftbench.report.corruptions import corruptions, heat
 from shiftbench.report.detector_panels import detector_panels
+from shiftbench.report.findings import finding
 from shiftbench.report.leaderboard import Tables
 from shiftbench.report.measures import Measure
-from shiftbench.report.panels import panels
+from shiftbench.report.panels import first_figure, forest, panels
 from shiftbench.report.system import System
 from shiftbench.report.titles import Titles
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE
@@ -56,7 +57,6 @@ ASSETS = (
     "../../report/templates/report/system.html",
     "../../report/templates/report/style.css",
     "../../report/templates/report/corruptions.html",
-    "../../report/templates/report/figures.js",
     "../../report/templates/report/page.js",
 )
 _TABLES = {  # files that aggregate makes, without .parquet
@@ -180,23 +180,19 @@ def page(
         system: the system of the run, if it has one.
         left_out: samples that could not be read and that `on_error: skip` leaves out.
     """
-    panels_by_name = {chapter.name: panels(chapter) for chapter in chapters}
-    detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
-    figures_by_id = {
-        id: shots
-        for panel_list in (*panels_by_name.values(), *detectors.values(), system.panels if system else [])
-        for panel in panel_list
-        for id, shots in panel.figures.items()
-    }
-    scripts = [Markup((html.TEMPLATES / "report" / name).read_text()) for name in ("figures.js", "page.js")]
+    scripts = [Markup((html.TEMPLATES / "report" / name).read_text()) for name in ("page.js",)]
     return (
         html.environment("report")
         .get_template("index.html")
         .render(
             chapters=chapters,
             system=system,
-            panels=panels_by_name,
-            detectors=detectors,
+            findings={chapter.name: finding(chapter) for chapter in chapters},
+            first={chapter.name: first_figure(chapter) for chapter in chapters},
+            forests={chapter.name: forest(chapter) for chapter in chapters},
+            heats={chapter.name: heat(chapter) for chapter in chapters},
+            panels={chapter.name: panels(chapter) for chapter in chapters},
+            detectors={chapter.name: detector_panels(chapter) for chapter in chapters},
             corrupted={chapter.name: corruptions(chapter) for chapter in chapters},
             boards=boards,
             titles=Titles(artifact.recipe.get("titles", {})),
@@ -209,7 +205,6 @@ def page(
             style=html.style(),
             scripts=scripts,
             policy=html.policy(scripts),
-            figures=html.embedded({"figures": figures_by_id, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}),
         )
     )
 
