@@ -1,5 +1,6 @@
 """The report's OOD detection: its tables, marks, figures, searches and proof."""
 
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, frame, tables, unknown
 from shiftbench.data import formats
+from shiftbench.report import html
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.detector_panels import detector_panels
 from shiftbench.report.ood import View
@@ -33,6 +35,53 @@ def test_detectors_stand_against_each_group_and_its_sets() -> None:
     assert (entry.value, entry.low, entry.n) == (row["value"], row["ci_low"], row["n"])
     assert [who[2] for who in found.rows] == ["vim", "knn", "msp", "odin"]
     assert found.beside[who[:2]].value == pytest.approx(0.86)
+
+
+def tables_of(chapter: Chapter) -> str:
+    """HTML of the tables of OOD detection."""
+    return str(html.environment("report").get_template("ood.html").module.tables(chapter))  # type: ignore[attr-defined]
+
+
+def headings(table: str) -> list[str]:
+    """The row of headings, in words."""
+    row = re.findall(r"<tr>(.*?)</tr>", table.partition("</thead>")[0], re.DOTALL)[-1]
+    cells = re.findall(r"<th .*?</th>", row, re.DOTALL)
+    return [re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", cell)).strip() for cell in cells]
+
+
+def test_few_detectors_are_columns_with_both_metrics_in_a_cell() -> None:
+    chapter = unknown("convnet-erm", "vit-erm")
+    assert chapter.detection.models_are_rows
+    first, *others = tables_of(chapter).split("<table")[1:]
+    assert headings(first) == ["model", "ID accuracy, %", *["MSP", "ODIN", "KNN", "ViM"] * 4]
+    body = first.partition("</thead>")[2]
+    assert body.count("<tbody>") == 2
+    assert body.count('<span class="metric">FPR95</span>') == body.count('class="interval"') / 2 > 0
+    shown = view(chapter, "auroc")
+    who, below = ("known/convnet-erm", "plain", "vim"), shown.below(shown.columns[2])
+    assert below is not None
+    for column, measure in ((shown.columns[2], shown.measure), (below, view(chapter, "fpr95").measure)):
+        assert measure.text(column.entries[who].value) in body
+    assert all("FPR95</span>" not in table for table in others)  # its own table is for sorting
+    assert [one.name for one in chapter.detection.views][:2] == ["AUROC and FPR95", "FPR95 ↓"]
+
+
+def test_many_detectors_are_rows_of_one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"d{number}": 0.01 * number for number in range(1, 6)}
+    monkeypatch.setattr(synthetic_tables, "DETECTORS", {"odin": 0.0, **many})
+    models = ("convnet-erm", "vit-erm")
+    maker = synthetic_tables.unknown(*models)
+    chapter = Chapter("unknown", synthetic_outputs.unknown(), tables(maker), synthetic_outputs.ABOUT)
+    assert not chapter.detection.models_are_rows
+    page = tables_of(chapter)
+    options = re.findall(r'<option value="([^"]*)">', page)
+    keys = re.findall(r'data-column="([^"]*)"', page)
+    assert keys == [f"{one.key}|{model}" for one in chapter.detection.views for model in models]
+    assert options == [*(one.key for one in chapter.detection.views), *models]
+    table = page.split("<table")[1]
+    assert headings(table)[0] == "detector"
+    assert table.count("<tbody>") == 6
+    assert re.findall(r'data-name="(\w+)"', table) == ["d5", "d4", "d3", "d2", "d1", "odin"]
 
 
 def test_the_best_detector_of_each_weights_is_marked_by_what_was_compared() -> None:

@@ -88,9 +88,11 @@
     button.addEventListener("click", () => expand(button, button.getAttribute("aria-expanded") !== "true"));
   }
 
-  function filter(select) {
+  function filter(select) { // shows the rows or tables that its selectors choose together
+    const own = all("select[data-rows]").filter((one) => one.dataset.rows === select.dataset.rows);
+    const chosen = own.map((one) => one.value).join("|");
     for (const body of all("[data-column]", document.getElementById(select.dataset.rows))) {
-      body.hidden = body.dataset.column !== select.value;
+      body.hidden = body.dataset.column !== chosen;
     }
   }
   for (const select of all("select[data-rows]")) {
