@@ -9,7 +9,7 @@ import pytest
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, frame, tables, unknown
 from shiftbench.data import formats
-from shiftbench.report import html
+from shiftbench.report import figures, html
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.detector_panels import detector_panels
 from shiftbench.report.ood import View
@@ -168,10 +168,32 @@ def test_scores_are_drawn_from_their_table_by_detector_and_set() -> None:
     assert [(ask.label, len(ask.choices)) for ask in found.asks] == [("detector", 4), ("OOD set", 3)]
     curves, bars = (found.figures[plot.id] for plot in found.plots)
     assert curves.keys() == bars.keys() == {f"{d}|{s}" for d in range(4) for s in range(3)}
-    line = curves["3|1"]["series"][1]
+    assert [name for _, name in found.asks[0].choices] == ["ViM", "KNN", "MSP", "ODIN"]  # the best first
+    line = curves["0|1"]["series"][1]
     assert (line["x"][0], line["y"][0], line["x"][-1], line["y"][-1]) == (0, 0, 100, 100)
-    assert curves["3|1"]["title"].startswith("ViM, MNIST: AUROC 9")
-    assert [sum(side["y"]) for side in bars["3|1"]["series"]] == pytest.approx([100, 100], abs=1)
+    assert curves["0|1"]["title"] == "ViM, MNIST"
+    assert line["colour"] == figures.INK  # neither that of the ID side nor that of the OOD side
+    assert [sum(side["y"]) for side in bars["0|1"]["series"]] == pytest.approx([100, 100], abs=1)
+
+
+def test_a_curve_states_its_seed_and_its_operating_point() -> None:
+    chapter = unknown()
+    found = next(panel for panel in detector_panels(chapter) if panel.kind == "scores")
+    place = {"detector": "vim", "dataset": "mnist", "method": "plain"}
+
+    def shown(metric: str, model: str) -> str:
+        rows = chapter.tables.metrics.filter(metric=metric, model=model, **place)
+        return f"{100 * rows.row(0, named=True)['value']:.1f}%"
+
+    curve = found.figures[found.plots[0].id]["0|1"]
+    assert curve["text"]["lines"] == [
+        f"AUROC, seed 0: {shown('auroc', 'known/convnet-erm-s0')}",
+        f"mean of 3 seeds: {shown('auroc', 'known/convnet-erm')}",
+    ]
+    point = curve["series"][2]
+    assert point["label"] == f"95% TPR: {shown('fpr95', 'known/convnet-erm-s0')} FPR"
+    assert (f"{point['x'][0]}%", point["y"]) == (shown("fpr95", "known/convnet-erm-s0"), [95])
+    assert "Scores of training seed 0;" in found.note
 
 
 def test_near_is_drawn_against_far_and_risk_as_a_mean_over_seeds() -> None:

@@ -218,9 +218,10 @@ class System:
         seeded = self.rows.filter(pl.col("seed").is_not_null()).with_columns(pl.col("model").str.replace(r"-s\d+$", ""))
         counts = seeded.group_by("benchmark", "model").agg(pl.col("seed").n_unique().alias("seeds"))
         of_means = pl.concat(chosen).unique().filter(pl.col("seed").is_null()).join(counts, on=["benchmark", "model"])
-        least, most = of_means["seeds"].min(), of_means["seeds"].max()
-        if most is None:
+        numbers: list[int] = of_means["seeds"].to_list()
+        if not numbers:
             return ""
+        least, most = min(numbers), max(numbers)
         if least == most:
             return "One training seed." if most == 1 else f"Means of {most} training seeds."
         return f"Each value is a mean of {least} to {most} training seeds."
