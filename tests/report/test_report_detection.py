@@ -187,11 +187,11 @@ def test_a_curve_states_its_seed_and_its_operating_point() -> None:
 
     curve = found.figures[found.plots[0].id]["0|1"]
     assert curve["text"]["lines"] == [
+        f"● {shown('fpr95', 'known/convnet-erm-s0')} FPR at 95% TPR",
         f"AUROC, seed 0: {shown('auroc', 'known/convnet-erm-s0')}",
         f"mean of 3 seeds: {shown('auroc', 'known/convnet-erm')}",
     ]
     point = curve["series"][2]
-    assert point["label"] == f"95% TPR: {shown('fpr95', 'known/convnet-erm-s0')} FPR"
     assert (f"{point['x'][0]}%", point["y"]) == (shown("fpr95", "known/convnet-erm-s0"), [95])
     assert "Scores of training seed 0;" in found.note
 

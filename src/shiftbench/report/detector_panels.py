@@ -80,7 +80,7 @@ def _scores(chapter: Chapter) -> Panel:
     seeds = f"Scores of training seed {ends(first)}; scores of several seeds are not pooled. " if first else ""
     note = (
         f"{seeds}Detectors are in the order of their mean AUROC, the best first. OOD is the positive class. The dot "
-        "is the threshold that flags 95% of the OOD samples; its FPR is the share of ID samples that it flags, too. "
+        "is the threshold that flags 95% of the OOD samples. Its FPR is the share of ID samples that it also flags. "
         "The first and the last bar contain all scores beyond them."
     )
     return replace(panel(chapter, "scores", ("Scores", note), asks, shots), legend=())

@@ -161,12 +161,15 @@ def roc(
     """
     series = [_rule([0, 100], [0, 100]), {"kind": "line", "colour": INK, "x": _percent(false), "y": _percent(true)}]
     if fpr is not None:
-        at = {"x": _percent([fpr]), "y": [95.0], "label": f"95% TPR: {100 * fpr:.1f}% FPR"}
+        at = {"x": _percent([fpr]), "y": [95.0]}
         series.append({"kind": "points", "colour": INK, "symbol": "circle", "name": "95% TPR", **at})
+        text = [f"\N{BLACK CIRCLE} {100 * fpr:.1f}% FPR at 95% TPR", *text]
     x, y = (_shares(f"{side} samples flagged ({rate}), %") for side, rate in _RATES)
-    return _figure(title, x, y, series, 340) | {"text": {"lines": list(text), "corner": "bottom right"}}
+    figure = _figure(title, x, y, series, 340) | {"width": _HALF}
+    return figure | {"text": {"lines": list(text), "corner": "bottom right"}}
 
 
+_HALF = 460  # px, of a figure with half of a panel's width
 _RATES = (("ID", "FPR"), ("OOD", "TPR"))
 
 
@@ -179,8 +182,9 @@ def histogram(title: str, edges: Sequence[float], id: Sequence[float], ood: Sequ
         for name, colour, side in (("ID", COLOURS[0], id), ("OOD", COLOURS[1], ood))
     ]
     x_axis = {"title": "score (higher = more OOD)", "digits": 4}
-    y_axis = {"title": "share of samples, %", "digits": 1}
-    return _figure(title, x_axis, y_axis, series, 340) | {"legend": True}
+    highest = max(100 * share for side in (id, ood) for share in side)
+    y_axis = {"title": "share of samples, %", "digits": 1, "range": [0, 1.2 * highest or 1]}  # room for the legend
+    return _figure(title, x_axis, y_axis, series, 340) | {"legend": True, "width": _HALF}
 
 
 FEWEST = 10

@@ -158,16 +158,19 @@ def _scatter(chapter: Chapter, clean: Column, shifted: Column) -> Figure:
 
 def _reliability(chapter: Chapter) -> Panel:
     shots: Shots = {}
-    for who, pooled in _pooled(chapter).items():
-        label = chapter.labels[who]
-        shots[label] = {
-            condition: figures.reliability(bins, chapter.styles[label], BINS) for condition, bins in pooled.items()
-        }
+    pooled = _pooled(chapter)
+    for row in chapter.rows:
+        if row.who in pooled:
+            style = chapter.styles[row.label]
+            shots[row.label] = {
+                condition: figures.reliability(bins, style, BINS) for condition, bins in pooled[row.who].items()
+            }
     conditions = {condition for by_condition in shots.values() for condition in by_condition}
     ordered = sorted(conditions, key=lambda name: (name != _CLEAN, not name.startswith(_ALL), name))
     note = (
         "Accuracy of the samples in each bin of confidence, seeds pooled. On the dotted line confidence is right. "
-        f"Bars are 95% intervals, for which a sample counts once. Bins with fewer than {FEWEST} samples are not drawn. "
+        "Bars are 95% Agresti-Coull intervals, for which a sample counts once under all its seeds and shifts. "
+        f"Bins with fewer than {FEWEST} samples are not drawn. "
         "Below: samples in each bin. ECE is the mean over training seeds."
     )
     ask = Ask("data", tuple((name, name) for name in ordered))
