@@ -91,7 +91,7 @@ def test_the_page_says_what_was_run_and_what_was_left_out(html: str) -> None:
         assert text in html
     assert f'<span class="value">{DASH}</span>' in html
     assert '<span class="n">n = 2,000 + 0</span>' in html
-    assert "40 bootstrap resamples are too few for this correction among 4 detectors (120 would do)" in html
+    assert "40 bootstrap resamples are too few for this correction among 4 detectors (120 are enough)" in html
     assert "none shares a sample by key or by content" in html
     assert '<span class="n">n = 0</span>' in html
 

@@ -1,5 +1,6 @@
 """The report's OOD detection: its tables, marks, figures, searches and proof."""
 
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, frame, tables, unknown
 from shiftbench.data import formats
+from shiftbench.report import figures, html
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.detector_panels import detector_panels
 from shiftbench.report.ood import View
@@ -33,6 +35,53 @@ def test_detectors_stand_against_each_group_and_its_sets() -> None:
     assert (entry.value, entry.low, entry.n) == (row["value"], row["ci_low"], row["n"])
     assert [who[2] for who in found.rows] == ["vim", "knn", "msp", "odin"]
     assert found.beside[who[:2]].value == pytest.approx(0.86)
+
+
+def tables_of(chapter: Chapter) -> str:
+    """HTML of the tables of OOD detection."""
+    return str(html.environment("report").get_template("ood.html").module.tables(chapter))  # type: ignore[attr-defined]
+
+
+def headings(table: str) -> list[str]:
+    """The row of headings, in words."""
+    row = re.findall(r"<tr>(.*?)</tr>", table.partition("</thead>")[0], re.DOTALL)[-1]
+    cells = re.findall(r"<th .*?</th>", row, re.DOTALL)
+    return [re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", cell)).strip() for cell in cells]
+
+
+def test_few_detectors_are_columns_with_both_metrics_in_a_cell() -> None:
+    chapter = unknown("convnet-erm", "vit-erm")
+    assert chapter.detection.models_are_rows
+    first, *others = tables_of(chapter).split("<table")[1:]
+    assert headings(first) == ["model", "ID accuracy, %", *["MSP", "ODIN", "KNN", "ViM"] * 4]
+    body = first.partition("</thead>")[2]
+    assert body.count("<tbody>") == 2
+    assert body.count('<span class="metric">FPR95</span>') == body.count('class="interval"') / 2 > 0
+    shown = view(chapter, "auroc")
+    who, below = ("known/convnet-erm", "plain", "vim"), shown.below(shown.columns[2])
+    assert below is not None
+    for column, measure in ((shown.columns[2], shown.measure), (below, view(chapter, "fpr95").measure)):
+        assert measure.text(column.entries[who].value) in body
+    assert all("FPR95</span>" not in table for table in others)  # its own table is for sorting
+    assert [one.name for one in chapter.detection.views][:2] == ["AUROC and FPR95", "FPR95 ↓"]
+
+
+def test_many_detectors_are_rows_of_one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"d{number}": 0.01 * number for number in range(1, 6)}
+    monkeypatch.setattr(synthetic_tables, "DETECTORS", {"odin": 0.0, **many})
+    models = ("convnet-erm", "vit-erm")
+    maker = synthetic_tables.unknown(*models)
+    chapter = Chapter("unknown", synthetic_outputs.unknown(), tables(maker), synthetic_outputs.ABOUT)
+    assert not chapter.detection.models_are_rows
+    page = tables_of(chapter)
+    options = re.findall(r'<option value="([^"]*)">', page)
+    keys = re.findall(r'data-column="([^"]*)"', page)
+    assert keys == [f"{one.key}|{model}" for one in chapter.detection.views for model in models]
+    assert options == [*(one.key for one in chapter.detection.views), *models]
+    table = page.split("<table")[1]
+    assert headings(table)[0] == "detector"
+    assert table.count("<tbody>") == 6
+    assert re.findall(r'data-name="(\w+)"', table) == ["d5", "d4", "d3", "d2", "d1", "odin"]
 
 
 def test_the_best_detector_of_each_weights_is_marked_by_what_was_compared() -> None:
@@ -119,10 +168,32 @@ def test_scores_are_drawn_from_their_table_by_detector_and_set() -> None:
     assert [(ask.label, len(ask.choices)) for ask in found.asks] == [("detector", 4), ("OOD set", 3)]
     curves, bars = (found.figures[plot.id] for plot in found.plots)
     assert curves.keys() == bars.keys() == {f"{d}|{s}" for d in range(4) for s in range(3)}
-    line = curves["3|1"]["series"][1]
+    assert [name for _, name in found.asks[0].choices] == ["ViM", "KNN", "MSP", "ODIN"]  # the best first
+    line = curves["0|1"]["series"][1]
     assert (line["x"][0], line["y"][0], line["x"][-1], line["y"][-1]) == (0, 0, 100, 100)
-    assert curves["3|1"]["title"].startswith("ViM, MNIST: AUROC 9")
-    assert [sum(side["y"]) for side in bars["3|1"]["series"]] == pytest.approx([100, 100], abs=1)
+    assert curves["0|1"]["title"] == "ViM, MNIST"
+    assert line["colour"] == figures.INK  # neither that of the ID side nor that of the OOD side
+    assert [sum(side["y"]) for side in bars["0|1"]["series"]] == pytest.approx([100, 100], abs=1)
+
+
+def test_a_curve_states_its_seed_and_its_operating_point() -> None:
+    chapter = unknown()
+    found = next(panel for panel in detector_panels(chapter) if panel.kind == "scores")
+    place = {"detector": "vim", "dataset": "mnist", "method": "plain"}
+
+    def shown(metric: str, model: str) -> str:
+        rows = chapter.tables.metrics.filter(metric=metric, model=model, **place)
+        return f"{100 * rows.row(0, named=True)['value']:.1f}%"
+
+    curve = found.figures[found.plots[0].id]["0|1"]
+    assert curve["text"]["lines"] == [
+        f"● {shown('fpr95', 'known/convnet-erm-s0')} FPR at 95% TPR",
+        f"AUROC, seed 0: {shown('auroc', 'known/convnet-erm-s0')}",
+        f"mean of 3 seeds: {shown('auroc', 'known/convnet-erm')}",
+    ]
+    point = curve["series"][2]
+    assert (f"{point['x'][0]}%", point["y"]) == (shown("fpr95", "known/convnet-erm-s0"), [95])
+    assert "Scores of training seed 0;" in found.note
 
 
 def test_near_is_drawn_against_far_and_risk_as_a_mean_over_seeds() -> None:

@@ -10,18 +10,22 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from scipy.stats import binomtest
 
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, column, tables
 from shiftbench.data import formats
 from shiftbench.provenance import recipe
+from shiftbench.report import figures
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.corruptions import corruptions
 from shiftbench.report.leaderboard import IMAGENET_C, Column, Places, columns
 from shiftbench.report.measures import DASH, Measure
-from shiftbench.report.panels import _pooled, panels
+from shiftbench.report.panels import _ece, _pooled, panels
 from shiftbench.statistics import intervals, reliability
 from shiftbench.workflow.stages import report
+
+STYLE = figures.Style("a", "A", "#000000", "solid", "circle")
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +225,44 @@ def test_reliability_pools_seeds_and_shifts() -> None:
         "clean",
         *(f"all shifts at severity {s}" for s in (1, 3, 5)),
     ]
-    bars = panel.figures[panel.plots[0].id]["all shifts at severity 3"]["series"][1]
-    assert bars["n"][0] == 540  # 60 in bin 3, three seeds, three shifts
+    figure = panel.figures[panel.plots[0].id]["all shifts at severity 3"]
+    assert figure["series"][2]["n"][0] == 540  # 60 in bin 3, three seeds, three shifts
+    assert figure["below"]["series"][0]["y"][3] == 540
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_reliability_diagram_draws_what_has_enough_samples(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    number = np.flatnonzero(rng.random(15) < 0.7)
+    n = rng.integers(1, 40, len(number))
+    right = rng.binomial(n, 0.6)
+    confidence = n * (number + rng.uniform(0.1, 0.9, len(number))) / 15
+    evaluations = int(rng.integers(1, 5))
+    columns = (tuple(values.tolist()) for values in (number, n, right, confidence))
+    figure = figures.reliability(figures.Bins(*columns, evaluations, 0.0421), STYLE, 15)
+    rule, line, points = figure["series"]
+    enough = n >= figures.FEWEST
+    assert points["n"] == n[enough].tolist()
+    assert points["x"] == line["x"] == pytest.approx((100 * confidence / n)[enough].tolist(), abs=0.06)
+    for low, high, count, correct in zip(*points["y_ends"], n[enough], right[enough], strict=True):
+        exact = binomtest(round(correct), round(count)).proportion_ci(method="wilson")
+        assert low <= 100 * exact.low + 0.06  # Agresti and Coull's interval contains Wilson's
+        assert high >= 100 * exact.high - 0.06
+    assert [one["kind"] for one in (rule, line, points)] == ["rule", "line", "points"]
+    (strip,) = figure["below"]["series"]
+    assert sum(strip["y"]) == n.sum()
+    assert [at for at, count in enumerate(strip["y"]) if count] == number.tolist()
+    left_out = n[~enough].sum()
+    assert figure["text"]["lines"] == ["ECE 4.2%", *([f"{left_out} of {n.sum()} not drawn"] if left_out else [])]
+
+
+def test_the_error_of_calibration_is_that_of_the_leaderboard() -> None:
+    e9 = formats.E9
+    rows = [("a-s0", 0, 10, 5, 3), ("a-s0", 1, 20, 10, 10), ("a-s1", 0, 40, 30, 20)]
+    table = pl.DataFrame(
+        [{"model": m, "bin": b, "n": n, "correct": r, "confidence_e9": c * e9} for m, b, n, r, c in rows]
+    )
+    assert _ece(table) == pytest.approx(((2 + 0) / 30 + 10 / 40) / 2)  # of each seed, then the mean
 
 
 def test_bins_of_confidence_are_closed_on_the_right() -> None:

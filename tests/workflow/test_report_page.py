@@ -208,9 +208,9 @@ def test_the_selector_of_detection_shows_one_metric_and_its_table_sorts(page: Pa
 def test_scores_follow_their_two_selectors(page: Page) -> None:
     from selenium.webdriver.support.ui import Select
 
-    assert "MSP, Unknown: AUROC" in page.drawn("plot-unknown-scores-0")
+    assert "ViM, Unknown" in page.drawn("plot-unknown-scores-0")
     detector, dataset = page.driver.find_elements("css selector", "#scores-unknown select")
-    Select(detector).select_by_visible_text("ViM")
+    Select(detector).select_by_visible_text("ODIN")
     Select(dataset).select_by_visible_text("<b>noise</b>")
     assert "noise" in page.drawn("plot-unknown-scores-1")
     assert page.one("#plot-unknown-scores-1").get_attribute("data-choice") == "3|2"

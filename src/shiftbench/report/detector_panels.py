@@ -1,11 +1,13 @@
 """Figures of OOD detection, in panels: near against far, scores of one detector, risk over coverage."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import polars as pl
 
+from shiftbench.base.refs import without_seed
 from shiftbench.report import figures
-from shiftbench.report.chapters import Chapter
+from shiftbench.report.chapters import Chapter, ends
 from shiftbench.report.figures import Figure
 from shiftbench.report.leaderboard import Who
 from shiftbench.report.panels import Ask, Panel, Shots, panel
@@ -52,8 +54,9 @@ def _groups(chapter: Chapter) -> Panel:
 
 def _scores(chapter: Chapter) -> Panel:
     shown = _shown(chapter)
-    models = list(dict.fromkeys(who[:2] for who, _ in shown))
-    detectors = [name for name in chapter.detection.detectors if name in {who[2] for who, _ in shown}]
+    order = [row.who for row in chapter.rows]
+    models = sorted({who[:2] for who, _ in shown}, key=lambda who: order.index(_family(chapter, who)))
+    detectors = _best_first(chapter, {who[2] for who, _ in shown})
     sets = [name for name in _sets(chapter) if name in {dataset for _, dataset in shown}]
     asks = [
         _ask("detector", [chapter.titles.of("detectors", name) for name in detectors]),
@@ -67,16 +70,38 @@ def _scores(chapter: Chapter) -> Panel:
         # A selector with one choice is not on the page, and no part of the choice.
         parts = [str(number) for number, ask in zip(indices, asks, strict=True) if len(ask.choices) > 1]
         choice = "|".join(parts) or "0"
-        name = f"{chapter.titles.of('detectors', who[2])}, {chapter.titles.of('datasets', dataset)}"
+        title = f"{chapter.titles.of('detectors', who[2])}, {chapter.titles.of('datasets', dataset)}"
         _, false, true = kinds["roc"]
-        curve = figures.roc(name + _area(chapter, who, dataset), [0, *false[::-1]], [0, *true[::-1]])
-        curves[choice], bars[choice] = curve, figures.histogram(name, *kinds["histogram"])
+        fpr, text = _value(chapter, who, dataset, "fpr95"), _areas(chapter, who, dataset)
+        curves[choice] = figures.roc(title, [0, *false[::-1]], [0, *true[::-1]], fpr, text)
+        bars[choice] = figures.histogram(title, *kinds["histogram"])
     shots: Shots = {"ROC curve": curves, "histogram": bars} if shown else {}
+    first = sorted({seed for who in models if (seed := without_seed(who[0])[1]) is not None})
+    seeds = f"Scores of training seed {ends(first)}; scores of several seeds are not pooled. " if first else ""
     note = (
-        "Training seeds have scores of their own and are not pooled: what is shown is the first seed. OOD is "
-        "the positive class; the first and the last bar hold all that lies beyond."
+        f"{seeds}Detectors are in the order of their mean AUROC, the best first. OOD is the positive class. The dot "
+        "is the threshold that flags 95% of the OOD samples. Its FPR is the share of ID samples that it also flags. "
+        "The first and the last bar contain all scores beyond them."
     )
     return replace(panel(chapter, "scores", ("Scores", note), asks, shots), legend=())
+
+
+def _family(chapter: Chapter, who: Who) -> Who:
+    """The mean over training seeds that a model belongs to."""
+    return chapter.families.get(who[0], who[0]), who[1]
+
+
+def _best_first(chapter: Chapter, names: Collection[str]) -> list[str]:
+    """Detectors by their mean AUROC over models and OOD sets, the highest first."""
+    view = chapter.detection.view(_LEAD)
+    columns = [column for column in view.columns if column.positions == 1] if view else []
+
+    def mean(name: str) -> float:
+        entries = [entry for column in columns for who, entry in column.entries.items() if who[2] == name]
+        values = [entry.value for entry in entries if entry.value is not None]
+        return sum(values) / len(values) if values else 0.0
+
+    return sorted((name for name in chapter.detection.detectors if name in names), key=mean, reverse=True)
 
 
 def _ask(label: str, names: list[str]) -> Ask:
@@ -101,13 +126,29 @@ def _shown(chapter: Chapter) -> dict[tuple[Who, str], dict[str, Sides]]:
     return sides
 
 
-def _area(chapter: Chapter, who: Who, dataset: str) -> str:
+def _areas(chapter: Chapter, who: Who, dataset: str) -> list[str]:
+    """AUROC of the seed that is shown, and the mean over all seeds, which tables have."""
+    view, value = chapter.detection.view(_LEAD), _value(chapter, who, dataset, _LEAD)
+    if view is None or value is None:
+        return []
+    title, seed = view.measure.title, without_seed(who[0])[1]
+    family = *_family(chapter, who[:2]), who[2]
+    mean = next((one.entries.get(family) for one in view.columns if one.positions == 1 and one.name == dataset), None)
+    shown = f"{view.measure.text(value)}{view.measure.symbol}"
+    if seed is None or mean is None or not mean.seeds or mean.seeds == 1:
+        return [f"{title} {shown}"]
+    return [
+        f"{title}, seed {seed}: {shown}",
+        f"mean of {mean.seeds} seeds: {view.measure.text(mean.value)}{view.measure.symbol}",
+    ]
+
+
+def _value(chapter: Chapter, who: Who, dataset: str, metric: str) -> float | None:
     model, method, detector = who
-    rows = chapter.places.detection.filter(model=model, method=method, detector=detector, dataset=dataset, metric=_LEAD)
-    view = chapter.detection.view(_LEAD)
-    if rows.is_empty() or view is None:
-        return ""
-    return f": {view.measure.title} {view.measure.text(rows['value'][0])}{view.measure.symbol}"
+    rows = chapter.places.detection.filter(
+        model=model, method=method, detector=detector, dataset=dataset, metric=metric
+    )
+    return None if rows.is_empty() else rows["value"][0]
 
 
 # ---------------------------------------------------------------------- risk over coverage

@@ -20,13 +20,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from shiftbench.report.measures import Entry, Measure
+from shiftbench.statistics import intervals
 
 Figure = dict[str, Any]
 At = TypeVar("At")  # a severity, or the name of a shift
 
 # Eight hues that keep apart under the common colour-vision deficiencies, on white and on near-black:
 # Okabe and Ito 2008, "Color universal design", with blue lightened, yellow darkened and black made grey.
+INK = "currentColor"  # that of the text around a figure: of what belongs to no model and to no side
 COLOURS = ("#2a83c9", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bd1", "#7f7f7f")
 DASHES = {"solid": "", "dash": "8 4", "dot": "2 3", "dashdot": "8 3 2 3"}  # as SVG has them
 SYMBOLS = {  # as SVG paths around (0, 0)
@@ -195,13 +199,29 @@ def risks(lines: Iterable[tuple[Style, Sequence[float], Sequence[float]]], title
     return _figure(title, _shares("coverage, %"), {"title": "risk, %", "digits": 2}, series, 400)
 
 
-def roc(title: str, false: Sequence[float], true: Sequence[float]) -> Figure:
-    """Draw a ROC curve; rates in [0, 1], from (0, 0) on."""
-    line = {"kind": "line", "colour": COLOURS[1], "x": _percent(false), "y": _percent(true)}
+def roc(
+    title: str, false: Sequence[float], true: Sequence[float], fpr: float | None = None, text: Sequence[str] = ()
+) -> Figure:
+    """Draw a ROC curve.
+
+    Args:
+        title: of the figure.
+        false: false positive rates in [0, 1], from 0 on.
+        true: true positive rates at the same thresholds, in [0, 1].
+        fpr: false positive rate at a true positive rate of 95%, which is marked.
+        text: lines in the corner.
+    """
+    series = [_rule([0, 100], [0, 100]), {"kind": "line", "colour": INK, "x": _percent(false), "y": _percent(true)}]
+    if fpr is not None:
+        at = {"x": _percent([fpr]), "y": [95.0]}
+        series.append({"kind": "points", "colour": INK, "symbol": "circle", "name": "95% TPR", **at})
+        text = [f"\N{BLACK CIRCLE} {100 * fpr:.1f}% FPR at 95% TPR", *text]
     x, y = (_shares(f"{side} samples flagged ({rate}), %") for side, rate in _RATES)
-    return _figure(title, x, y, [_rule([0, 100], [0, 100]), line], 340)
+    figure = _figure(title, x, y, series, 340) | {"width": _HALF}
+    return figure | {"text": {"lines": list(text), "corner": "bottom right"}}
 
 
+_HALF = 460  # px, of a figure with half of a panel's width
 _RATES = (("ID", "FPR"), ("OOD", "TPR"))
 
 
@@ -214,28 +234,66 @@ def histogram(title: str, edges: Sequence[float], id: Sequence[float], ood: Sequ
         for name, colour, side in (("ID", COLOURS[0], id), ("OOD", COLOURS[1], ood))
     ]
     x_axis = {"title": "score (higher = more OOD)", "digits": 4}
-    y_axis = {"title": "share of samples, %", "digits": 1}
-    return _figure(title, x_axis, y_axis, series, 340) | {"legend": True}
+    highest = max(100 * share for side in (id, ood) for share in side)
+    y_axis = {"title": "share of samples, %", "digits": 1, "range": [0, 1.2 * highest or 1]}  # room for the legend
+    return _figure(title, x_axis, y_axis, series, 340) | {"legend": True, "width": _HALF}
 
 
-def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int) -> Figure:
-    """Draw accuracy over confidence in bins, and the share of samples in each bin as bars.
+FEWEST = 10
+"""Samples that a bin of confidence must have to be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Confidence against correctness, in bins of equal width over [0, 1].
+
+    Attributes:
+        number, n, right: of each bin that has samples: its number, its samples, the correct ones.
+        confidence: sum of their confidences.
+        evaluations: how often a sample may be counted: under each training seed and shift.
+        ece: expected calibration error, in [0, 1]; None: not defined.
+    """
+
+    number: tuple[int, ...]
+    n: tuple[int, ...]
+    right: tuple[int, ...]
+    confidence: tuple[float, ...]
+    evaluations: int = 1
+    ece: float | None = None
+
+
+def reliability(bins: Bins, style: Style, count: int) -> Figure:
+    """Draw accuracy over confidence in bins of enough samples, and below it the number of samples in each bin.
+
+    Intervals are Agresti and Coull's. All counts of one sample, under other seeds and shifts, are one sample there.
 
     Args:
-        rows: per bin that holds samples: samples, right ones, sum of confidences.
+        bins: see there.
         style: of the model.
         count: number of bins over [0, 1].
     """
-    total = sum(n for n, _, _ in rows) or 1
-    confidence = _percent([sure / n for n, _, sure in rows])
-    accuracy = _percent([right / n for n, right, _ in rows])
-    shares = _percent([n / total for n, _, _ in rows])
-    counts = [n for n, _, _ in rows]
-    bars: dict[str, Any] = {"kind": "bars", "colour": style.colour, "x": confidence, "y": shares}
-    bars |= {"dx": round(60 / count, 2), "name": "share of samples", "n": counts}
-    line = _series("line", style, confidence, accuracy) | {"n": counts}
-    series = [_rule([0, 100], [0, 100]), bars, line]
-    return _figure(style.title, _shares("confidence, %"), _shares("accuracy, %"), series, 300)
+    drawn = [at for at, n in enumerate(bins.n) if n >= FEWEST]
+    n, right = (np.array([values[at] for at in drawn], dtype=np.float64) for values in (bins.n, bins.right))
+    ends = intervals.of_counts(right / bins.evaluations, n / bins.evaluations)
+    x = _percent([bins.confidence[at] / bins.n[at] for at in drawn])
+    line = _series("line", style, x, _percent((right / n).tolist())) | {"symbol": ""}
+    points = line | {
+        "kind": "points",
+        "symbol": style.symbol,
+        "y_ends": [_percent(side.tolist()) for side in ends],
+        "n": [bins.n[at] for at in drawn],
+    }
+    total, left_out = sum(bins.n), sum(n for n in bins.n if n < FEWEST)
+    text = [] if bins.ece is None else [f"ECE {100 * bins.ece:.1f}%"]
+    text += [f"{left_out:,} of {total:,} not drawn"] if left_out else []
+    counts = dict(zip(bins.number, bins.n, strict=True))
+    bars: dict[str, Any] = {"kind": "bars", "key": style.name, "name": "samples", "colour": style.colour}
+    bars |= {"x0": round(50 / count, 3), "dx": round(100 / count, 3), "y": [counts.get(at, 0) for at in range(count)]}
+    figure = _figure(
+        style.title, _shares("confidence, %"), _shares("accuracy, %"), [_rule([0, 100], [0, 100]), line, points], 270
+    )
+    strip = {"y": {"title": "samples", "digits": 0}, "series": [bars], "height": 56}
+    return figure | {"text": {"lines": text, "corner": "top left"}, "below": strip}
 
 
 # ---------------------------------------------------------------------------------------- parts

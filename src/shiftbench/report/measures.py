@@ -27,6 +27,7 @@ def _plugin(name: str) -> dict[str, Any]:
         "unit": module.UNIT,
         "higher_is_better": module.HIGHER_IS_BETTER,
         "kind": interval_kind(module),
+        "range": module.RANGE,
         "meaning": registry.about(module),
         "options": {key: value for key, value in registry.defaults(module).items() if value is not None},
         "title": registry.title(module) or "",
@@ -70,6 +71,7 @@ class Measure:
         meaning: one sentence.
         options: its options in params.yaml.
         kind: of its intervals, see `interval_kind`.
+        range: its smallest and largest possible value; None: without such a bound.
         stated: its title in params.yaml or in the metric's file, if any.
     """
 
@@ -79,6 +81,7 @@ class Measure:
     meaning: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     kind: str = "draws"
+    range: tuple[float | None, float | None] = (None, None)
     stated: str = ""
 
     @classmethod

@@ -1,19 +1,20 @@
-"""OOD detection of one benchmark: detectors against OOD sets, one table per metric, with marks.
+"""OOD detection of one benchmark: detectors against OOD sets, with marks; AUROC and FPR95 are in one table.
 
-The stage aggregate compared the detectors of each model with the best one on a set (format COMPARISONS); nothing is
-tested again here.
+Few detectors are columns, so that models can be compared. Many detectors are rows, in one table per model. The stage
+aggregate compared the detectors of each model with the best one on a set (format COMPARISONS); nothing is tested again
+here.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import polars as pl
 
 from shiftbench.report.figures import Style
-from shiftbench.report.leaderboard import Places, Tables, Who
+from shiftbench.report.leaderboard import FEW, Places, Tables, Who
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.titles import NONE, Titles
 
@@ -73,6 +74,7 @@ class View:
         rows: model, method and detector; the best of the first column first.
         beside: accuracy on the ID samples, by model and method.
         known: number of ID samples, by model and method; empty for failure detection.
+        second: the metric that is printed below this one: FPR95 below AUROC.
     """
 
     key: str
@@ -82,6 +84,12 @@ class View:
     rows: tuple[Who, ...]
     beside: Mapping[Who, Entry]
     known: Mapping[Who, int]
+    second: "View | None" = None
+
+    def below(self, column: Against) -> Against | None:
+        """The second metric's column on the same sets."""
+        columns = self.second.columns if self.second else ()
+        return next((one for one in columns if (one.group, one.name) == (column.group, column.name)), None)
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -130,6 +138,11 @@ class Detection:
         self.views = [view for view in self._views() if view.columns]
 
     @property
+    def models_are_rows(self) -> bool:
+        """Whether rows are models and detectors are columns, for which only few detectors have room."""
+        return len(self.detectors) <= FEW and len(self.places.who) > 1
+
+    @property
     def groups(self) -> dict[str, list[str]]:
         """The groups of OOD sets by name, near and far before others; without groups, one without a name."""
         option = self.params["ood"]
@@ -168,8 +181,15 @@ class Detection:
             (self.places.detection, "", self.places.clean),
             (self.places.spectrum, "full spectrum", self.places.whole),
         ):
-            for metric in _ordered(rows):
-                yield self._view(rows.filter(pl.col("metric") == metric), metric, ending, sample)
+            views = {
+                metric: self._view(rows.filter(pl.col("metric") == metric), metric, ending, sample)
+                for metric in _ordered(rows)
+            }
+            if views.keys() >= set(LEAD):
+                first, second = (views[metric] for metric in LEAD)
+                name = f"{first.measure.title} and {second.measure.title}{', ' if ending else ''}{ending}"
+                views[LEAD[0]] = replace(first, name=name, second=second)
+            yield from views.values()
         for metric in _ordered(self.places.failure):
             rows = self.places.failure.filter(pl.col("metric") == metric)
             yield self._view(rows, metric, "failure detection", self.places.clean)

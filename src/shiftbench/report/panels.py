@@ -7,11 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench.data.formats import E9
 from shiftbench.report import figures, svg
 from shiftbench.report.chapters import Chapter
-from shiftbench.report.figures import Figure, Line, Style
+from shiftbench.report.figures import FEWEST, Bins, Figure, Line, Style
 from shiftbench.report.findings import pairs
-from shiftbench.report.leaderboard import FIFTEEN, Column, Who, means
+from shiftbench.report.leaderboard import FIFTEEN, Column, Who, certain, means
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.titles import Titles
 from shiftbench.statistics.reliability import BINS
@@ -19,7 +20,6 @@ from shiftbench.statistics.reliability import BINS
 Shots = dict[str, dict[str, Figure]]  # name of the plot -> choice of the selectors -> figure
 _Position = tuple[str, float]  # shift, severity
 _Cells = dict[tuple[str, ...], dict[_Position, Entry]]
-_Bins = list[tuple[int, int, float]]  # samples, right ones, sum of confidences
 _CLEAN, _ALL = "clean", "all shifts"
 
 
@@ -204,6 +204,8 @@ def _curves(chapter: Chapter) -> Panel:
         "All panels have the same vertical axis. Severity 0 is the clean set. Bands are 95% intervals; a mean over two "
         "training seeds has none."
     )
+    if "elastic_transform" in shots:
+        note += " With the published constants, elastic transform does not hurt more at each higher severity."
     titles = {name: chapter.titles.of("shifts", name) for name in shots}
     curves = panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots, titles)
     return replace(curves, folded="narrow")
@@ -283,16 +285,20 @@ def _trade(chapter: Chapter, clean: Column, shifted: Column) -> Figure:
 
 def _reliability(chapter: Chapter) -> Panel:
     shots: Shots = {}
-    for who, pooled in _pooled(chapter).items():
-        label = chapter.labels[who]
-        shots[label] = {
-            condition: figures.reliability(bins, chapter.styles[label], BINS) for condition, bins in pooled.items()
-        }
+    pooled = _pooled(chapter)
+    for row in chapter.rows:
+        if row.who in pooled:
+            style = chapter.styles[row.label]
+            shots[row.label] = {
+                condition: figures.reliability(bins, style, BINS) for condition, bins in pooled[row.who].items()
+            }
     conditions = {condition for by_condition in shots.values() for condition in by_condition}
     ordered = sorted(conditions, key=lambda name: (name != _CLEAN, not name.startswith(_ALL), name))
     note = (
-        "Accuracy of the samples in each bin of confidence, seeds pooled; on the dotted line confidence is "
-        "right. Bars: the share of samples."
+        "Accuracy of the samples in each bin of confidence, seeds pooled. On the dotted line confidence is right. "
+        "Bars are 95% Agresti-Coull intervals, for which a sample counts once under all its seeds and shifts. "
+        f"Bins with fewer than {FEWEST} samples are not drawn. "
+        "Below: samples in each bin. ECE is the mean over training seeds."
     )
     ask = Ask("data", tuple((name, name) for name in ordered))
     titles = {label: chapter.styles[label].title for label in shots}
@@ -301,23 +307,40 @@ def _reliability(chapter: Chapter) -> Panel:
     )
 
 
-def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
+def _pooled(chapter: Chapter) -> dict[Who, dict[str, Bins]]:
     """Bins added up over training seeds and shifts, for each model with figures and each condition."""
     table = chapter.tables.reliability
-    if table is None:
+    if table is None or table.is_empty():
         return {}
     cell = pl.struct("reference", "shift", "severity")
     renamed = table.filter(pl.col("step").is_null(), pl.col("split") == chapter.params["split"]).with_columns(
-        pl.col("model").replace(chapter.families),
+        pl.col("model").replace(chapter.families).alias("family"),
         condition=cell.map_elements(lambda one: _condition(one, chapter.titles), return_dtype=pl.String),
     )
-    place = ("model", "method", "condition", "bin")
-    sums = renamed.group_by(place).agg(pl.col("n", "correct", "confidence_e9").sum()).sort(place)
-    pooled: dict[Who, dict[str, _Bins]] = {who: {} for who in chapter.places.who}
-    for model, method, condition, _, n, correct, confidence in sums.iter_rows():
-        if (model, method) in pooled:
-            pooled[model, method].setdefault(condition, []).append((n, correct, confidence / 1e9))
+    undefined = certain(chapter.tables)
+    pooled: dict[Who, dict[str, Bins]] = {who: {} for who in chapter.places.who}
+    for (model, method, condition), rows in renamed.partition_by("family", "method", "condition", as_dict=True).items():
+        who = str(model), str(method)
+        if who in pooled:
+            bins = rows.group_by("bin").agg(pl.col("n", "correct", "confidence_e9").sum()).sort("bin")
+            number, n, right, confidence = (tuple(bins[name].to_list()) for name in bins.columns)
+            pooled[who][str(condition)] = Bins(
+                number,
+                n,
+                right,
+                tuple(sure / E9 for sure in confidence),
+                rows.select("model", "shift", "severity").n_unique(),
+                None if who in undefined else _ece(rows),
+            )
     return {who: bins for who, bins in pooled.items() if bins}  # of other tasks there are none
+
+
+def _ece(rows: pl.DataFrame) -> float:
+    """Expected calibration error of each training seed, its shifts pooled, averaged over seeds."""
+    bins = rows.group_by("model", "bin").agg(pl.col("n", "correct", "confidence_e9").sum())
+    gaps = bins.with_columns(gap=(pl.col("correct") * E9 - pl.col("confidence_e9")).abs())
+    seeds = gaps.group_by("model").agg(pl.col("gap", "n").sum()).sort("model")
+    return float(sum(gap / n for _, gap, n in seeds.iter_rows())) / len(seeds) / E9
 
 
 def _condition(cell: Mapping[str, Any], titles: Titles) -> str:

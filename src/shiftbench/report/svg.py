@@ -21,6 +21,7 @@ WIDTH = 360
 """Width of a figure that states none, in px; the height of a figure is given."""
 _TOP, _RIGHT, _BOTTOM, _LEFT = 30.0, 12.0, 42.0, 52.0
 _UNTITLED = 10.0  # px above a figure without a title
+_GAP = 12.0  # px between a drawing and the strip below it
 _LETTER = 6.6  # width of a letter of 12 px, about
 _LINE = 14.0  # px from one label to the next
 _RING = 2.6  # radius of a training seed's ring, px
@@ -57,16 +58,41 @@ def svg(figure: Figure, alt: str) -> Markup:
         alt: what it shows, in words; the values at the ends of each series are added.
     """
     width, height = float(figure.get("width", WIDTH)), float(figure["height"])
-    series = figure["series"]
-    frame = _framed(figure, series, width, height)
+    series, strip = figure["series"], figure.get("below")
+    frame = _framed(figure, series, width, height - (_GAP if strip else _BOTTOM))
+    drawn = [*_axes(figure, frame, across=not strip), *(_series(one, frame) for one in series)]
+    if strip:
+        lower = figure | {"title": "", "y": strip["y"]}
+        below = _below(strip, frame, height)
+        drawn += [*_axes(lower, below), *(_series(one, below) for one in strip["series"])]
+        height = below.bottom + _BOTTOM
     described = ". ".join(part for part in (alt, "; ".join(_described(figure, one) for one in _named(series))) if part)
-    drawn = Markup().join([*_axes(figure, frame), *(_series(one, frame) for one in series)])
-    labels = Markup().join(_labels(figure, frame))
     start = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}" '
         'font-family="system-ui, sans-serif" font-size="12"><metadata>{}</metadata>'
-    ).format(width, height, described, _csv(figure, series))
-    return start + drawn + labels + Markup("</svg>")
+    ).format(width, height, described, _csv(figure, [*series, *(strip["series"] if strip else [])]))
+    return start + Markup().join([*drawn, *_labels(figure, frame), *_corner(figure, frame)]) + Markup("</svg>")
+
+
+def _below(strip: Figure, frame: _Frame, top: float) -> _Frame:
+    """A strip below a drawing, over the same horizontal axis."""
+    bottom = top + strip["height"]
+    up = _axis(strip["y"], span(_values(strip["series"], "y"), 0.0), bottom, top, 2)
+    return _Frame(frame.left, frame.right, top, bottom, frame.x, up)
+
+
+def _corner(figure: Figure, frame: _Frame) -> Iterator[Markup]:
+    """Lines of text in a corner of the drawing."""
+    text = figure.get("text", {"lines": [], "corner": ""})
+    vertical, _, horizontal = text["corner"].partition(" ")
+    lines = text["lines"]
+    first = frame.top + _LINE + 2 if vertical == "top" else frame.bottom - 8 - (len(lines) - 1) * (_LINE + 2)
+    for number, line in enumerate(lines):
+        y = first + number * (_LINE + 2)
+        if horizontal == "right":
+            yield _text(frame.right - 8, y, line, anchor="end")
+        else:
+            yield _text(frame.left + 8, y, line)
 
 
 def span(values: Iterable[float | None], base: float | None = None) -> tuple[float, float]:
@@ -100,14 +126,13 @@ def ticks(low: float, high: float, count: float) -> tuple[list[float], int]:
 # ---------------------------------------------------------------------------------------- the frame
 
 
-def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, height: float) -> _Frame:
+def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, bottom: float) -> _Frame:
     names = figure["y"].get("names") or []
     wide = _LETTER * max((len(name) for name in names), default=0) + 16
     left = max(_LEFT, min(wide, 0.4 * width))
     ends = [_LETTER * len(one["label"]) + 14 for one in series if one.get("label") and one["kind"] == "line"]
     right = width - max(_RIGHT, *ends, 0.0) if ends else width - _RIGHT
     top = _TOP if figure["title"] else _UNTITLED
-    bottom = height - _BOTTOM
     base = 0.0 if any(one["kind"] == "bars" for one in series) else None
     across = figure["x"].get("range") or span(_values(series, "x"))
     up = figure["y"].get("range") or span(_values(series, "y"), base)
@@ -141,17 +166,19 @@ def _axis(axis: dict[str, Any], shown: Sequence[float], start: float, end: float
     return _Axis(place, tuple((place(number), _minus(f"{number:.{digits}f}")) for number in numbers))
 
 
-def _axes(figure: Figure, frame: _Frame) -> Iterator[Markup]:
+def _axes(figure: Figure, frame: _Frame, *, across: bool = True) -> Iterator[Markup]:
+    """Grid, numbers and titles; `across`: with those of the horizontal axis."""
     grid = 'stroke="currentColor" stroke-opacity=".18"'
     lines = [f"M{frame.left:g} {_number(at)}H{_number(frame.right)}" for at, _ in frame.y.ticks]
     lines += [f"M{_number(at)} {frame.top:g}V{_number(frame.bottom)}" for at, _ in frame.x.ticks]
     yield Markup(f'<path class="grid" d="{"".join(lines)}" {grid}/>')
     for at, label in frame.y.ticks:
         yield _text(frame.left - 7, at + 4, label, anchor="end")
-    for at, label in frame.x.ticks:
+    for at, label in frame.x.ticks if across else ():
         yield _text(at, frame.bottom + 16, label, anchor="middle")
     middle = (frame.top + frame.bottom) / 2
-    yield _text((frame.left + frame.right) / 2, frame.bottom + 35, figure["x"]["title"], anchor="middle")
+    if across:
+        yield _text((frame.left + frame.right) / 2, frame.bottom + 35, figure["x"]["title"], anchor="middle")
     if figure["y"]["title"]:
         yield _text(12, middle, figure["y"]["title"], anchor="middle", turn=True)
     if figure["title"]:

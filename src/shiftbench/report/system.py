@@ -1,20 +1,31 @@
 """The chapter of a published system: its card, claims with verdicts, measured and reported numbers, and figures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.report import figures, links
+from shiftbench.report.chapters import ends
 from shiftbench.report.figures import Figure, Line, Style
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.panels import Panel, Plot
+from shiftbench.report.titles import spell
+from shiftbench.statistics.claims.expressions import rows_by_selector
+from shiftbench.statistics.claims.metric_rows import KEY, MetricRows, NotEvaluable
 from shiftbench.statistics.claims.sentences import sentence
 from shiftbench.statistics.claims.statements import parts
 
 CLASSES = {"supported": "good", "refuted": "bad"}
+NAMED = 3
+"""Largest number of inconclusive claims that the first sentence names."""
+_AS_OPERAND = ("mean", "max", "min", "median", "area", "cvar")
+_CORRELATIONS = ("spearman", "kendall")
+_NO_SEEDS = pl.DataFrame(schema=dict.fromkeys(KEY, pl.String) | {"seed": pl.Int64})
 Row = dict[str, Any]
 
 
@@ -45,6 +56,7 @@ class System:
         card: as the recipe has it, with `slug` and `scale`.
         claims, measured, points: tables of formats CLAIMS, MEASURED and FIGURES.
         about: facts of metrics by name.
+        rows: key and `seed` of all metric rows of the run.
     """
 
     card: Mapping[str, Any]
@@ -52,6 +64,7 @@ class System:
     measured: pl.DataFrame
     points: pl.DataFrame
     about: Mapping[str, Mapping[str, Any]]
+    rows: pl.DataFrame = field(default_factory=_NO_SEEDS.clone)
 
     @property
     def source(self) -> str:
@@ -84,12 +97,66 @@ class System:
             name,
             claim["says"],
             row["verdict"],
-            _number(row),
+            self._number(claim["value"], row),
             _rule(claim, row),
             row["reason"] or "",
             claim["against"],
-            tuple((part["part"], _verdict_text(part), _number(part)) for part in parts.to_dicts()),
+            tuple((part["part"], _verdict_text(part), self._number(claim["value"], part)) for part in parts.to_dicts()),
         )
+
+    def _number(self, expression: Mapping[str, Any] | None, row: Row) -> str:
+        """Value with its interval, as far as the expression can have such values."""
+        if row.get("seeds") == 2 and row["value"] is not None:  # t has one degree of freedom
+            return f"{_number({**row, 'ci_low': None})} (2 seeds: no usable interval)"
+        if expression is None or row["ci_low"] is None:
+            return _number(row)
+        low, high = self._possible(expression)
+        return _number({**row, "ci_low": max(low, row["ci_low"]), "ci_high": min(high, row["ci_high"])})
+
+    def _possible(self, expression: Mapping[str, Any]) -> tuple[float, float]:
+        """Smallest and largest value that an expression can have."""
+        if "metric" in expression:
+            names = expression["metric"] if isinstance(expression["metric"], list) else [expression["metric"]]
+            ranges = [Measure.of(name, self.about).range for name in names]
+            lows, highs = ([low for low, _ in ranges], [high for _, high in ranges])
+            return (
+                -inf if None in lows else min(low for low in lows if low is not None),
+                inf if None in highs else max(high for high in highs if high is not None),
+            )
+        name, operand, _ = parts(expression)
+        if name in _CORRELATIONS:
+            return -1, 1
+        if name in _AS_OPERAND:
+            return self._possible(operand)
+        if name == "difference":
+            (low, high), (other_low, other_high) = (self._possible(side) for side in operand)
+            return low - other_high, high - other_low
+        return -inf, inf
+
+    @property
+    def finding(self) -> str:
+        """One sentence on the verdicts; empty for a rehearsal, which finds nothing."""
+        names = {
+            verdict: [f"“{spell(one.name)}”" for one in self.verdicts if one.verdict == verdict]
+            for verdict in ("supported", "refuted", "inconclusive")
+        }
+        supported, refuted, inconclusive = names.values()
+        count = sum(map(len, names.values()))
+        if self.card["scale"] == "smoke":
+            return ""
+        if not count:
+            return "No claim is judged in this configuration."
+        every = "The only claim" if count == 1 else f"All {count} claims"
+        if len(inconclusive) == count:
+            return f"{every} {'is' if count == 1 else 'are'} inconclusive here."
+        if len(supported) == count:
+            return f"{every} {'holds' if count == 1 else 'hold'} here."
+        holds = "hold" if len(supported) > 1 else "holds"
+        parts = [f"{len(supported) or 'None'} of {f'the {count}' if not supported else count} claims {holds} here"]
+        parts += [f"refuted: {ends(refuted)}"] if refuted else []
+        undecided = ends(inconclusive) if len(inconclusive) <= NAMED else f"{len(inconclusive)} claims"
+        parts += [f"inconclusive: {undecided}"] if inconclusive else []
+        return f"{'; '.join(parts)}."
 
     @property
     def counts(self) -> str:
@@ -121,14 +188,43 @@ class System:
 
     def _panel(self, at: int, figure: Mapping[str, Any], rows: list[Row]) -> Panel:
         place = f"figure-{at}"
+        figure = {**figure, "labels": dict(figure["labels"])}
         colours = _in_order([row["colour"] or "" for row in rows], figure["labels"])
         names = list(dict.fromkeys(_label(colour, figure) for colour in colours))
         styles = Style.of({name: name for name in names})
         plot = _draw(figure, rows, styles, self._measure(figure))
         alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
         legend = tuple(styles.values()) if any(names) else ()
-        title, note = figure["title"], figure["note"] or "Intervals: 95%, from the bootstrap."
-        return Panel(f"panel-{at}", "curves", title, note, (), (Plot(place, alt),), {place: {"all": plot}}, legend)
+        note = " ".join(
+            filter(None, (figure["note"] or "Bars are 95% intervals from the bootstrap.", self._seeds(figure)))
+        )
+        return Panel(
+            f"panel-{at}", "curves", figure["title"], note, (), (Plot(place, alt),), {place: {"all": plot}}, legend
+        )
+
+    def _seeds(self, figure: Mapping[str, Any]) -> str:
+        """Sentence on the training seeds behind each value of a figure; empty if no model has seeds."""
+        rows = MetricRows(self.rows, np.empty((len(self.rows), 1)))
+        open_columns = frozenset(filter(None, (figure["x"], figure.get("colour"))))
+        expressions = [one for one in (figure["rows"], figure.get("against")) if one]
+        try:
+            chosen = [
+                selection.identities.select("benchmark", "model", "seed")
+                for expression in expressions
+                for selection in rows_by_selector(rows, expression, single_seeds=False, open_columns=open_columns)
+            ]
+        except NotEvaluable:
+            return ""
+        seeded = self.rows.filter(pl.col("seed").is_not_null()).with_columns(pl.col("model").str.replace(r"-s\d+$", ""))
+        counts = seeded.group_by("benchmark", "model").agg(pl.col("seed").n_unique().alias("seeds"))
+        of_means = pl.concat(chosen).unique().filter(pl.col("seed").is_null()).join(counts, on=["benchmark", "model"])
+        numbers: list[int] = of_means["seeds"].to_list()
+        if not numbers:
+            return ""
+        least, most = min(numbers), max(numbers)
+        if least == most:
+            return "One training seed." if most == 1 else f"Means of {most} training seeds."
+        return f"Each value is a mean of {least} to {most} training seeds."
 
     def _measure(self, figure: Mapping[str, Any]) -> Measure:
         """Metric of the figure's first selector."""
@@ -157,7 +253,7 @@ def _draw(figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, Style
             x_labels = tuple(_label(x, figure) for x in xs)
             lines.append(Line(style, x_labels, tuple(_entry(by_x[x]) for x in xs)))
     if figure["kind"] == "lines":
-        return figures.curves(lines, measure, "", str(figure["x"]))
+        return figures.curves(lines, measure, "", str(figure["labels"].get(figure["x"], figure["x"])))
     return figures.points(lines, measure, "")
 
 

@@ -376,6 +376,17 @@ def share(
     return ends[0], ends[1]
 
 
+def of_counts(right: Floats, n: Floats, error: float = bootstrap.ERROR) -> Floats:
+    """Ends of intervals of plain shares, Agresti and Coull's, float64 (2, k).
+
+    Args:
+        right: samples that count, float64 (k,).
+        n: all samples, above 0, float64 (k,); not whole where several values of one sample are one.
+        error: of the interval, both sides together.
+    """
+    return _agresti_coull(right / n, n, _quantiles(np.full(len(n), MANY), error))
+
+
 def _agresti_coull(value: Floats, n: Floats, z: Floats) -> Floats:
     """Ends of Agresti and Coull's interval of shares of n samples, float64 (2, ...)."""
     total = n + z**2

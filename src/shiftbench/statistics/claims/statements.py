@@ -73,7 +73,9 @@ class Figure(_Strict):
     )
     slope: float | None = Field(None, description="of a scatter: a line through the origin is drawn beside the points")
     labels: dict[str, str | float] = Field(
-        {}, description="value of x or colour -> what is written instead; a number is a place on the axis"
+        {},
+        description="value of x or colour -> what is written instead; a number is a place on the axis; "
+        "of `lines` the name of the column x -> title of the axis",
     )
 
     @model_validator(mode="after")

@@ -144,6 +144,8 @@ class ReportSpecs:
         assert system is not None  # noqa: S101 - for mypy: the caller checked it
         about = cards.load(system.slug).model_dump(mode="json", exclude={"params"})
         order = list(about["claims"])  # a recipe sorts its keys
+        for figure in about["figures"]:
+            figure["labels"] = list(figure["labels"].items())
         return {"slug": system.slug, "scale": system.scale, "order": order, **about}
 
     def _named_metrics(self) -> list[str]:
@@ -167,6 +169,7 @@ class ReportSpecs:
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
             "kind": interval_kind(module),
+            "range": list(module.RANGE),
             "meaning": registry.about(module),
             "options": resolved_plugin.with_lists(self.params.options("metrics", name)),
             "title": titles.stated_title(self.params, "metrics", name) or "",

@@ -134,7 +134,9 @@ def _system(run: Run, artifact: Artifact) -> System | None:
         _frame(folder / f"{form.name}.parquet", form)
         for form in (claim_formats.CLAIMS, claim_formats.MEASURED, claim_formats.FIGURES)
     )
-    return System(artifact.recipe["system"], claims, measured, points, artifact.recipe["metrics"])
+    tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
+    rows = [_frame(file, formats.METRICS).select(*formats.METRICS.key, "seed") for file in tables]
+    return System(artifact.recipe["system"], claims, measured, points, artifact.recipe["metrics"], pl.concat(rows))
 
 
 def _tables(run: Run, artifact: Artifact, ref: Ref) -> Tables:

@@ -135,16 +135,18 @@
     button.addEventListener("click", () => expand(button, button.getAttribute("aria-expanded") !== "true"));
   }
 
-  function filter(select) {
+  const siblings = (select) => all("select[data-rows]").filter((one) => one.dataset.rows === select.dataset.rows);
+  function filter(select) { // shows the rows or tables that its selectors choose together
+    const chosen = siblings(select).map((one) => one.value).join("|");
     for (const body of all("[data-column]", byId(select.dataset.rows))) {
-      body.hidden = body.dataset.column !== select.value;
+      body.hidden = body.dataset.column !== chosen;
     }
   }
   for (const select of all("select[data-rows]")) {
     select.dataset.first = select.value;
     select.addEventListener("change", () => {
       filter(select);
-      keep(`r.${select.dataset.rows}`, select.value === select.dataset.first ? null : select.value);
+      keep(`r.${select.dataset.rows}.${siblings(select).indexOf(select)}`, select.value === select.dataset.first ? null : select.value);
     });
     filter(select);
   }
@@ -451,7 +453,10 @@
         const select = all("select[data-panel]", byId(id) ?? document.createElement("div"))[Number(at)];
         if (select && [...select.options].some((option) => option.value === value)) { select.value = value; choose(byId(id)); }
       }
-      if (kind === "r") all("select[data-rows]").filter((select) => select.dataset.rows === id).forEach((select) => { select.value = value; filter(select); });
+      if (kind === "r") {
+        const select = all("select[data-rows]").filter((one) => one.dataset.rows === id)[Number(at)];
+        if (select && [...select.options].some((option) => option.value === value)) { select.value = value; filter(select); }
+      }
       if (kind === "c") {
         const chooser = all(".columns").find((one) => one.dataset.columns === id);
         if (chooser) { all("input[data-rank]", chooser).forEach((box, i) => { box.checked = value[i] === "1"; }); columns(chooser); }
