@@ -53,7 +53,9 @@ def test_few_detectors_are_columns_with_both_metrics_in_a_cell() -> None:
     chapter = unknown("convnet-erm", "vit-erm")
     assert chapter.detection.models_are_rows
     first, *others = tables_of(chapter).split("<table")[1:]
-    assert headings(first) == ["model", "ID accuracy, %", *["MSP", "ODIN", "KNN", "ViM"] * 4]
+    sets = ["Unknown", "mean", "MNIST", "&lt;b&gt;noise&lt;/b&gt;"]
+    columns = [f"{name}: {detector}" for name in sets for detector in ("MSP", "ODIN", "KNN", "ViM")]
+    assert headings(first) == ["model", "ID accuracy, %", *columns]
     body = first.partition("</thead>")[2]
     assert body.count("<tbody>") == 2
     assert body.count('<span class="metric">FPR95</span>') == body.count('class="interval"') / 2 > 0

@@ -123,3 +123,24 @@ def test_labels_of_lines_do_not_cover_each_other() -> None:
     )
     assert len(heights) == 9
     assert min(np.diff(heights)) >= 13
+
+
+def test_counts_are_in_a_strip_of_their_own() -> None:
+    style = Style.of({"a": "A"})["a"]
+    bins = figures.Bins((3, 9, 14), (4, 30, 80), (1, 15, 78), (1.1, 19.0, 79.0), 1, 0.0421)
+    figure = figures.reliability(bins, style, 15)
+    root = drawn(figure)
+    height, added = figure["height"], figure["below"]["height"]
+    assert float(root.attrib["viewBox"].split()[3]) == height + added
+    bars = root.findall(f".//{NAME}rect")
+    assert len(bars) == 3
+    assert all(height <= float(one.attrib["y"]) <= height + added for one in bars)
+    texts = [one.text for one in root.iter(f"{NAME}text")]
+    assert {"ECE 4.2%", "4 of 114 not drawn", "samples"} <= set(texts)
+    assert "ECE 4.2%; 4 of 114 not drawn" in root.attrib["aria-label"]
+    table = root.find(f"{NAME}metadata")
+    assert table is not None
+    rows = list(csv.reader(io.StringIO(table.text or "")))[1:]
+    marks = [one for one in root.iter() if one.get("class") == "at"]
+    assert [row[0] for row in rows[: len(marks)]] == ["A"] * 2 + ["samples"] * 3
+    assert [row[2] for row in rows[2:5]] == ["4", "30", "80"]

@@ -10,7 +10,7 @@ import io
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -21,7 +21,6 @@ WIDTH = 360
 """Width of a figure that states none, in px; the height of a figure is given."""
 _TOP, _RIGHT, _BOTTOM, _LEFT = 30.0, 12.0, 42.0, 52.0
 _UNTITLED = 10.0  # px above a figure without a title
-_GAP = 12.0  # px between a drawing and the strip below it
 _LETTER = 6.6  # width of a letter of 12 px, about
 _LINE = 14.0  # px from one label to the next
 _RING = 2.6  # radius of a training seed's ring, px
@@ -59,40 +58,19 @@ def svg(figure: Figure, alt: str) -> Markup:
     """
     width, height = float(figure.get("width", WIDTH)), float(figure["height"])
     series, strip = figure["series"], figure.get("below")
-    frame = _framed(figure, series, width, height - (_GAP if strip else _BOTTOM))
-    drawn = [*_axes(figure, frame, across=not strip), *(_series(one, frame) for one in series)]
+    frame = _framed(figure, series, width, height)
+    values = "; ".join([*_lines(figure), *(_described(figure, one) for one in _named(series))])
+    described = ". ".join(part for part in (alt, values) if part)
+    drawn = Markup().join([*_axes(figure, frame), *(_series(one, frame) for one in series)])
+    labels = Markup().join([*_labels(figure, frame), *_corner(figure, frame)])
     if strip:
-        lower = figure | {"title": "", "y": strip["y"]}
-        below = _below(strip, frame, height)
-        drawn += [*_axes(lower, below), *(_series(one, below) for one in strip["series"])]
-        height = below.bottom + _BOTTOM
-    described = ". ".join(part for part in (alt, "; ".join(_described(figure, one) for one in _named(series))) if part)
+        labels += _strip(strip, frame, height)
+        height, series = height + strip["height"], [*series, *strip["series"]]
     start = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}" '
         'font-family="system-ui, sans-serif" font-size="12"><metadata>{}</metadata>'
-    ).format(width, height, described, _csv(figure, [*series, *(strip["series"] if strip else [])]))
-    return start + Markup().join([*drawn, *_labels(figure, frame), *_corner(figure, frame)]) + Markup("</svg>")
-
-
-def _below(strip: Figure, frame: _Frame, top: float) -> _Frame:
-    """A strip below a drawing, over the same horizontal axis."""
-    bottom = top + strip["height"]
-    up = _axis(strip["y"], span(_values(strip["series"], "y"), 0.0), bottom, top, 2)
-    return _Frame(frame.left, frame.right, top, bottom, frame.x, up)
-
-
-def _corner(figure: Figure, frame: _Frame) -> Iterator[Markup]:
-    """Lines of text in a corner of the drawing."""
-    text = figure.get("text", {"lines": [], "corner": ""})
-    vertical, _, horizontal = text["corner"].partition(" ")
-    lines = text["lines"]
-    first = frame.top + _LINE + 2 if vertical == "top" else frame.bottom - 8 - (len(lines) - 1) * (_LINE + 2)
-    for number, line in enumerate(lines):
-        y = first + number * (_LINE + 2)
-        if horizontal == "right":
-            yield _text(frame.right - 8, y, line, anchor="end")
-        else:
-            yield _text(frame.left + 8, y, line)
+    ).format(width, height, described, _csv(figure, series))
+    return start + drawn + labels + Markup("</svg>")
 
 
 def span(values: Iterable[float | None], base: float | None = None) -> tuple[float, float]:
@@ -126,13 +104,14 @@ def ticks(low: float, high: float, count: float) -> tuple[list[float], int]:
 # ---------------------------------------------------------------------------------------- the frame
 
 
-def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, bottom: float) -> _Frame:
+def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, height: float) -> _Frame:
     names = figure["y"].get("names") or []
     wide = _LETTER * max((len(name) for name in names), default=0) + 16
     left = max(_LEFT, min(wide, 0.4 * width))
     ends = [_LETTER * len(one["label"]) + 14 for one in series if one.get("label") and one["kind"] == "line"]
     right = width - max(_RIGHT, *ends, 0.0) if ends else width - _RIGHT
     top = _TOP if figure["title"] else _UNTITLED
+    bottom = height - _BOTTOM
     base = 0.0 if any(one["kind"] == "bars" for one in series) else None
     across = figure["x"].get("range") or span(_values(series, "x"))
     up = figure["y"].get("range") or span(_values(series, "y"), base)
@@ -166,19 +145,17 @@ def _axis(axis: dict[str, Any], shown: Sequence[float], start: float, end: float
     return _Axis(place, tuple((place(number), _minus(f"{number:.{digits}f}")) for number in numbers))
 
 
-def _axes(figure: Figure, frame: _Frame, *, across: bool = True) -> Iterator[Markup]:
-    """Grid, numbers and titles; `across`: with those of the horizontal axis."""
+def _axes(figure: Figure, frame: _Frame) -> Iterator[Markup]:
     grid = 'stroke="currentColor" stroke-opacity=".18"'
     lines = [f"M{frame.left:g} {_number(at)}H{_number(frame.right)}" for at, _ in frame.y.ticks]
     lines += [f"M{_number(at)} {frame.top:g}V{_number(frame.bottom)}" for at, _ in frame.x.ticks]
     yield Markup(f'<path class="grid" d="{"".join(lines)}" {grid}/>')
     for at, label in frame.y.ticks:
         yield _text(frame.left - 7, at + 4, label, anchor="end")
-    for at, label in frame.x.ticks if across else ():
+    for at, label in frame.x.ticks:
         yield _text(at, frame.bottom + 16, label, anchor="middle")
     middle = (frame.top + frame.bottom) / 2
-    if across:
-        yield _text((frame.left + frame.right) / 2, frame.bottom + 35, figure["x"]["title"], anchor="middle")
+    yield _text((frame.left + frame.right) / 2, frame.bottom + 35, figure["x"]["title"], anchor="middle")
     if figure["y"]["title"]:
         yield _text(12, middle, figure["y"]["title"], anchor="middle", turn=True)
     if figure["title"]:
@@ -205,6 +182,32 @@ def _text(  # noqa: PLR0913 - what SVG says of a text
     if colour != "currentColor":
         more += Markup(' font-weight="600"')
     return Markup('<text x="{}" y="{}" fill="{}"{}>{}</text>').format(_number(x), _number(y), colour, more, text)
+
+
+def _strip(strip: Figure, frame: _Frame, top: float) -> Markup:
+    """Series under a figure, on its x axis, with a y axis of their own that begins at 0."""
+    bottom = top + strip["height"] - 6
+    shown = span([0.0, *_values(strip["series"], "y")], 0.0)
+    own = replace(frame, top=top, bottom=bottom, y=_axis(strip["y"], shown, bottom, top, 2))
+    bare = {**strip, "x": {"title": ""}, "y": {"title": ""}, "title": ""}
+    axes = _axes(bare, replace(own, x=_Axis(frame.x.place, ())))
+    title = _text(frame.left + 6, top + _LINE, strip["y"]["title"])
+    return Markup().join([*axes, *(_series(one, own) for one in strip["series"]), title])
+
+
+def _lines(figure: Figure) -> list[str]:
+    lines: list[str] = figure.get("text", {}).get("lines", [])
+    return lines
+
+
+def _corner(figure: Figure, frame: _Frame) -> Iterator[Markup]:
+    """Lines of text in a corner of the frame: `top left` or `bottom right`."""
+    lines = _lines(figure)
+    for at, line in enumerate(lines):
+        if figure["text"]["corner"] == "top left":
+            yield _text(frame.left + 6, frame.top + _LINE * (at + 1), line)
+        else:
+            yield _text(frame.right - 6, frame.bottom - 8 - _LINE * (len(lines) - 1 - at), line, anchor="end")
 
 
 # --------------------------------------------------------------------------------------- the series

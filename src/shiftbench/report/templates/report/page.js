@@ -272,7 +272,7 @@
   const visible = (cell) => !cell.hidden && getComputedStyle(cell).display !== "none";
   const words = (element) => { // its text without what is for screens or readers alone
     const kept = element.cloneNode(true);
-    all(".unseen, .permalink, .n, .arrow, .name-of, button.expand, svg, .interval, .mark", kept).forEach((one) => one.remove());
+    all(".unseen, .permalink, .n, .arrow, .name-of, .second, button.expand, svg, .interval, .mark", kept).forEach((one) => one.remove());
     return kept.textContent.replace(/\s+/g, " ").trim();
   };
   function content(table) { // what is seen of a table: rows of { text, interval, best, span }
@@ -380,13 +380,13 @@
   const where = (id) => `${location.href.split("#")[0]}${link(id)}`;
 
   const ACTIONS = {
-    table: (id) => {
-      const table = byId(id);
+    table: (id) => { // of several tables the one that selectors show
+      const table = () => (byId(id).matches("table") ? byId(id) : all("table", byId(id)).find((one) => one.offsetParent));
       return [
-        ["CSV", () => save(`${id}.csv`, "text/csv", tableCsv(table))],
-        ["copy LaTeX", (button) => copy(tableTex(table), button)],
-        ["copy Markdown", (button) => copy(tableMarkdown(table), button)],
-        ["copy caption", (button) => copy(content(table).caption, button)],
+        ["CSV", () => save(`${table().id}.csv`, "text/csv", tableCsv(table()))],
+        ["copy LaTeX", (button) => copy(tableTex(table()), button)],
+        ["copy Markdown", (button) => copy(tableMarkdown(table()), button)],
+        ["copy caption", (button) => copy(content(table()).caption, button)],
       ];
     },
     figure: (id) => {
