@@ -14,6 +14,7 @@ import html
 import json
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +29,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMS = "src/shiftbench/systems"
 MADE = "build/pages"
+REPORT = "build/smoke/results/report"
+"""The report of `make smoke`: a part of the site if it was made before."""
 ELSEWHERE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -37,9 +40,12 @@ ELSEWHERE = {
 PICTURES = {".jpg", ".png"}
 OTHERS = "Other tasks"
 NOTEBOOK = ".ipynb"
+WIDE = {"leaderboard.md", "systems.md"}
+"""Pages whose tables take the room of the contents."""
 _LINK = re.compile(r"(\]\(<?)([^)\s#:<>]+)(#[^)\s<>]*)?(>?\))")
 _VERDICTS = re.compile(r"\| (\d+) / (\d+) / (\d+) \|")
 _INTERVAL = re.compile(r"(?<=\| )[\d.,%\N{MINUS SIGN}]+ (?:\[[^\]|]*\]|\([\d., \N{MINUS SIGN}]+\))(?= \|)")
+_REPORT_LINK = '<a href="report/index.html">The report of <code>make smoke</code></a>, as it was made with this site.'
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
 _TARGET = re.compile(r"""<[a-z]+\b[^>]*?\s(?:href|src)=(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _ANCHOR = re.compile(r"""\s(?:id|name)=(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
@@ -126,10 +132,14 @@ def notebook_files(notebook: Path) -> dict[str, str | bytes]:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links between files of the repository to where these stand on the site."""
     at = page.file.src_uri
+    if at in WIDE:
+        page.meta["hide"] = ["toc"]
     if at == "list_of_shifts.md":
         markdown = _with_links(markdown)
     if at == "params/shifts.md":
         markdown = _with_pictures(markdown)
+    if at == "index.md" and (ROOT / REPORT / "index.html").is_file():
+        markdown = markdown.replace("## Quick start\n", f"{_REPORT_LINK}\n\n## Quick start\n", 1)
     markdown = _VERDICTS.sub(_bar, markdown)
     markdown = _INTERVAL.sub(lambda value: f'<span class="interval">{value[0]}</span>', markdown)
     name = {place: name for name, place in places().items()}.get(at, f"docs/{at}")
@@ -197,10 +207,15 @@ def _bar(cell: re.Match[str]) -> str:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """End the build at a link in any HTML page of the site that leads nowhere; mkdocs looks at Markdown alone."""
+    """Add the report, and end the build at a link in any HTML page that leads nowhere; mkdocs looks at Markdown alone.
+
+    The report's own pages are no pages of the site, and have tests of their own.
+    """
     site = Path(config.site_dir)
     pages = {file: file.read_text() for file in sorted(site.rglob("*.html")) if file.name != "404.html"}
     anchors = {file: {html.unescape("".join(found)) for found in _ANCHOR.findall(text)} for file, text in pages.items()}
+    if (ROOT / REPORT / "index.html").is_file():
+        shutil.copytree(ROOT / REPORT, site / "report", dirs_exist_ok=True)
     dead = [f"{file.relative_to(site)}: {link}" for file in pages for link in _dead(site, file, pages[file], anchors)]
     if dead:
         raise PluginError("links lead nowhere:\n" + "\n".join(dead))

@@ -271,7 +271,7 @@ def docs(
     from shiftbench.workflow.engine import running
 
     if site:
-        reference_pages.write_commands(site)
+        reference_pages.write_commands(site, typer.main.get_command(app))
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
         return
     for slug in measured or ():

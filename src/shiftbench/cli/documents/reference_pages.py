@@ -10,16 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import shiftbench
 from shiftbench.cli.documents import markdown
 from shiftbench.cli.documents.system_pages import filled
 
 API = "docs/api.md"
 COMMANDS = "commands.md"
 FUNCTIONS = (
-    "shiftbench.corrupt",
-    "shiftbench.Corrupt",
-    "shiftbench.evaluate",
-    "shiftbench.calibrate",
+    *(f"shiftbench.{name}" for name in shiftbench._PUBLIC),
     "shiftbench.imagecorruptions.corrupt",
     "shiftbench.imagecorruptions.get_corruption_names",
 )
@@ -90,12 +88,13 @@ def signature(name: str, value: Callable[..., Any], widest: int = _WIDEST) -> st
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else stars
     annotated = "" if parameter.annotation is parameter.empty else f": {_type(parameter.annotation)}"
     default = parameter.default
     if default is parameter.empty:
         return f"{stars}{parameter.name}{annotated}"
-    shown = "..." if type(default).__repr__ is object.__repr__ or "<" in repr(default) else repr(default)
+    shown = "..." if "<" in repr(default) else repr(default)  # an object, such as a factory of a dataclass
     return f"{stars}{parameter.name}{annotated} = {shown}"
 
 
@@ -119,21 +118,21 @@ def _example(value: Any) -> list[str]:
 # --- commands -------------------------------------------------------------------------------------
 
 
-def write_commands(folder: Path) -> Path:
-    """Write the page of all commands; returns it."""
+def write_commands(folder: Path, top: Any) -> Path:
+    """Write the page of all commands; returns it.
+
+    Args:
+        folder: of the page.
+        top: the command line, as `typer.main.get_command` makes it.
+    """
     page = folder / COMMANDS
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(commands())
+    page.write_text(commands(top))
     return page
 
 
-def commands() -> str:
+def commands(top: Any) -> str:
     """All commands with their whole help, in the groups of `shiftbench --help`."""
-    import typer
-
-    from shiftbench.cli import app
-
-    top: Any = typer.main.get_command(app)
     context = top.make_context("shiftbench", [], resilient_parsing=True)
     groups: dict[str, list[tuple[str, Any]]] = {}
     for name in top.list_commands(context):
