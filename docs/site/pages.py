@@ -40,12 +40,13 @@ ELSEWHERE = {
 PICTURES = {".jpg", ".png"}
 OTHERS = "Other tasks"
 NOTEBOOK = ".ipynb"
-WIDE = {"leaderboard.md", "systems.md"}
+WIDE = {"comparison.md", "leaderboard.md", "systems.md"}
 """Pages whose tables take the room of the contents."""
 _LINK = re.compile(r"(\]\(<?)([^)\s#:<>]+)(#[^)\s<>]*)?(>?\))")
 _VERDICTS = re.compile(r"\| (\d+) / (\d+) / (\d+) \|")
 _INTERVAL = re.compile(r"(?<=\| )[\d.,%\N{MINUS SIGN}]+ (?:\[[^\]|]*\]|\([\d., \N{MINUS SIGN}]+\))(?= \|)")
 _REPORT_LINK = '<a href="report/index.html">The report of <code>make smoke</code></a>, as it was made with this site.'
+_DATE = re.compile(r"(?<=\| )\d{4}-\d\d-\d\d(?= \|)")
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
 _TARGET = re.compile(r"""<[a-z]+\b[^>]*?\s(?:href|src)=(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _ANCHOR = re.compile(r"""\s(?:id|name)=(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
@@ -130,18 +131,13 @@ def notebook_files(notebook: Path) -> dict[str, str | bytes]:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links between files of the repository to where these stand on the site."""
+    """Turn links between files of the repository to the places of these files on the site, and dress the page."""
     at = page.file.src_uri
     if at in WIDE:
         page.meta["hide"] = ["toc"]
-    if at == "list_of_shifts.md":
-        markdown = _with_links(markdown)
-    if at == "params/shifts.md":
-        markdown = _with_pictures(markdown)
-    if at == "index.md" and (ROOT / REPORT / "index.html").is_file():
-        markdown = markdown.replace("## Quick start\n", f"{_REPORT_LINK}\n\n## Quick start\n", 1)
-    markdown = _VERDICTS.sub(_bar, markdown)
-    markdown = _INTERVAL.sub(lambda value: f'<span class="interval">{value[0]}</span>', markdown)
+    if at.startswith("tutorial/"):
+        page.meta["search"] = {"boost": 2}
+    markdown = _dressed(markdown, at)
     name = {place: name for name, place in places().items()}.get(at, f"docs/{at}")
     is_notebook = (ROOT / name).with_suffix(NOTEBOOK).is_file()
 
@@ -155,6 +151,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{opened}{posixpath.relpath(place, posixpath.dirname(at) or '.')}{anchor or ''}{closed}"
 
     return _LINK.sub(turned, markdown)
+
+
+def _dressed(markdown: str, at: str) -> str:
+    """Add to a page the parts that only the site has: links, pictures, bars of verdicts, values on one line."""
+    if at == "list_of_shifts.md":
+        markdown = _with_links(markdown)
+    if at == "params/shifts.md":
+        markdown = _with_pictures(markdown)
+    if at == "index.md" and (ROOT / REPORT / "index.html").is_file():
+        markdown = markdown.replace("## Quick start\n", f"{_REPORT_LINK}\n\n## Quick start\n", 1)
+    markdown = _VERDICTS.sub(_bar, markdown)
+    for whole in (_INTERVAL, _DATE):
+        markdown = whole.sub(lambda value: f'<span class="interval">{value[0]}</span>', markdown)
+    return markdown
 
 
 def _place(name: str, files: Files, config: MkDocsConfig) -> str | None:
