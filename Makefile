@@ -75,11 +75,10 @@ endef
 validators: setup ## an environment that tests validate a release with
 	$(call environment,.venv-validators,tests/release/validators.lock)
 
-# Pages of what only the code knows are written first; a broken link, an anchor that is none, a page in no menu end it.
+# Pages of what only the code knows are written first. A broken link, a missing anchor or a page in no menu ends the build.
 site: setup ## the documentation, into build/site (ARGS=serve: on localhost:8000)
 	$(call environment,.venv-docs,docs/site/requirements.lock)
 	@rm -rf build/pages && shiftbench docs --site build/pages
-	@typer shiftbench.cli utils docs --name shiftbench --title Commands --output build/pages/commands.md >/dev/null
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build)
 
 run: setup ## the default benchmark (params.yaml), and the page that reports it

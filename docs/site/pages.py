@@ -1,18 +1,24 @@
-"""What mkdocs calls while it builds the site: pages that lie elsewhere than in docs/, and links that fit both places.
+"""Hooks of mkdocs: pages from outside of docs/, notebooks, links that fit repository and site, and details of tables.
 
-docs/ is used as it is. Beside it stand README.md, CONTRIBUTING.md and others, a page for each published system (its
-README.md), and what `shiftbench docs --site build/pages` wrote: a page for each shift, the commands. Links are written
-for who reads the repository; here each is turned to where its file stands on the site. A file that is no page, such as
-the source of a check, is put beside the pages as text.
+docs/ is used as it is. The site also has README.md, CONTRIBUTING.md and others, a page for each published system (its
+README.md), and the pages that `shiftbench docs --site build/pages` writes: a page for each shift, and the commands. A
+notebook is a page with its stored outputs; nothing runs. Links are written for readers of the repository. Here, each is
+turned to the place of its file on the site. A file that is no page, such as the source of a check, is added as text.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
+import html
+import json
 import posixpath
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from mkdocs.config.defaults import MkDocsConfig
@@ -23,6 +29,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMS = "src/shiftbench/systems"
 MADE = "build/pages"
+REPORT = "build/smoke/results/report"
+"""The report of `make smoke`: a part of the site if it was made before."""
 ELSEWHERE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -31,7 +39,17 @@ ELSEWHERE = {
 }
 PICTURES = {".jpg", ".png"}
 OTHERS = "Other tasks"
-_LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
+NOTEBOOK = ".ipynb"
+WIDE = {"comparison.md", "leaderboard.md", "systems.md"}
+"""Pages whose tables take the room of the contents."""
+_LINK = re.compile(r"(\]\(<?)([^)\s#:<>]+)(#[^)\s<>]*)?(>?\))")
+_VERDICTS = re.compile(r"\| (\d+) / (\d+) / (\d+) \|")
+_INTERVAL = re.compile(r"(?<=\| )[\d.,%\N{MINUS SIGN}]+ (?:\[[^\]|]*\]|\([\d., \N{MINUS SIGN}]+\))(?= \|)")
+_REPORT_LINK = '<a href="report/index.html">The report of <code>make smoke</code></a>, as it was made with this site.'
+_DATE = re.compile(r"(?<=\| )\d{4}-\d\d-\d\d(?= \|)")
+_STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
+_TARGET = re.compile(r"""<[a-z]+\b[^>]*?\s(?:href|src)=(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_ANCHOR = re.compile(r"""\s(?:id|name)=(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 
 
 @functools.cache
@@ -81,29 +99,72 @@ def shifts() -> list[dict[str, list[str]]]:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what lies outside of docs/."""
+    """Add the files from outside of docs/, and a page for each notebook."""
     for name, place in places().items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
+    for notebook in sorted((ROOT / "docs/notebooks").glob(f"*{NOTEBOOK}")):
+        for place, content in notebook_files(notebook).items():
+            files.append(File.generated(config, f"notebooks/{place}", content=content))
     return files
 
 
+def notebook_files(notebook: Path) -> dict[str, str | bytes]:
+    """Return the page of a notebook with its stored outputs, and its pictures, by their place next to the notebook."""
+    files: dict[str, str | bytes] = {}
+    parts = []
+    for number, cell in enumerate(json.loads(notebook.read_text())["cells"]):
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            if "image/png" in data:
+                picture = f"{notebook.stem}_{number}.png"
+                files[picture] = base64.b64decode("".join(data["image/png"]))
+                parts.append(f"![Figure that the code above draws]({picture})")
+            elif markup := data.get("image/svg+xml") or data.get("text/html"):
+                one_line = _STYLE.sub("", "".join(markup)).replace("\n", " ")
+                parts.append(f'<div class="output">{one_line}</div>')
+            else:
+                parts.append(f"```text\n{''.join(data['text/plain']).rstrip()}\n```")
+    parts.append(f"[Download this notebook]({notebook.name})")
+    return {f"{notebook.stem}.md": "\n\n".join(parts) + "\n", **files}
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links between files of the repository to where these stand on the site."""
+    """Turn links between files of the repository to the places of these files on the site, and dress the page."""
     at = page.file.src_uri
-    if at == "list_of_shifts.md":
-        markdown = _with_links(markdown)
-    if at == "params/shifts.md":
-        markdown = _with_pictures(markdown)
+    if at in WIDE:
+        page.meta["hide"] = ["toc"]
+    if at.startswith("tutorial/"):
+        page.meta["search"] = {"boost": 2}
+    markdown = _dressed(markdown, at)
     name = {place: name for name, place in places().items()}.get(at, f"docs/{at}")
+    is_notebook = (ROOT / name).with_suffix(NOTEBOOK).is_file()
 
     def turned(link: re.Match[str]) -> str:
         opened, target, anchor, closed = link.groups()
         place = _place(posixpath.normpath(posixpath.join(posixpath.dirname(name), target)), files, config)
         if place is None:
             return link[0]
+        if place.endswith(NOTEBOOK) and not is_notebook:
+            place = place.removesuffix(NOTEBOOK) + ".md"
         return f"{opened}{posixpath.relpath(place, posixpath.dirname(at) or '.')}{anchor or ''}{closed}"
 
     return _LINK.sub(turned, markdown)
+
+
+def _dressed(markdown: str, at: str) -> str:
+    """Add to a page the parts that only the site has: links, pictures, bars of verdicts, values on one line."""
+    if at == "list_of_shifts.md":
+        markdown = _with_links(markdown)
+    if at == "params/shifts.md":
+        markdown = _with_pictures(markdown)
+    if at == "index.md" and (ROOT / REPORT / "index.html").is_file():
+        markdown = markdown.replace("## Quick start\n", f"{_REPORT_LINK}\n\n## Quick start\n", 1)
+    markdown = _VERDICTS.sub(_bar, markdown)
+    for whole in (_INTERVAL, _DATE):
+        markdown = whole.sub(lambda value: f'<span class="interval">{value[0]}</span>', markdown)
+    return markdown
 
 
 def _place(name: str, files: Files, config: MkDocsConfig) -> str | None:
@@ -140,6 +201,48 @@ def _with_pictures(markdown: str) -> str:
         markdown,
         flags=re.MULTILINE,
     )
+
+
+def _bar(cell: re.Match[str]) -> str:
+    """Draw the numbers of supported, refuted and inconclusive claims as a bar, in front of the numbers."""
+    counts = dict(zip(("supported", "refuted", "inconclusive"), map(int, cell.groups()), strict=True))
+    spelled = ", ".join(f"{count} {name}" for name, count in counts.items())
+    parts, left = [], 0
+    for name, count in counts.items():
+        parts.append(f'<rect class="{name}" x="{6 * left}" width="{6 * count}" height="10"/>')
+        left += count
+    size = f'width="{6 * left}" height="10" viewBox="0 0 {6 * left} 10"'
+    bar = f'<svg {size} role="img" aria-label="{spelled}">{"".join(parts)}</svg>' if left else ""
+    return f'| <span class="verdicts" title="{spelled}">{" / ".join(map(str, counts.values()))} {bar}</span> |'
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Add the report, and end the build at a link in any HTML page that leads nowhere; mkdocs looks at Markdown alone.
+
+    The report's own pages are no pages of the site, and have tests of their own.
+    """
+    site = Path(config.site_dir)
+    pages = {file: file.read_text() for file in sorted(site.rglob("*.html")) if file.name != "404.html"}
+    anchors = {file: {html.unescape("".join(found)) for found in _ANCHOR.findall(text)} for file, text in pages.items()}
+    if (ROOT / REPORT / "index.html").is_file():
+        shutil.copytree(ROOT / REPORT, site / "report", dirs_exist_ok=True)
+    dead = [f"{file.relative_to(site)}: {link}" for file in pages for link in _dead(site, file, pages[file], anchors)]
+    if dead:
+        raise PluginError("links lead nowhere:\n" + "\n".join(dead))
+
+
+def _dead(site: Path, file: Path, text: str, anchors: dict[Path, set[str]]) -> Iterator[str]:
+    """Yield the links of a page to files or anchors that do not exist; addresses of other sites are not asked."""
+    for link in {html.unescape("".join(found)) for found in _TARGET.findall(text)}:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+        target = target / "index.html" if target.is_dir() else target
+        wanted = unquote(parts.fragment)
+        missing_anchor = wanted and target in anchors and wanted not in anchors[target] and not wanted.startswith("__")
+        if not target.is_relative_to(site) or not target.is_file() or missing_anchor:
+            yield link
 
 
 def _name(file: Path) -> str:

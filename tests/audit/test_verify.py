@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from makers import forgeries
 from makers.command_line import said
@@ -24,7 +25,7 @@ from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import PublishedComparison
 from shiftbench.base.errors import DataError, ParamsError, StaleError
-from shiftbench.base.refs import Ref
+from shiftbench.base.refs import Ref, without_seed
 from shiftbench.cli import publish
 from shiftbench.cli.documents import leaderboard
 from shiftbench.provenance import recipe, trust
@@ -288,13 +289,25 @@ def test_what_is_not_committed_or_not_made_is_not_published(published):
 
 
 def test_the_leaderboard_of_what_is_published(published, there):
-    """A row for weights that were trained from several seeds: their mean, as the report's CSV has it."""
+    """A row for a model that was trained from several seeds: their mean, as the report prints it."""
     lines = list(csv.DictReader((published.root / releases.LEADERBOARD).read_text().splitlines()))
     page = leaderboard.page(published.root)
     assert there.about["root"] in page
     means = [line for line in lines if not re.search(r"-s\d+$", line["model"])]
     assert len(means) < len(lines)
-    for line in means:
-        assert f"{float(line['value']):.3f}" in page
-        assert f">{line['model']} {line['method']}</th>" in page
-    assert not re.search(r">[^<]*-s\d+ plain</th>", page)
+    shown = [line for line in means if line["column"] == "clean-accuracy"]
+    rows = [row.split(" | ") for row in page.splitlines() if " | authors | 20" in row]
+    assert sorted(row[1].split(" ")[0] for row in rows) == sorted(f"{100 * float(one['value']):.1f}" for one in shown)
+    assert len({row[0] for row in rows}) == len(rows)
+    assert "seed" not in " ".join(row[0] for row in rows)
+
+
+def test_checkpoints_say_how_many_parameters_a_model_has(published, there):
+    plan = published.plan()
+    counts = there.about["parameters"]
+    assert set(counts) == {without_seed(ref.name)[0] for ref in plan.artifacts if ref.kind == "checkpoints"}
+    for ref in (ref for ref in plan.artifacts if ref.kind == "checkpoints"):
+        state = load_file(published.root / ref.path)
+        count = sum(array.size for name, array in state.items() if not re.search("running_|num_batches", name))
+        assert counts[without_seed(ref.name)[0]] == count > 0
+    assert all(f" | {count:,} | " in leaderboard.page(published.root) for count in counts.values())

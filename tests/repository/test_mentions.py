@@ -72,3 +72,14 @@ def test_a_missing_name_is_found() -> None:
     examples = "`TYPE/NAME.py`, `mine/a.py`, `data/boxes.py`, `move_boxes` in `data/boxes.py`, `shiftbench.corrupt`"
     assert missing(examples) == set()
     assert missing(text) == {"data/gone.py", "gone in data/boxes.py", "shiftbench.data.gone"}
+
+
+def test_messages_that_the_page_of_troubles_explains_are_printed() -> None:
+    """Between `...`, which is for values, a message on the page is a part of a text in the code."""
+    files = [*(ROOT / "src/shiftbench").rglob("*.py"), ROOT / "Makefile"]
+    code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(file.read_text() for file in files))  # texts of several lines
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    messages = re.findall(r"^- \*\*`(.+)`\*\*$", page, re.M)
+    parts = [part.strip(" ,;:()`") for message in messages for part in message.split("...")]
+    assert len(messages) > 12
+    assert [part for part in parts if part not in code] == []

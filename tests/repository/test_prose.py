@@ -9,7 +9,7 @@ from makers import prose
 
 MOST_LONG, MOST_PRIVATE = 8, 0.5
 """Percent of sentences above 30 words; private words in 1,000."""
-GENERATED = {"formats", "list_of_checks", "list_of_shifts", "plugins"}
+GENERATED = {"formats", "leaderboard", "list_of_checks", "list_of_shifts", "plugins"}
 """Pages of docs/; those in docs/params/ are generated, too."""
 
 

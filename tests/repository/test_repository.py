@@ -235,9 +235,11 @@ def test_numbers_that_documents_state_are_those_that_there_are() -> None:
     readme = (ROOT / "README.md").read_text()
     built = [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
     tasks = len(registry.names("tasks"))
-    assert f"{len(built)} of {len(cards.slugs())} published systems are built, on {tasks} tasks" in readme
+    assert f"**{len(built)} published systems on {tasks} tasks**" in readme
     assert f"**{len(registry.names('shifts'))} shifts.**" in readme
+    assert f"| shifts that it generates | {len(registry.names('shifts'))} |" in readme
     assert f"{len(run.checks())} checks go from a printed number" in readme
+    assert f"version = {{{PROJECT['version']}}}" in readme
     measured = json.loads((ROOT / "src/shiftbench/systems/palm/measured.json").read_text())
     known = {(row["part"], row["verdict"], _printed(row)) for row in measured["claims"]}
     systems = (ROOT / "docs/systems.md").read_text()

@@ -6,15 +6,25 @@ import re
 from typing import Any, Literal
 
 import pytest
+import typer
 import yaml
 from pydantic import Field
 
 import isolation
 import shiftbench
+from shiftbench import cli
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.cli.documents import measured, pages, params_page, plugin_facts, shift_pages, system_pages
+from shiftbench.cli.documents import (
+    measured,
+    pages,
+    params_page,
+    plugin_facts,
+    reference_pages,
+    shift_pages,
+    system_pages,
+)
 from shiftbench.data import claim_formats, schema
 from shiftbench.provenance import recipe
 from shiftbench.workflow.plan import cards, configurations, loading, plan
@@ -40,6 +50,32 @@ def test_all_checks_are_listed_by_number(root):
     lines = (root / "docs/list_of_checks.md").read_text().splitlines()
     listed = [line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| A")]
     assert listed == [f"A{number}" for number in range(1, 34)]
+
+
+# --- commands and functions -----------------------------------------------------------------------
+
+
+def test_the_page_of_commands_has_every_help_in_whole():
+    top = typer.main.get_command(cli.app)
+    page = reference_pages.commands(top)
+    context = top.make_context("shiftbench", [], resilient_parsing=True)
+    shown = [name for name in top.list_commands(context) if not top.get_command(context, name).hidden]
+    assert sorted(re.findall(r"^### (\S+) \{#", page, re.M)) == sorted(shown)
+    listed = re.findall(r"^\| \[`(\S+)`\]\(#\S+\) \| (.*) \|$", page, re.M)
+    assert sorted(name for name, _ in listed) == sorted(shown)
+    assert [about for _, about in listed if not about.endswith((".", "."))] == []
+    assert "..." not in " ".join(about for _, about in listed)
+    assert "| `--config" in page.partition("### plan {")[2].partition("\n### ")[0]
+
+
+def test_signatures_of_the_public_functions_are_shown():
+    page = generated()["docs/api.md"]
+    for name in reference_pages.FUNCTIONS:
+        assert f"\n`{name}`: " in page
+        assert f"\n```python\n{name.rpartition('.')[2]}(" in page
+    assert "    **params: object,\n) -> Any" in page
+    assert "ForwardRef" not in page
+    assert "| `RangeError` |" in page
 
 
 # --- the reference of plugins ---------------------------------------------------------------------

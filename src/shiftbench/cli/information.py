@@ -267,10 +267,11 @@ def docs(
     """Generate docs/, params/schema.json and the pages of the systems from the code; write those that changed."""
     from shiftbench.cli.documents import measured as measured_results
     from shiftbench.cli.documents import pages as documents
-    from shiftbench.cli.documents import shift_pages
+    from shiftbench.cli.documents import reference_pages, shift_pages
     from shiftbench.workflow.engine import running
 
     if site:
+        reference_pages.write_commands(site, typer.main.get_command(app))
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
         return
     for slug in measured or ():

@@ -63,7 +63,7 @@ def review(
         if accept:
             _require(audit, incomparable)
             place = submission.accept(home, description, _same_board(board, sent))
-            out.print(f"{place}: `shiftbench docs` adds it to docs/leaderboard.html; commit both")
+            out.print(f"{place}: `shiftbench docs` adds it to docs/leaderboard.md; commit both")
 
 
 class _Review(NamedTuple):

@@ -15,13 +15,16 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below, write_bytes
+from shiftbench.base.refs import without_seed
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.workflow.plan import estimate
@@ -40,6 +43,8 @@ _WHOLE = 1 << 30
 """Bytes of a page, more than there are: compression sees all at once."""
 _LEVEL = 19
 _RECEIPT = ".receipt.json"
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Ends of names in a checkpoint that are no parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def write(plan: Plan, root: Path, home: Path, configuration: str | None, created
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
         _pack({**texts, manifest.FILE: manifest.lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
-        about = _about(root, paths, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
+        about = _about(plan, root, paths, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
         write_bytes(scratch / ABOUT, manifest.lined(about))
         for path in paths:
             write_bytes(scratch / path, (root / path).read_bytes())
@@ -125,7 +130,9 @@ def write(plan: Plan, root: Path, home: Path, configuration: str | None, created
     return Published(configuration, target, about, content, texts)
 
 
-def _about(root: Path, paths: list[str], content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
+def _about(
+    plan: Plan, root: Path, paths: list[str], content: manifest.Content, texts: dict[str, str]
+) -> manifest.Content:
     tables = [path for path in paths if PurePosixPath(path).name not in (REPLICATES, "leaderboard.csv")]
     counts = {path: pq.read_metadata(root / path).num_rows for path in tables}
     rows = sum(count for path, count in counts.items() if PurePosixPath(path).name == TABLE)
@@ -136,8 +143,24 @@ def _about(root: Path, paths: list[str], content: manifest.Content, texts: dict[
         "files": len(content["artefacts"]),
         "rows": rows,
         "claims": sum(counts.values()) - rows,
+        "parameters": parameters(plan, root),
         "environment": _environments(texts),
     }
+
+
+def parameters(plan: Plan, root: Path) -> dict[str, int]:
+    """Numbers in the checkpoint of each model, by its name without the training seed; running statistics do not count.
+
+    Args:
+        plan: of the run.
+        root: its output root.
+    """
+    counts = {}
+    for ref in sorted(ref for ref in plan.artifacts if ref.kind == "checkpoints" and (root / ref.path).is_file()):
+        with safetensors.safe_open(root / ref.path, framework="numpy") as checkpoint:
+            names = [name for name in checkpoint.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118 - no mapping
+            counts[without_seed(ref.name)[0]] = sum(prod(checkpoint.get_slice(name).get_shape()) for name in names)
+    return counts
 
 
 def _replace(scratch: Path, target: Path) -> None:

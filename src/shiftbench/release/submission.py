@@ -25,7 +25,7 @@ from shiftbench.provenance import git as repository
 from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.release import git, make, manifest
-from shiftbench.release.published import Published
+from shiftbench.release.published import Published, parameters
 from shiftbench.workflow.plan.plan import Plan
 
 FORMAT = "shiftbench-submission/1"
@@ -65,7 +65,8 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     make.check_outputs(plan, root)
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
     content = manifest.build(plan, root, home, head)
-    description = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
+    head_facts = {"format": FORMAT, "root": content["root"], "commit": head.commit}
+    description = {**about, **head_facts, "parameters": parameters(plan, root)}
     names = _files_by_name(plan, root, home)
     with scratch(target) as temporary:
         with gzip.GzipFile(temporary, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:

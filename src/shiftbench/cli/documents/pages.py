@@ -4,7 +4,15 @@ import json
 from pathlib import Path
 
 from shiftbench.base import files
-from shiftbench.cli.documents import check_pages, leaderboard, params_page, plugin_pages, shift_pages, system_pages
+from shiftbench.cli.documents import (
+    check_pages,
+    leaderboard,
+    params_page,
+    plugin_pages,
+    reference_pages,
+    shift_pages,
+    system_pages,
+)
 from shiftbench.data import schema
 from shiftbench.workflow.plan import params
 
@@ -17,6 +25,7 @@ def pages(repository: Path) -> dict[str, str]:
         "docs/list_of_shifts.md": shift_pages.listing(),
         "docs/list_of_checks.md": check_pages.listing(),
         "params/schema.json": json.dumps(params.schema(), indent=1, sort_keys=True) + "\n",
+        reference_pages.API: reference_pages.api(repository),
         **plugin_pages.pages(),
         **published(repository),
     }

@@ -63,9 +63,14 @@ def listing(repository: Path) -> str:
     lines = [
         "*s / r / i*: claims supported, refuted, inconclusive.",
         "",
-        "| system | field | s / r / i | CPU min | here |",
+        '<div class="sortable" markdown>',
+        "",
+        "| system | field | s / r / i | CPU min | result here |",
         "| --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
+        "",
+        "</div>",
+        "",
         _total(),
         "",
         "Costs of the `full` configurations, estimated from each card and README.md, since none was run here:",
@@ -103,10 +108,14 @@ def _counts(results: Iterable[Measured]) -> str:
 
 
 def _total() -> str:
-    """Row of all systems with results."""
+    """Sentence about all systems with results."""
     results = [result for slug in _shipped(built=True) if (result := measured.current(slug))]
     minutes = sum(result["minutes"] or 0 for result in results)
-    return _row(f"{len(results)} systems", "", _counts(results), f"{minutes:.0f}", "")
+    supported, refuted, inconclusive = _counts(results).split(" / ")
+    return (
+        f"Of the judged claims of {len(results)} systems, {supported} are supported, {refuted} are refuted and "
+        f"{inconclusive} are inconclusive. All systems together take {minutes:.0f} CPU minutes."
+    )
 
 
 def _full(slug: str) -> str:
