@@ -1,5 +1,6 @@
 # Everything that is needed daily. `make help` lists the targets.
 #   PYTHON=/path/to/python3.12   the interpreter for .venv (default: the first of 3.11, 3.12, 3.13 found)
+#   CONFIG=ood                   of `make run`: params/ood.yaml on top of params.yaml
 #   CORES=4                      jobs at a time (default: the profile's)
 #   SYSTEM=palm                  of the tests, what belongs to one published system
 #   ARGS="..."                   passed on to Snakemake or pytest
@@ -82,7 +83,7 @@ site: setup ## the documentation, into build/site (ARGS=serve: on localhost:8000
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build)
 
 run: setup ## the default benchmark (params.yaml), and the page that reports it
-	@$(SNAKEMAKE) $(ARGS)
+	@$(SNAKEMAKE) $(if $(CONFIG),--config params=$(CONFIG)) $(ARGS)
 
 smoke: setup ## a tiny benchmark through every rule, into build/smoke: a minute
 	@$(SNAKEMAKE) --config params=smoke $(ARGS)
