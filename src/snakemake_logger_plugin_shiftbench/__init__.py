@@ -21,9 +21,20 @@ NOISE = (
     "Group jobs: inactive",
     "Select jobs to execute",
     "Touching output file",
+    "Using workflow specific profile",
     "Elapsed time:",
 )
 """How messages begin that say nothing of a benchmark."""
+
+COMMAND_FAILED = "RuleException:\nCalledProcessError"
+"""How the message begins that Snakemake logs before a failed job; the job's log says more."""
+
+AFTER_A_FAILURE = (
+    "Shutting down, this might take some time",
+    "Exiting because a job execution failed",
+    "WorkflowError:\nAt least one job did not complete",
+)
+"""How messages begin that repeat that a job failed."""
 
 SILENT = (
     LogEvent.WORKFLOW_STARTED,
@@ -44,7 +55,9 @@ class LogHandler(LogHandlerBase):
         dry = self.common_settings.dryrun
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
         no_color = self.common_settings.nocolor or None
-        self.terminal = Terminal(Screen(file=stream, highlight=False, no_color=no_color))
+        screen = Screen(file=stream, highlight=False, no_color=no_color)
+        self.terminal = Terminal(screen, show_logs=self.common_settings.show_failed_logs)
+        self._command_failed = ""
         self.handlers = {} if dry else self._handlers()
 
     def _handlers(self) -> dict[LogEvent, Any]:
@@ -53,10 +66,10 @@ class LogHandler(LogHandlerBase):
         return {
             **dict.fromkeys(SILENT, lambda _: None),
             LogEvent.RUN_INFO: lambda record: terminal.plan(record.stats),
-            LogEvent.JOB_INFO: lambda record: terminal.board.begin(record.jobid, "".join(record.output[:1])),
+            LogEvent.JOB_INFO: lambda record: terminal.begin(record.jobid, "".join(record.output[:1])),
             LogEvent.JOB_FINISHED: lambda record: terminal.end(record.job_id),
             LogEvent.JOB_ERROR: lambda record: terminal.fail(
-                record.jobid, record.rule_name, record.rule_msg, record.log
+                record.jobid, record.rule_name, record.rule_msg or self._command_failed, record.log
             ),
         }
 
@@ -67,9 +80,13 @@ class LogHandler(LogHandlerBase):
             self.handlers[event](record)
             return
         text = self.format(record)
+        if text.startswith(COMMAND_FAILED) and not self.common_settings.dryrun:
+            self._command_failed = text
+            return
         if text.startswith("Complete log(s):"):
             self.terminal.close()  # nothing comes after, and the path stands last
-        if text and text != "None" and (self.common_settings.dryrun or not text.startswith(NOISE)):
+        noise = (*NOISE, *(AFTER_A_FAILURE if self.terminal.failed else ()))
+        if text and text != "None" and (self.common_settings.dryrun or not text.startswith(noise)):
             self.terminal.say(text, _style(record.levelno))
         if text == NOTHING_TO_BE_DONE_MSG and not self.common_settings.dryrun:
             self.terminal.show_pages()

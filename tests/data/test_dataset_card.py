@@ -2,9 +2,9 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
-import sys
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from makers import planned_benchmark
 from makers.command_line import said
+from makers.repositories import HOME
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import dataset_card, shards
@@ -33,6 +34,10 @@ def test_its_head_is_yaml_with_the_names_of_all_classes(names: list[str]) -> Non
     head = next(yaml.safe_load_all(text.removeprefix("---\n").split("\n---\n")[0]))
     files, columns = head["configs"][0]["data_files"], head["dataset_info"]["features"]
     assert files == [{"split": "val", "path": "*.tar"}]
+    name = head["configs"][0]["config_name"]
+    assert name == head["dataset_info"]["config_name"]
+    assert re.fullmatch(r"shapes-val-fog-2\.5-[0-9a-f]{16}", name)
+    assert name != dataset_card.config_name({**ABOUT, "classes": [*names, "another"]})
     types = {column["name"]: column["dtype"] for column in columns}
     label = types.pop("cls")
     assert list(label["class_label"]["names"].values()) == names
@@ -60,25 +65,45 @@ def test_a_stage_writes_it_and_the_receipt_has_it(tmp_path: Path, monkeypatch) -
 
 LOAD = """
 import datasets, json, numpy, sys
-loaded = datasets.load_dataset(sys.argv[1], cache_dir=sys.argv[2])["val"]
-image = numpy.asarray(loaded[0]["png"]).tolist()
-print(json.dumps([loaded.features["cls"].names, list(loaded["cls"]), image]))
+cache, *folders = sys.argv[1:]
+for folder in folders:
+    loaded = datasets.load_dataset(folder, cache_dir=cache)["val"]
+    image = numpy.asarray(loaded[0]["png"]).tolist()
+    print(json.dumps([loaded.features["cls"].names, list(loaded["cls"]), image]))
 """
-"""In a process of its own: `datasets` is a folder of tests, too."""
+VALIDATORS = HOME / ".venv-validators/bin/python"
+"""The environment with `datasets`."""
 
 
-@pytest.mark.slow
-def test_hugging_faces_library_loads_the_folder(tmp_path: Path) -> None:
-    if not list(metadata.distributions(name="datasets")):
-        pytest.skip("needs `datasets`, which is not locked: pip install datasets")
-    image = np.arange(30, dtype=np.uint8).reshape(5, 6)
+@pytest.mark.workflow
+@pytest.mark.needs(str(VALIDATORS))
+def test_hugging_faces_library_loads_each_folder_with_one_cache(tmp_path: Path) -> None:
+    """Its cache knows a folder by the name of its configuration: another folder of that name would return fog."""
+    names = ["1: one", "two"]
+    images = {place: np.full((5, 6), value, np.uint8) for value, place in enumerate(["fog/3", "brightness/3", "fog/5"])}
+    for place, image in images.items():
+        _write_folder(tmp_path / place, image, names)
+    expected = [[names, [0, 1, 0], image.tolist()] for image in images.values()]
+    assert _loaded(tmp_path, *images) == expected
+    again = np.full((5, 6), 99, np.uint8)
+    _write_folder(tmp_path / "fog/3", again, names)
+    assert _loaded(tmp_path, "fog/3", "brightness/3") == [[names, [0, 1, 0], again.tolist()], expected[1]]
+
+
+def _write_folder(folder: Path, image: np.ndarray, classes: list[str]) -> None:
+    """Write three samples with one image into a folder SHIFT/SEVERITY, in place of what it contains."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     samples = [Sample(f"a/{n}", {"image": image, "label": n % 2}) for n in range(3)]
-    folder = tmp_path / "shards"
-    folder.mkdir()
-    shards.write(samples, folder, FIELDS, {**ABOUT, "classes": ["1: one", "two"]}, 10_000)
+    about = {**ABOUT, "shift": folder.parent.name, "severity": float(folder.name), "classes": classes}
+    shards.write(samples, folder, FIELDS, about, 10_000)
     dataset_card.write(folder)
+
+
+def _loaded(folder: Path, *places: str) -> list[object]:
+    """What `datasets` reads of each place, with one cache."""
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(folder), str(tmp_path / "cache")],
-        cwd=tmp_path, env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=True,
+        [str(VALIDATORS), "-c", LOAD, str(folder / "cache"), *(str(folder / place) for place in places)],
+        cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert json.loads(done.stdout) == [["1: one", "two"], [0, 1, 0], image.tolist()]
+    return [json.loads(line) for line in done.stdout.splitlines()]

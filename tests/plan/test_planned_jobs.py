@@ -54,7 +54,7 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
         "logs/jobs/report/samples/small/index.done",
         "logs/jobs/aggregate/small.done",
     )
-    assert jobs.pages == ("results/report/index.html",)  # it leads to the others
+    assert jobs.pages == {"results/report/index.html": None}  # it leads to the others
     (home / "params.yaml").write_text("benchmarks: {}\n")
     for output in jobs.of_verb("shift")[0].outputs:
         (home / output).parent.mkdir(parents=True, exist_ok=True)

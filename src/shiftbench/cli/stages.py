@@ -1,5 +1,6 @@
 """The stages: the commands of Snakemake's rules, one recipe file per call."""
 
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError
+from shiftbench.base.errors import ParamsError, ShiftbenchError
 from shiftbench.cli.application import Device, Recipe, app, err, escaped, out
 
 PANEL = "Stages"
@@ -18,13 +19,20 @@ Again = Annotated[bool, typer.Option("--again", help="make all outputs, also tho
 
 def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None:
     from shiftbench.provenance import recipe
-    from shiftbench.workflow.engine import memory
+    from shiftbench.workflow.engine import failures, memory
     from shiftbench.workflow.stages import verbs
 
     memory.keep_freed()
     registry.Folders.only_read = False  # whoever started the run trusts the checkout, maybe on another machine
     make = partial(verbs.RUN[verb], **options)
-    count = recipe.execute(recipe_file, make, again=again, copy=_from_cache)
+    try:
+        count = recipe.execute(recipe_file, make, again=again, copy=_from_cache)
+    except ShiftbenchError:
+        raise
+    except Exception as error:  # noqa: BLE001  # of a plugin, any
+        traceback.print_exc()
+        err.print(escaped(failures.START + failures.describe(error)), soft_wrap=True)
+        raise typer.Exit(1) from None
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 
 

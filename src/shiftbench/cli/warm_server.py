@@ -41,6 +41,7 @@ import typer.main
 
 from shiftbench.base.registry import PACKAGE
 from shiftbench.workflow.engine.client import PASSED_ON, STAGES
+from shiftbench.workflow.engine.warm import IMPORTING, READY
 
 _STAGES = "fetch shift train evaluate score aggregate report samples verbs"
 PRELOADED = (
@@ -67,8 +68,10 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: Snakemake decides
     end_with_parent(signal.SIGTERM)
     with socket.socket(fileno=descriptor) as listener:
+        folder = Path(listener.getsockname()).parent
         try:
             select.select([listener], [], [])
+            (folder / IMPORTING).touch()
             gc.disable()  # repeated collections take a quarter of the time of the imports
             preload()
             command = prepare()
@@ -76,9 +79,10 @@ def main(descriptor: int) -> None:
             gc.collect()  # else a job would soon collect, which copies all objects
             gc.enable()
             warnings.filterwarnings("ignore", message=".*use of fork.*")  # `settle` has checked the threads
+            (folder / READY).touch()
             Server(listener, command).serve()
         finally:
-            shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(eq=False)

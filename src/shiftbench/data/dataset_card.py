@@ -2,8 +2,13 @@
 
 `datasets.load_dataset("data/shards/fashion_mnist/test/fog/3")` then finds the tars, the split and the names of the
 classes. It follows from the manifest.
+
+`datasets` keeps what it has read in a cache, below the name of the configuration alone: neither the folder nor the time
+of its files is part of the key. The name therefore states the data set, the split, the shift, the severity and a digest
+of the manifest.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,11 +45,19 @@ def head(about: dict[str, Any]) -> str:
     Args:
         about: the manifest.
     """
+    name = config_name(about)
     settings = {
-        "configs": [{"config_name": "default", "data_files": [{"split": about["split"], "path": "*.tar"}]}],
-        "dataset_info": {"features": list(_features(about))},
+        "configs": [{"config_name": name, "data_files": [{"split": about["split"], "path": "*.tar"}]}],
+        "dataset_info": {"config_name": name, "features": list(_features(about))},
     }
     return f"---\n{yaml.safe_dump(settings, sort_keys=False, width=10_000)}---\n"
+
+
+def config_name(about: dict[str, Any]) -> str:
+    """Name of the configuration: `fashion_mnist-test-fog-3-` and the first 16 digits of the manifest's sha256."""
+    digest = hashlib.sha256(shards.manifest_text(about).encode()).hexdigest()[:16]
+    facts = about["dataset"], about["split"], about["shift"], f"{about['severity']:g}", digest
+    return "-".join(facts)
 
 
 def _features(about: dict[str, Any]) -> Iterator[dict[str, Any]]:

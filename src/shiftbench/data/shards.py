@@ -97,8 +97,13 @@ def write(
         "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
         "pixels": hashlib.sha256(b"".join(link(e.key, e.pixels) for e in entries)).hexdigest(),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1) + "\n")
+    (folder / MANIFEST).write_text(manifest_text(manifest))
     return [*tars, INDEX, MANIFEST]
+
+
+def manifest_text(about: dict[str, Any]) -> str:
+    """The text of a manifest's file."""
+    return json.dumps(about, sort_keys=True, indent=1) + "\n"
 
 
 def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:

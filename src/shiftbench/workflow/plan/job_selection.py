@@ -30,7 +30,7 @@ def select(
     planned: plan.Plan,
     root: Path,
     request: Request = EVERYTHING,
-    system: str | None = None,
+    config: str | None = None,
     known: Mapping[str, float] = MappingProxyType({}),
 ) -> PlannedJobs:
     """The jobs of a plan, from the present state of its outputs.
@@ -39,12 +39,13 @@ def select(
         planned: the plan.
         root: its output root.
         request: the user's request.
-        system: the target of a system, `systems/palm`.
+        config: the name of its configuration; that of a system, `systems/palm`, is its target, too.
         known: seconds of jobs in the published run (`estimate.published_seconds`).
 
     Raises:
         ParamsError: a target is the path of an output.
     """
+    system = config if config and systems_of(config) else None
     prefix = "" if root == Path() else f"{root}/"
     markers = {name: f"{prefix}{MARKERS}/{name}{SUFFIX}" for name in planned.jobs}
     job_of = {artifact.ref: name for name, job in planned.jobs.items() for artifact in job.artifacts}
@@ -89,7 +90,7 @@ def select(
         )
         for name, job in planned.jobs.items()
     )
-    pages = (f"{prefix}{INDEX.path}",) if INDEX in goals else ()
+    pages = {f"{prefix}{INDEX.path}": config} if INDEX in goals else {}
     return PlannedJobs(
         jobs, {target: tuple(markers[name] for name in names) for target, names in targets.items()}, pages
     )

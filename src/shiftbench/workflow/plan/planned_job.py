@@ -91,8 +91,8 @@ class PlannedJobs:
 
     jobs: tuple[PlannedJob, ...]
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    pages: tuple[str, ...] = ()
-    """The requested reports, without their pages of samples."""
+    pages: Mapping[str, str | None] = field(default_factory=dict)
+    """The requested reports, each with its configuration; pages of samples are left out."""
 
     @functools.cached_property
     def by_place(self) -> dict[tuple[str, str, str], PlannedJob]:
@@ -138,7 +138,7 @@ class PlannedJobs:
             name: (*self.targets.get(name, ()), *other.targets.get(name, ()))
             for name in {**self.targets, **other.targets}
         }
-        return PlannedJobs((*self.jobs, *other.jobs), targets, (*self.pages, *other.pages))
+        return PlannedJobs((*self.jobs, *other.jobs), targets, {**self.pages, **other.pages})
 
 
 NOTHING = PlannedJobs(())

@@ -55,9 +55,8 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = EVERYTHING
         planned, root = plan.load(configuration)
         user_files = unavailable.user_files(planned)
         unavailable.refuse_changed(user_files)
-        system = configuration if configuration in systems else None
         published = estimate.published_seconds(configuration)
-        jobs = job_selection.select(planned, root, request, system, published)
+        jobs = job_selection.select(planned, root, request, configuration, published)
         _refuse_chains(jobs, request.until)
         planned.write(root)
         digests(root).keep()
@@ -109,7 +108,7 @@ def _file(config: str | None) -> Path:
 def _write(planned: PlannedJobs, file: Path) -> None:
     names = PlannedJob.__slots__
     jobs = [{name: getattr(job, name) for name in names} for job in planned.jobs]
-    content = {"jobs": jobs, "targets": dict(planned.targets), "pages": planned.pages}
+    content = {"jobs": jobs, "targets": dict(planned.targets), "pages": dict(planned.pages)}
     files.write_bytes(file, recipe.canonical(content).encode())
 
 
@@ -134,7 +133,7 @@ def _of_file(file: Path) -> PlannedJobs:
     try:
         content = files.from_json(file.read_bytes())
         jobs = tuple(PlannedJob(**_with_tuples(job)) for job in content["jobs"])
-        return PlannedJobs(jobs, _with_tuples(content["targets"]), tuple(content["pages"]))
+        return PlannedJobs(jobs, _with_tuples(content["targets"]), dict(content["pages"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{file} is damaged ({error}); start the run again, which writes it") from None
 
