@@ -222,13 +222,44 @@ def test_a_shifted_text_stands_as_a_diff_beside_its_clean_partner(tmp_path: Path
     (strip,) = gallery.boards(files)[1].strips
     clean, shifted = strip.images
     assert clean.diff == ()
-    assert [piece for piece in shifted.diff if piece[0] != "kept"] == [
-        ("gone", "red"),
-        ("new", "rde"),
+    assert [(piece.kind, piece.text) for piece in shifted.diff if piece.kind != "kept"] == [
+        ("new", "d"),
+        ("gone", "d"),
         ("gone", " ran"),
     ]
-    for text, others in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
-        assert "".join(piece for kind, piece in shifted.diff if kind != others) == text
+    recipe_ = {"benchmarks": {}, "datasets": {"d": {"licence": "mine", "citation": "me"}}}
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], gallery.boards(files))
+    assert "a r<ins>d</ins>e<del>d</del> &lt;fox&gt;<del> ran</del>" in html
+
+
+def test_a_lookalike_has_its_code_point_on_the_page(tmp_path: Path) -> None:
+    files = {}
+    for shift, severity, text in (("identity", 0, "buy"), ("homoglyphs", 1, "b\u0443y")):
+        ref = Ref("previews", f"d/test/{shift}/{severity}")
+        files[ref] = tmp_path / f"{shift}.json"
+        files[ref].write_text(json.dumps({"samples": [{"key": "k", "text": text}]}))
+    recipe_ = {"benchmarks": {}, "datasets": {"d": {"licence": "mine", "citation": "me"}}}
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], gallery.boards(files))
+    assert '<ins data-codes="U+0443" title="U+0443 CYRILLIC SMALL LETTER U">\u0443</ins>' in html
+
+
+def test_pictures_are_described_in_words_and_only_the_first_data_set_is_open(tmp_path: Path) -> None:
+    png = base64.b64encode(codecs.encode("png", np.zeros((20, 30), np.uint8))).decode()
+    files = {}
+    for name in ("a/test/identity/0", "a/test/fog/3", "b/test/identity/0"):
+        sample = {"key": f"{name[0]}/7", "label": 0, "png": png}
+        files[Ref("previews", name)] = tmp_path / f"{name.replace('/', '-')}.json"
+        files[Ref("previews", name)].write_text(json.dumps({"classes": ["ankle_boot"], "samples": [sample]}))
+    about = {"licence": "mine", "citation": "me"}
+    recipe_ = {"benchmarks": {}, "datasets": {"a": about, "b": about}}
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], gallery.boards(files))
+    pictures = re.findall(r'<img [^>]*alt="([^"]+)" title="([^"]+)"', html)
+    assert set(pictures) == {
+        ("ankle boot, clean", "a/7"),
+        ("ankle boot, Fog, severity 3", "a/7"),
+        ("ankle boot, clean", "b/7"),
+    }
+    assert re.findall(r'<details class="gallery"( open)?>', html) == [" open", ""]
 
 
 @pytest.mark.parametrize(("words", "folded"), [(10, 0), (500, 2)])

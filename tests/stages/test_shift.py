@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random  # noqa: TID251 - of labels, and seeded
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from shiftbench.base.errors import DataError, RangeError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
+from shiftbench.plugins.tasks import classification
 from shiftbench.provenance import recipe
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.plan import Plan
@@ -117,11 +119,30 @@ def test_a_label_outside_the_classes_is_refused(make, tmp_path):
         make(tmp_path / "out", label=2)
 
 
-def test_previews_show_the_first_samples(make, tmp_path):
+def test_previews_show_the_same_samples_at_each_severity(make, tmp_path):
     plan = make(tmp_path / "out")
     ref = Ref("previews", "noise/test/gaussian_noise/5")
     assert recipe.status(tmp_path / "out", plan.artifacts[ref]) == "fresh"
     content = json.loads((tmp_path / "out" / ref.path).read_text())
     assert (content["classes"], content["skipped"], len(content["samples"])) == (["a", "b"], [], 4)
-    first = codecs.decode("png", base64.b64decode(content["samples"][0]["png"]))
-    assert np.array_equal(first, read(tmp_path / "out", "gaussian_noise", "5")[0].fields["image"])
+    clean = json.loads((tmp_path / "out" / "results/previews/noise/test/identity/0.json").read_text())
+    assert [row["key"] for row in clean["samples"]] == [row["key"] for row in content["samples"]]
+    shifted = {sample.key: sample.fields["image"] for sample in read(tmp_path / "out", "gaussian_noise", "5")}
+    for row in content["samples"]:
+        assert np.array_equal(codecs.decode("png", base64.b64decode(row["png"])), shifted[row["key"]])
+
+
+def test_previews_show_as_many_classes_as_fit(tmp_path):
+    draw = random.Random(3)
+    for case in range(12):
+        labels = sorted(draw.randrange(draw.randint(1, 6)) for _ in range(draw.randint(1, 40)))  # as folders are sorted
+        image = np.zeros((2, 2), np.uint8)
+        samples = [Sample(f"d/test/{at:02}", {"image": image, "label": label}) for at, label in enumerate(labels)]
+        about = {"task": "classification", "classes": list("abcdef"), "dataset": "d", "split": "test"}
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        shards.write(samples, folder, dict(classification.FIELDS), about, 10**6)
+        numbers = shift.preview_numbers(folder)
+        assert numbers == sorted(set(numbers))
+        assert len(numbers) == min(len(labels), shift.PREVIEW_SAMPLES)
+        assert len({labels[number] for number in numbers}) == min(len(set(labels)), shift.PREVIEW_SAMPLES)

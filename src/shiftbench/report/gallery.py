@@ -13,6 +13,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref, ShardsName
 from shiftbench.data import codecs, skeletons, sound_pictures, thumbnails
 from shiftbench.report import diffing
+from shiftbench.report.titles import spell
 
 SIDE = 128  # px, 1.5 times the size on the page
 PLAYED = 2  # samples of a board that have a player: sounds are large
@@ -69,7 +70,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One sample: its key, the name of its class, and its image at each severity."""
+    """One sample: its key, the name of its class in words, and its image at each severity."""
 
     key: str
     label: str
@@ -137,13 +138,13 @@ def _compared(images: tuple[Image, ...], severities: tuple[float, ...]) -> tuple
         return images
     return (
         clean,
-        *(replace(image, diff=diffing.words(clean.text, image.text)) if image.text else image for image in others),
+        *(replace(image, diff=diffing.pieces(clean.text, image.text)) if image.text else image for image in others),
     )
 
 
 def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
     label = sample.get("label")
-    return str(classes[label]) if isinstance(label, int) and 0 <= label < len(classes) else ""
+    return spell(str(classes[label])) if isinstance(label, int) and 0 <= label < len(classes) else ""
 
 
 def _image(shot: dict[str, Any], key: str, number: int) -> Image:

@@ -72,7 +72,8 @@ def _different(samples: Iterable[Sample], about: dict[str, Any], task: Task, out
 def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:
     """Rows of a preview: all, or those of the expected keys."""
     folder = run.path(artifact.inputs[0]).parent
-    entries = shards.index(folder)[: shift.PREVIEW_SAMPLES]
+    index = shards.index(folder)
+    entries = [index[number] for number in shift.preview_numbers(folder)]
     keys = task["expected"] or {entry.key: None for entry in entries}
     about = shards.manifest(folder)
     samples: Iterable[Sample] = pick(folder, (entry for entry in entries if entry.key in keys))

@@ -52,6 +52,7 @@ ASSETS = (
     "../../report/templates/report/index.html",
     "../../report/templates/report/benchmark.html",
     "../../report/templates/report/ood.html",
+    "../../report/templates/report/gallery.css",
     "../../report/templates/report/gallery.html",
     "../../report/templates/report/parts.html",
     "../../report/templates/report/system.html",

@@ -21,12 +21,15 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.files import scratch
 from shiftbench.base.progress import track
 from shiftbench.base.refs import Ref, ShardsName
+from shiftbench.base.rng import unit_hash
 from shiftbench.base.sample import Sample
 from shiftbench.data import dataset_card, shards, splits
 from shiftbench.evaluation.apply_shift import Shifter
 from shiftbench.provenance.recipe import Artifact, Run
 
 PREVIEW_SAMPLES = 4
+PREVIEW_CANDIDATES = 64
+"""Samples among which previews look for classes: enough to find four, and few to read."""
 KEPT_BYTES = 512_000_000
 
 
@@ -178,13 +181,14 @@ def _shifted(run: Run, artifact: Artifact, decoded: Decoded) -> tuple[Iterable[S
 
 
 def make_preview(run: Run, artifact: Artifact) -> None:
-    """Write the first samples of a folder of shards as JSON, in the form that its task shows.
+    """Write a few samples of a folder of shards as JSON, in the form that its task shows.
 
     If the shift is not stored, they are made here from clean shards. Evaluations that apply the shift while reading
     compare with them as golden samples.
     """
     folder = run.path(artifact.inputs[0]).parent
-    samples: Iterable[Sample] = islice(shards.read(folder), PREVIEW_SAMPLES)
+    lookup = shards.Lookup(folder)
+    samples: Iterable[Sample] = map(lookup.__getitem__, preview_numbers(folder))
     about = shards.manifest(folder)
     if "shift" in artifact.recipe:
         samples = map(Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact)), samples)
@@ -196,6 +200,23 @@ def make_preview(run: Run, artifact: Artifact) -> None:
         content = {"classes": about["classes"], "skipped": skipped, "samples": rows}
         temporary.write_text(json.dumps(content, sort_keys=True))
         run.commit(artifact, {output.name: temporary})
+
+
+def preview_numbers(folder: Path) -> list[int]:
+    """Numbers of the samples of a preview, rising: of different classes as far as there are any.
+
+    They are drawn by their keys, so every severity of a shift shows the same samples.
+    """
+    entries, lookup = shards.index(folder), shards.Lookup(folder)
+    drawn = sorted(range(len(entries)), key=lambda number: unit_hash("previews", entries[number].key))
+    chosen: dict[Any, int] = {}
+    if "label" in shards.manifest(folder)["fields"]:
+        for number in drawn[:PREVIEW_CANDIDATES]:
+            chosen.setdefault(repr(lookup[number].fields["label"]), number)
+            if len(chosen) == PREVIEW_SAMPLES:
+                break
+    rest = (number for number in drawn if number not in chosen.values())
+    return sorted([*chosen.values(), *islice(rest, PREVIEW_SAMPLES - len(chosen))])
 
 
 def shown(sample: Sample, task: ModuleType) -> dict[str, Any]:
