@@ -275,10 +275,11 @@
     all(".unseen, .permalink, .n, .arrow, .name-of, .second, button.expand, svg, .interval, .mark", kept).forEach((one) => one.remove());
     return kept.textContent.replace(/\s+/g, " ").trim();
   };
-  function content(table) { // what is seen of a table: rows of { text, interval, best, span }
+  function content(table) { // what is seen of a table: rows of { text, interval, second, best, span }; second: a metric below
     const cell = (one) => ({
       text: words(one), span: one.colSpan, head: one.tagName === "TH",
       interval: one.querySelector(".interval")?.textContent.trim() ?? "",
+      second: one.querySelector(".second .value")?.textContent ?? "", below: one.querySelector(".second .metric")?.textContent,
       best: one.matches(".best, .top"), number: one.matches(".number"),
     });
     const line = (row) => [...row.cells].filter(visible).map(cell);
@@ -295,11 +296,13 @@
   function tableCsv(table) {
     const { head, body } = content(table);
     const wide = head.at(-1).map((_, at) => body.some((row) => row[at]?.interval.startsWith("[")));
+    const below = head.at(-1).map((_, at) => body.map((row) => row[at]?.below).find(Boolean));
     const line = (row, last) => row.flatMap((one, at) => {
-      if (!wide[at]) return [one.text];
-      if (last) return [one.text, `${one.text} low`, `${one.text} high`];
+      const more = !below[at] ? [] : [last ? `${one.text} ${below[at]}` : one.second];
+      if (!wide[at]) return [one.text, ...more];
+      if (last) return [one.text, `${one.text} low`, `${one.text} high`, ...more];
       const [low, high] = one.interval.startsWith("[") ? ends(one.interval) : [];
-      return [plain(one.text), low ?? "", high ?? ""];
+      return [one.text, low ?? "", high ?? "", ...more];
     }).map((text) => quoted(plain(text))).join(",");
     return `${[line(head.at(-1), true), ...body.map((row) => line(row, false))].join("\n")}\n`;
   }
@@ -310,7 +313,8 @@
     const last = head.at(-1);
     const cell = (one) => {
       const value = one.best ? `\\textbf{${tex(one.text)}}` : tex(one.text);
-      return one.interval ? `${value}\\,{\\scriptsize ${tex(one.interval)}}` : value;
+      const whole = one.interval ? `${value}\\,{\\scriptsize ${tex(one.interval)}}` : value;
+      return one.second ? `${whole} / ${tex(one.second)}` : whole;
     };
     const lines = [];
     for (const row of head.slice(0, -1)) {
@@ -332,7 +336,7 @@
   }
   function tableMarkdown(table) {
     const { head, body } = content(table);
-    const line = (row) => `| ${row.map((one) => `${one.best ? `**${one.text}**` : one.text}${one.interval ? ` ${one.interval}` : ""}`.replaceAll("|", "\\|")).join(" | ")} |`;
+    const line = (row) => `| ${row.map((one) => `${one.best ? `**${one.text}**` : one.text}${one.interval ? ` ${one.interval}` : ""}${one.second ? ` / ${one.second}` : ""}`.replaceAll("|", "\\|")).join(" | ")} |`;
     return `${[line(head.at(-1)), `| ${head.at(-1).map((one) => one.number ? "---:" : "---").join(" | ")} |`, ...body.map(line)].join("\n")}\n`;
   }
 
