@@ -22,7 +22,7 @@ from shiftbench.report import gallery
 from shiftbench.report.measures import DASH
 from shiftbench.workflow.stages import report
 
-FILES = ("index.html", "metrics.json", "leaderboard.csv", "curves.csv")
+FILES = ("index.html", "metrics.json", "leaderboard.csv", "curves.csv", "findings.txt")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from os.path import commonprefix
 from typing import Literal, NamedTuple
 
 SIMILAR = 0.5
@@ -57,16 +56,20 @@ def _changes(old: Sequence[str], new: Sequence[str], *, deep: bool) -> Iterator[
         if kind == "equal":
             yield "kept", gone
         elif deep and kind == "replace" and _similar(gone, added):
-            start = len(commonprefix([gone, added]))
-            end = len(
-                commonprefix([gone[start:][::-1], added[start:][::-1]])
-            )  # of doubled letters the right one changed
+            start = _shared(gone, added)
+            end = _shared(gone[start:][::-1], added[start:][::-1])  # of doubled letters the right one changed
             yield from (("kept", gone[:start]),) if start else ()
             yield from _changes(gone[start : len(gone) - end], added[start : len(added) - end], deep=False)
             yield from (("kept", gone[len(gone) - end :]),) if end else ()
         else:
             yield from (("gone", gone),) if gone else ()
             yield from (("new", added),) if added else ()
+
+
+def _shared(one: str, two: str) -> int:
+    """Number of characters that two texts have in common at their beginning."""
+    pairs = enumerate(zip(one, two, strict=False))
+    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(two)))
 
 
 def _similar(gone: str, added: str) -> bool:

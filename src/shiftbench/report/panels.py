@@ -214,14 +214,16 @@ def _curves(chapter: Chapter) -> Panel:
 def _domains(chapter: Chapter) -> Panel:
     cells = _cells(pl.concat([chapter.places.domains, chapter.places.clean]))
     shifts = _ordered_shifts(chapter, chapter.places.domains)
-    places: dict[_Position, str] = {("identity", 0.0): _CLEAN} | {
-        (name, 0.0): chapter.titles.of("shifts", name) for name in shifts
+    counts = dict(chapter.places.domains.group_by("shift").agg(pl.col("n").max()).iter_rows())
+    places: dict[_Position, str] = {("identity", 0.0): f"{_CLEAN}, n = {chapter.n:,}"} | {
+        (name, 0.0): f"{chapter.titles.of('shifts', name)}, n = {counts[name]:,}" for name in shifts
     }
     by_metric = {
         measure.name: figures.points(_lines(chapter, cells, measure, places), measure, "")
         for measure in chapter.measures
     }
-    note = "Other data with the same classes, under the benchmark's own clean set. Bars are 95% intervals."
+    note = "Other data with the same classes, under the benchmark's own clean set. Bars are 95% intervals. "
+    note += "The horizontal axis need not begin at zero."
     shots = {"domain shifts": by_metric} if shifts else {}
     return panel(chapter, "domains", ("Domain shifts", note), [_metrics(chapter)], shots)
 

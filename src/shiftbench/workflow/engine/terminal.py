@@ -35,6 +35,9 @@ PRIOR = 30.0
 
 _EXPECTED: dict[str, PlannedJob] = {}
 """The jobs of the plan by marker."""
+FINDINGS = "findings.txt"
+"""File next to a page with the findings of its benchmarks, one line each."""
+
 _PAGES: dict[str, str | None] = {}
 """The requested reports, each with its configuration."""
 
@@ -233,9 +236,12 @@ class Terminal:
         self._closed = True
 
     def show_pages(self) -> None:
-        """Print links to the requested pages, and the command that audits them."""
+        """Print the findings of the requested pages, links to them, and the command that audits them."""
         pages = {Path(page): config for page, config in _PAGES.items() if Path(page).exists()}
         for page in pages:
+            findings = page.with_name(FINDINGS)
+            for line in findings.read_text().splitlines() if findings.is_file() else ():
+                self.say(line)
             self.say(f"report: {page.absolute().as_uri()}")
         for config in dict.fromkeys(pages.values()):
             self.say(f"next: `shiftbench audit{f' --config {config}' if config else ''}`")

@@ -10,6 +10,7 @@ digests it names, and no request. The same tables give the same bytes.
 | metrics/        | a file for each row of a leaderboard, a row of `dvc metrics show`       |
 | leaderboard.csv | the values with intervals, n and seeds, one row per value               |
 | curves.csv      | the leading metric over severity, one row per model, shift, severity    |
+| findings.txt    | the finding of each benchmark, one line each                            |
 """
 
 import csv
@@ -84,6 +85,7 @@ def run(run: Run, todo: list[Artifact]) -> None:
             "metrics.json": _summary(chapters),
             "leaderboard.csv": _csv(_leaderboard(chapters)),
             "curves.csv": _csv(_curves(chapters)),
+            "findings.txt": _findings(chapters),
             **_rows(chapters),
         }
         output = run.path(artifact.ref)
@@ -234,6 +236,11 @@ def _summary(chapters: list[Chapter]) -> str:
         for chapter in chapters
     }
     return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _findings(chapters: list[Chapter]) -> str:
+    found = {chapter.title: finding(chapter) for chapter in chapters}
+    return "".join(f"{title}: {one.text}\n" for title, one in found.items() if one)
 
 
 def _rows(chapters: list[Chapter]) -> dict[str, str]:
