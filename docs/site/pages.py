@@ -36,6 +36,7 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security_policy.md",
+    "published/README.md": "published.md",
 }
 PICTURES = {".jpg", ".png"}
 OTHERS = "Other tasks"

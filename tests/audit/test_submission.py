@@ -200,8 +200,9 @@ def test_a_part_of_the_data_or_another_rule_is_told(published, archive, tmp_path
     assert submission.incomparable_outputs(plan, tmp_path / "there", there) == [table]
 
 
-def test_a_scale_that_leads_elsewhere_is_refused(tmp_path):
-    about = {**ABOUT, "format": submission.FORMAT, "root": "", "commit": "", "scale": "../../elsewhere"}
+@pytest.mark.parametrize("wrong", [{"scale": "../../elsewhere"}, {"parameters": [1]}])
+def test_a_description_with_a_wrong_value_is_refused(tmp_path, wrong):
+    about = {**ABOUT, "format": submission.FORMAT, "root": "", "commit": "", **wrong}
     (tmp_path / submission.ABOUT).write_text(json.dumps(about))
     with pytest.raises(DataError, match="no submission"):
         submission.read(tmp_path)

@@ -160,7 +160,7 @@ def parameters(plan: Plan, root: Path) -> dict[str, int]:
         with safetensors.safe_open(root / ref.path, framework="numpy") as checkpoint:
             names = [name for name in checkpoint.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118 - no mapping
             counts[without_seed(ref.name)[0]] = sum(prod(checkpoint.get_slice(name).get_shape()) for name in names)
-    return counts
+    return {model: count for model, count in counts.items() if count}  # predictions of others have none
 
 
 def _replace(scratch: Path, target: Path) -> None:

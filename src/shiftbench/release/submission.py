@@ -195,6 +195,7 @@ def read(folder: Path) -> dict[str, Any]:
         fits = about.keys() >= _KEYS and about["format"] == FORMAT
         fits = fits and manifest.is_name(about["name"])
         fits = fits and (about["scale"] is None or stays_below(about["scale"]))
+        fits = fits and isinstance(about.get("parameters", {}), dict)
     except (OSError, ValueError, AttributeError):
         fits = False
     if not fits:

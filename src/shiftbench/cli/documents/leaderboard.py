@@ -32,7 +32,8 @@ _LESS = frozenset({"auc_severity", "brier", "ece", "error", "failure_point", "fp
 """Metrics that only the CSV file has: with them, a table would be wider than a screen."""
 _INTRODUCTION = f"""\
 This page has the published results: models first, then OOD detectors, then the claims of published systems.
-Select a column's heading to sort a table on the website. [Submit a model](submit.md) says how to add a row.
+Select a column's heading to sort a table on the website. [Submit a model](submit.md) says how to add a row, and
+[published](../published/README.md) describes the files.
 
 - A value is a mean over training seeds if there are several. Brackets are 95% intervals.
   A mean of two seeds has no interval; its smallest and largest value follow instead.
