@@ -36,7 +36,8 @@ def figures(case: Case) -> Iterator[Finding | Note]:
 
     Pass rule: the stage makes index.html, findings.txt, leaderboard.csv, curves.csv, metrics.json and metrics/ again
     from the tables, with the recipe of the receipt. Each file has the same bytes. A finding names each figure that
-    differs: by its place in JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding.
+    differs: by its place in JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking
+    depends on rounding.
     If the checkout has published/, three more things are compared. docs/leaderboard.md and the pages of systems
     follow from it. Each published verdict follows from the published replicates. Intervals of README.md and
     docs/results.md that no published row has are noted.
