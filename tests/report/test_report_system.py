@@ -113,7 +113,7 @@ def sweep(seeds: dict[str, int]) -> System:
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
-        ({"a-x": 2, "a-y": 2}, "One network. Means of 2 training seeds."),
+        ({"a-x": 2, "a-y": 2}, "One network. Means of 2 training seeds, which have no interval."),
         ({"a-x": 2, "a-y": 5}, "One network. Each value is a mean of 2 to 5 training seeds."),
         ({"a-x": 1}, "One network. One training seed."),
         ({"a-x": 3, "a-y": 0}, "One network. Means of 3 training seeds."),

@@ -196,13 +196,13 @@ class System:
         alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
         legend = tuple(styles.values()) if any(names) else ()
         note = " ".join(
-            filter(None, (figure["note"] or "Bars are 95% intervals from the bootstrap.", self._seeds(figure)))
+            filter(None, (figure["note"] or "Bars are 95% intervals from the bootstrap.", self._seeds(figure, rows)))
         )
         return Panel(
             f"panel-{at}", "curves", figure["title"], note, (), (Plot(place, alt),), {place: {"all": plot}}, legend
         )
 
-    def _seeds(self, figure: Mapping[str, Any]) -> str:
+    def _seeds(self, figure: Mapping[str, Any], points: list[Row]) -> str:
         """Sentence on the training seeds behind each value of a figure; empty if no model has seeds."""
         rows = MetricRows(self.rows, np.empty((len(self.rows), 1)))
         open_columns = frozenset(filter(None, (figure["x"], figure.get("colour"))))
@@ -223,7 +223,8 @@ class System:
             return ""
         least, most = min(numbers), max(numbers)
         if least == most:
-            return "One training seed." if most == 1 else f"Means of {most} training seeds."
+            without = ", which have no interval" if most == 2 and all(row["ci_low"] is None for row in points) else ""
+            return "One training seed." if most == 1 else f"Means of {most} training seeds{without}."
         return f"Each value is a mean of {least} to {most} training seeds."
 
     def _measure(self, figure: Mapping[str, Any]) -> Measure:
