@@ -8,7 +8,8 @@ but for elastic_transform, for which the package has its own, and frost, where i
 five.)
 Differs: the noise of an image follows from its pixels and `seed`, so that a call can be repeated and no
 global generator is touched (there every call draws anew); a grey image (h, w) still comes back as
-(h, w, 3). The distance of each corruption to that package's is in docs/shifts.md.
+(h, w, 3). Errors are of the package's classes and of shiftbench's, with shiftbench's messages.
+The distance of each corruption to that package's is in docs/shifts.md.
 
 Source: Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261, and Michaelis et al. 2019,
 https://arxiv.org/abs/1907.07484 (the package).
@@ -17,7 +18,7 @@ https://arxiv.org/abs/1907.07484 (the package).
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, RangeError, suggest
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.data import codecs
 from shiftbench.evaluation.corruption import content_key
 from shiftbench.evaluation.corruption import corrupt as shifted
@@ -63,14 +64,36 @@ SUBSETS = {
 }
 
 
+class ImageError(DataError, AttributeError):
+    """No uint8 image; the package raises AttributeError."""
+
+
+class SeverityError(RangeError, AttributeError):
+    """A severity other than 1, 2, 3, 4 and 5; the package raises AttributeError."""
+
+
+class ChoiceError(ParamsError, ValueError):
+    """No subset of this name, or no corruption given; the package raises ValueError."""
+
+
+class UnknownNameError(ParamsError, KeyError):
+    """No corruption of this name; the package raises KeyError."""
+
+    __str__ = Exception.__str__  # that of KeyError writes quotes around the message
+
+
+class NumberError(ParamsError, IndexError):
+    """No corruption of this number; the package raises IndexError."""
+
+
 def get_corruption_names(subset: str = "common") -> list[str]:
     """Return the names of `common`, `validation`, `all`, `noise`, `blur`, `weather` or `digital`.
 
     Raises:
-        ParamsError: no such subset.
+        ChoiceError: no such subset.
     """
     if subset not in SUBSETS:
-        raise ParamsError(f"no subset {subset!r}; {suggest(subset, SUBSETS)}")
+        raise ChoiceError(f"no subset {subset!r}; {suggest(subset, SUBSETS)}")
     return list(SUBSETS[subset])
 
 
@@ -92,9 +115,10 @@ def corrupt(
         seed: another seed draws other noise for the same image.
 
     Raises:
-        DataError: not a uint8 image.
-        RangeError: a severity other than 1, 2, 3, 4 and 5.
-        ParamsError: no such corruption, or none asked for.
+        ImageError: not a uint8 image.
+        SeverityError: a severity other than 1, 2, 3, 4 and 5.
+        UnknownNameError, NumberError: no such corruption.
+        ChoiceError: no corruption given.
 
     Example:
         >>> corrupt(np.zeros((32, 32, 3), dtype=np.uint8), 3, "fog").shape
@@ -102,7 +126,7 @@ def corrupt(
     """
     name = _name(corruption_name, corruption_number)
     if severity not in (1, 2, 3, 4, 5):
-        raise RangeError(f"severity is {severity!r}; expected 1, 2, 3, 4 or 5")
+        raise SeverityError(f"severity is {severity!r}; expected 1, 2, 3, 4 or 5")
     colour = _colour(image)
     key, options = content_key(colour), OPTIONS.get(name, {})
     result: NDArray[np.uint8] = shifted(colour, name, float(severity), seed, key, **options)
@@ -111,18 +135,21 @@ def corrupt(
 
 def _name(name: str | None, number: int) -> str:
     if name is None and number == -1:
-        raise ParamsError("give corruption_name or corruption_number")
+        raise ChoiceError("give corruption_name or corruption_number")
     if name is None:
         if not 0 <= number < len(NAMES):
-            raise ParamsError(f"corruption_number is {number}; allowed are 0 to {len(NAMES) - 1}")
+            raise NumberError(f"corruption_number is {number}; allowed are 0 to {len(NAMES) - 1}")
         return NAMES[number]
     if name not in NAMES:
-        raise ParamsError(f"no corruption {name!r}; {suggest(name, NAMES)}")
+        raise UnknownNameError(f"no corruption {name!r}; {suggest(name, NAMES)}")
     return name
 
 
 def _colour(image: object) -> NDArray[np.uint8]:
     if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
-    checked = codecs.image(image)
+    try:
+        checked = codecs.image(image)
+    except DataError as error:
+        raise ImageError(str(error)) from None
     return np.repeat(checked[..., None], 3, axis=2) if checked.ndim == 2 else checked

@@ -21,7 +21,6 @@ NOISE = (
     "Group jobs: inactive",
     "Select jobs to execute",
     "Touching output file",
-    "Using workflow specific profile",
     "Elapsed time:",
 )
 """How messages begin that say nothing of a benchmark."""

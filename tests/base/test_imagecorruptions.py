@@ -41,16 +41,20 @@ def test_grey_comes_back_with_three_channels(grey: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "error", "package_error", "message"),
     [
-        (lambda: corrupt(IMAGE, 3), ParamsError, "give corruption_name or corruption_number"),
-        (lambda: corrupt(IMAGE, 3, "foq"), ParamsError, "no corruption 'foq'.*fog"),
-        (lambda: corrupt(IMAGE, 3, corruption_number=19), ParamsError, "allowed are 0 to 18"),
-        (lambda: corrupt(IMAGE, 6, "fog"), RangeError, "severity is 6; expected 1, 2, 3, 4 or 5"),
-        (lambda: corrupt(IMAGE / 255, 3, "fog"), DataError, "uint8 array"),
-        (lambda: get_corruption_names("nois"), ParamsError, "no subset 'nois'.*noise"),
+        (lambda: corrupt(IMAGE, 3), ParamsError, ValueError, "give corruption_name or corruption_number"),
+        (lambda: corrupt(IMAGE, 3, "foq"), ParamsError, KeyError, "^no corruption 'foq'.*fog"),
+        (lambda: corrupt(IMAGE, 3, corruption_number=19), ParamsError, IndexError, "allowed are 0 to 18"),
+        (lambda: corrupt(IMAGE, 6, "fog"), RangeError, AttributeError, "severity is 6; expected 1, 2, 3, 4 or 5"),
+        (lambda: corrupt(IMAGE / 255, 3, "fog"), DataError, AttributeError, "uint8 array"),
+        (lambda: corrupt(IMAGE.tolist(), 3, "fog"), DataError, AttributeError, "uint8 array"),
+        (lambda: get_corruption_names("nois"), ParamsError, ValueError, "no subset 'nois'.*noise"),
     ],
 )
-def test_wrong_calls_are_told(call, error: type[Exception], message: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(error, match=message):
+def test_wrong_calls_raise_the_errors_of_the_package_too(  # type: ignore[no-untyped-def]
+    call, error: type[Exception], package_error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
         call()
+    assert isinstance(caught.value, package_error)

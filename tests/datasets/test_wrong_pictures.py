@@ -187,6 +187,21 @@ def test_what_cannot_be_learnt_from_is_told(tmp_path: Path) -> None:
         )
 
 
+def test_faults_of_imagenet_are_told_before_a_run_all_at_once(tmp_path: Path) -> None:
+    """A flat `val/`, as the archive unpacks, and a `train/` that lacks synsets."""
+    planned_benchmark.make(tmp_path)
+    (tmp_path / "inet/train/n01440764").mkdir(parents=True)
+    (tmp_path / "inet/val").mkdir()
+    (tmp_path / "inet/val/a.JPEG").touch()
+    own = {"datasets__own": {"use": "imagenet", "root": str(tmp_path / "inet")}, "benchmarks__small__dataset": "own"}
+    plan = planned_benchmark.plan(tmp_path, **own)
+    with pytest.raises(DataError) as caught:
+        unavailable.refuse(unavailable.user_files(plan))
+    val, train = sorted(str(caught.value).splitlines())[::-1]
+    assert val.endswith("inet/val holds no folders; expected one folder of images per class: move each image there")
+    assert "inet/train lacks 999 of 1000 synsets, first n01443537" in train
+
+
 def test_equal_bytes_and_odd_names_are_told(tmp_path: Path) -> None:
     planned_benchmark.make(tmp_path)
     lay(cat=[png(1), png(2), png(1)], dog=[png(2)])

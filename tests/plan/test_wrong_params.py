@@ -4,6 +4,7 @@ What the tables do not think of, test_drawn_params.py draws.
 """
 
 import re
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,32 @@ def test_a_wrong_line_is_told(tmp_path: Path, line: str, instead: str, words: st
 @pytest.mark.parametrize("text", FILES)
 def test_a_wrong_file_is_told(tmp_path: Path, text: str) -> None:
     assert FILES[text] in told(tmp_path, text)
+
+
+def test_independent_errors_are_told_together(tmp_path: Path) -> None:
+    """A model whose code is not trusted, with two numbers too few, in a benchmark with two metrics without a source."""
+    models = "models: {theirs: {use: torchscript, path: m.pt, mean: [0.5], std: [0.5, 0.5, 0.5]}}"
+    text = f"""
+        {models}
+        metrics: {{accuracy: {{}}, mce: {{}}, effective_robustness: {{}}}}
+        benchmarks:
+          one:
+            dataset: digits
+            models: [{{architectures: [theirs]}}]
+            shifts: [fog]
+            ood: [mnist]
+    """
+    lines = told(tmp_path, textwrap.dedent(text)).splitlines()
+    for words in ("models.theirs.trust", "models.theirs.mean has 1", "no detector looks", "mce is computed from"):
+        assert sum(words in line for line in lines) == 1, lines
+    assert all(line.startswith("params.yaml: ") and re.search(r"\(params\.yaml, line \d+\)$", line) for line in lines)
+
+
+@pytest.mark.parametrize("line", ["blobs {}", "blobs [a, b]", "  blobs   [a]"])
+def test_a_line_without_a_colon_gets_advice(tmp_path: Path, line: str) -> None:
+    key, rest = line.split(maxsplit=1)
+    message = told(tmp_path, f"datasets:\n  digits: {{}}\n{line}\nshifts: {{}}\n")
+    assert message.endswith(f"write a colon after the key: `{key}: {rest}`")
 
 
 def test_every_key_is_written_wrong_once() -> None:

@@ -182,7 +182,7 @@ def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
     line = told()
     assert "0 of 1 missing here photos: pinned, for" in line
     assert "; ignored: 1 hidden or __MACOSX (.DS_Store)" in line
-    unavailable.refuse_changed(unavailable.user_files(planned))
+    unavailable.refuse(unavailable.user_files(planned))
     (cut.parent / "1.png").write_bytes((cut.parent / "0.png").read_bytes())
     assert "changed photos: photos/test/dog/1.png is not what was pinned; `shiftbench pin photos`" in told()
     for _ in range(2):

@@ -21,7 +21,7 @@ A message says what was wrong, where (file, key, sample), what was expected and 
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class ShiftbenchError(Exception):
@@ -102,6 +102,24 @@ def skippable(error: DataError) -> DataError:
     """The error of one sample, with a note on how to skip such samples."""
     error.add_note("`on_error: skip` at its dataset in params.yaml leaves out what cannot be read, and counts it")
     return error
+
+
+def check_all(checks: Iterable[Callable[[], object]]) -> None:
+    """Run independent checks of params, and raise all of their errors at once.
+
+    Raises:
+        ParamsError: the only error, or one with the messages of all, each on its own line.
+    """
+    errors: list[ParamsError] = []
+    for check in checks:
+        try:
+            check()
+        except ParamsError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ParamsError("\n".join(dict.fromkeys(map(str, errors)))) from None
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

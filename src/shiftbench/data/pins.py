@@ -192,6 +192,15 @@ def required_files(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
     return files
 
 
+def fault(ref: Ref, recipe: Mapping[str, Any]) -> str:
+    """What a data set finds wrong with the user's existing files of clean shards; empty if nothing is."""
+    spec = recipe["dataset"]
+    module = registry.find("datasets", spec["use"])
+    if not registry.defines(module, "fault") or not all(Path(path).exists() for path in required_files(ref, recipe)):
+        return ""
+    return str(module.fault(splits.native(ShardsName.of(ref).split, module), spec["options"]))
+
+
 def command(path: str) -> str:
     """Command that pins what a path names."""
     names = places(path)

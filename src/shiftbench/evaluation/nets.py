@@ -268,7 +268,10 @@ def read_state(file: Path) -> State:
         try:
             return safetensors.torch.load_file(file)
         except safetensors.SafetensorError as error:
-            raise ModelError(f"{file} is no readable safetensors file: {error}") from None
+            raise ModelError(
+                f"{file} is no readable safetensors file: {error}; if a run made it, `shiftbench repair {file}` makes "
+                "it again"
+            ) from None
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

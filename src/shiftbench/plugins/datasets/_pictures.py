@@ -116,7 +116,7 @@ def list_classes(folder: Path) -> tuple[str, ...]:
         raise DataError(f"{folder} is not a folder; give the one that holds a folder of images per class")
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     if not names:
-        raise DataError(f"{folder} holds no folders; expected one folder of images per class")
+        raise DataError(f"{folder} holds no folders; expected one folder of images per class: move each image there")
     return tuple(names)
 
 

@@ -69,6 +69,16 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     return {str(folder): "images in a folder per synset"}
 
 
+def fault(split: str, params: dict[str, Any]) -> str:
+    """What is wrong with the user's folder of a native split, from its folders' names alone; empty if nothing is."""
+    folder = Path(params["root"]).expanduser() / FOLDERS[split]
+    try:
+        _labels(folder, complete=params["complete"])
+    except DataError as error:
+        return str(error)
+    return ""
+
+
 def _labels(folder: Path, *, complete: bool) -> dict[str, int]:
     synsets = Path(__file__).with_name(ASSETS[0]).read_text(encoding="ascii").split()
     names = list_classes(folder)

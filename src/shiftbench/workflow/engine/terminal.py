@@ -19,6 +19,7 @@ from rich.text import Text
 from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.progress import Screen
 from shiftbench.workflow.engine import failures, warm
+from shiftbench.workflow.engine.client import STAGES
 from shiftbench.workflow.plan.planned_job import PlannedJob, PlannedJobs
 
 TAIL = 40
@@ -162,7 +163,7 @@ class Terminal:
         self.board.plan(counts)
         if not self.board.total:
             return
-        of_stages = ", ".join(f"{verb} {count}" for verb, count in counts.items() if verb in self.board.todo)
+        of_stages = ", ".join(f"{verb} {counts[verb]}" for verb in STAGES if verb in self.board.todo)
         self.say(f"{_job_count(self.board.total)}: {of_stages}")
         if self.console.is_terminal and self._live is None:
             self._live = Live(console=self.console, get_renderable=self._picture, transient=True)

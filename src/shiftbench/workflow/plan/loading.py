@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pydantic
 import yaml
 
 from shiftbench.base import errors, registry
-from shiftbench.base.errors import ParamsError
+from shiftbench.base.errors import ParamsError, check_all
 from shiftbench.base.files import from_yaml
 from shiftbench.workflow.plan import own_models, params_check, params_pairs, params_words
 from shiftbench.workflow.plan.params import Params
@@ -70,8 +71,7 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
     _search(home, params.plugins)
     params_check.check_plugins(where, params)
     completed = own_models.with_trainers(where, params)
-    own_models.check(where, completed)
-    params_pairs.check(where, completed)
+    check_all([partial(own_models.check, where, completed), partial(params_pairs.check, where, completed)])
     return completed
 
 
@@ -102,7 +102,7 @@ def read(file: Path) -> dict[str, Any]:
     try:
         content = from_yaml(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ParamsError(f"{file} is not valid YAML: {error}") from None
+        raise ParamsError(f"{file} is not valid YAML: {error}{_missing_colon(file, error)}") from None
     except UnicodeDecodeError as error:
         raise ParamsError(
             f"{file} is not UTF-8: byte {error.object[error.start]:#04x} at {error.start}; save it as UTF-8"
@@ -110,6 +110,17 @@ def read(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ParamsError(f"{file} {_describe_content(content)}")
     return content
+
+
+def _missing_colon(file: Path, error: yaml.YAMLError) -> str:
+    """Advice for a line `blobs {}`, a key whose colon is missing; empty for other faults."""
+    number = re.search(r"line (\d+)", str(error))
+    lines = file.read_text(encoding="utf-8").splitlines()
+    around = lines[max(0, int(number[1]) - 2) : int(number[1])] if number else []
+    for line in around:
+        if match := re.fullmatch(r"\s*([\w+-]+)\s+([{\[].*)", line):
+            return f"\nwrite a colon after the key: `{match[1]}: {match[2].strip()}`"
+    return ""
 
 
 def _describe_content(content: object) -> str:

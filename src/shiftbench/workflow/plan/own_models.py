@@ -1,13 +1,14 @@
 """Checks of the user's own models and their trainers, before any job starts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from shiftbench.base import files, registry
-from shiftbench.base.errors import ParamsError
+from shiftbench.base.errors import ParamsError, check_all
 from shiftbench.workflow.plan.params import Benchmark, Models, Params
 
 GIVEN, PRETRAINED = "given", "pretrained"
@@ -49,17 +50,24 @@ def _with_given(where: str, params: Params, spec: Models) -> Models:
 def check(where: str, params: Params) -> None:
     """Refuse models that would fail: a file with a trainer that trains, untrusted code, means for other channels.
 
+    All faults are told at once.
+
     Raises:
         ParamsError: names file, key, value and the expected value.
     """
+    checks: list[Callable[[], None]] = []
     for benchmark_name, benchmark in params.benchmarks.items():
         for spec in benchmark.models:
             for name in spec.architectures:
-                _check_file(f"{where}: models.{name}", params, name)
-                _check_trust(f"{where}: models.{name}", *_module_and_options(params, name))
-                _check_channels(f"{where}: models.{name}", *_module_and_options(params, name))
-                for trainer in spec.trainers:
-                    _check_trainer(f"{where}: benchmarks.{benchmark_name}.models", params, name, trainer)
+                key, model = f"{where}: models.{name}", _module_and_options(params, name)
+                checks += [
+                    partial(_check_file, key, params, name),
+                    partial(_check_trust, key, *model),
+                    partial(_check_channels, key, *model),
+                ]
+                key = f"{where}: benchmarks.{benchmark_name}.models"
+                checks += [partial(_check_trainer, key, params, name, trainer) for trainer in spec.trainers]
+    check_all(checks)
 
 
 def _module_and_options(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:

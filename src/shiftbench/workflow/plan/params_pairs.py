@@ -1,12 +1,13 @@
 """Checks of the combinations in a benchmark: tasks, fields, roles of OOD sets, metrics with rows."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import NotRunError, ParamsError, suggest
+from shiftbench.base.errors import NotRunError, ParamsError, check_all, suggest
 from shiftbench.workflow.plan.params import Benchmark, Params
 
 _NEED_OOD = ("detection",)
@@ -20,7 +21,7 @@ _TOLD = 12
 
 
 def check(where: str, params: Params) -> None:
-    """Refuse combinations in a benchmark that do not fit.
+    """Refuse combinations in a benchmark that do not fit; all of them at once.
 
     Args:
         where: the files.
@@ -29,16 +30,11 @@ def check(where: str, params: Params) -> None:
     Raises:
         ParamsError: names file, key, value and the allowed values.
     """
-    for name, benchmark in params.benchmarks.items():
-        key = f"{where}: benchmarks.{name}"
-        _check_data(key, params, benchmark)
-        _check_task(key, params, benchmark)
-        _check_parts(key, params, benchmark)
-        _check_nets(key, params, benchmark)
-        _check_scored(f"{key}.detectors", params, benchmark)
-        _check_fields(f"{key}.shifts", params, benchmark)
-        _check_ood(key, params, benchmark)
-        _check_metrics(f"{key}.metrics", params, benchmark)
+    check_all(
+        partial(check_part, f"{where}: benchmarks.{name}{key}", params, benchmark)
+        for name, benchmark in params.benchmarks.items()
+        for check_part, key in _CHECKS
+    )
 
 
 def _module(params: Params, plugin_type: str, name: str) -> ModuleType:
@@ -226,10 +222,10 @@ def _check_metrics(where: str, params: Params, benchmark: Benchmark) -> None:
     task = _module(params, "datasets", benchmark.dataset).TASK
     columns = _columns(task)
     asked = params.metrics if benchmark.metrics is None else benchmark.metrics
-    for name in asked if benchmark.shifts else ():
-        _check_normaliser(f"{where}: {name}", benchmark, params.options("metrics", name))
-    for name in asked:
-        _check_sources(f"{where}: {name}", params, name, asked)
+    options = {name: params.options("metrics", name) for name in asked}
+    normalised = [partial(_check_normaliser, f"{where}: {name}", benchmark, options[name]) for name in asked]
+    sources = [partial(_check_sources, f"{where}: {name}", params, name, asked) for name in asked]
+    check_all([*(normalised if benchmark.shifts else ()), *sources])
     for name in benchmark.metrics or ():
         module = _module(params, "metrics", name)
         lacking = [column for column in getattr(module, "COLUMNS", ()) if column not in columns]
@@ -264,3 +260,16 @@ def _check_normaliser(where: str, benchmark: Benchmark, options: Mapping[str, An
             f"{where}: its normaliser {normaliser!r} is none of the benchmark's models; "
             f"{suggest(str(normaliser), names)}"
         )
+
+
+_CHECKS: tuple[tuple[Callable[[str, Params, Benchmark], None], str], ...] = (
+    (_check_data, ""),
+    (_check_task, ""),
+    (_check_parts, ""),
+    (_check_nets, ""),
+    (_check_scored, ".detectors"),
+    (_check_fields, ".shifts"),
+    (_check_ood, ""),
+    (_check_metrics, ".metrics"),
+)
+"""The checks of a benchmark, each with the key that its messages begin with. None needs another one's success."""

@@ -38,6 +38,7 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = EVERYTHING
     Raises:
         ParamsError: wrong params, no such configuration or system, or an unknown key in `config`.
         ChecksumError: a pinned file of the user differs from its pin.
+        DataError: a data set finds a fault in the user's files, such as a missing class.
         DataError: another process than the main one finds no jobs, or they cannot be written.
     """
     for key in config:
@@ -54,7 +55,7 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = EVERYTHING
     for configuration in (*([name] if needs_configuration else []), *systems):
         planned, root = plan.load(configuration)
         user_files = unavailable.user_files(planned)
-        unavailable.refuse_changed(user_files)
+        unavailable.refuse(user_files)
         published = estimate.published_seconds(configuration)
         jobs = job_selection.select(planned, root, request, configuration, published)
         _refuse_chains(jobs, request.until)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ChecksumError
+from shiftbench.base.errors import ChecksumError, DataError
 from shiftbench.base.refs import Ref, ShardsName
 from shiftbench.data import pins, source_files
 from shiftbench.data.source_files import cache_home
@@ -62,6 +62,7 @@ class UserFile:
         changed: parts that differ from the pin.
         ignored: files that are no samples, in words.
         duplicates: files of a data set with equal bytes, in words.
+        fault: what the data set finds wrong before it reads samples, in words.
     """
 
     path: str
@@ -72,6 +73,7 @@ class UserFile:
     changed: tuple[str, ...] = ()
     ignored: str = ""
     duplicates: str = ""
+    fault: str = ""
 
     @property
     def exists(self) -> bool:
@@ -94,15 +96,17 @@ def user_files(plan: Planned) -> list[UserFile]:
     return [_merge(by_path[path]) for path in sorted(by_path)]
 
 
-def refuse_changed(files: Iterable[UserFile]) -> None:
-    """Refuse a run if the user's own files differ from their pins.
+def refuse(files: Iterable[UserFile]) -> None:
+    """Refuse a run if the user's own files differ from their pins, or if a data set finds a fault in them.
 
     Raises:
-        ChecksumError: names the file, and the command that accepts it.
+        ChecksumError: names all files that changed, and the commands that accept them.
+        DataError: names all faults, and all files that changed.
     """
-    for file in files:
-        if file.changed:
-            raise ChecksumError(f"{file.description}; the outputs that read it are then made again")
+    changed = [f"{file.description}; the outputs that read it are then made again" for file in files if file.changed]
+    faults = [file.fault for file in files if file.fault]
+    if changed or faults:
+        raise (DataError if faults else ChecksumError)("\n".join([*faults, *changed]))
 
 
 def _pinned(path: str, recipe: Mapping[str, Any]) -> UserFile:
@@ -145,7 +149,9 @@ def _declared_files(content: Mapping[str, Any], ref: Ref) -> list[UserFile]:
     spec = content["dataset"]
     licence = spec["options"].get("licence") or registry.read("datasets", spec["use"]).LICENCE
     needed_by = f"{dataset}/{split}"
-    return [UserFile(path, description, needed_by, licence, (Path(path),)) for path, description in files.items()]
+    fault = pins.fault(ref, content)
+    described = {path: f"{text}; {fault}" if fault else text for path, text in files.items()}
+    return [UserFile(path, text, needed_by, licence, (Path(path),), fault=fault) for path, text in described.items()]
 
 
 def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
