@@ -83,7 +83,7 @@ def _scores(chapter: Chapter) -> Panel:
         "is the threshold that flags 95% of the OOD samples. Its FPR is the share of ID samples that it also flags. "
         "The first and the last bar contain all scores beyond them."
     )
-    return replace(panel(chapter, "scores", ("Scores", note), asks, shots), legend=())
+    return replace(panel(chapter, "scores", ("Scores", note), asks, shots), legend=(), folded="narrow")
 
 
 def _family(chapter: Chapter, who: Who) -> Who:
