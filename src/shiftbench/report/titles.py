@@ -25,7 +25,8 @@ _WORDS = {
     "adascale": "AdaSCALE", "adamw": "AdamW", "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ash_b": "ASH-B",
     "ash_p": "ASH-P", "ash_s": "ASH-S", "auc": "AUC", "augmix": "AugMix", "aupr": "AUPR", "aurc": "AURC",
     "auroc": "AUROC", "bm25": "BM25", "byol": "BYOL", "cider": "CIDER", "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100", "clip": "CLIP", "coco": "COCO", "convnet": "ConvNet", "dice": "DICE", "dino": "DINO", "dpo": "DPO", "dro": "DRO",
+    "cifar100": "CIFAR-100", "clip": "CLIP", "coco": "COCO", "convnet": "ConvNet",
+    "dice": "DICE", "dino": "DINO", "dpo": "DPO", "dro": "DRO",
     "eaurc": "E-AURC", "ece": "ECE", "elpv": "ELPV", "erm": "ERM", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
     "gradnorm": "GradNorm", "grpo": "GRPO", "human_eval": "HumanEval", "idpos": "(ID positive)",
     "iga": "IGA", "imagenet": "ImageNet",
@@ -34,8 +35,8 @@ _WORDS = {
     "mixoe": "MixOE", "mnist": "MNIST", "moco_v3": "MoCo v3", "mpjpe": "MPJPE", "msp": "MSP", "nci": "NCI",
     "nll": "NLL", "nnclr": "NNCLR", "nnguide": "NNGuide", "nyt": "NYT", "ocr": "OCR", "odin": "ODIN", "oe": "OE",
     "ood": "OOD", "openmax": "OpenMax", "palm": "PALM", "pgd": "PGD", "qa": "QA", "rankfeat": "RankFeat",
-    "react": "ReAct", "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50", "ressl": "ReSSL", "rmds": "RMDS",
-    "sft": "SFT", "she": "SHE", "simclr": "SimCLR", "svhn": "SVHN", "tent": "TENT", "tfidf": "TF-IDF",
+    "react": "ReAct", "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50", "ressl": "ReSSL",
+    "rmds": "RMDS", "sft": "SFT", "she": "SHE", "simclr": "SimCLR", "svhn": "SVHN", "tent": "TENT", "tfidf": "TF-IDF",
     "vicreg": "VICReg", "vim": "ViM", "vit": "ViT", "vra": "VRA", "vrex": "V-REx",
 }  # fmt: skip
 

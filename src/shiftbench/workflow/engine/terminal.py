@@ -19,7 +19,7 @@ from rich.text import Text
 from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.progress import Screen
 from shiftbench.workflow.engine import failures, warm
-from shiftbench.workflow.engine.client import STAGES
+from shiftbench.workflow.engine.client import ADDRESS, STAGES
 from shiftbench.workflow.plan.planned_job import PlannedJob, PlannedJobs
 
 TAIL = 40
@@ -172,7 +172,7 @@ class Terminal:
     def begin(self, job: int, marker: str) -> None:
         """Note that a job begins; the first one starts the imports of the warm server."""
         self.board.begin(job, marker)
-        if self._imports is None and self.board.running and warm.ADDRESS in os.environ:
+        if self._imports is None and self.board.running and ADDRESS in os.environ:
             self._imports = 0.0
             self.say("starting workers (importing torch)")
 
