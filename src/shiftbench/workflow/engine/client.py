@@ -30,6 +30,23 @@ def hand_over() -> None:
             job = _request(server)
             if job:
                 _end_as(_answer(server), job)
+        if _is_over(address):
+            sys.exit("the run of this job was killed, and this job ends with it; start the run again")
+
+
+def _is_over(address: str) -> bool:
+    """Whether the run that started the server has ended: its process is in the name of the server's folder."""
+    _, _, rest = Path(address).parent.name.partition("-")
+    try:
+        run = os.pidfd_open(int(rest.partition("-")[0]))
+    except ValueError:  # an address of another form
+        return False
+    except OSError:
+        return True
+    try:
+        return bool(select.select([run], [], [], 0)[0])  # of a process that has ended, but waits to be reaped
+    finally:
+        os.close(run)
 
 
 def _request(server: socket.socket) -> int:

@@ -28,7 +28,8 @@ COMMAND = ("-m", "shiftbench.cli.warm_server")
 
 def start() -> None:
     """Start a server, which ends with this process, and set its address for jobs; without it they start cold."""
-    folder = tempfile.mkdtemp(prefix="shiftbench-")  # of this user alone
+    # of this user alone; jobs see in its name which process is the run
+    folder = tempfile.mkdtemp(prefix=f"shiftbench-{os.getpid()}-")
     # the server removes it, too, because one of the two processes may be killed
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address = str(Path(folder) / "jobs")
