@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.workflow.engine import failures, terminal, warm
+from shiftbench.workflow.engine.client import ADDRESS
 from shiftbench.workflow.engine.terminal import Board, Terminal
 from shiftbench.workflow.plan.planned_job import PlannedJob
 from snakemake_logger_plugin_shiftbench import LogHandler
@@ -202,7 +203,7 @@ def test_imports_are_no_time_of_jobs(clock: SimpleNamespace, monkeypatch: pytest
     told = io.StringIO()
     shown = Terminal(Console(file=told, width=80))
     shown.board = Board(JOBS)
-    monkeypatch.setenv(warm.ADDRESS, str(tmp_path / "jobs"))
+    monkeypatch.setenv(ADDRESS, str(tmp_path / "jobs"))
     monkeypatch.setattr(time, "time", lambda: clock.at + 1e9)
 
     def touch(name: str) -> None:
