@@ -12,20 +12,34 @@ PANEL = "Your plugins and benchmarks"
 
 @app.command(rich_help_panel=PANEL)
 def new(
-    plugin_type: Annotated[str, typer.Argument(help="plugin type: shifts, datasets, models, metrics, ...")],
-    name: Annotated[str, typer.Argument(help="name of the plugin in params, paths and tables")],
+    plugin_type: Annotated[str, typer.Argument(help="plugin type: shifts, datasets, models, metrics, ..., or systems")],
+    name: Annotated[str, typer.Argument(help="name of the plugin or system in params, paths and tables")],
     into: Annotated[Path, typer.Option(help="folder for your plugins")] = Path("mine"),
 ) -> None:
-    """Write the first version of a plugin of your own; it runs without changes."""
+    """Write the first version of a plugin or system of your own; it runs without changes."""
     from shiftbench.workflow.tools import scaffold as scaffolds
 
-    plugin_type = plural(plugin_type)
     use_plugin_folders()
+    if plugin_type in ("system", "systems"):
+        _new_system(name, into)
+        return
+    plugin_type = plural(plugin_type)
     out.print(f"wrote {scaffolds.scaffold(plugin_type, name, into)}; add to params.yaml:")
     for line in scaffolds.params_lines(plugin_type, name, into):
         out.print(f"  {escaped(line)}", soft_wrap=True)
-    if Path(f"tests/contracts/test_every_{plugin_type.removesuffix('s')}.py").is_file():
-        out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")
+    if plugin_type in scaffolds.TESTED:
+        out.print(f"test it: shiftbench test {name}")
+
+
+def _new_system(name: str, into: Path) -> None:
+    from shiftbench.workflow.tools import scaffold as scaffolds
+
+    slug = scaffolds.scaffold_system(name, into)
+    out.print(f"wrote {into / 'systems' / slug.replace('-', '_')}: card.yaml, README.md")
+    for line in scaffolds.folder_lines(into):
+        out.print(f"add to params.yaml: {escaped(line)}", soft_wrap=True)
+    out.print(f"run it: shiftbench systems {slug}/smoke")
+    out.print(f"test it: shiftbench test {slug}")
 
 
 @app.command(rich_help_panel=PANEL)
