@@ -1,12 +1,14 @@
 """Systems in a user's plugin folder: written by `shiftbench new systems`, found by name, planned like any other."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from shiftbench import cli
+from shiftbench import cli, contracts
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.workflow.plan import cards, configurations
@@ -67,3 +69,22 @@ def test_default_metrics_leave_out_what_has_no_normaliser(home: Path) -> None:
     with pytest.raises(ParamsError, match="its normaliser 'convnet-erm' is none"):
         configurations.load("systems/own", home)
     assert cards.load("own").title == "own"
+
+
+def test_contract_tests_find_own_plugins_and_their_faults(home: Path) -> None:
+    registry.Folders.use((home / "mine",))
+    with pytest.raises(ParamsError, match="no plugin or system of yours to test"):
+        contracts.of_user(None)
+    said("new", "metrics", "balanced_again")
+    said("new", "systems", "own")
+    assert contracts.of_user(None) == {"metrics": frozenset({"balanced_again"}), "systems": frozenset({"own"})}
+    with pytest.raises(ParamsError, match="did you mean balanced_again"):
+        contracts.of_user("balanced_agin")
+    command = (sys.executable, "-m", "shiftbench", "test", "balanced_again")
+    right = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert right.returncode == 0, right.stdout + right.stderr
+    file = home / "mine/metrics/balanced_again.py"
+    file.write_text(file.read_text().replace("Source:", "From:"))
+    wrong = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1
+    assert 'assert "Source:" in' in wrong.stdout

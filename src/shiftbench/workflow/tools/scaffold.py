@@ -30,9 +30,6 @@ USES = {
 }
 """The line of params.yaml that uses a new plugin of each type."""
 
-TESTED = ("datasets", "detectors", "methods", "metrics", "models", "optimizers", "shifts", "streams", "trainers")
-"""Plugin types with contract tests."""
-
 
 def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     """Write a plugin file that runs; returns its path.
