@@ -19,9 +19,11 @@ from shiftbench import cli
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.cli.documents import system_pages
+from shiftbench.contracts.systems import *  # noqa: F403
+from shiftbench.contracts.systems import leaves, selectors
 from shiftbench.provenance import recipe
 from shiftbench.report.measures import Measure
-from shiftbench.statistics.claims import judgement, sentences, statements
+from shiftbench.statistics.claims import judgement, statements
 from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, configurations, resolved_plugin
 from shiftbench.workflow.plan.params import Params
@@ -39,16 +41,6 @@ def test_a_card_says_what_it_is(slug):
     assert set(card.needs) >= {"embedded", "full"}
     assert card.not_exercised
     assert any(claim.value for claim in card.claims.values())
-
-
-@pytest.mark.parametrize("slug", SLUGS)
-def test_what_a_built_card_needs_exists(slug):
-    card = cards.load(slug)
-    if card.status == "planned":
-        return
-    for family in registry.PLUGIN_TYPES:
-        for name in getattr(card.needs["embedded"], family, ()):
-            assert registry.file(family, name).is_file()
 
 
 @pytest.fixture
@@ -92,13 +84,6 @@ def recipe_of(params: Params, family: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("slug", BUILT)
-def test_what_is_claimed_at_full_scale_can_be_run_there(slug):
-    card = cards.load(slug)
-    claimed = [name for name, claim in card.claims.items() if claim.scale == "full"]
-    assert not claimed or "full" in card.params, f"no params.full, but {', '.join(claimed)}"
-
-
-@pytest.mark.parametrize("slug", BUILT)
 def test_what_a_full_scale_takes_is_estimated(slug):
     """Nobody here ran one, so that its hours and memory are numbers of their own, with what they were made from."""
     card = cards.load(slug)
@@ -120,39 +105,6 @@ def test_what_a_full_scale_takes_is_estimated(slug):
 def test_an_estimate_that_is_none_is_refused(takes, why):
     with pytest.raises(ValidationError, match=why):
         cards.Resources.model_validate({"memory_gb": 1, "disk_gb": 1, "estimated": "2 runs"} | takes)
-
-
-@pytest.mark.parametrize("slug", SLUGS)
-def test_what_is_judged_is_said_from_the_expression(slug):
-    for name, claim in cards.load(slug).claims.items():
-        if claim.value is None:
-            continue
-        given = claim.model_dump(mode="json")
-        said = sentences.sentence(given)
-        sorted_ = json.loads(json.dumps(given, sort_keys=True))  # as a receipt has it
-        assert sentences.sentence(sorted_) == said, name
-        metrics = {metric for leaf in selectors(claim.value) for metric in leaf}
-        assert all(metric in said for metric in metrics), name
-        bound = {"superiority": "lies above ", "equivalence": "lies within "}
-        if claim.kind != "report":
-            assert f"{bound[claim.kind]}{claim.margin:g}" in said, name
-        assert claim.over is None or f" {claim.over}: " in said, name
-
-
-def selectors(value: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yield the metrics of each selector of an expression."""
-    for leaf in leaves(value):
-        yield leaf["metric"] if isinstance(leaf["metric"], list) else [leaf["metric"]]
-
-
-def leaves(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the selectors of an expression."""
-    if "metric" in value:
-        yield value
-        return
-    _, operand, _ = statements.parts(value)
-    for one in operand if isinstance(operand, list) else [operand]:
-        yield from leaves(one)
 
 
 @pytest.mark.parametrize("slug", BUILT)

@@ -45,7 +45,7 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     for plugin_type, name in NEW.items():
         said = repository.run("shiftbench", "new", plugin_type, name, "--into", "fresh").stdout
         assert f"wrote fresh/{plugin_type}/{name}.py; add to params.yaml:\n  plugins: [fresh]" in said
-        test = f"test it: SHIFTBENCH_PLUGINS=fresh pytest tests/contracts -k {name}"
+        test = f"test it: shiftbench test {name}"
         assert (test in said) == (plugin_type not in UNTESTED)
     for old, new in LINES:
         repository.edit("params.yaml", old, new)

@@ -17,7 +17,7 @@ from rich.table import Table
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
-from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
+from shiftbench.cli.application import Hanging, Json, app, err, escaped, out, use_plugin_folders
 from shiftbench.cli.documents import overview
 from shiftbench.statistics.claims import sentences
 from shiftbench.statistics.claims.statements import Claim
@@ -46,6 +46,7 @@ def claims(
     --published needs no run. It judges the present cards from the published
     replicates.
     """
+    use_plugin_folders()
     names = systems or (_published() if published else _run_here())
     verdicts_of = _judged_again if published else _verdicts
     verdicts = {name: verdicts_of(f"{configurations.SYSTEMS}/{name}") for name in names}
@@ -59,7 +60,7 @@ def claims(
 @app.command(rich_help_panel="Run and check")
 def systems(
     names: Annotated[
-        list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: all built systems")
+        list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: your own, else all built")
     ] = None,
     cores: Annotated[int, typer.Option(min=1, help="number of jobs at a time")] = 1,
     changed: Annotated[
@@ -73,9 +74,10 @@ def systems(
     """
     from shiftbench.workflow.engine import running
 
+    use_plugin_folders()
     for name in names or ():
         configurations.load(f"{configurations.SYSTEMS}/{name}")
-    slugs = names or configurations.built_slugs()
+    slugs = names or configurations.own_slugs() or configurations.built_slugs()
     if changed is not None:
         slugs = touched.systems(slugs, changed)
         if not slugs:

@@ -3,13 +3,14 @@
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.application import escaped, out
+from shiftbench.cli.application import escaped, out, use_plugin_folders
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.plan.cards import Card
 
 
 def rows_of_cards() -> list[dict[str, object]]:
     """The rows of `shiftbench list systems`, one per card."""
+    use_plugin_folders()
     rows: list[dict[str, object]] = []
     for slug in cards.slugs():
         card = cards.load(slug)
@@ -34,6 +35,7 @@ def show_all() -> None:
 
 def show(slug: str) -> None:
     """Print the card of a system."""
+    use_plugin_folders()
     card = cards.load(slug)
     paper = card.paper
     out.print(f"[bold]{escaped(card.title)}[/] ({card.status}): {escaped(card.family)}")

@@ -1,8 +1,8 @@
 """Finds plugins by name: a name is a file, a decorated function in a file, or a variant in `variants.yaml`.
 
 `find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a published
-system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. There is no list of plugins, and a name is
-unique over all homes.
+system (`systems/palm/`), a folder listed under `plugins:` in params.yaml, or a system in that folder
+(`mine/systems/own/`). There is no list of plugins, and a name is unique over all homes.
 
 - Small plugins of one theme share a file, in which each is a function under a decorator of `plugins.declare`
   (`declared`). The name of such a file is no plugin.
@@ -47,6 +47,12 @@ class Home:
 
     package: str
     folder: Path
+
+    @property
+    def top(self) -> "Home":
+        """The user's folder that contains this home: `mine` of `mine.systems.own`, and of `mine`."""
+        name, *inner = self.package.split(".")
+        return Home(name, self.folder.parents[len(inner) - 1]) if inner else self
 
 
 class Folders:
@@ -255,7 +261,7 @@ def _import(plugin_type: str, home: Home, where: Location) -> ModuleType:
         return _in(importlib.import_module(name), where)
     if Folders.only_read:
         return Unrun(name, where.file, where.name)
-    _open(home)
+    _open(home.top)
     try:
         return _in(importlib.import_module(name), where)
     except Exception as error:
@@ -263,7 +269,11 @@ def _import(plugin_type: str, home: Home, where: Location) -> ModuleType:
 
 
 def _yours() -> Iterator[Home]:
-    return (Home(folder.name, folder) for folder in Folders.extra)
+    """The user's folders, each before the systems in it."""
+    for folder in Folders.extra:
+        yield Home(folder.name, folder)
+        for card in sorted(folder.glob("systems/*/card.yaml")):
+            yield Home(f"{folder.name}.systems.{card.parent.name}", card.parent)
 
 
 @functools.cache

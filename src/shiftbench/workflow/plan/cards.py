@@ -1,7 +1,8 @@
 """Cards: `systems/SLUG_/card.yaml`, the paper, parameters, requirements and claims of a published system.
 
-The slug is the folder's name with `-` for `_`. A user's plugin folder with a card is a system, too. A card is data:
-`statistics/claims/` evaluates its claims from stored replicates, and `docs/systems.md` lists all cards.
+The slug is the folder's name with `-` for `_`. A user's systems are in `systems/SLUG_/` of a plugin folder, and a
+plugin folder with a card is a system itself. A card is data: `statistics/claims/` evaluates its claims from stored
+replicates, and `docs/systems.md` lists the cards of the package.
 """
 
 from __future__ import annotations

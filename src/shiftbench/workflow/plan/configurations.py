@@ -11,6 +11,8 @@ A system has its own output root and its own params. From params.yaml it takes o
 and remotes (`plugins`, `fetch`, `shards.stream`), which decide no number.
 """
 
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -96,7 +98,36 @@ def _system(config: str, home: Path) -> Params:
     content = loading.read(BASE)
     for settings in (user_settings, system_settings, card.params[name]):
         content = loading.merge(content, settings)
+    content = _with_default_metrics(content, card.params[name])
     return loading.check(content, f"{cards.file(slug)}, params.{name}", home)
+
+
+def _with_default_metrics(content: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The content without metrics of BASE that a benchmark would take by default, and whose normaliser it lacks.
+
+    A metric that the card names is kept, so that a wrong normaliser in the card is refused.
+    """
+    benchmarks = [one for one in (content.get("benchmarks") or {}).values() if isinstance(one, Mapping)]
+    named = {*(own.get("metrics") or {}), *(name for one in benchmarks for name in one.get("metrics") or ())}
+    normalisers = [
+        {None, *(f"{model}-{trainer}" for spec in one.get("models") or () for model, trainer in _arms(spec))}
+        for one in benchmarks
+        if one.get("metrics") is None and one.get("shifts")
+    ]
+    metrics = {
+        name: options
+        for name, options in content["metrics"].items()
+        if name in named or all((options or {}).get("normaliser") in known for known in normalisers)
+    }
+    return {**content, "metrics": metrics}
+
+
+def _arms(models: object) -> Iterator[tuple[str, str]]:
+    """Model and trainer of each arm of an unchecked entry of `models:`."""
+    if isinstance(models, Mapping):
+        architectures, trainers = models.get("architectures"), models.get("trainers")
+        if isinstance(architectures, list) and isinstance(trainers, list):
+            yield from itertools.product(architectures, trainers)
 
 
 def _user_settings(home: Path) -> dict[str, Any]:
@@ -128,6 +159,11 @@ def published_folder(config: str | None, home: Path = Path()) -> Path:
 def built_slugs() -> list[str]:
     """The slugs of all systems that are built, sorted."""
     return [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
+
+
+def own_slugs() -> list[str]:
+    """The slugs of the built systems in the user's plugin folders, sorted."""
+    return [slug for slug in built_slugs() if not cards.file(slug).is_relative_to(registry.SYSTEMS)]
 
 
 def completed(home: Path = Path()) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""`shiftbench new PLUGIN_TYPE NAME`: the first version of a plugin, which runs without changes.
+"""`shiftbench new PLUGIN_TYPE NAME`: the first version of a plugin or of a system, which runs without changes.
 
 Each template in `workflow/templates/new/` is a small real plugin. Tests write it, run the contract tests of its plugin
 type on it, and run a benchmark with it.
@@ -12,6 +12,7 @@ from pathlib import Path
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.files import write_bytes
+from shiftbench.workflow.plan import cards
 
 TEMPLATES = registry.PACKAGE / "workflow/templates/new"
 
@@ -58,6 +59,30 @@ def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     return file
 
 
+def scaffold_system(name: str, into: Path) -> str:
+    """Write the card and the README of a system that runs, into `into/systems/`; returns its slug.
+
+    Args:
+        name: lower case, digits, and hyphens or underscores between them.
+        into: a folder of plugins, made when it is missing.
+
+    Raises:
+        ParamsError: an invalid name, or one that a system has.
+    """
+    slug, folder = name.replace("_", "-"), into / "systems" / name.replace("-", "_")
+    if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", slug) or keyword.iskeyword(folder.name):
+        raise ParamsError(
+            f"{name!r} cannot be the name of a system, its folder and its package: expected lower case letters and "
+            "digits, with hyphens between them, a letter first, and no keyword of Python"
+        )
+    if slug in cards.slugs() or folder.exists():
+        raise ParamsError(f"there is a system {slug!r} already; choose another name, or edit {folder}/card.yaml")
+    for template in sorted((TEMPLATES / "systems").iterdir()):
+        text = template.read_text().replace("NAME", folder.name).replace("SLUG", slug)
+        write_bytes(folder / template.name, text.encode())
+    return slug
+
+
 def _imported(text: str) -> set[str]:
     """Names that the imports of a file define."""
     imports = (node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom))
@@ -66,6 +91,9 @@ def _imported(text: str) -> set[str]:
 
 def params_lines(plugin_type: str, name: str, into: Path) -> list[str]:
     """The lines of params.yaml that use the new plugin."""
-    is_searched = into.resolve() in registry.Folders.extra
-    folder = [] if is_searched else [f"plugins: [{into.as_posix()}]"]
-    return [*folder, USES[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]
+    return [*folder_lines(into), USES[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]
+
+
+def folder_lines(into: Path) -> list[str]:
+    """The line of params.yaml that names a folder of plugins; nothing if the folder is searched already."""
+    return [] if into.resolve() in registry.Folders.extra else [f"plugins: [{into.as_posix()}]"]
