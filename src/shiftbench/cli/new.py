@@ -5,18 +5,17 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import app, escaped, out, plural, use_plugin_folders
+from shiftbench.cli.application import escaped, out, plural, use_plugin_folders
+from shiftbench.cli.commands import command
 
-PANEL = "Your plugins and benchmarks"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def new(
     plugin_type: Annotated[str, typer.Argument(help="plugin type: shifts, datasets, models, metrics, ...")],
     name: Annotated[str, typer.Argument(help="name of the plugin in params, paths and tables")],
     into: Annotated[Path, typer.Option(help="folder for your plugins")] = Path("mine"),
 ) -> None:
-    """Write the first version of a plugin of your own; it runs without changes."""
+    """Create a plugin from a template."""
     from shiftbench.workflow.tools import scaffold as scaffolds
 
     plugin_type = plural(plugin_type)
@@ -28,9 +27,9 @@ def new(
         out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def init(folder: Annotated[Path, typer.Argument(help="new folder for the benchmark")]) -> None:
-    """Create a repository for a benchmark of your own, with git and DVC."""
+    """Create a new benchmark repository."""
     from shiftbench.workflow.tools import init_benchmark as initial
 
     for name in initial.create(folder):
