@@ -1,4 +1,4 @@
-"""Parts that the commands share: the application, the two consoles, common options."""
+"""Parts that the commands share: the two consoles and common options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,52 +9,43 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from shiftbench import __version__
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import Screen
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import trust
 
-app = typer.Typer(
-    help="A data-versioned, reproducible benchmark of out-of-distribution robustness.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
 out = Screen(highlight=False)
 err = Screen(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file of the job, written by `shiftbench plan --write`", exists=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free GPU) or cuda:N")]
+
+
+class Chosen:
+    """The configuration of this command, for the commands that its messages print."""
+
+    config: str | None = None
+
+
+def _choose(config: str | None) -> str | None:
+    Chosen.config = config
+    return config
+
+
 Config = Annotated[
     str | None,
     typer.Option(
-        "--config", metavar="NAME", help="params/NAME.yaml over params.yaml, or systems/SLUG; default: params.yaml"
+        "--config",
+        "-c",
+        metavar="NAME",
+        envvar="SHIFTBENCH_CONFIG",
+        show_envvar=False,
+        callback=_choose,
+        help="NAME for params/NAME.yaml over params.yaml, or systems/SLUG; default: $SHIFTBENCH_CONFIG, or params.yaml",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
-
-
-def _print_version(requested: bool) -> None:
-    if requested:
-        out.print(f"shiftbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def begin(
-    trusted: Annotated[
-        bool, typer.Option("--trust", help="trust the checkout in this folder from now on: its code may run")
-    ] = False,
-    version: Annotated[  # noqa: ARG001  # the option is eager
-        bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Decide before any command whether code of the checkout in this folder may run."""
-    if trusted:
-        trust.trust()
-    registry.Folders.only_read = not trust.is_trusted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +107,11 @@ def root() -> Path:
     return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
 
-def run_of(config: str | None) -> str:
-    """The command that runs a configuration.
-
-    Example:
-        >>> run_of(None), run_of("ood"), run_of("systems/palm")
-        ('make run', 'snakemake --config params=ood', 'snakemake systems/palm')
-    """
+def configuration(config: str | None, *paths: str) -> str | None:
+    """The configuration that the user named, else that of the first path below the output root of one."""
     from shiftbench.workflow.plan import configurations
 
-    return " ".join(["snakemake", *configurations.arguments(config)]) if config else "make run"
+    return _choose(config or next(filter(None, map(configurations.of_path, paths)), None))
 
 
 def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
@@ -135,6 +121,8 @@ def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
         UntrustedError: the checkout is not trusted; its own params could say `trust: true` of a model that runs code.
         DataError: the checkpoint does not exist.
     """
+    from shiftbench.workflow.plan import configurations
+
     trust.require("its model would be loaded, which can run code")
     file = root / Ref("checkpoints", model).path
     if not file.is_file():
@@ -142,6 +130,7 @@ def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
         known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in files]
         raise DataError(
             f"no model {model!r} ({file} does not exist; {suggest(model, known)}); "
-            f"`{run_of(config)}` trains the planned models, `shiftbench pull` downloads the recorded ones"
+            f"`{configurations.run_of(config)}` trains the planned models, "
+            "`shiftbench pull` downloads the recorded ones"
         )
     return file
