@@ -48,7 +48,7 @@ def _new_system(name: str, into: Path) -> None:
 def test(
     target: Annotated[
         str | None, typer.Argument(help="plugin, system, or folder; default: all in `plugins:` of params.yaml")
-    ] = None,
+    ] = None,  # noqa: PT028  # no test of pytest
 ) -> None:
     """Run the contract tests on your plugins and systems."""
     from shiftbench import contracts
