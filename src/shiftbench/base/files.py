@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -231,6 +232,36 @@ def describe_type(file: Path) -> str:
     if head.startswith(b"version https://git-lfs"):
         return "it is a pointer of Git LFS; `git lfs pull` downloads the file"
     return ""
+
+
+def model_format(file: Path) -> str:
+    """The format of a model's file by its content: the plugin of type models that reads it; empty if unknown.
+
+    `checkpoint` is a state dict, of safetensors or of `torch.save`. A pickle of another kind looks the same.
+
+    Example:
+        >>> model_format(Path("/dev/null"))
+        ''
+    """
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if file.suffix == ".safetensors" or (len(head) > _HEADER and head[_HEADER : _HEADER + 1] == b"{"):
+        return "checkpoint"
+    if head.startswith(b"PAR1"):
+        return "predictions"
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            names = [name.partition("/")[2] for name in archive.namelist()]
+        if any(name.startswith("code/") for name in names):
+            return "torchscript"
+        if any("exported_program" in name or name.startswith("models/") for name in names):
+            return "torch_export"
+        return "checkpoint" if "data.pkl" in names else ""
+    return {".onnx": "onnx", ".csv": "predictions"}.get(file.suffix.lower(), "")
+
+
+_HEADER = 8
+"""Bytes of the length in front of the JSON of a safetensors file."""
 
 
 def sha256(file: Path) -> str:

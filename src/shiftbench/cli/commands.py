@@ -102,7 +102,7 @@ _EXAMPLES = {
     "detect": ("shiftbench detect --model known_0/convnet-erm-s0 --image photo.png --config ood",),
     "power": ("shiftbench power palm --difference 0.02",),
     "cite": ("shiftbench cite --bibtex",),
-    "init": ("shiftbench init my-benchmark",),
+    "init": ("shiftbench init my-benchmark", "shiftbench init my-benchmark --images photos --model net.onnx"),
     "new": ("shiftbench new shifts my_shift", "shiftbench new systems my-method"),
     "test": ("shiftbench test", "shiftbench test my_shift"),
     "pin": ("shiftbench pin images/*.png",),

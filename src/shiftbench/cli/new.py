@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 from shiftbench.cli.application import err, escaped, out, plural, use_plugin_folders
 from shiftbench.cli.commands import command
 from shiftbench.provenance import trust
@@ -66,10 +67,39 @@ def test(
 
 
 @command
-def init(folder: Annotated[Path, typer.Argument(help="new folder for the benchmark")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="new folder for the benchmark")],
+    images: Annotated[Path | None, typer.Option(help="your images: a folder with one folder per class")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="your model: TorchScript, torch.export, ONNX, state dict, predictions, timm name")
+    ] = None,
+    architecture: Annotated[str, typer.Option(help="of a state dict: a name of torchvision, timm or a plugin")] = "",
+    size: Annotated[int, typer.Option(min=0, help="side of the model's input in px; 0: the images' own size")] = 224,
+    mean: Annotated[str, typer.Option(help="of each channel in 0 to 1, such as 0.5,0.5,0.5; default: ImageNet's")] = "",
+    std: Annotated[str, typer.Option(help="of each channel in 0 to 1; default: ImageNet's")] = "",
+) -> None:
     """Create a new benchmark repository."""
     from shiftbench.workflow.tools import init_benchmark as initial
 
+    if (images is None) != (model is None):
+        raise ParamsError("give both --images and --model, or neither")
+    own = None
+    if images is not None and model is not None:
+        scale = size, _numbers("--mean", mean), _numbers("--std", std)
+        own = initial.own_params(initial.Own(images, model, architecture, *scale))
     for name in initial.create(folder):
         out.print(f"wrote {folder / name}", soft_wrap=True)
+    if own:
+        initial.use_own(folder, own)
+        out.print(f"pinned {images} and {model} in {folder / 'sources.lock'}", soft_wrap=True)
+        out.print(f"next: cd {folder}, then `shiftbench plan` and `make run`, or `shiftbench make`")
+        return
     out.print(f"next: cd {folder}, read params.yaml and README.md, then `make smoke`, `make run`")
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...] | None:
+    """Numbers between commas; None for an empty text."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else None
+    except ValueError:
+        raise ParamsError(f"{option} {text!r}: expected numbers between commas, such as 0.5,0.5,0.5") from None

@@ -6,6 +6,7 @@ A *predictor* is called with samples and gives `{"logits": float32 (n, classes),
 
 import json
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -23,6 +24,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 
 Array = npt.NDArray[Any]
+_ESCAPES = re.compile(r"\x1b\[[\d;]*m")  # colours in the messages of torch
 State = dict[str, torch.Tensor]
 Outputs = dict[str, Array]
 
@@ -248,7 +250,7 @@ def load_into(net: torch.nn.Module, state: State, where: Path | str) -> None:
         raise ModelError(
             f"{where} does not fit {type(net).__name__}: {'; '.join(problems[:4])}"
             f"{f' and {len(problems) - 4} more' if len(problems) > 4 else ''}; "
-            "train again, or give the model the options that it was trained with"
+            "give the model the options that it was trained with, or train it again"
         )
     net.load_state_dict(state)
 
@@ -275,7 +277,7 @@ def read_state(file: Path) -> State:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        reason = _ESCAPES.sub("", str(error)).splitlines()[0]
         raise ModelError(
             f"{file} is refused: it holds pickled Python objects, and loading it could run code ({reason}); "
             "save `model.state_dict()` as safetensors"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from shiftbench.base.refs import without_seed
 from shiftbench.report.chapters import Chapter, ends
-from shiftbench.report.leaderboard import FIFTEEN, Column, Who
+from shiftbench.report.leaderboard import FIFTEEN, IMAGENET_C, Column, Who
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.titles import PLAIN
 
@@ -195,7 +195,7 @@ def _trainers(chapter: Chapter) -> list[str]:
 def where(column: Column) -> str:
     """Under which shift a column's values are, in words."""
     shifts = {shift for _, _, shift, _ in column.cells}
-    if column.group == FIFTEEN:
+    if column.group == FIFTEEN or shifts == IMAGENET_C:
         return "under the 15 corruptions of ImageNet-C"
     if column.group == "corruptions":
         return f"under {len(shifts)} shifts" if len(shifts) > 1 else "under shift"

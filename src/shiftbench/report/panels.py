@@ -12,7 +12,7 @@ from shiftbench.report import figures, svg
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.figures import FEWEST, Bins, Figure, Line, Style
 from shiftbench.report.findings import pairs
-from shiftbench.report.leaderboard import FIFTEEN, Column, Who, certain, means
+from shiftbench.report.leaderboard import FIFTEEN, IMAGENET_C, Column, Who, certain, means
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.titles import Titles
 from shiftbench.statistics.reliability import BINS
@@ -108,9 +108,10 @@ def first_figure(chapter: Chapter) -> Panel | None:
 
 
 def _over(column: Column) -> str:
-    if column.group == FIFTEEN:
+    shifts = {shift for _, _, shift, _ in column.cells}
+    if column.group == FIFTEEN or shifts == IMAGENET_C:
         return "the 15 corruptions of ImageNet-C"
-    count = len({shift for _, _, shift, _ in column.cells})
+    count = len(shifts)
     noun = "shift" if column.group == "corruptions" else "other domain"
     return f"{count} {noun}s" if count > 1 else f"one {noun}"
 

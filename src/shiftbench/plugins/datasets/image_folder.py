@@ -4,7 +4,7 @@
       mine: {use: image_folder, path: /data/mine}
 
 `path` holds the class folders, or the folders `train` and `test` (or `val` in place of `test`), each
-with the class folders. In the first case a fifth becomes test, by the hash of the key. Classes are the
+with the class folders. In the first case a share becomes test, `test_share`, by the hash of the key. Classes are the
 folders' names, sorted. Pictures are turned as their EXIF says. What is hidden (`.DS_Store`, `._1.jpg`),
 `__MACOSX`, folders without a picture and files that are no pictures by their names are ignored, and
 `shiftbench plan` tells what it was. Whether the images may be passed on is yours to say
@@ -37,6 +37,13 @@ _TIFF = (".tif", ".tiff")
 
 class Options(declare.Options):
     path: str = Field("", description="folder of the class folders, or of `train` and `test` with them")
+    test_share: float = Field(
+        splits.TEST,
+        gt=0,
+        le=1,
+        description="share of the images that become test, if `path` has the class folders; 1: for a model that is "
+        "trained already",
+    )
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
@@ -58,7 +65,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     def counts(path: Path) -> bool:
         if not _is_sample(path, folders[split]):
             return False
-        return not flat or _in_test(_key_of(prefix, path, folders[split])) == (split == "test")
+        in_test = splits.unit("test", _key_of(prefix, path, folders[split])) < params["test_share"]
+        return not flat or in_test == (split == "test")
 
     yield from class_samples(prefix, folders[split], labels, counts, _read)
 
@@ -135,10 +143,6 @@ def _key_of(prefix: str, path: Path, folder: Path) -> str:
     """The key of a picture, as `class_samples` makes it."""
     stem = path.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
     return f"{prefix}/{stem}"
-
-
-def _in_test(key: str) -> bool:
-    return splits.unit("test", key) < splits.TEST
 
 
 def _folders(params: dict[str, Any]) -> dict[str, Path]:

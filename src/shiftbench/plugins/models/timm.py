@@ -63,9 +63,37 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """The state dict that timm downloads from the hub."""
+    """The state dict that timm downloads from the hub.
+
+    Raises:
+        ModelError: the hub cannot be reached, and the checkpoint is not in its cache.
+    """
+    _check_hub(params["name"])
     state: nets.State = _create(params["name"], pretrained=True).state_dict()
     return state
+
+
+def _check_hub(name: str) -> None:
+    """Refuse a checkpoint that is not cached if the hub cannot be reached: its own client tries for minutes."""
+    timm = _optional.package("timm", "timm")
+    hub = _optional.package("huggingface_hub", "timm")
+    settings = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if settings is None or not settings.hf_hub_id:
+        return
+    files = ("model.safetensors", "pytorch_model.bin")
+    if any(isinstance(hub.try_to_load_from_cache(settings.hf_hub_id, file), str) for file in files):
+        return
+    try:
+        hub.get_session().head(hub.constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception as error:  # noqa: BLE001  # of any client
+        raise ModelError(
+            f"timm's checkpoint of {name!r} is not on this machine, and {hub.constants.ENDPOINT} cannot be reached "
+            f"({type(error).__name__}); a file that you have is `{{use: checkpoint, path: FILE, net: timm, "
+            f"options: {{name: {name}}}}}`"
+        ) from None
+
+
+_PATIENCE = 5.0  # seconds
 
 
 def _create(name: str, **options: object) -> nn.Module:

@@ -32,7 +32,17 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     if not hasattr(job.plugin, "pretrained"):
         raise ModelError(f"model {job.model!r} brings no weights of its own; train it (erm, augmix), or use `given`")
     state: nets.State = job.plugin.pretrained(job.model_params, job.inputs)
-    return fitted(job, state, f"{job.model}'s own weights")
+    file = job.model_params.get("path")
+    if not file:
+        return fitted(job, state, f"the released checkpoint of {job.model}")
+    try:
+        return fitted(job, state, Path(file))
+    except ModelError as error:
+        net = job.model_params.get("net", job.model)
+        raise ModelError(
+            f"{error}. The architecture is `net: {net}` in params, where `convnet` is the default. Name that of the "
+            "file: `net: torchvision` or `net: timm` with `options: {name: NAME}`, or a model plugin of yours"
+        ) from None
 
 
 def fitted(job: TrainJob, state: nets.State, where: Path | str) -> nets.State:

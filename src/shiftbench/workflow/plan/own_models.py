@@ -14,6 +14,22 @@ from shiftbench.workflow.plan.params import Benchmark, Models, Params
 GIVEN, PRETRAINED = "given", "pretrained"
 _ONE_FILE = "callable checkpoint onnx onnx_detection predictions torch_export torchscript".split()
 _CHANNELS = 3
+_BY_CONTENT = {
+    "checkpoint": "a state dict",
+    "onnx": "an ONNX graph",
+    "predictions": "a table of predictions",
+    "torch_export": "a program of torch.export",
+    "torchscript": "a TorchScript module",
+}
+"""Formats of models that a file's content shows, in words."""
+_SPELLED = {
+    "checkpoint": "{{use: checkpoint, path: {path}, net: NET}}, with the model plugin, `torchvision` or `timm` as NET",
+    "onnx": "{{use: onnx, path: {path}}}",
+    "predictions": "{{use: predictions, path: {path}}}",
+    "torch_export": "{{use: torch_export, path: {path}, trust: true}}",
+    "torchscript": "{{use: torchscript, path: {path}, trust: true}}",
+}
+"""What params have for each of them."""
 
 
 def with_trainers(where: str, params: Params) -> Params:
@@ -84,6 +100,12 @@ def _check_file(where: str, params: Params, name: str) -> None:
         raise ParamsError(f"{where}.path = {path!r} is a folder; expected the model's file")
     if file.is_file() and (fault := files.describe_type(file)):
         raise ParamsError(f"{where}.path = {path!r} is no model: {fault}")
+    use, kind = params.use("models", name), files.model_format(file) if file.is_file() else ""
+    if use in _BY_CONTENT and kind and kind != use:
+        raise ParamsError(
+            f"{where}.path = {path!r} is {_BY_CONTENT[kind]}, and `use: {use}` reads {_BY_CONTENT[use]}; write "
+            f"`{_SPELLED[kind].format(path=path)}`"
+        )
 
 
 def _check_trust(where: str, module: ModuleType, options: Mapping[str, Any]) -> None:
