@@ -1,6 +1,7 @@
 """The command line: what each command prints, for people and for programs, and how it ends."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -20,18 +21,28 @@ from makers.command_line import ends, run, said
 from shiftbench import cli
 from shiftbench.base.errors import DataError, ParamsError, skippable
 from shiftbench.base.sample import Sample
-from shiftbench.cli import information
+from shiftbench.cli import commands, information
 from shiftbench.data import shards
 from shiftbench.workflow.plan import plan
 from shiftbench.workflow.tools import cite, doctor, preview
 
 COMMANDS = {  # what people type comes before what the workflow calls
-    "Run and check": "plan why audit prune systems",
-    "Inspect": "list describe preview doctor cite docs",
-    "Your plugins and benchmarks": "new init",
-    "Store and share": "release pull repair pin",
-    "Stages": "fetch shift train evaluate score aggregate report",
+    "Run": "plan make systems prune repair trust doctor",
+    "Inspect": "audit why list describe preview cite",
+    "Extend": "new init pin",
+    "Share": "pull verify release submit review",
+    "Advanced": "docs fetch shift train evaluate score aggregate report",
 }
+LIGHT = """
+import sys
+sys.argv = ["shiftbench", *sys.argv[1:]]
+from shiftbench import __main__
+try:
+    __main__.main()
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), "shiftbench.plugins" in sys.modules)
+"""
+HEAVY = set("numpy polars pyarrow scipy torch pydantic yaml rich jinja2 True".split())
 
 
 @pytest.fixture
@@ -45,19 +56,43 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_help_lists_every_command_in_its_panel() -> None:
-    found: dict[str, list[str]] = {}
-    for command in cli.app.registered_commands:
-        assert command.callback
-        name = command.name or command.callback.__name__
-        found.setdefault(str(command.rich_help_panel), []).append(name)
-        assert command.callback.__doc__, f"{name} has no help"
+    told = said("--help")
     for panel, names in COMMANDS.items():
-        assert set(names.split()) <= set(found[panel])
-    assert list(found) == list(COMMANDS)
-    assert all(panel in said("--help") for panel in COMMANDS)
+        listed = told.partition(f"\n{panel}:\n")[2].partition("\n\n")[0]
+        assert set(names.split()) <= set(re.findall(r"^  (\w+)", listed, re.M))
+    assert list(commands.GROUPS) == list(COMMANDS)
+
+
+def test_the_index_says_what_the_commands_say() -> None:
+    """The index has all registered commands; the help of each begins with its summary."""
+    cli.load_all()
+    registered = {
+        str(one.name): (one.callback.__doc__ or "").strip() for one in cli.app.registered_commands if one.callback
+    }
+    assert registered.keys() == commands.INDEX.keys()
+    differing = [name for name, entry in commands.INDEX.items() if not registered[name].startswith(entry.summary)]
+    assert differing == []
+
+
+@pytest.mark.parametrize("words", ["--help", "--version"])
+def test_help_and_version_import_no_library_that_is_slow(words: str, tmp_path: Path) -> None:
+    """Each such import costs a person a wait at every key that completes a word."""
+    ran = subprocess.run([sys.executable, "-c", LIGHT, words], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(ran.stdout.splitlines()[-1].split())
+
+
+def test_completion_knows_commands_without_importing_them(tmp_path: Path) -> None:
+    words = {"_SHIFTBENCH_COMPLETE": "complete_bash", "COMP_WORDS": "shiftbench pr", "COMP_CWORD": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", LIGHT], cwd=tmp_path, env=os.environ | words, capture_output=True, text=True, check=True
+    )
+    *completed, modules = ran.stdout.splitlines()
+    assert completed == ["prune", "preview"]
+    assert HEAVY.isdisjoint(modules.split())
 
 
 def test_every_word_of_a_command_is_explained() -> None:
+    cli.load_all()
     group = typer.main.get_command(cli.app)
     commands: dict[str, Any] = group.commands  # type: ignore[attr-defined]
     for name, command in commands.items():

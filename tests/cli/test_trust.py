@@ -1,4 +1,4 @@
-"""Looking at a checkout of somebody else's runs nothing of it; what would run it says so and asks for `--trust`."""
+"""Looking at a stranger's checkout runs nothing of it; what would run it says so and asks for `shiftbench trust`."""
 
 import sys
 from pathlib import Path
@@ -68,13 +68,14 @@ def test_what_runs_a_checkout_asks_for_trust(
     theirs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
     assert ends(monkeypatch, *words.split()) == 2
-    assert "`shiftbench --trust COMMAND`" in capsys.readouterr().err
+    assert "`shiftbench trust`" in capsys.readouterr().err
     assert not (theirs.parent / "ran").exists()
 
 
 def test_trust_is_given_once_and_remembered_elsewhere(theirs: Path, listed: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*") if path.is_file()}
-    assert run("--trust", "list", "shifts").exit_code == 0
+    assert run("trust").exit_code == 0
+    assert run("list", "shifts").exit_code == 0
     assert (theirs.parent / "ran").exists()
     assert listed.read_text() == f"{theirs}\n"
     (theirs.parent / "ran").unlink()
@@ -195,7 +196,7 @@ def test_a_link_at_above_or_below_what_is_written_is_refused_unless_one_trusts_i
     (home / link).symlink_to(home / link if target == "loop" else target)
     (home / "other").mkdir()
     for path in ("a/b/c", home / "a/b/c"):
-        with pytest.raises(UntrustedError, match=f"{link} is a symbolic link.*--trust"):
+        with pytest.raises(UntrustedError, match=f"{link} is a symbolic link.*shiftbench trust"):
             trust.refuse_links("other", path, home=home)
     trust.refuse_links("other", "none/there", home=home)
     trust.trust(home)

@@ -156,7 +156,7 @@ def test_a_setting_that_may_start_programs_wants_trust(home: Path, text: str, fi
     text = url + text.partition("\n")[2] if url else text
     configure(home, text, file)
     key = text.strip().rpartition("\n")[2].partition(" ")[0]
-    with pytest.raises(UntrustedError, match=rf"\.dvc/{file} sets .*{key}, .*--trust"):
+    with pytest.raises(UntrustedError, match=rf"\.dvc/{file} sets .*{key}, .*shiftbench trust"):
         remotes.listed(home)
     trust.trust(home)
     assert isinstance(remotes.listed(home), list)

@@ -4,13 +4,12 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import Config, app, out
+from shiftbench.cli.application import Config, out
+from shiftbench.cli.commands import command
 from shiftbench.evaluation.llm.client import Generator
 
-PANEL = "Run and check"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def answers(
     config: Config = None,
     url: Annotated[
@@ -19,7 +18,7 @@ def answers(
     batch: Annotated[int, typer.Option(help="requests per batch, for models on this machine")] = 16,
     threads: Annotated[int, typer.Option(help="torch threads, for models on this machine")] = 1,
 ) -> None:
-    """Record the missing answers of language models for a configuration; runs read recorded answers only."""
+    """Query language models and cache the answers."""
     from shiftbench.data import source_files
     from shiftbench.provenance import trust
     from shiftbench.workflow.stages import fetch

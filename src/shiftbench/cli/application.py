@@ -1,4 +1,4 @@
-"""Parts that the commands share: the application, the two consoles, common options."""
+"""Parts that the commands share: the two consoles and common options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +9,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from shiftbench import __version__
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import Screen
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import trust
 
-app = typer.Typer(
-    help="A data-versioned, reproducible benchmark of out-of-distribution robustness.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
 out = Screen(highlight=False)
 err = Screen(stderr=True, highlight=False)
 
@@ -34,27 +27,6 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
-
-
-def _print_version(requested: bool) -> None:
-    if requested:
-        out.print(f"shiftbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def begin(
-    trusted: Annotated[
-        bool, typer.Option("--trust", help="trust the checkout in this folder from now on: its code may run")
-    ] = False,
-    version: Annotated[  # noqa: ARG001  # the option is eager
-        bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Decide before any command whether code of the checkout in this folder may run."""
-    if trusted:
-        trust.trust()
-    registry.Folders.only_read = not trust.is_trusted()
 
 
 @dataclass(frozen=True, slots=True)

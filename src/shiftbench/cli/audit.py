@@ -15,7 +15,8 @@ from rich.table import Table
 from shiftbench.base import files
 from shiftbench.base.errors import DataError, ParamsError, UntrustedError
 from shiftbench.cli import comparison
-from shiftbench.cli.application import Config, app, err, escaped, out
+from shiftbench.cli.application import Config, err, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
 
     from shiftbench.audit.finding import Audit, Finding, Result
 
-PANEL = "Run and check"
 _COLOURS = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red", "not run": "dim"}
 RUNNING = 2
 """The first level that runs code of a checkout."""
 _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have all
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def audit(
     checkout: Annotated[
         Path | None,
@@ -60,8 +60,6 @@ def audit(
 
     Without CHECKOUT, this checkout audits itself with its own code, which
     somebody may have changed.
-
-    Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
     from shiftbench.audit import outside, run
     from shiftbench.base import registry

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import writable
-from shiftbench.cli.application import Config, Device, app, checkpoint_file, err, escaped, out
+from shiftbench.cli.application import Config, Device, checkpoint_file, err, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from shiftbench.workflow.plan.params import Params
     from shiftbench.workflow.tools.calibrate import Calibrated, Interval
 
-PANEL = "Inspect"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def calibrate(
     shifts: Annotated[list[str], typer.Argument(help="names under `shifts:` in params.yaml, or plugins")],
     model: Annotated[str, typer.Option("--model", help="model of a run: fashion_mnist/convnet-erm-s0")],

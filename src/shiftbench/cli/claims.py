@@ -17,7 +17,8 @@ from rich.table import Table
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
-from shiftbench.cli.application import Hanging, Json, app, err, escaped, out, use_plugin_folders
+from shiftbench.cli.application import Hanging, Json, err, escaped, out, use_plugin_folders
+from shiftbench.cli.commands import command
 from shiftbench.cli.documents import overview
 from shiftbench.statistics.claims import sentences
 from shiftbench.statistics.claims.statements import Claim
@@ -26,12 +27,11 @@ from shiftbench.workflow.plan import cards, configurations, touched
 if TYPE_CHECKING:
     from shiftbench.statistics.claims.estimates import Evidence
 
-PANEL = "Inspect"
 REPLICATES = "claim_replicates.parquet"
 _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def claims(
     systems: Annotated[
         list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: all systems that were run here")
@@ -41,7 +41,7 @@ def claims(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the verdicts on the claims of systems that were run (`make systems`).
+    """Show the verdicts on the claims of systems.
 
     --published needs no run. It judges the present cards from the published
     replicates.
@@ -57,7 +57,7 @@ def claims(
         out.print(_blocks(name, rows))
 
 
-@app.command(rich_help_panel="Run and check")
+@command
 def systems(
     names: Annotated[
         list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: your own, else all built")
@@ -67,7 +67,7 @@ def systems(
         str | None, typer.Option(metavar="REVISION", help="only systems that changed since this git revision")
     ] = None,
 ) -> None:
-    """Make published systems in one run of Snakemake, then compare their verdicts with the published ones.
+    """Run published systems and show their verdicts.
 
     `--changed HEAD` makes the systems that uncommitted changes affect,
     `--changed HEAD~1` those that the last commit affects, too.

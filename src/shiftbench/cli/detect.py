@@ -11,16 +11,15 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.application import Config, Device, Json, app, checkpoint_file, escaped, out
+from shiftbench.cli.application import Config, Device, Json, checkpoint_file, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
     from shiftbench.workflow.tools.detect_image import Answer
 
-PANEL = "Inspect"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def detect(
     model: Annotated[str, typer.Option("--model", help="model of a run, as DATASET/MODEL: known_0/convnet-erm-s0")],
     image: Annotated[list[Path], typer.Option(help="image file (PNG, JPEG, ...); repeat the option for several")],
@@ -34,7 +33,7 @@ def detect(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Compare images with the training data of a model, by OOD detectors that are fitted on a run's records."""
+    """Score images with fitted OOD detectors."""
     from shiftbench.workflow.tools import detect_image as detection
 
     planned, root = plans.load(config)

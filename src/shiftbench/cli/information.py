@@ -12,23 +12,23 @@ from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import writable
 from shiftbench.base.registry import options, variants
-from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
+from shiftbench.cli import commands
+from shiftbench.cli.application import Config, Hanging, Json, err, escaped, out, plural, root, use_plugin_folders
+from shiftbench.cli.commands import command
 from shiftbench.plugins.streams import _steps
 from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.params import Params
 
-PANEL = "Inspect"
 
-
-@app.command("list", rich_help_panel=PANEL)
+@command
 def list_(
     plugin_type: Annotated[
         str | None, typer.Argument(help="shifts, models, ..., or systems; default: all plugin types")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the plugins of one or all plugin types, or the published systems (`list systems`)."""
+    """List plugins or published systems."""
     if plugin_type == "systems":
         _list_systems(as_json=as_json)
         return
@@ -59,13 +59,13 @@ def _first_line(plugin_type: str, name: str) -> str:
     return lines[0] if lines else ""
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def describe(
     plugin_type: Annotated[str, typer.Argument(help="plugin type: shift, model, ..., or system")],
     name: Annotated[str, typer.Argument(help="name of the plugin, as in `shiftbench list`")],
     config: Config = None,
 ) -> None:
-    """Show a plugin: description, options, declared constants and file; or a system's card (`describe system palm`).
+    """Show the options, constants and file of a plugin, or the card of a system.
 
     For a stream it also shows the schedule. With --config, NAME is a name in the
     params of that configuration.
@@ -106,7 +106,7 @@ def _reflowed(text: str) -> str:
     )
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def preview(
     shift: Annotated[
         str | None, typer.Argument(help="name of a shift; default: all image shifts, on a built-in image")
@@ -119,7 +119,7 @@ def preview(
     file: Annotated[Path | None, typer.Option("--out", help="file to write; default: SHIFT.png")] = None,
     count: Annotated[int, typer.Option(help="number of samples of the data set")] = 4,
 ) -> None:
-    """Draw a shift at rising severity on your image or sound, on a data set, or on a built-in sample."""
+    """Draw a shift at rising severity."""
     from shiftbench.workflow.tools import preview as previews
 
     use_plugin_folders()
@@ -148,7 +148,7 @@ def preview(
     out.print(f"wrote {target}")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def doctor(
     config: Config = None,
     remotes: Annotated[
@@ -159,7 +159,7 @@ def doctor(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check this machine before a run: devices, disk, programs, remotes, source files, versions, locks."""
+    """Check this machine before a run."""
     from shiftbench.provenance import locks
     from shiftbench.workflow.tools import doctor as doctors
 
@@ -237,11 +237,11 @@ def _fact_text(item: object) -> str:
     return str(item or "-")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def cite(
     config: Config = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="print BibTeX entries")] = False
 ) -> None:
-    """Print the works to cite for a configuration: data sets, shifts, models and other plugins."""
+    """Print the works to cite for a configuration."""
     from shiftbench.workflow.tools import cite as citations
 
     works = citations.bibliography(plans.load(config)[0])
@@ -255,7 +255,7 @@ def cite(
             out.print(f"  {work.name:24} {escaped(work.text)}", soft_wrap=True)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def docs(
     measured: Annotated[
         list[str] | None, typer.Option(metavar="SLUG", help="first store the results of this system's `embedded` run")
@@ -264,14 +264,14 @@ def docs(
         Path | None, typer.Option(help="write only the further pages of the documentation site, into this folder")
     ] = None,
 ) -> None:
-    """Generate docs/, params/schema.json and the pages of the systems from the code; write those that changed."""
+    """Generate docs/ and params/schema.json from the code (developers)."""
     from shiftbench.cli.documents import measured as measured_results
     from shiftbench.cli.documents import pages as documents
     from shiftbench.cli.documents import reference_pages, shift_pages
     from shiftbench.workflow.engine import running
 
     if site:
-        reference_pages.write_commands(site, typer.main.get_command(app))
+        reference_pages.write_commands(site, typer.main.get_command(commands.app))
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
         return
     for slug in measured or ():

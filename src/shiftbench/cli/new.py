@@ -6,19 +6,18 @@ from typing import Annotated
 import typer
 
 from shiftbench.base import registry
-from shiftbench.cli.application import app, err, escaped, out, plural, use_plugin_folders
+from shiftbench.cli.application import err, escaped, out, plural, use_plugin_folders
+from shiftbench.cli.commands import command
 from shiftbench.provenance import trust
 
-PANEL = "Your plugins and benchmarks"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def new(
     plugin_type: Annotated[str, typer.Argument(help="plugin type: shifts, datasets, models, metrics, ..., or systems")],
     name: Annotated[str, typer.Argument(help="name of the plugin or system in params, paths and tables")],
     into: Annotated[Path, typer.Option(help="folder for your plugins")] = Path("mine"),
 ) -> None:
-    """Write the first version of a plugin or system of your own; it runs without changes."""
+    """Create a plugin or a system from a template."""
     from shiftbench import contracts
     from shiftbench.workflow.tools import scaffold as scaffolds
 
@@ -45,8 +44,8 @@ def _new_system(name: str, into: Path) -> None:
     out.print(f"test it: shiftbench test {slug}")
 
 
-@app.command("test", rich_help_panel=PANEL)
-def own_tests(
+@command
+def test_(
     target: Annotated[
         str | None, typer.Argument(help="plugin, system, or folder; default: all in `plugins:` of params.yaml")
     ] = None,
@@ -66,9 +65,9 @@ def own_tests(
         raise typer.Exit(status)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def init(folder: Annotated[Path, typer.Argument(help="new folder for the benchmark")]) -> None:
-    """Create a repository for a benchmark of your own, with git and DVC."""
+    """Create a new benchmark repository."""
     from shiftbench.workflow.tools import init_benchmark as initial
 
     for name in initial.create(folder):

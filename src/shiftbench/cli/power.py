@@ -14,8 +14,9 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
-from shiftbench.cli.application import Config, Json, app, err, escaped, out
+from shiftbench.cli.application import Config, Json, err, escaped, out
 from shiftbench.cli.claims import evidence_here, published_evidence
+from shiftbench.cli.commands import command
 from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
     from shiftbench.statistics.claims.metric_rows import MetricRows
     from shiftbench.statistics.claims.requirements import Requirement
 
-PANEL = "Inspect"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def power(
     system: Annotated[str | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: none, with --of")] = None,
     names: Annotated[
@@ -48,7 +47,7 @@ def power(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Estimate how many samples, training seeds and resamples are needed to detect a difference.
+    """Estimate the samples and seeds needed to detect a difference.
 
     The noise comes from the replicates of a run, or from published ones. Name a
     system for its claims, or give --of an expression as in a card:

@@ -15,13 +15,13 @@ from rich.table import Table
 
 from shiftbench.audit.finding import EXIT_CODES, VERDICTS
 from shiftbench.base.errors import DataError
-from shiftbench.cli.application import Json, app, err, escaped, out
+from shiftbench.cli.application import Json, err, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import configurations
 
 if TYPE_CHECKING:
     from shiftbench.audit.compare.published import PublishedComparison
 
-PANEL = "Store and share"
 _SHOWN = 5
 _STYLES = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red"}
 Configs = Annotated[
@@ -32,12 +32,12 @@ Configs = Annotated[
 ]
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def publish(
     names: Configs = None,
     created: Annotated[str | None, typer.Option(help="time of publication; default: SOURCE_DATE_EPOCH, or now")] = None,
 ) -> None:
-    """Write published/: the metric rows, verdicts, receipts and Merkle root of a run; then commit it."""
+    """Write published/ (maintainers)."""
     from shiftbench.release import make, published
     from shiftbench.workflow.plan import plan as plans
 
@@ -52,9 +52,9 @@ def publish(
         out.print(f"{result.root}: {counts}, {size / 1e6:.2f} MB, root {about['root'][:12]}", soft_wrap=True)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def verify(names: Configs = None, as_json: Json = False) -> None:
-    """Compare the outputs that were made here with the published ones: bytes, numbers, verdicts, and causes."""
+    """Compare this run with the published results."""
     from shiftbench.audit.compare import published as comparing
     from shiftbench.provenance import table_trial
     from shiftbench.release import published

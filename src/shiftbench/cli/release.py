@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shiftbench.base.errors import DataError
-from shiftbench.cli.application import Config, app, escaped, out
+from shiftbench.cli.application import Config, escaped, out
+from shiftbench.cli.commands import command
 
 if TYPE_CHECKING:
     from shiftbench.release.verify import Problem
 
-PANEL = "Store and share"
 CODES = {"exact": 0, "incomplete": 20, "failed": 30}
 _SHOWN = 20
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def release(
     name: Annotated[str, typer.Argument(help="name of the release: 1.0, 2026-11, ...")],
     sign: Annotated[str | None, typer.Option(help="SSH key file, or GPG key id; default: git's signing key")] = None,
@@ -34,7 +34,7 @@ def release(
         str | None, typer.Option(help="file of the release: print the proof that it belongs to the release, as JSON")
     ] = None,
 ) -> None:
-    """Write releases/NAME: manifest, Merkle root, attestation, Croissant, RO-Crate, CycloneDX; or check it."""
+    """Write a release of a run with a signature, or check one."""
     if prove:
         from shiftbench.release import manifest
 

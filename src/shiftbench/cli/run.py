@@ -1,26 +1,26 @@
 """Commands of a run: plan, why, prune and make."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from shiftbench.base.errors import ParamsError, suggest
-from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out
+from shiftbench.cli.application import Config, Hanging, Json, err, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import plan as plans
 
-PANEL = "Run and check"
 
-
-@app.command(rich_help_panel=PANEL)
+@command
 def plan(
     config: Config = None,
-    estimate: Annotated[bool, typer.Option(help="also estimate hours and GB")] = False,
-    write: Annotated[bool, typer.Option(help="write the recipe files")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="also estimate hours and GB")] = False,
+    write: Annotated[bool, typer.Option("--write", help="write the recipe files")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show how many outputs are planned, and how many are fresh, stale or missing."""
+    """Show which outputs are missing or out of date."""
     from shiftbench.workflow.plan import estimate as estimates
 
     planned, root = plans.load(config)
@@ -56,13 +56,13 @@ def _list_own_files(planned: plans.Plan) -> None:
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def why(
     output: Annotated[str, typer.Argument(help="path of the output, or a part of its path")],
     config: Config = None,
     whole: Annotated[bool, typer.Option("--whole", help="print long values in full")] = False,
 ) -> None:
-    """Show the recipe of an output, and what changed in it since the output was made."""
+    """Explain why an output is (or is not) up to date."""
     from shiftbench.provenance import recipe
 
     planned, root = plans.load(config)
@@ -94,12 +94,12 @@ def _shorten(value: Any) -> str:
 _LONG, _FIRST = 300, 3
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def prune(
     stages: Annotated[list[str], typer.Argument(help="stages of the store: shards, checkpoints, records, tables")],
     config: Config = None,
 ) -> None:
-    """Move outputs that no longer belong to the plan to .trash/."""
+    """Move outputs that the configuration no longer uses to .trash/."""
     from shiftbench.workflow.plan import prune as pruning
     from shiftbench.workflow.storage import pull
 
@@ -113,14 +113,27 @@ def prune(
         err.print(f"pruned {name}")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
+def trust() -> None:
+    """Allow code of the checkout in this folder to run.
+
+    Look at the checkout first: its plugins, models and DVC configuration can run
+    any code. The decision is remembered outside of the checkout.
+    """
+    from shiftbench.provenance import trust as trusted
+
+    trusted.trust()
+    out.print(f"trusted from now on: {escaped(str(Path.cwd()))}", soft_wrap=True)
+
+
+@command
 def make(
     paths: Annotated[
         list[str] | None, typer.Argument(help="paths of outputs, or of folders of outputs; default: all")
     ] = None,
     config: Config = None,
 ) -> None:
-    """Make outputs and their inputs in this process, one job after another, without Snakemake.
+    """Run everything that is out of date in this process (no Snakemake).
 
     Use it for one output, for small benchmarks and in notebooks.
     """

@@ -9,10 +9,8 @@ import typer
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, ShiftbenchError
-from shiftbench.cli.application import Device, Recipe, app, err, escaped, out
-
-PANEL = "Stages"
-
+from shiftbench.cli.application import Device, Recipe, err, escaped, out
+from shiftbench.cli.commands import command
 
 Again = Annotated[bool, typer.Option("--again", help="make all outputs, also those with a correct receipt")]
 
@@ -45,7 +43,7 @@ def _from_cache(file: Path, digest: str, there: Path) -> bool:
     return is_copied
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="source files to download to this machine")] = None,
     recipe: Annotated[
@@ -53,7 +51,7 @@ def fetch(
     ] = None,
     again: Again = False,
 ) -> None:
-    """Download source files and check their sha256: those of a recipe, or NAMES for use without a benchmark."""
+    """Download source files and check their sha256."""
     from shiftbench.data import source_files
     from shiftbench.workflow.stages import fetch as fetching
 
@@ -67,7 +65,7 @@ def fetch(
         out.print(f"{name}: {source_files.original_folder(name)} ({result.provider})", soft_wrap=True)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def shift(recipe: Recipe, again: Again = False) -> None:
     """Write the shards of one data set, split and shift."""
     from shiftbench.data import skipped
@@ -79,7 +77,7 @@ def shift(recipe: Recipe, again: Again = False) -> None:
         err.print(escaped(str(samples)), soft_wrap=True)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
     """Train a model and write its checkpoint."""
     from shiftbench.evaluation import devices
@@ -88,25 +86,25 @@ def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
         _stage("train", recipe, again=again, device=used_device)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def evaluate(recipe: Recipe, device: Device = "auto", again: Again = False) -> None:
     """Evaluate a model and write one record per sample."""
     _stage("evaluate", recipe, again=again, device=device)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def score(recipe: Recipe, again: Again = False) -> None:
     """Fit detectors and write OOD scores."""
     _stage("score", recipe, again=again)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def aggregate(recipe: Recipe, again: Again = False) -> None:
     """Compute metrics with intervals from records."""
     _stage("aggregate", recipe, again=again)
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def report(recipe: Recipe, again: Again = False) -> None:
     """Write the report page, or the samples behind its numbers."""
     _stage("report", recipe, again=again)

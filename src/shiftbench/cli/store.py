@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import Config, app, err, escaped, out
+from shiftbench.cli.application import Config, err, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
 
-PANEL = "Store and share"
 _SHOWN = 5  # damaged samples per output in a message
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def pull(
     what: Annotated[
         list[str] | None,
@@ -26,7 +26,7 @@ def pull(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Download outputs from DVC remotes, check every digest, and list the outputs that are missing."""
+    """Download outputs and verify their checksums."""
     from shiftbench.workflow.storage import pull
 
     words = list(what or ())
@@ -49,13 +49,13 @@ def pull(
         )
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def record(
     systems: Annotated[
         list[str] | None, typer.Argument(help="systems/SLUG; default: all systems that were made here")
     ] = None,
 ) -> None:
-    """Record the outputs of systems in published/systems/SLUG/dvc.lock; `dvc push` then uploads them."""
+    """Record the outputs of systems for `dvc push`."""
     from shiftbench.provenance import trust
     from shiftbench.release import make
     from shiftbench.workflow.storage import recorded_systems
@@ -71,11 +71,11 @@ def record(
         out.print(f"{config}: {recorded_systems.record(planned, root, home, config)}")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def repair(
     path: Annotated[str, typer.Argument(help="path of an output, or of a folder of outputs")], config: Config = None
 ) -> None:
-    """Check the bytes of outputs below PATH, and make the damaged ones again."""
+    """Check the bytes of outputs, and rebuild damaged ones."""
     from shiftbench.provenance import trust
     from shiftbench.workflow.storage import pull
     from shiftbench.workflow.tools import run_local
@@ -100,13 +100,13 @@ def repair(
     out.print(f"repaired {len(damaged)} output(s)")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def pin(
     paths: Annotated[
         list[str], typer.Argument(help="your files: paths, folders, patterns such as images/*.png, or addresses")
     ],
 ) -> None:
-    """Record the sha256 of your own files in sources.lock, so that results state which files they used."""
+    """Record the checksums of your own files."""
     from shiftbench.data import pins
 
     out.print(f"pinned {pins.pin(paths)} file(s) in {pins.LOCK}")

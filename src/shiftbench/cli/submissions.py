@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from shiftbench.base.errors import DataError
-from shiftbench.cli.application import Config, app, escaped, out
+from shiftbench.cli.application import Config, escaped, out
+from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
     from shiftbench.audit.finding import Audit
     from shiftbench.release.published import Published
 
-PANEL = "Store and share"
 _SHOWN = 5
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def submit(
     name: Annotated[str, typer.Argument(help="name of the submission: letters, digits, `.`, `_`, `-`")],
     created: Annotated[
@@ -30,7 +30,7 @@ def submit(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Pack the rows, receipts, tables and params of a run into NAME.tar.gz, for the maintainers of a leaderboard."""
+    """Package a run for the leaderboard."""
     from shiftbench.release import make, submission
 
     planned, root = plans.load(config)
@@ -40,12 +40,12 @@ def submit(
     out.print(f"{target}: {count} files, {target.stat().st_size / 1e6:.1f} MB; send it to the maintainers")
 
 
-@app.command(rich_help_panel=PANEL)
+@command
 def review(
     archive: Annotated[Path, typer.Argument(help="file NAME.tar.gz that `shiftbench submit` wrote", exists=True)],
     accept: Annotated[bool, typer.Option("--accept", help="add it to the leaderboard")] = False,
 ) -> None:
-    """Audit a submission without running its code, and compare its data with the published data.
+    """Check a submission without running its code.
 
     --accept adds the leaderboard that its tables give. It requires exact checks
     of recipes and tables. Digests and rows may lack only data that is never sent.

@@ -342,6 +342,7 @@ def prepare() -> Callable[[], None]:
     for object_ in gc.get_objects():
         if type(object_) is weakref.finalize:  # `isinstance` would read `__class__`, at which some objects warn
             object_.atexit = False
+    cli.load_all()
     command = typer.main.get_command(cli.app)
     return lambda: cli.main(command)
 

@@ -3,7 +3,8 @@
 No code of an untrusted checkout runs: plugins are read, not imported, DVC gets no setting that could start a program,
 and nothing is written outside of the checkout or through a symbolic link (`refuse_links`). A checkout is trusted if
 this package is a part of it (`make setup`), if `shiftbench init` made it or a run was started in it, or if the user
-once gave `--trust`. The list is outside of all checkouts, with a folder per line; `FOLDER/*` means all folders below.
+ran `shiftbench trust` there. The list is outside of all checkouts, with a folder per line.
+`FOLDER/*` means all folders below.
 """
 
 import contextlib
@@ -80,8 +81,8 @@ def require(what: str, folder: Path = Path()) -> None:
     """
     if not is_trusted(folder):
         raise UntrustedError(
-            f"{folder.resolve()} is not trusted, and {what}; look at it, then run `shiftbench --trust COMMAND` there "
-            "once (docs/security.md)"
+            f"{folder.resolve()} is not trusted, and {what}; look at it, then run `shiftbench trust` there once "
+            "(docs/security.md)"
         )
 
 

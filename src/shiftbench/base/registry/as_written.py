@@ -139,7 +139,7 @@ class Unrun(ModuleType):
         return NotRunError(
             f"{name} of {self.__file__} is known only when that file is run, and here it is only read. "
             "`shiftbench audit FOLDER` runs no plugin; a command within the folder does once you have looked at "
-            "the file and trusted the folder (`shiftbench --trust COMMAND`)"
+            "the file and trusted the folder (`shiftbench trust`)"
         )
 
 
