@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from shiftbench.base import files, registry
 from shiftbench.base.errors import NotRunError, ParamsError, ShiftbenchError, UntrustedError, suggest
 from shiftbench.base.progress import track
 from shiftbench.provenance import environment
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan.plan import Plan
 
 LEVELS = range(5)
@@ -87,8 +88,14 @@ def run(
         case = Case(plan, root, request.level, request.count, seed, request.date, place, is_repeated, package, pages)
         for check in track(select_checks(request.only), "audit"):
             is_due = not case.stopped and (bool(request.only) or request.level >= check.level)
-            case.results.append(_result(check, case, is_due=is_due))
+            case.results.append(_as_typed(_result(check, case, is_due=is_due), plan.config))
     return _audit(case.results, _about(case))
+
+
+def _as_typed(result: Result, config: str | None) -> Result:
+    """A result whose findings name commands with the configuration of the audit."""
+    findings = (replace(one, why=configurations.as_typed(one.why, config)) for one in result.findings)
+    return replace(result, findings=tuple(findings))
 
 
 _UNPLANNED = "the checkout cannot be planned, so that nothing was checked"

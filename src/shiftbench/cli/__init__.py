@@ -31,8 +31,10 @@ def main(command: Callable[[], object] = app) -> None:
                 raise ParamsError(f"{option} does not exist: {_RENAMED[option]}")
         command()
     except ShiftbenchError as error:
-        from shiftbench.cli.application import err, escaped
+        from shiftbench.cli.application import Chosen, err, escaped
+        from shiftbench.workflow.plan import configurations
 
         message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        message = configurations.as_typed(message, Chosen.config)
         err.print(f"[bold red]error:[/] {escaped(message)}", soft_wrap=True)
         sys.exit(error.code)

@@ -20,10 +20,29 @@ err = Screen(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file of the job, written by `shiftbench plan --write`", exists=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free GPU) or cuda:N")]
+
+
+class Chosen:
+    """The configuration of this command, for the commands that its messages print."""
+
+    config: str | None = None
+
+
+def _choose(config: str | None) -> str | None:
+    Chosen.config = config
+    return config
+
+
 Config = Annotated[
     str | None,
     typer.Option(
-        "--config", metavar="NAME", help="params/NAME.yaml over params.yaml, or systems/SLUG; default: params.yaml"
+        "--config",
+        "-c",
+        metavar="NAME",
+        envvar="SHIFTBENCH_CONFIG",
+        show_envvar=False,
+        callback=_choose,
+        help="NAME for params/NAME.yaml over params.yaml, or systems/SLUG; default: $SHIFTBENCH_CONFIG, or params.yaml",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
@@ -88,16 +107,11 @@ def root() -> Path:
     return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
 
-def run_of(config: str | None) -> str:
-    """The command that runs a configuration.
-
-    Example:
-        >>> run_of(None), run_of("ood"), run_of("systems/palm")
-        ('make run', 'snakemake --config params=ood', 'snakemake systems/palm')
-    """
+def configuration(config: str | None, *paths: str) -> str | None:
+    """The configuration that the user named, else that of the first path below the output root of one."""
     from shiftbench.workflow.plan import configurations
 
-    return " ".join(["snakemake", *configurations.arguments(config)]) if config else "make run"
+    return _choose(config or next(filter(None, map(configurations.of_path, paths)), None))
 
 
 def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
@@ -107,6 +121,8 @@ def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
         UntrustedError: the checkout is not trusted; its own params could say `trust: true` of a model that runs code.
         DataError: the checkpoint does not exist.
     """
+    from shiftbench.workflow.plan import configurations
+
     trust.require("its model would be loaded, which can run code")
     file = root / Ref("checkpoints", model).path
     if not file.is_file():
@@ -114,6 +130,7 @@ def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
         known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in files]
         raise DataError(
             f"no model {model!r} ({file} does not exist; {suggest(model, known)}); "
-            f"`{run_of(config)}` trains the planned models, `shiftbench pull` downloads the recorded ones"
+            f"`{configurations.run_of(config)}` trains the planned models, "
+            "`shiftbench pull` downloads the recorded ones"
         )
     return file

@@ -85,7 +85,7 @@ report       stages       Write the report page, or the samples behind its numbe
 """,
 }
 _EXAMPLES = {
-    "plan": ("shiftbench plan", "shiftbench plan --config smoke --estimate"),
+    "plan": ("shiftbench plan", "shiftbench plan --config smoke --list missing"),
     "make": ("shiftbench make --config smoke",),
     "systems": ("shiftbench systems palm", "shiftbench systems --changed HEAD"),
     "prune": ("shiftbench prune", "shiftbench prune records tables --config smoke"),
@@ -249,6 +249,8 @@ def begin(
 ) -> None:
     """Decide before any command whether code of the checkout in this folder may run."""
     from shiftbench.base import registry
+    from shiftbench.cli import application
     from shiftbench.provenance import trust
 
+    application.Chosen.config = None
     registry.Folders.only_read = not trust.is_trusted()

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from shiftbench.base.errors import ParamsError, suggest
-from shiftbench.cli.application import Config, Hanging, Json, err, escaped, out
+from shiftbench.cli.application import Config, Hanging, Json, configuration, err, escaped, out
 from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import plan as plans
 
@@ -18,12 +18,20 @@ def plan(
     config: Config = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="also estimate hours and GB")] = False,
     write: Annotated[bool, typer.Option("--write", help="write the recipe files")] = False,
+    listed: Annotated[
+        str | None, typer.Option("--list", metavar="STATE", help="list the outputs: missing, stale, fresh, or all")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show which outputs are missing or out of date."""
     from shiftbench.workflow.plan import estimate as estimates
 
+    if listed is not None and listed not in _STATES:
+        raise ParamsError(f"outputs have no state {listed!r}; {suggest(listed, _STATES)}")
     planned, root = plans.load(config)
+    if listed is not None:
+        _list_outputs(planned, root, listed, as_json=as_json)
+        return
     if write:
         planned.write(root)
     rows = estimates.table(planned, root)
@@ -34,8 +42,29 @@ def plan(
     table = Table(*columns)
     for row in rows:
         table.add_row(*(estimates.cell_text(row[column]) for column in columns))
+    totals = (round(sum(row[column] for row in rows), 3) for column in columns[1:])
+    table.add_section()
+    table.add_row("all", *map(estimates.cell_text, totals))
     out.print(table)
+    hours = sum(row["hours"] for row in rows)
+    out.print(f"expected: {hours:.2g} h of one process" if hours else "nothing to do")
     _list_own_files(planned)
+
+
+_STATES = ("missing", "stale", "fresh", "all")
+
+
+def _list_outputs(planned: plans.Plan, root: Path, listed: str, *, as_json: bool) -> None:
+    """Print the outputs of a state, with the reason of each stale one."""
+    states = {ref.path: state for ref, state in planned.states(root).items()}
+    kinds = {path: state if state in ("missing", "fresh") else "stale" for path, state in states.items()}
+    chosen = {path: states[path] for path in states if listed in (kinds[path], "all")}
+    if as_json:
+        out.print_json(json.dumps([{"path": str(root / path), "state": state} for path, state in chosen.items()]))
+        return
+    for path, state in chosen.items():
+        reason = "" if state == kinds[path] else f": {state}"
+        out.print(f"{kinds[path]:8} {escaped(f'{root / path}{reason}')}", soft_wrap=True)
 
 
 def _list_own_files(planned: plans.Plan) -> None:
@@ -64,11 +93,18 @@ def why(
 ) -> None:
     """Explain why an output is (or is not) up to date."""
     from shiftbench.provenance import recipe
+    from shiftbench.workflow.plan import out_of_date
 
-    planned, root = plans.load(config)
-    for artifact in planned.at(root, output):
+    planned, root = plans.load(configuration(config, output))
+    artifacts, states = planned.at(root, output), planned.states(root)
+    for artifact in artifacts:
         content = recipe.receipt(root, artifact.ref)
-        out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")
+        out.print(f"[bold]{artifact.ref.path}[/]: {escaped(states[artifact.ref])}")
+        causes = [ref for ref in out_of_date.causes(planned.artifacts, states, artifact.ref) if ref != artifact.ref]
+        for ref in causes[:_SHOWN]:
+            out.print(Hanging(f"because of {escaped(f'{ref.path}: {states[ref]}')}", indent=2))
+        if len(causes) > _SHOWN:
+            out.print(f"  and of {len(causes) - _SHOWN} more outputs; `shiftbench why PATH` explains each")
         if content and content["fingerprint"] != artifact.fingerprint:
             for line in recipe.changes(content["recipe"], artifact.recipe):
                 out.print("  changed  " + escaped(line))
@@ -91,26 +127,32 @@ def _shorten(value: Any) -> str:
     return f"{len(value)}: {first[:_LONG]}{', ...' if len(value) > _FIRST else ''} (--whole prints all)"
 
 
-_LONG, _FIRST = 300, 3
+_LONG, _FIRST, _SHOWN = 300, 3, 5
 
 
 @command
 def prune(
-    stages: Annotated[list[str], typer.Argument(help="stages of the store: shards, checkpoints, records, tables")],
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(help="stages of the store: shards, checkpoints, records, features, tables; default: all"),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Move outputs that the configuration no longer uses to .trash/."""
     from shiftbench.workflow.plan import prune as pruning
     from shiftbench.workflow.storage import pull
 
+    stages = stages or list(pruning.OUTS)
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
         raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {suggest(unknown[0], pruning.OUTS)}")
     planned, root = plans.load(config)
     if "shards" in stages:
         pull.require_tars(planned, root)
-    for name in pruning.prune(planned, root, stages):
-        err.print(f"pruned {name}")
+    pruned = pruning.prune(planned, root, stages)
+    for name in pruned:
+        err.print(f"pruned {escaped(name)}", soft_wrap=True)
+    err.print(f"{len(pruned)} files moved to {escaped(str(root / '.trash'))}", soft_wrap=True)
 
 
 @command
@@ -144,7 +186,7 @@ def make(
 
     trust.require("its benchmark would run here")
     systems = [system for path in paths or () for system in job_selection.systems_of(path)]
-    planned, root = plans.load(config or next(iter(systems), None))
+    planned, root = plans.load(configuration(config or next(iter(systems), None), *paths or ()))
     for source in planned.unavailable_sources:
         err.print(escaped(str(source)), soft_wrap=True)
     goals = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import Config, err, escaped, out
+from shiftbench.cli.application import Config, configuration, err, escaped, out
 from shiftbench.cli.commands import command
 from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
@@ -31,7 +31,7 @@ def pull(
 
     words = list(what or ())
     if config is None and words and words[0].startswith(f"{configurations.SYSTEMS}/"):
-        config = words.pop(0)
+        config = configuration(words.pop(0))
     planned, root = plans.load(config)
     result = pull.pull(planned, root, words, remote)
     for line in result.brought.wrong:
@@ -81,7 +81,7 @@ def repair(
     from shiftbench.workflow.tools import run_local
 
     trust.require("a repair runs its jobs")
-    planned, root = plans.load(config)
+    planned, root = plans.load(configuration(config, path))
     damaged = pull.repair(planned, root, path)
     for name, problems in damaged.items():
         out.print(escaped(f"damaged: {name}"), soft_wrap=True)

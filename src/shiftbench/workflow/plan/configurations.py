@@ -12,6 +12,7 @@ and remotes (`plugins`, `fetch`, `shards.stream`), which decide no number.
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -144,6 +145,71 @@ def _user_settings(home: Path) -> dict[str, Any]:
 def root(slug: str, config: str) -> str:
     """The output root of a system, relative to the checkout."""
     return f"build/{SYSTEMS}/{slug}" if config == DEFAULT else f"build/{SYSTEMS}-{config}/{slug}"
+
+
+def of_system_path(path: Path) -> str | None:
+    """The system whose output root a path is below; None if there is none.
+
+    Args:
+        path: relative to the checkout.
+
+    Example:
+        >>> of_system_path(Path("build/systems/palm/results")), of_system_path(Path("build/systems-smoke/palm"))
+        ('systems/palm', 'systems/palm/smoke')
+        >>> of_system_path(Path("results"))
+    """
+    first, second, slug, *_ = (*path.parts, "", "", "")
+    folder, _, name = second.partition("-")
+    return "/".join(filter(None, (SYSTEMS, slug, name))) if (first, folder) == ("build", SYSTEMS) and slug else None
+
+
+def of_path(path: str, home: Path = Path()) -> str | None:
+    """The configuration whose output root a path is below; None for that of params.yaml, and for other paths.
+
+    Args:
+        path: of an output or a folder, relative to the checkout or absolute.
+        home: the checkout.
+    """
+    top = home.absolute()
+    place = top / path
+    if not place.is_relative_to(top):
+        return None
+    system = of_system_path(place.relative_to(top))
+    if system:
+        return system
+    roots = {name: loading.read(home / "params" / f"{name}.yaml").get("root") for name in _names(home)}
+    return next((name for name, root in roots.items() if root and place.is_relative_to(top / str(root))), None)
+
+
+def run_of(config: str | None) -> str:
+    """The command that runs a configuration.
+
+    Example:
+        >>> run_of(None), run_of("ood"), run_of("systems/palm")
+        ('make run', 'snakemake --config params=ood', 'snakemake systems/palm')
+    """
+    return " ".join(["snakemake", *arguments(config)]) if config else "make run"
+
+
+def as_typed(text: str, config: str | None) -> str:
+    """A message whose commands, between backticks, are those of a configuration.
+
+    A reader can type the commands as they are printed. What writes the message need not know the configuration.
+
+    Example:
+        >>> as_typed("`shiftbench prune` moves it to .trash/, `make run` makes others", "smoke")
+        '`shiftbench prune --config smoke` moves it to .trash/, `snakemake --config params=smoke` makes others'
+        >>> as_typed("`shiftbench fetch wordnet` or `shiftbench pull --config ood`", "smoke")
+        '`shiftbench fetch wordnet` or `shiftbench pull --config ood`'
+    """
+    if config is None:
+        return text
+    return _COMMAND.sub(rf"`\1 --config {config}`", text).replace("`make run`", f"`{run_of(config)}`")
+
+
+_WITH_CONFIG = "answers|audit|cite|doctor|make|plan|prune|pull|release|repair|submit|why"
+_COMMAND = re.compile(rf"`(shiftbench (?:{_WITH_CONFIG})\b(?![^`]*--config)[^`]*)`")
+"""A command between backticks that takes a configuration and has none."""
 
 
 def published_folder(config: str | None, home: Path = Path()) -> Path:

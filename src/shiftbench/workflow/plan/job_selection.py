@@ -109,11 +109,8 @@ def systems_of(target: str) -> list[str]:
         return [f"{configurations.SYSTEMS}/{slug}" for slug in configurations.built_slugs()]
     if target.startswith(f"{configurations.SYSTEMS}/"):
         return [target]
-    first, second, *rest = (*Path(target).parts, "", "")
-    folder, _, config = second.partition("-")
-    if first != "build" or folder != configurations.SYSTEMS or not rest[0]:
-        return []
-    return ["/".join(filter(None, (configurations.SYSTEMS, rest[0], config)))]
+    system = configurations.of_system_path(Path(target))
+    return [system] if system else []
 
 
 def _targets(jobs: Mapping[str, Job], system: str | None) -> dict[str, list[str]]:

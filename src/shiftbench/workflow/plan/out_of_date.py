@@ -40,6 +40,34 @@ def find(
         made = outputs
 
 
+def causes(artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], ref: Ref) -> list[Ref]:
+    """The outputs furthest upstream for which an output is not up to date; empty if it and its inputs are fresh.
+
+    Args:
+        artifacts: all artifacts of a plan, inputs first.
+        states: `fresh`, `missing`, or the reason why an artifact is stale.
+        ref: the output.
+
+    Returns:
+        Outputs that are not fresh although all of their inputs are, inputs first.
+    """
+    above = {ref}
+    for artifact in reversed(artifacts.values()):
+        if artifact.ref in above:
+            above.update(artifact.inputs)
+    blocked: set[Ref] = set()
+    found = []
+    for artifact in artifacts.values():
+        if artifact.ref not in above:
+            continue
+        behind = not blocked.isdisjoint(artifact.inputs)
+        if behind or states[artifact.ref] != "fresh":
+            blocked.add(artifact.ref)
+        if states[artifact.ref] != "fresh" and not behind:
+            found.append(artifact.ref)
+    return found
+
+
 def _examined(
     artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], first: set[Ref], made: set[Ref]
 ) -> set[Ref]:

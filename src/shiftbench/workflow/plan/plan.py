@@ -209,7 +209,9 @@ class Plan:
         Raises:
             ParamsError: no planned output has this path.
         """
-        name = path.rstrip("/").removeprefix("" if root == Path() else f"{root}/")
+        place, home = Path(path), root.absolute()
+        inside = place.absolute().is_relative_to(home) and (place.is_absolute() or root != Path())
+        name = str(place.absolute().relative_to(home) if inside else place)
         ends = (name, f"{name}/manifest.json")
         artifacts_by_path = {artifact.ref.path: artifact for artifact in self.artifacts.values()}
         below = [artifact for file, artifact in artifacts_by_path.items() if file.startswith(f"{name}/")]

@@ -243,7 +243,7 @@ def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
         if name in artifact.ref.path or artifact.ref.path.startswith(name) or _belongs_to(artifact, name)
     ]
     if not artifacts:
-        raise ParamsError(f"no planned output is at {path!r}; `shiftbench plan` lists them")
+        raise ParamsError(f"no planned output is at {path!r}; `shiftbench plan --list all` lists them")
     damaged = {}
     for artifact in artifacts:
         problems = verify(root, artifact, tars=not receipts.is_hollow(root, artifact.ref))
