@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shlex
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shiftbench.audit.finding import Audit, Finding, Result
+    from shiftbench.audit.run import AuditRequest
 
 _COLOURS = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red", "not run": "dim"}
 RUNNING = 2
@@ -89,8 +93,16 @@ def audit(
         if json:
             run.write(result, json)
     if str(json) != "-":
-        _print(result, verbose=verbose)
+        _print(result, _command(request, checkout, config), verbose=verbose)
     sys.exit(result.exit_code)
+
+
+def _command(request: AuditRequest, checkout: Path | None, config: str | None) -> str:
+    """The command of an audit, without its seed."""
+    words = ["shiftbench", "audit", *([shlex.quote(str(checkout))] if checkout else []), f"--level {request.level}"]
+    words += [f"--only {name}" for name in request.only]
+    words += [f"--sample {request.count}"] if request.count != type(request)().count else []
+    return " ".join([*words, *([f"--config {config}"] if config else [])])
 
 
 def _require_writable(file: Path) -> None:
@@ -127,10 +139,11 @@ def _show(result: Audit, root: Path, into: Path | None) -> None:
         err.print(f"[yellow]the audit's page was not written[/]: {escaped(str(error))}")
 
 
-def _print(result: Audit, *, verbose: bool) -> None:
-    """Print the tables with their findings, the limits of the audit, and the verdict."""
+def _print(result: Audit, command: str, *, verbose: bool) -> None:
+    """Print the verdict, the checks by verdict and the command that repeats the audit; then each table's findings."""
     from shiftbench.audit import summary
 
+    _print_verdict(result, command)
     if verbose:
         _print_checks(result)
     for table, findings in summary.findings_by_table(result):
@@ -140,15 +153,19 @@ def _print(result: Audit, *, verbose: bool) -> None:
         else:
             head, *further_lines = summary.lines(table)
             out.print(f"[bold {_COLOURS[table['verdict']]}]{escaped(head)}[/]", soft_wrap=True)
-            for line in further_lines:
+            for line in further_lines if verbose else ():
                 out.print(f"  {escaped(line)}", soft_wrap=True)
-        _print_findings(findings)
-    notes = summary.limits(result)
-    if notes:
+        _print_findings(findings, verbose=verbose)
+    _print_limits(summary.limits(result), verbose=verbose)
+
+
+def _print_limits(notes: Sequence[str], *, verbose: bool) -> None:
+    if not verbose:
+        out.print(f"--verbose prints all checks, what was not checked, and {len(notes)} limits of this audit")
+    elif notes:
         out.print("[bold]Limits of this audit[/]")
         for note in notes:
             out.print(f"  {escaped(note)}", soft_wrap=True)
-    _print_verdict(result)
 
 
 def _print_checks(audit: Audit) -> None:
@@ -163,26 +180,50 @@ def _print_checks(audit: Audit) -> None:
     out.print(table)
 
 
-def _print_findings(findings: Sequence[tuple[Result, Finding]]) -> None:
+def _print_findings(findings: Sequence[tuple[Result, Finding]], *, verbose: bool) -> None:
     """Print the first findings of each check."""
     counts: Counter[str] = Counter()
     for result, finding in findings:
         counts[f"{result.number} {result.name}"] += 1
         if counts[f"{result.number} {result.name}"] <= _SHOWN:
-            line = f"  [bold]{result.number} {result.name}[/] {escaped(str(finding))}"
-            out.print(line, soft_wrap=True)
+            text = str(finding) if verbose else _in_short(finding)
+            out.print(f"  [bold]{result.number} {result.name}[/] {escaped(text)}", soft_wrap=True)
     for name, count in counts.items():
         if count > _SHOWN:
             out.print(f"  [bold]{name}[/] and {count - _SHOWN} more findings")
 
 
-def _print_verdict(result: Audit) -> None:
+def _in_short(finding: Finding) -> str:
+    r"""The finding without its explanation, with the beginnings of digests, and the count of the numbers it touches.
+
+    Example:
+        >>> from shiftbench.audit.finding import Finding
+        >>> _in_short(Finding("failed", "a.tar", "its bytes differ", expected="0" * 64, found="1" * 64, numbers=("n",)))
+        'failed: a.tar: its bytes differ\n    expected 000000000000..., found 111111111111...; touches 1 numbers'
+    """
+    lines = str(replace(finding, explanation=None, numbers=())).splitlines()
+    touched = f"touches {len(finding.numbers)} numbers" if finding.numbers else ""
+    details = "; ".join(part for part in (*(line.strip() for line in lines[1:]), touched) if part)
+    return _DIGEST.sub(r"\1...", "\n    ".join(filter(None, (lines[0], details))))
+
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,52}\b")
+
+
+def _print_verdict(result: Audit, command: str) -> None:
+    """Print three lines: the verdict, the checks by verdict with the auditor, and how to repeat the audit."""
     about, auditor = result.about, result.about.get("auditor", {})
-    if auditor:
-        origin = "which comes with the checkout" if auditor["inside"] else "from outside"
-        out.print(f"audited by shiftbench {auditor['version']} {auditor['digest'][:16]}, {origin}", soft_wrap=True)
     out.print(
         f"[bold {_COLOURS[result.verdict]}]{result.verdict}[/] at level {about['level']}: {about['here']} of "
-        f"{about['planned']} outputs are here, {about['seconds']} s; --seed {about['seed']} repeats its sample",
+        f"{about['planned']} outputs are here, {about['seconds']} s",
         soft_wrap=True,
     )
+    counts = Counter(check.verdict for check in result.results)
+    by = ""
+    if auditor:
+        origin = "which comes with the checkout" if auditor["inside"] else "from outside"
+        by = f"; by shiftbench {auditor['version']} {auditor['digest'][:12]}, {origin}"
+    checks = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _COLOURS if counts[verdict])
+    out.print(f"{len(result.results)} checks: {checks}{by}", soft_wrap=True)
+    if about["seed"]:
+        out.print(f"to repeat this audit: `{escaped(command)} --seed {about['seed']}`", soft_wrap=True)

@@ -94,7 +94,7 @@ _EXAMPLES = {
     "doctor": ("shiftbench doctor --config smoke",),
     "audit": ("shiftbench audit --config smoke", "shiftbench audit --level 2 --sample 8"),
     "why": ("shiftbench why results/report/index.html",),
-    "list": ("shiftbench list shifts", "shiftbench list systems"),
+    "list": ("shiftbench list shifts --modality image --search blur", "shiftbench list systems"),
     "describe": ("shiftbench describe shift fog", "shiftbench describe system palm"),
     "claims": ("shiftbench claims palm --published",),
     "preview": ("shiftbench preview fog", "shiftbench preview fog --image photo.png"),

@@ -26,15 +26,27 @@ def list_(
     plugin_type: Annotated[
         str | None, typer.Argument(help="shifts, models, ..., or systems; default: all plugin types")
     ] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="only those with this text in name or summary")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="only those for this field of a sample: image, text, audio, ...")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List plugins or published systems."""
     if plugin_type == "systems":
+        if search or modality:
+            raise ParamsError("--search and --modality select plugins, not systems; leave them out")
         _list_systems(as_json=as_json)
         return
     plugin_types = registry.PLUGIN_TYPES if plugin_type is None else [plural(plugin_type)]
     use_plugin_folders()
-    plugins = {name: registry.names(name) for name in plugin_types}
+    plugins = {name: _matching(name, search, modality) for name in plugin_types}
+    plugins = {name: members for name, members in plugins.items() if members or (search is modality is None)}
+    if not plugins:
+        wanted = " and ".join(repr(one) for one in (search, modality) if one)
+        raise ParamsError(f"no plugin matches {wanted}; `shiftbench list` lists all plugins")
     if as_json:
         out.print_json(json.dumps(plugins))
         return
@@ -43,6 +55,17 @@ def list_(
         for member in members:
             line = f"{member:24} {escaped(_first_line(name, member))}"
             out.print(Hanging(line, indent=2, further=25))
+
+
+def _matching(plugin_type: str, search: str | None, modality: str | None) -> list[str]:
+    """The names of plugins that a search finds."""
+    names = registry.names(plugin_type)
+    if modality:
+        names = [name for name in names if getattr(registry.find(plugin_type, name), "FIELD", None) == modality]
+    if search:
+        text = search.lower()
+        names = [name for name in names if text in f"{name} {_first_line(plugin_type, name)}".lower()]
+    return list(names)
 
 
 def _list_systems(*, as_json: bool) -> None:
@@ -96,7 +119,8 @@ def describe(
     variant = variants.of(module)
     if variant is not None:
         out.print(f"[dim]variant of {variant.use}, {escaped(variant.where)}[/]", soft_wrap=True)
-    out.print(f"[dim]{registry.locate(plugin_type, file).link()}[/]", soft_wrap=True)
+    place = registry.locate(plugin_type, file).link().removeprefix(f"{Path.cwd()}/")
+    out.print(f"[dim]{escaped(place)}[/]", soft_wrap=True)
 
 
 def _reflowed(text: str) -> str:
