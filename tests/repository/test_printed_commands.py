@@ -142,7 +142,11 @@ def quick() -> list[str]:
     return [
         one
         for one in words
-        if one.split()[0] in QUICK and one != "describe" and not _PLACEHOLDER.search(one) and " X" not in one
+        if one.split()[0] in QUICK
+        and one != "describe"
+        and "my-" not in one
+        and not _PLACEHOLDER.search(one)
+        and " X" not in one
     ]
 
 

@@ -48,7 +48,7 @@ def _new_system(name: str, into: Path) -> None:
 def test_(
     target: Annotated[
         str | None, typer.Argument(help="plugin, system, or folder; default: all in `plugins:` of params.yaml")
-    ] = None,
+    ] = None,  # noqa: PT028  # a command, no test
 ) -> None:
     """Run the contract tests on plugins and systems of your own."""
     from shiftbench import contracts
