@@ -20,8 +20,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 LEFT_OUT = {"glossary.md": "lists old names", "decisions.md": "states what was decided then"}
 QUICK = ("list", "describe", "plan", "cite")
 """Commands that are run as printed: they need no run, network, remote or file of a user."""
-_INLINE = re.compile(r"`(shiftbench [^`]+)`")
-_FENCED = re.compile(r"^(?:[A-Z_]+=\S+ )*(shiftbench .*)$", re.M)
+_INLINE = re.compile(r"`(shiftbench (?!needs )[^`]+)`")  # `shiftbench needs Python 3.11` is a message
+_FENCED = re.compile(r"""^(?:[A-Z_]+=\S+ )*(shiftbench (?:#.*|'[^']*'|"[^"]*"|[^\n'"#])*)$""", re.M)
 _PLACEHOLDER = re.compile(r"[A-Z]{3,}|…|\.\.\.")
 
 
@@ -31,7 +31,8 @@ def of_pages() -> Iterator[tuple[str, str]]:
         if page.name in LEFT_OUT:
             continue
         text = page.read_text(encoding="utf-8")
-        for block in re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", text, re.M | re.S):
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+        for block in (block for language, block in blocks if language in ("sh", "bash", "console")):
             whole = block.replace("\\\n", " ")
             yield from ((str(page.relative_to(ROOT)), line) for line in _FENCED.findall(whole))
         prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
@@ -50,12 +51,19 @@ def of_messages() -> Iterator[tuple[str, str]]:
             if id(node) in inner or id(node) in docs:
                 continue
             if isinstance(node, ast.JoinedStr):
-                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+                text = "".join(map(_text, node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value
             else:
                 continue
             yield from ((str(file.relative_to(ROOT)), line) for line in _INLINE.findall(text))
+
+
+def _text(part: Any) -> str:
+    """A part of an f-string; of a value that may be left out, nothing."""
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    return "" if isinstance(part.value, ast.IfExp) else "X"
 
 
 def of_help() -> Iterator[tuple[str, str]]:
@@ -131,7 +139,15 @@ def test_what_the_command_line_refuses_is_found() -> None:
 def quick() -> list[str]:
     lines = (line for source in (of_pages, of_messages, of_help) for _, line in source())
     words = dict.fromkeys(shlex.join(words_of(line)) for line in lines)
-    return [one for one in words if one.split()[0] in QUICK and not _PLACEHOLDER.search(one) and " X" not in one]
+    return [
+        one
+        for one in words
+        if one.split()[0] in QUICK
+        and one != "describe"
+        and "my-" not in one
+        and not _PLACEHOLDER.search(one)
+        and " X" not in one
+    ]
 
 
 @pytest.fixture

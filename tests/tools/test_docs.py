@@ -65,7 +65,7 @@ def test_the_page_of_commands_has_every_help_in_whole():
     assert sorted(name for name, _ in listed) == sorted(shown)
     assert [about for _, about in listed if not about.endswith((".", "."))] == []
     assert "..." not in " ".join(about for _, about in listed)
-    assert "| `--config" in page.partition("### plan {")[2].partition("\n### ")[0]
+    assert "--config NAME` |" in page.partition("### plan {")[2].partition("\n### ")[0]
 
 
 def test_signatures_of_the_public_functions_are_shown():

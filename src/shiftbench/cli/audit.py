@@ -224,6 +224,7 @@ def _print_verdict(result: Audit, command: str) -> None:
         origin = "which comes with the checkout" if auditor["inside"] else "from outside"
         by = f"; by shiftbench {auditor['version']} {auditor['digest'][:12]}, {origin}"
     checks = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _COLOURS if counts[verdict])
-    out.print(f"{len(result.results)} checks: {checks}{by}", soft_wrap=True)
+    noun = "check" if len(result.results) == 1 else "checks"
+    out.print(f"{len(result.results)} {noun}: {checks}{by}", soft_wrap=True)
     if about["seed"]:
         out.print(f"to repeat this audit: `{escaped(command)} --seed {about['seed']}`", soft_wrap=True)

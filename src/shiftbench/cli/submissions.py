@@ -42,7 +42,7 @@ def submit(
 
 @command
 def review(
-    archive: Annotated[Path, typer.Argument(help="file NAME.tar.gz that `shiftbench submit` wrote", exists=True)],
+    archive: Annotated[Path, typer.Argument(help="file NAME.tar.gz that `shiftbench submit NAME` wrote", exists=True)],
     accept: Annotated[bool, typer.Option("--accept", help="add it to the leaderboard")] = False,
 ) -> None:
     """Check a submission without running its code.

@@ -399,7 +399,7 @@ class Run:
             raise UndeclaredError(
                 f"{self.job.verb} {self.job.name} opened {', '.join(undeclared[:3])}, which decides what is made and "
                 f"stands in no recipe; {artifact.ref.path} was not written. Name it in the plugin's ASSETS, as an "
-                "input, or by `shiftbench pin`; `strict: false` in params.yaml lets it pass"
+                f"input, or by `shiftbench pin {undeclared[0]}`; `strict: false` in params.yaml lets it pass"
             )
 
     @property

@@ -161,7 +161,7 @@ class _Crate:
         except (FileNotFoundError, ValueError):
             raise DataError(
                 f"{file} is missing or no JSON, and a release states where and when an output was made; "
-                "pull it again, or `shiftbench repair` the output"
+                f"pull it again, or remove it and run `shiftbench repair {path}`"
             ) from None
         return run
 

@@ -136,7 +136,9 @@ def check_outputs(plan: Plan, root: Path) -> None:
         )
     damaged = [line for artifact in released for line in pull.verify(root, artifact)]
     if damaged:
-        raise DataError(f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listing(damaged)}")
+        raise DataError(
+            f"{len(damaged)} file(s) are damaged; `shiftbench repair {root}` makes them again:\n{_listing(damaged)}"
+        )
 
 
 def _listing(lines: list[str]) -> str:

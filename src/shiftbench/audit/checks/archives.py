@@ -55,7 +55,8 @@ def archives(case: Case) -> Iterator[Finding | Note]:
     for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
         if manifest is None or entries is None:
-            yield case.failed(ref, "its manifest or its index cannot be read; `shiftbench repair` makes it again")
+            why = f"its manifest or its index cannot be read; `shiftbench repair {ref.path}` makes it again"
+            yield case.failed(ref, why)
             continue
         yield from _order(case, ref, manifest, entries)
         yield from _index(case, ref)
@@ -188,7 +189,7 @@ def _cards(case: Case) -> Iterator[Finding]:
         except (KeyError, TypeError, AttributeError):
             continue  # no manifest that a stage writes, which `coverage` finds
         if not file.read_bytes().startswith(expected.encode()):
-            why = "its card does not follow from its manifest; `shiftbench repair` makes it again"
+            why = f"its card does not follow from its manifest; `shiftbench repair {ref.path}` makes it again"
             yield case.failed(ref, why, file=f"{Path(ref.path).parent}/{CARD}", expected=expected)
 
 

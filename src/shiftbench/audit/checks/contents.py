@@ -98,8 +98,8 @@ def _compare(case: Case, stated: list[Stated]) -> Iterator[Finding]:
             continue
         reported.add((one.file, one.sha256))
         if actual is None:
-            why = f"{one.by} names it, and it is missing; `shiftbench pull` or `shiftbench repair` restores it"
             file = _name(case, one.file)
+            why = f"{one.by} names it, and it is missing; `shiftbench pull` or `shiftbench repair {file}` restores it"
             yield case.incomplete(one.ref, why, file=file, expected=one.sha256)
         else:
             yield from _other_bytes(case, one, actual)

@@ -156,8 +156,17 @@ def _sentence(text: str | None) -> str:
 def _command(name: str, command: Any, parent: Any) -> list[str]:
     context = command.make_context(name, [], parent=parent, resilient_parsing=True)
     usage = command.get_usage(context).removeprefix("Usage: ")
-    paragraphs = [part for part in (command.help or "", getattr(command, "epilog", None) or "") if part]
-    lines = [f"### {name} {{#{name}}}", "", "```text", usage, "```", "", *(markdown.paragraphs(p) for p in paragraphs)]
+    epilog = ["", "```text", command.epilog, "```"] if command.epilog else []
+    lines = [
+        f"### {name} {{#{name}}}",
+        "",
+        "```text",
+        usage,
+        "```",
+        "",
+        markdown.paragraphs(command.help or ""),
+        *epilog,
+    ]
     records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
     rows = [[f"`{option}`", about] for option, about in records]
     return [*lines, "", *markdown.table(["argument or option", "meaning"], rows)] if rows else lines
