@@ -1,9 +1,11 @@
 """shiftbench: a data-versioned, reproducible benchmark of out-of-distribution robustness.
 
-    from shiftbench import Corrupt, corrupt, evaluate
+    from shiftbench import Corrupt, Detector, corrupt, evaluate, ood_metrics
 
     corrupt(image, "fog", severity=3.0, seed=0, key="a")
     evaluate(model, "data/shards/fashion_mnist/test/fog/3")
+    detector = Detector("knn").fit(features=train)
+    ood_metrics(detector.score(features=id), detector.score(features=ood))
 
 Importing the package itself imports nothing heavy. It guards the later imports of two libraries (`library_imports`).
 """
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from shiftbench.evaluation.corruption import corrupt as corrupt
     from shiftbench.workflow.tools.calibrate import calibrate as calibrate
     from shiftbench.workflow.tools.evaluate_own import evaluate as evaluate
+    from shiftbench.workflow.tools.ood_scores import Detector as Detector
+    from shiftbench.workflow.tools.ood_scores import ood_metrics as ood_metrics
 
 __version__ = "0.1.0"
 
@@ -25,9 +29,11 @@ library_imports.install()
 
 _PUBLIC = {
     "Corrupt": "shiftbench.evaluation.corruption",
+    "Detector": "shiftbench.workflow.tools.ood_scores",
     "calibrate": "shiftbench.workflow.tools.calibrate",
     "corrupt": "shiftbench.evaluation.corruption",
     "evaluate": "shiftbench.workflow.tools.evaluate_own",
+    "ood_metrics": "shiftbench.workflow.tools.ood_scores",
 }
 """What users import from here, and the module that is imported for it."""
 
