@@ -15,7 +15,8 @@ OF_NET = sorted(set(registry.names("detectors")) - set(DETECTORS))
 def drawn(seed: int, n: int, shift: float = 0.0) -> dict[str, np.ndarray]:
     """Features (n, 12), logits (n, 4) by a fixed head, labels (n,)."""
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(99)
-    weight, bias, centres = fixed.normal(size=(4, 12)), fixed.normal(size=4), fixed.normal(size=(4, 12)) * 2
+    centres = fixed.normal(size=(4, 12)) * 2
+    weight, bias = centres, -(centres**2).sum(axis=1) / 2  # the nearest centre
     labels = rng.integers(0, 4, n)
     features = np.maximum(centres[labels] + rng.normal(size=(n, 12)) + shift, 0)
     return {"features": features, "logits": features @ weight.T + bias, "labels": labels, "head": (weight, bias)}

@@ -36,7 +36,8 @@ _WORDS = {
     "nll": "NLL", "nnclr": "NNCLR", "nnguide": "NNGuide", "nyt": "NYT", "ocr": "OCR", "odin": "ODIN", "oe": "OE",
     "ood": "OOD", "openmax": "OpenMax", "palm": "PALM", "pgd": "PGD", "qa": "QA", "rankfeat": "RankFeat",
     "react": "ReAct", "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50", "ressl": "ReSSL",
-    "rmds": "RMDS", "sft": "SFT", "she": "SHE", "simclr": "SimCLR", "svhn": "SVHN", "tent": "TENT", "tfidf": "TF-IDF",
+    "rmds": "RMDS", "sft": "SFT", "she": "SHE", "simclr": "SimCLR", "svhn": "SVHN", "tent": "TENT",
+    "tfidf": "TF-IDF", "topk": "top-k",
     "vicreg": "VICReg", "vim": "ViM", "vit": "ViT", "vra": "VRA", "vrex": "V-REx",
 }  # fmt: skip
 

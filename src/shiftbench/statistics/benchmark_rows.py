@@ -243,6 +243,8 @@ class BenchmarkRows:
         readers = [*self.sample, *self.resampled] if metrics is None else metrics
         columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in readers))
         file = self.evaluations[at].file
+        if "logits" in columns and "logits" not in pq.read_schema(file).names:
+            columns = columns - {"logits"} | {"top_classes"}  # records of many classes have the largest logits
         table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
 

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import number
+from shiftbench.data.formats import TOP
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -45,14 +47,55 @@ class Rows:
         return len(self.table)
 
     def column(self, name: str) -> Ints:
-        """Integer or boolean column as int64 (n,), 0 where it is null or the mask is 0."""
+        """Integer or boolean column as int64 (n,), 0 where it is null or the mask is 0.
+
+        Raises:
+            ParamsError: a column with a list per sample; `logits` and `top_classes` read these.
+        """
         if name not in self._columns:
             values = self.table.column(name).combine_chunks()
+            if pa.types.is_list(values.type):
+                raise ParamsError(f"column {name!r} has a list per sample; read `rows.logits` or `rows.top_classes(k)`")
             if values.null_count:
                 values = values.fill_null(0 if not pa.types.is_boolean(values.type) else False)
             integers = values.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
             self._columns[name] = integers if self.mask is None else integers * self.mask
         return self._columns[name]
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """All logits, float32 (n, C); the metric must name the column `logits`.
+
+        Raises:
+            ParamsError: the records have the largest logits only.
+        """
+        if "logits" not in self.table.column_names:
+            raise ParamsError(
+                "this metric reads all logits, and the records have the largest ones only; set "
+                "`evaluate: {outputs: full}` in params"
+            )
+        flat: NDArray[np.float32] = self.table.column("logits").combine_chunks().flatten().to_numpy()
+        return flat.reshape(len(self), -1) if len(self) else flat.reshape(0, 1)
+
+    def top_classes(self, k: int) -> Ints:
+        """The k classes with the largest logits, largest first (of equals the lowest class); int64 (n, k).
+
+        Fewer columns where the model has fewer classes. The metric must name the column `logits`.
+
+        Raises:
+            ParamsError: the records have fewer than k of the model's classes.
+        """
+        if "top_classes" not in self.table.column_names:
+            return np.argsort(-self.logits, axis=1, kind="stable")[:, :k].astype(np.int64)
+        lists = self.table.column("top_classes").combine_chunks()
+        width = len(lists.values) // len(self) if len(self) else k
+        if width == TOP and k > TOP:
+            raise ParamsError(
+                f"the records have the {TOP} largest logits, and this metric reads {k}; set "
+                "`evaluate: {outputs: full}` in params"
+            )
+        classes: Ints = lists.flatten().to_numpy().astype(np.int64).reshape(len(self), width)
+        return classes[:, :k]
 
     def present(self, name: str) -> Ints:
         """1 where a column has a value and the row counts, else 0; int64 (n,).

@@ -63,6 +63,35 @@ def error(rows: Rows) -> Contributions:
     return Contributions(rows.present("correct"), (rows.column("correct"),))
 
 
+K = Annotated[int, Field(ge=1, description="number of the most probable classes that count as an answer")]
+
+
+@declare.sample_metric(columns=("label", "correct", "logits"), finish=mean, higher_is_better=True)
+def topk_accuracy(rows: Rows, k: K = 5) -> Contributions:
+    """Top-k accuracy: share of samples whose label is among the k most probable classes; top-5 as on ImageNet.
+
+    Of equal logits the lower class comes first. Source: scikit-learn `top_k_accuracy_score`. We differ: there the
+    higher class comes first.
+    """
+    return _topk(rows, k)
+
+
+@declare.sample_metric(columns=("label", "correct", "logits"), finish=_wrong, higher_is_better=False)
+def topk_error(rows: Rows, k: K = 5) -> Contributions:
+    """Top-k error: share of samples whose label is not among the k most probable classes, 1 - top-k accuracy.
+
+    Source: ImageNet's top-5 error (Russakovsky et al. 2015, "ImageNet Large Scale Visual Recognition Challenge",
+    section 4.1).
+    """
+    return _topk(rows, k)
+
+
+def _topk(rows: Rows, k: int) -> Contributions:
+    counting = rows.present("correct")
+    hits = (rows.top_classes(k) == rows.column("label")[:, None]).any(axis=1)
+    return Contributions(counting, (hits * counting,))
+
+
 @declare.sample_metric(columns=("label", "correct"), finish=_mean_recall, higher_is_better=True)
 def balanced_accuracy(rows: Rows) -> Contributions:
     """Balanced accuracy: mean over classes of the share of a class's samples whose prediction is the label.
@@ -119,9 +148,7 @@ def macro_auroc(rows: Rows, weights: Weights) -> Floats:
 
 
 def _probabilities(rows: Rows) -> Floats:
-    logits = rows.table.column("logits").combine_chunks()
-    values = logits.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    billionths: Floats = np.rint(softmax(values.reshape(len(rows), -1), axis=1) * 1e9)
+    billionths: Floats = np.rint(softmax(rows.logits.astype(np.float64), axis=1) * 1e9)
     return billionths
 
 

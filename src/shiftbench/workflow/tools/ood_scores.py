@@ -127,9 +127,9 @@ class Detector:
         arrays = {name: np.asarray(array, np.float32) for name, array in given.items() if array is not None}
         sizes = {name: array.shape for name, array in arrays.items()}
         counts = {len(array) for array in arrays.values()}
-        if any(array.ndim != 2 for array in arrays.values()) or len(counts) > 1:  # noqa: PLR2004
+        if any(array.ndim != 2 for array in arrays.values()) or len(counts) > 1:
             raise ParamsError(
-                f"`{call}` of detector {self.name!r}: expected arrays (n, ...) with equal n, found {sizes}"
+                f"`{call}` of detector {self.name!r}: expected arrays (n, ...) with equal n, found shapes {sizes}"
             )
         n = counts.pop()
         table = {"key": [f"sample/{number}" for number in range(n)]}
