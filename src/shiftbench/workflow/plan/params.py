@@ -364,6 +364,8 @@ class Params(_Strict):
 
     def component(self, plugin_type: str, name: str) -> Component:
         """The component `name` of a plugin type; defaults if params do not list it."""
+        if plugin_type == "shifts":
+            return self.shift(name)
         component: Component | None = getattr(self, plugin_type, {}).get(name)
         return component if component is not None else _DEFAULTS.get(plugin_type, Component)()
 
@@ -372,8 +374,23 @@ class Params(_Strict):
         return self.datasets.get(name) or Dataset()
 
     def shift(self, name: str) -> Shift:
-        """The parameters of a shift."""
-        return self.shifts.get(name) or Shift()
+        """The parameters of a shift; a composition inherits the options and severities of its parts.
+
+        A part's options are those that params have for the shift of that name, and over them those under its name in
+        the composition. Without severities of its own a composition has those that all of its parts have.
+        """
+        own = self.shifts.get(name) or Shift()
+        parts = (own.use or name).split(registry.JOIN)
+        alone = [self.shifts[part] for part in parts if part in self.shifts and self.shifts[part].use in (None, part)]
+        if len(parts) == 1 or not alone:
+            return own
+        inherited = {part: self.shifts[part].options for part in parts if self.shifts.get(part) in alone}
+        options = {part: {**values, **own.options.get(part, {})} for part, values in inherited.items()}
+        content = {**own.model_dump(exclude_unset=True), **{part: values for part, values in options.items() if values}}
+        common = [level for level in alone[0].severities if all(level in shift.severities for shift in alone)]
+        if "severities" not in own.model_fields_set and len(alone) == len(parts) and common:
+            content["severities"] = tuple(common)
+        return Shift.model_validate(content)
 
     def trainer(self, name: str) -> Trainer:
         """The parameters of a trainer."""
