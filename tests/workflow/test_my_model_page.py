@@ -1,6 +1,7 @@
 """docs/my_model.md as a new user reads it: every command of its steps runs as printed, on drawn images."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ class Channels(torch.nn.Module):
 
 def test_commands_of_the_page_run_as_printed(tmp_path: Path) -> None:
     draw_images(tmp_path / "photos")
-    torch.jit.trace(Channels(), torch.zeros(2, 3, 32, 32)).save(tmp_path / "net.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit, which users have files of
+        torch.jit.trace(Channels(), torch.zeros(2, 3, 32, 32)).save(tmp_path / "net.pt")
     first, second = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/my_model.md").read_text(), re.S)
     here = Repository(tmp_path, sources=ROOT / "src")
     for line in first.splitlines() + second.splitlines():
