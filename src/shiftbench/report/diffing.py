@@ -56,8 +56,8 @@ def _changes(old: Sequence[str], new: Sequence[str], *, deep: bool) -> Iterator[
         if kind == "equal":
             yield "kept", gone
         elif deep and kind == "replace" and _similar(gone, added):
-            start = _shared(gone, added)
-            end = _shared(gone[start:][::-1], added[start:][::-1])  # of doubled letters the right one changed
+            start = _shared(gone, added)  # equal ends first, so that the right one of doubled letters is marked
+            end = _shared(gone[start:][::-1], added[start:][::-1])
             yield from (("kept", gone[:start]),) if start else ()
             yield from _changes(gone[start : len(gone) - end], added[start : len(added) - end], deep=False)
             yield from (("kept", gone[len(gone) - end :]),) if end else ()
@@ -66,16 +66,16 @@ def _changes(old: Sequence[str], new: Sequence[str], *, deep: bool) -> Iterator[
             yield from (("new", added),) if added else ()
 
 
-def _shared(one: str, two: str) -> int:
-    """Number of characters that two texts have in common at their beginning."""
-    pairs = enumerate(zip(one, two, strict=False))
-    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(two)))
-
-
 def _similar(gone: str, added: str) -> bool:
     if len(gone) * len(added) > LONGEST:
         return False
     return difflib.SequenceMatcher(None, gone, added, autojunk=False).ratio() >= SIMILAR
+
+
+def _shared(one: str, other: str) -> int:
+    """Number of equal characters at the beginning of two texts."""
+    most = min(len(one), len(other))
+    return next((at for at in range(most) if one[at] != other[at]), most)
 
 
 def _coded(piece: Piece, gone: str) -> Piece:

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 
 from shiftbench.base.sample import Sample
 from shiftbench.data import formats, thumbnails
+from shiftbench.report import diffing
 from shiftbench.report.cells import Cell
 
-COUNT = 4
+COUNT = 12
 """Samples of each kind; fewer where a benchmark's pictures would take more than `LIMIT`."""
-LIMIT = 3_000_000  # characters of pictures and texts
+LIMIT = 4_000_000  # characters of pictures and texts
 SIDE = 80  # px, of a picture
 LETTERS = 300  # of a text
 COLUMNS = ("key", "label", "prediction", "correct", "confidence_e9")
@@ -39,6 +40,7 @@ class Rows:
         classes: names in the order of predictions.
         counts: samples that are right, wrong, and neither.
         picked: the examples.
+        clean: name of the shards of the clean samples with the same keys; None where there are none.
     """
 
     model: str
@@ -49,6 +51,7 @@ class Rows:
     classes: Sequence[str]
     counts: tuple[int, int, int]
     picked: Picked
+    clean: str | None = None
 
     def first(self, count: int) -> Iterator[tuple[str, list[Answer]]]:
         """Yield each kind with its first examples."""
@@ -87,9 +90,13 @@ def _turn(key: str) -> bytes:
 
 
 def places(rows: Iterable[Rows], count: int = COUNT) -> dict[At, None]:
-    """Samples that some rows name, each once, in order."""
+    """Samples that some rows name, and their clean originals, each once, in order."""
     return {
-        (row.shards or "", answer[0]): None for row in rows for _, answers in row.first(count) for answer in answers
+        (shards or "", answer[0]): None
+        for row in rows
+        for _, answers in row.first(count)
+        for answer in answers
+        for shards in ((row.shards, row.clean) if row.clean else (row.shards,))
     }
 
 
@@ -106,6 +113,8 @@ def content(
     rows: Sequence[Rows], shown: Mapping[At, Mapping[str, str]], labels: Mapping[tuple[str, str], str]
 ) -> dict[str, Any]:
     """Data of the page's script; samples and classes are there once, and rows have their numbers.
+
+    A shifted sample has the number of its clean original, `clean`.
 
     Args:
         rows: the files of records.
@@ -135,7 +144,22 @@ def content(
         }
         for row in rows
     ]
-    return {"names": list(names), "samples": list(_fitting(numbers, shown)), "rows": lines}
+    entries: list[dict[str, Any]] = list(_fitting(numbers, shown))
+    originals = {row.shards: row.clean for row in rows if row.shards and row.clean}
+    for (shards, key), entry in zip(numbers, entries, strict=True):
+        if shards in originals:
+            entry["clean"] = numbers[originals[shards], key]
+    return {"names": list(names), "samples": entries, "rows": lines}
+
+
+def compared(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The samples of `content`, each shifted text with its differences from the clean text: `diff`."""
+    return [
+        {**entry, "diff": diffing.pieces(entries[entry["clean"]]["text"], entry["text"])}
+        if "clean" in entry and "text" in entry and "text" in entries[entry["clean"]]
+        else dict(entry)
+        for entry in entries
+    ]
 
 
 def _count(rows: Sequence[Rows], shown: Mapping[At, Mapping[str, str]]) -> int:

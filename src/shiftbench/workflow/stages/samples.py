@@ -6,12 +6,13 @@ The same records and shards give the same bytes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
 from shiftbench.base.files import scratch
 from shiftbench.base.refs import Ref
+from shiftbench.base.refs import shards as shards_of
 from shiftbench.data import schema, shards
 from shiftbench.evaluation import nets
 from shiftbench.provenance.recipe import Artifact, Run
@@ -22,7 +23,8 @@ from shiftbench.report.samples import At, Rows
 def run(run: Run, artifact: Artifact) -> None:
     """Choose and encode the samples of one benchmark."""
     paths = run.inputs(artifact)
-    rows = [_rows(paths, row) for row in artifact.recipe["rows"]]
+    stored = {row["shards"] for row in artifact.recipe["rows"]}
+    rows = [_rows(paths, row, stored) for row in artifact.recipe["rows"]]
     dataset = artifact.recipe["clean"]
     methods = {row.method for row in rows}
     labels = {
@@ -37,13 +39,14 @@ def run(run: Run, artifact: Artifact) -> None:
         run.commit(artifact, {output.name: temporary})
 
 
-def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
+def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any], stored: Container[str | None]) -> Rows:
     records = Ref("records", row["records"])
     table = schema.read(paths[records], samples.COLUMNS)
     columns = [table.column(name).to_pylist() for name in samples.COLUMNS]
     counts, chosen_rows = samples.pick(zip(*columns, strict=True))
     if row["private"]:
         chosen_rows = samples.unnamed(chosen_rows)
+    clean = shards_of(row["dataset"], row["split"]).name
     return Rows(
         row["model"],
         row["method"],
@@ -53,6 +56,7 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
         nets.classes_of(paths[Ref("checkpoints", row["model"])]),
         counts,
         chosen_rows,
+        clean if row["shards"] not in (None, clean) and clean in stored else None,
     )
 
 

@@ -1,4 +1,4 @@
-/* Shows what models made of claims about tables, right and wrong, beside `chooser.js`. */
+/* Shows what models made of claims about tables, correct and wrong, with `chooser.js`. */
 "use strict";
 (() => {
   const content = JSON.parse(document.getElementById("content").textContent);
@@ -24,10 +24,10 @@
   }
 
   choose(content, (parent, row) => {
-    const kinds = panel(parent, row);
+    const kinds = panel(parent, row, content.titles);
     ["right", "wrong"].forEach((kind, number) => {
       const group = element(kinds, "div");
-      element(group, "h3", `${kind}: ${row.counts[number].toLocaleString("en")}`);
+      element(group, "h3", `${kind === "right" ? "correct" : kind}: ${row.counts[number].toLocaleString("en")}`);
       const list = element(group, "div", undefined, { class: "written" });
       for (const one of row.kinds[kind] ?? []) answer(list, one);
     });
