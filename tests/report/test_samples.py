@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 import random  # noqa: TID251 - of lists, and seeded
 import re
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_pictures_stay_within_their_limit_and_keys_are_kept(monkeypatch: pytest.
     rows = [rows_of(0), rows_of(1)]
     shown = {at: {"webp": "x" * 100} for at in samples.places(rows)}
     labels = {("d/net-erm-s0", "plain"): "net-erm-s0"}
-    for limit, kept, pictures in ((10_000, 8, 8), (650, 6, 6), (450, 4, 4), (100, 2, 1)):
+    for limit, kept, pictures in ((10_000, 20, 20), (650, 6, 6), (450, 4, 4), (100, 2, 1)):
         monkeypatch.setattr(samples, "LIMIT", limit)
         found = samples.content(rows, shown, labels)["samples"]
         assert (len(found), sum("webp" in one for one in found)) == (kept, pictures)
@@ -193,3 +194,14 @@ def test_a_question_stands_below_its_picture() -> None:
     asked = samples.drawn(Sample("k", {"image": picture, "text": "how many"}))
     assert asked == {**samples.drawn(Sample("k", {"image": picture})), "text": "how many"}
     assert set(asked) == {"webp", "text"}
+
+
+def test_a_shifted_sample_names_its_clean_original() -> None:
+    rows = [rows_of(0), replace(rows_of(0, "shifted"), clean=rows_of(0).shards)]
+    shown = {at: {"text": f"{at[0]} {at[1]}"} for at in samples.places(rows)}
+    content = samples.content(rows, shown, {("d/net-erm-s0", "plain"): "net-erm-s0"})["samples"]
+    pairs = [(one["text"], content[one["clean"]]["text"]) for one in content if "clean" in one]
+    assert pairs
+    assert all(shifted.split()[1] == clean.split()[1] for shifted, clean in pairs)
+    compared = samples.compared(content)
+    assert [("diff" in one) for one in compared] == [("clean" in one) for one in content]

@@ -381,13 +381,20 @@ def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None
     file.write_text(samples_page.page(artifact, content))
     page.driver.get_log("browser")
     page.click(page.one("#leaderboard-clothes tr.mean td:nth-child(2) a.value"))
-    assert page.texts("#shown h2") == ["as it is"]
-    assert page.texts("#shown h3") == ["right: 1", "wrong: 1", "wrong, the most confident"]
+    assert page.texts("#shown h2") == ["ConvNet, seed 0: Fashion MNIST, clean"]
+    assert page.texts("#shown h3") == ["correct: 1", "wrong: 1", "wrong, most confident first"]
     assert f"a text {nasty}" in page.texts("#shown blockquote")
-    assert f"k{nasty}" in page.texts("#shown figcaption code")
-    page.run("location.hash = '#weights=convnet-erm-s0&set=fashion_mnist/fog'")
-    assert page.texts("#shown h2") == ["severity 1", "severity 3"]
-    assert page.texts("#shown .note code") == ["results/records/r.parquet"] * 2
+    assert f"true class: {nasty}" in page.texts("#shown figcaption span")
+    page.run("location.hash = '#model=convnet-erm-s0&set=fashion_mnist/fog'")
+    assert page.texts("#shown h2") == ["ConvNet, seed 0: Fashion MNIST, Fog, severity 1"]
+    assert page.texts("#shown .note code") == ["results/records/r.parquet"]
+    page.one('[data-step="severity"][data-by="1"]').click()
+    assert page.texts("#shown h2") == ["ConvNet, seed 0: Fashion MNIST, Fog, severity 3"]
+    assert "severity=3" in page.driver.current_url
+    page.run("document.getElementById('kind').value = 'wrong'")
+    page.run("document.getElementById('kind').dispatchEvent(new Event('change'))")
+    assert page.texts("#shown h3") == ["wrong: 1"]
+    assert page.one("#back").get_attribute("href").endswith("#model-clothes-convnet-erm")
     assert page.driver.get_log("browser") == []
     page.one(".brand").click()
     assert page.texts("h1") == ["Robustness under distribution shift"]
@@ -412,8 +419,8 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, completions.content(rows, prompts)))
     page.driver.get_log("browser")
-    page.driver.get(f"{file.as_uri()}#weights=decoder-pear-s0&set=d/five")
-    assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
+    page.driver.get(f"{file.as_uri()}#model=decoder-pear-s0&set=d/five")
+    assert page.texts("#shown h3") == ["correct: 1", "wrong: 1"]
     assert page.texts("#shown .prompt") == [f"1 +2 {nasty}"] * 2
     assert page.texts("#shown .thinking") == [f"hmm {nasty} </think>", f"hmm {nasty}"]
     answers = page.run("return [...document.querySelectorAll('.answer')].map(one => one.textContent)")
@@ -441,7 +448,7 @@ def test_claims_about_tables_are_shown_with_table_and_query(page: Page, root: Pa
     file.write_text(samples_page.page(artifact, completions.content([row], prompts)))
     page.driver.get_log("browser")
     page.driver.get(file.as_uri())
-    assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
+    assert page.texts("#shown h3") == ["correct: 1", "wrong: 1"]
     assert page.texts("#shown .claim") == [f"is {nasty}"] * 2
     assert page.texts("#shown th") == ["Name", nasty] * 2
     assert page.texts("#shown td") == ["Ada", "3"] * 2

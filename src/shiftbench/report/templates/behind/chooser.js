@@ -23,6 +23,7 @@ function choose({ rows, titles, about }, show) { // `show(parent, row)` shows a 
   const [model, set, severity] = selects;
   const shown = document.getElementById("shown");
   document.getElementById("choice").hidden = false;
+  document.documentElement.dataset.ready = "true"; // the style sheet hides selectors without a script
 
   function offer(select, values) {
     const before = select.value;
