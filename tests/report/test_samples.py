@@ -2,9 +2,9 @@
 
 import base64
 import json
-from dataclasses import replace
 import random  # noqa: TID251 - of lists, and seeded
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
