@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -25,10 +25,16 @@ from shiftbench.workflow.plan import plan as plans
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shiftbench.audit.finding import Audit, Finding, Result
+    from shiftbench.audit.finding import Audit, Finding, Result, Verdict
     from shiftbench.audit.run import AuditRequest
 
-_COLOURS = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red", "not run": "dim"}
+_COLOURS: dict[Verdict | Literal["not run"], str] = {
+    "exact": "green",
+    "statistical": "yellow",
+    "incomplete": "yellow",
+    "failed": "red",
+    "not run": "dim",
+}
 RUNNING = 2
 """The first level that runs code of a checkout."""
 _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have all

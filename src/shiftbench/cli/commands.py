@@ -171,7 +171,7 @@ class Commands(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """The completions of a word: commands of the index, or options."""
-        from typer.core import CompletionItem
+        from typer.core import CompletionItem  # type: ignore[attr-defined]  # typer exports none
 
         names = [
             CompletionItem(name, help=entry.summary) for name, entry in INDEX.items() if name.startswith(incomplete)

@@ -24,6 +24,11 @@ FUNCTIONS = (
 MODULES = {
     "shiftbench.base.sample": "what a shift, a model or a metric gets",
     "shiftbench.plugins.contracts": "what trainers, methods and metrics get",
+    "shiftbench.statistics.rows": "what metrics of records get",
+    "shiftbench.statistics.contributions": "what metrics of records return",
+    "shiftbench.plugins.shifts._levels": "constants and sizes between levels, for shifts",
+    "shiftbench.plugins.models._images": "samples as a network's input, for models",
+    "shiftbench.plugins.trainers._loop": "the training loop, for trainers",
     "shiftbench.base.refs": "names of outputs",
     "shiftbench.base.rng": "random numbers that depend on keys alone",
     "shiftbench.base.errors": "errors with an exit code",

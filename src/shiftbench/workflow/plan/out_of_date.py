@@ -52,7 +52,7 @@ def causes(artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], ref: Re
         Outputs that are not fresh although all of their inputs are, inputs first.
     """
     above = {ref}
-    for artifact in reversed(artifacts.values()):
+    for artifact in reversed(list(artifacts.values())):
         if artifact.ref in above:
             above.update(artifact.inputs)
     blocked: set[Ref] = set()
