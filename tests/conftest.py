@@ -36,6 +36,7 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 << 30:  # checkouts 
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 os.environ["CI"] = "true"  # jobs are strict about what they open, wherever the tests run
 os.environ["SHIFTBENCH_TRUSTED"] = str(Path(__file__).parent / "makers" / "trusted")  # all folders
+pytest.register_assert_rewrite("shiftbench.contracts")  # before any test imports it
 memory.keep_freed()  # tests train and evaluate, and else hand pages back between two layers
 os.fsync = lambda _: None  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
 NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"

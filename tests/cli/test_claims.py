@@ -43,7 +43,7 @@ def drawn(random: np.random.Generator) -> dict[str, Any]:
 
 def test_what_was_run_at_any_scale_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="no system was run here; `make systems` runs all"):
+    with pytest.raises(DataError, match="no system was run here; `shiftbench systems` runs all"):
         commands._run_here()
     for slug, scale in (("palm", "smoke"), ("rwds", "embedded")):
         file = commands._claims_file(slug, scale)

@@ -8,7 +8,6 @@ import pytest
 from shiftbench.base import registry
 
 MINE = tuple(Path(folder).resolve() for folder in os.environ.get("SHIFTBENCH_PLUGINS", "").split(os.pathsep) if folder)
-pytest.register_assert_rewrite("shiftbench.contracts")
 registry.Folders.use(MINE)  # before the modules here ask for names
 
 

@@ -131,7 +131,7 @@ def _run_here() -> list[str]:
     """
     names = [name for slug in configurations.built_slugs() for name in _configs_here(slug)]
     if not names:
-        raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` runs one")
+        raise DataError("no system was run here; `shiftbench systems` runs all, `shiftbench systems palm` runs one")
     return names
 
 
