@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 import shiftbench
-from makers.shift_digests import picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, PluginError, RangeError
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.evaluation.corruption import Corrupt, content_key, corrupt
 from shiftbench.plugins.shifts import motion_blur
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from makers.shift_digests import picture
 from shiftbench import corrupt as ours
 from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.imagecorruptions import NAMES, corrupt, get_corruption_names
 
 IMAGE = picture(40, 50, 3)

@@ -45,7 +45,7 @@ COMMANDS = {
     "why": f"checkpoints/{WEIGHTS}.safetensors",
 }
 """Each command, as one calls it in a benchmark with that model. Stages are left out: they are the run."""
-ELSEWHERE = {"audit", "docs", "init", "publish", "trust"}
+ELSEWHERE = {"audit", "docs", "init", "publish", "test", "trust"}
 """Slow ones: an audit is attacked in test_trust.py, the others read no params or refuse a folder without a commit."""
 STAGES = {"shift", "train", "evaluate", "score", "aggregate", "report"}
 ASK = {"answers", "calibrate", "detect", "make", "record", "repair", "systems"}

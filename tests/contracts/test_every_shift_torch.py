@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from makers import shift_digests
-from makers.shift_digests import picture
 from shiftbench.base import registry, rng, rng_torch
+from shiftbench.contracts import shift_digests
+from shiftbench.contracts.shift_digests import picture
 
 NAMES = registry.names("shifts_torch")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from makers.shift_digests import picture
 from shiftbench.base.errors import DataError, RangeError
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.data import codecs
 
 GREY, COLOUR = picture(28, 28), picture(33, 57, 3)

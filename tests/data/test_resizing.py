@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from makers.shift_digests import disk, picture
+from shiftbench.contracts.shift_digests import disk, picture
 from shiftbench.data import codecs
 from shiftbench.data.resizing import resize, resize_array
 

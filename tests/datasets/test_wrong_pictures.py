@@ -86,7 +86,7 @@ READABLE: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 def samples(split: str = "train", **params: Any) -> list[Sample | DataError]:
     module = registry.find("datasets", "image_folder")
-    return list(module.samples(split, {}, {"path": "photos", "name": "own", **params}))
+    return list(module.samples(split, {}, registry.defaults(module) | {"path": "photos", "name": "own", **params}))
 
 
 def lay(**folders: list[bytes]) -> None:

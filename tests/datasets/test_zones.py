@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from makers import miniature_scenes, shift_digests
+from makers import miniature_scenes
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
 from shiftbench.data import boxes, shards, splits
 from shiftbench.plugins.datasets import pooled
 from shiftbench.plugins.metrics.severity import accuracy_drop_relative

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _images, _optional, _pretrained, squeezenet
 from shiftbench.workflow.stages import fetch

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from makers import shift_digests
+from shiftbench.contracts import shift_digests
 from shiftbench.systems.mmdt.datasets import _pictures, _words
 
 

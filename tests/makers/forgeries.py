@@ -20,7 +20,7 @@ from safetensors import safe_open
 from shiftbench.base.files import sha256, write_json
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
-from shiftbench.data import row_digests, shards
+from shiftbench.data import dataset_card, row_digests, shards
 from shiftbench.provenance import recipe
 
 Samples = Callable[[list[Sample]], Iterable[Sample]]
@@ -45,6 +45,8 @@ def update(root: Path, ref: Ref, *more: str) -> None:
     """
     folder, own = (root / ref.path).parent, recipe.receipt_path(root, ref)
     content = json.loads(own.read_bytes())
+    if dataset_card.CARD in content["made"]:
+        dataset_card.write(folder)
     content["made"] = {name: sha256(folder / name) for name in [*content["made"], *more]}
     tables = [name for name in content["made"] if name.endswith(".parquet")]
     content["rows"] = {name: row_digests.of(folder / name) for name in tables}

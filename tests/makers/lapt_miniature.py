@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.tasks import classification

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import decoder
 

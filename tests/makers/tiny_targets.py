@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import convnet

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob

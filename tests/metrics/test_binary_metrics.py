@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as peer
 
-from makers.metric_inputs import poisson
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.contracts.metric_inputs import poisson
 from shiftbench.plugins.tasks import LabelSpace, text_classification
 from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from makers.metric_inputs import aupr, detect, fpr, poisson, scores
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.contracts.metric_inputs import aupr, detect, fpr, poisson, scores
 from shiftbench.statistics.thresholds import Sides
 
 # Ties, the same scores on both sides, constant scores, one sample a side, fewer samples than a twentieth needs.

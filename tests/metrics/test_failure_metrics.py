@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from makers.metric_inputs import area, aupr, fpr, of_kind, trusted
+from shiftbench.contracts.metric_inputs import area, aupr, fpr, of_kind, trusted
 
 
 @pytest.mark.parametrize(

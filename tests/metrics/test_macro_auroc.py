@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn import metrics as peer
 
-from makers.metric_inputs import poisson, records
+from shiftbench.contracts.metric_inputs import poisson, records
 from shiftbench.plugins.metrics.classification import macro_auroc
 from shiftbench.statistics.rows import Rows
 

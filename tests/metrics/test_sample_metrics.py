@@ -7,9 +7,9 @@ from scipy.stats import binned_statistic
 from sklearn import metrics as peer
 from sklearn.calibration import calibration_curve
 
-from makers.metric_inputs import N, poisson, records, value
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, RangeError
+from shiftbench.contracts.metric_inputs import N, poisson, records, value
 from shiftbench.data import formats
 from shiftbench.statistics import contributions
 from shiftbench.statistics.contributions import Contributions, weighted_sums

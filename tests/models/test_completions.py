@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from makers import training_jobs
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.datasets import questions
 from shiftbench.plugins.models import _given, completions

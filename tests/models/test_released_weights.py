@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.workflow.stages.train import train_weights

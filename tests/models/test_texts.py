@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from makers import miniature_texts, training_jobs
+from makers import miniature_texts
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.systems.llm_tta.datasets import _spam
 from shiftbench.workflow.stages.train import train_weights

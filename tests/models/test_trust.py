@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _given
 

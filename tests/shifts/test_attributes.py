@@ -11,13 +11,13 @@ import pytest
 import scipy.stats
 from PIL import Image
 
-from makers import shift_digests
-from makers.shift_digests import originals, picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
+from shiftbench.contracts.shift_digests import originals, picture
 from shiftbench.data.resizing import resize, resize_array
 from shiftbench.plugins.shifts import _backgrounds, _cutouts, _masks
 

@@ -10,10 +10,10 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from makers.shift_digests import picture
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, RangeError
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.data import codecs
 from shiftbench.plugins.shifts import _blur, _warp, defocus_blur, elastic_transform, glass_blur, motion_blur, zoom_blur
 

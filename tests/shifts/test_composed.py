@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from makers.shift_digests import picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, PluginError, RangeError
 from shiftbench.base.registry.options import problems
 from shiftbench.base.sample import Sample
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.evaluation.corruption import corrupt
 
 IMAGE = picture(33, 57, 3)

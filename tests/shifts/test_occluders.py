@@ -5,10 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from makers import shift_digests
-from makers.shift_digests import picture
 from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import shift_digests
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.plugins.shifts import _cutouts
 
 

@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from makers import code_problems, shift_digests
+from makers import code_problems
 from makers.code_problems import perturbed
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, RangeError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
 from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import generation
 from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _names, _recode_docstring

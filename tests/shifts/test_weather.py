@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
-from makers.shift_digests import picture
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts.shift_digests import picture
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.plugins.shifts import _edges, _noise_fields, fog, frost, snow, spatter
 

@@ -9,11 +9,11 @@ import torch
 from PIL import Image, ImageOps
 from scipy.stats import entropy
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError, PluginError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy, jensen_shannon

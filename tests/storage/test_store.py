@@ -78,7 +78,7 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
 def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
     (home / BRIGHT).write_text("other")
     assert pull.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == {BRIGHT: ANY}
-    with pytest.raises(ParamsError, match="no planned output is at 'nowhere'; `shiftbench plan` lists them"):
+    with pytest.raises(ParamsError, match="no planned output is at 'nowhere'; `shiftbench plan --list all` lists them"):
         pull.repair(plan, home, "nowhere")
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from makers import training_jobs
 from makers.repositories import HOME
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.models import _pretrained
 from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan.params import Params

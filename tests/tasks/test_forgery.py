@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as peer
 
-from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts.metric_inputs import value
 from shiftbench.plugins.tasks import LabelSpace, forgery
 from shiftbench.statistics.rows import Rows
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench import evaluate
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.workflow.tools import evaluate_own
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.plugins.analyses import adversarial_accuracy
 from shiftbench.plugins.contracts import Measurement

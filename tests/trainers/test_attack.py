@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.trainers import _attack, _loop, noise_augmentation
 from shiftbench.workflow.stages.train import train_weights
 

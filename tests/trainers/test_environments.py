@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _environments, environments

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ChecksumError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.trainers import _crops, _inputs, _loop, _outliers, _views

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from makers import training_jobs
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.trainers import _interpolation
 from shiftbench.workflow.stages.train import train_weights

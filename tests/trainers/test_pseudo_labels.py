@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import formats, schema, shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob

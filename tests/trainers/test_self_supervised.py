@@ -12,12 +12,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import log_softmax, logsumexp, softmax
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import checkpoint
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.self_supervised import (
     barlow_twins,

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from makers import training_jobs
 from makers.small_nets import batch, small_net
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from makers import training_jobs
 from makers.small_nets import batch, small_net
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _loop

@@ -5,9 +5,9 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 
-from makers import shift_digests
 from shiftbench.base import registry
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import shift_digests
 
 SCALES = (0.5, 1.0, 1.5, 2.0, 2.5)
 NUISANCES = [f"cns_{name}" for name in ("noise", "blur", "fog", "contrast", "sketch", "texture")]

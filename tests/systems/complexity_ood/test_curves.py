@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import binomtest, spearmanr
 from sklearn.linear_model import LogisticRegression
 
-from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts.metric_inputs import value
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath

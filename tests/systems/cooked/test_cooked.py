@@ -10,13 +10,14 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from makers import fake_open_clip, small_files, training_jobs
+from makers import small_files
 from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import fake_open_clip, training_jobs
 from shiftbench.data import schema, splits
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors._rows import Known, Rows

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from makers import shift_digests
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, RangeError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import shift_digests
 from shiftbench.systems.detree.methods.plain_characters import plain
 from shiftbench.systems.detree.shifts import _edits
 

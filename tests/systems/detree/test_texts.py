@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers import brown_miniature, miniature_texts, shift_digests
+from makers import brown_miniature, miniature_texts
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
 from shiftbench.data import splits
 from shiftbench.plugins.shifts import _wordnet
 from shiftbench.systems.detree.datasets import _brown, _collaborative, realbench

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from makers import brown_miniature, shift_digests, training_jobs
+from makers import brown_miniature
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import shift_digests, training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, TrainJob

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from makers import shift_digests
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
 from shiftbench.data.source_files import original_folder
 from shiftbench.evaluation import nets
 from shiftbench.plugins.metrics.severity import accuracy_drop_relative, flip_rate

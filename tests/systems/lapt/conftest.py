@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from makers import lapt_miniature, training_jobs
+from makers import lapt_miniature
 from shiftbench.base import refs, registry
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _sentences
 from shiftbench.systems.lapt.models import _towers

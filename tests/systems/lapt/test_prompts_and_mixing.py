@@ -9,12 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from makers import fake_open_clip
 from makers.lapt_miniature import VOCABULARY, begun, mined, sentence_tower, small_encoder, unit
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import fake_open_clip
 from shiftbench.plugins.models import _sentences, _word_pieces
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _mixed_features, lapt

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from makers.lapt_miniature import MODEL, begun, mined, sentence_tower, unit
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.detectors._rows import Head, Rows
 from shiftbench.plugins.models import _sentences
 from shiftbench.plugins.tasks import LabelSpace, classification

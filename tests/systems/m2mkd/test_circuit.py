@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.systems.m2mkd.models import _circuit, _graphs, modular_vit, nac
 from shiftbench.systems.m2mkd.trainers import _modules
 from shiftbench.workflow.stages.train import train_weights

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import logit_distillation
 from shiftbench.plugins.trainers import _loop

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from makers import fake_open_clip, training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import fake_open_clip, training_jobs
 from shiftbench.plugins.models import _templates
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.stages.train import train_weights

@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from isolation import ROOT
-from makers import tiny_vlm, training_jobs
+from makers import tiny_vlm
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import schema, shards
 from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.plugins.tasks import LabelSpace

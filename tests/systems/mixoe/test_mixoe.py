@@ -10,13 +10,14 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from makers import miniature_originals, training_jobs
+from makers import miniature_originals
 from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import schema, shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from makers import training_jobs
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.tasks import LabelSpace, free_text
 from shiftbench.systems.mmdt.datasets import mmdt_i2t, mmdt_i2t_adv, mmdt_t2i
 from shiftbench.systems.mmdt.metrics import _ood

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from makers import emoji_miniature, training_jobs
+from makers import emoji_miniature
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.optimizers import adamw
 from shiftbench.plugins.tasks import LabelSpace, free_text

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from makers import training_jobs
 from makers.repositories import HOME
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
@@ -19,6 +18,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import schema, shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, TrainJob

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import kstest
 
-from makers import training_jobs
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
 from shiftbench.systems.multiood.trainers import a2d

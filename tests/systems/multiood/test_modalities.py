@@ -11,12 +11,12 @@ import pytest
 import torch
 from scipy.special import logsumexp, softmax
 
-from makers import training_jobs
 from makers.miniature_originals import multiood_features as miniature
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors import ash_b, knn, mds, react, vim

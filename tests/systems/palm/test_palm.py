@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors import ssd_plus
 from shiftbench.plugins.detectors._rows import Known, Rows

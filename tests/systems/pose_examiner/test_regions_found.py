@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 
-from makers import shift_digests
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import shift_digests
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement
 from shiftbench.systems.pose_examiner.analyses import region_summary, released_searches

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
 from shiftbench.plugins.datasets import _bodies

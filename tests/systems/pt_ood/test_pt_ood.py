@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from isolation import ROOT
-from makers import miniature_originals, training_jobs
+from makers import miniature_originals
 from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import shards, splits
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement

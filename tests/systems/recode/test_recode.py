@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers import claimed_rows, shift_digests, training_jobs
+from makers import claimed_rows
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests, training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.evaluation.sandbox import pool

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from makers import training_jobs
 from makers.two_tasks import CANDIDATES, CLASSES, MERGERS, job, tuned, written
 from shiftbench.base import refs
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.models import clip_vision

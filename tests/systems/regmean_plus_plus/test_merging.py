@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from makers import training_jobs
 from makers.two_tasks import CANDIDATES, CLASSES, MERGERS, job, merged, small_vit, tuned, two_tasks, written
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation.nets import State
 from shiftbench.systems.regmean_plus_plus.trainers import _merging, _regmean, _tasks, fisher_merging, ties
 from shiftbench.workflow.stages.train import train_weights

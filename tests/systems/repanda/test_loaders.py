@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from makers import training_jobs
 from makers.small_table_sources import ISLANDS
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets, sandbox
 from shiftbench.plugins.models import _given
 from shiftbench.plugins.tasks import LabelSpace, table_question

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from makers import shift_digests
 from makers.small_table_sources import ISLANDS, claims
 from shiftbench.base import registry
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
 from shiftbench.data import tables
 from shiftbench.evaluation import sandbox
 from shiftbench.evaluation.apply_shift import shift_sample

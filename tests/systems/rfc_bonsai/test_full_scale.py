@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from makers import training_jobs
 from makers.miniature_originals import camelyon17 as miniature
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.datasets import camelyon17

@@ -10,13 +10,14 @@ import pytest
 import torch
 import yaml
 
-from makers import miniature_texts, training_jobs
+from makers import miniature_texts
 from makers.repositories import HOME
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import pins, schema, shards
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.optimizers import _newton_schulz, _orthogonal

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.plugins.optimizers._newton_schulz import CLASSIC, MUON
 from shiftbench.systems.root_optimizer.trainers import noisy_gradients

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers import miniature_originals, training_jobs
+from makers import miniature_originals
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import splits
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import cifar10h
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences

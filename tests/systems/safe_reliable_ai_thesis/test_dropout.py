@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from makers import training_jobs
 from shiftbench.base.errors import ModelError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout, mc_dropout_variance
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mc_dropout

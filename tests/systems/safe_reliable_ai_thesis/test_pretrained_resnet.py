@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.safe_reliable_ai_thesis.models import resnet34_imagenet
 from shiftbench.workflow.plan import cards

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import convnet
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences, confidence_curriculum, watched_erm

@@ -7,11 +7,11 @@ import pytest
 import torch
 import yaml
 
-from makers import training_jobs
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.plugins.datasets import _bodies

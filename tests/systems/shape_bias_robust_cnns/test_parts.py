@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from makers import shift_digests
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import shift_digests
 from shiftbench.evaluation import nets
 from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.shape_bias_robust_cnns.datasets import _cues

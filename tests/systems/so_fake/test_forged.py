@@ -10,12 +10,12 @@ import pytest
 import torch
 from sklearn import metrics as peer
 
-from makers import training_jobs
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.data import codecs, shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement

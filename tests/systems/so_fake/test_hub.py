@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from makers import hub_miniature, training_jobs
+from makers import hub_miniature
 from makers.hub_miniature import SECOND_ORDER, SO_FAKE, so_fake_files, so_fake_rows
 from makers.small_files import encoded
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.tasks import LabelSpace, forgery
 from shiftbench.systems.so_fake.datasets import _hub, so_fake_ood, so_fake_set
 from shiftbench.workflow.stages.train import train_weights

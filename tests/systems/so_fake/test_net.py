@@ -10,10 +10,10 @@ import torch.nn.functional as F
 import yaml
 
 from isolation import ROOT
-from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.plugins.tasks import forgery as task

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from makers import spatial_miniature
-from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts.metric_inputs import value
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import graders
 from shiftbench.plugins.models import _given

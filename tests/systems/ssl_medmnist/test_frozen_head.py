@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sklearn import metrics as peer
 from torch import nn
 
-from makers import training_jobs
 from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import checkpoint
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import training_jobs
 from shiftbench.plugins.detectors import mds
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.plugins.metrics.ood_detection import aupr_in, aupr_out

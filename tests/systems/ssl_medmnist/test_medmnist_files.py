@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
 from makers.medmnist_miniature import SETS, medmnist
 from makers.medmnist_miniature import options as own
 from shiftbench.base import registry
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError
 from shiftbench.base.refs import checkpoint
 from shiftbench.base.registry import defaults
+from shiftbench.contracts import training_jobs
 from shiftbench.systems.ssl_medmnist.datasets import _medmnist
 from shiftbench.workflow.stages.train import train_weights
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from makers import fake_open_clip, training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
+from shiftbench.contracts import fake_open_clip, training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.systems.successful_interpolation.analyses import _paths, interpolation_path
 from shiftbench.systems.successful_interpolation.datasets import imagenet_relative

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from makers.shift_digests import clip, sound
-from makers.training_jobs import job as job_of
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError, RangeError
 from shiftbench.base.registry import defaults
 from shiftbench.base.sample import Sample
+from shiftbench.contracts.shift_digests import clip, sound
+from shiftbench.contracts.training_jobs import job as job_of
 from shiftbench.data import frames
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.systems.synctalk_plus_plus.analyses import _face, mouth_frames

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from makers import training_jobs, xtrust_clone
+from makers import xtrust_clone
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.registry import defaults
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
+from shiftbench.contracts import training_jobs
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.plugins.contracts import Measurement
