@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from shiftbench.base import refs, registry, rng
+from shiftbench.base import registry, rng
 from shiftbench.base.errors import ModelError
 from shiftbench.base.files import scratch
 from shiftbench.base.refs import Ref
@@ -35,8 +35,7 @@ def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
         state = trainer.train(job)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            of = refs.checkpoint(job.dataset, job.model, job.trainer, job.seed)
-            raise ModelError(f"{of.name}: {name} is not finite after training; lower the trainer's `lr`")
+            raise ModelError(f"{name} is not finite after training; lower the trainer's `lr`")
     return {name: state[name].detach().cpu() for name in sorted(state)}, list(job.rows)
 
 
