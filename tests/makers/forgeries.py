@@ -4,6 +4,7 @@ Each function takes the output root and an output, changes one thing, and calls 
 Nothing is made again. Only `flip` leaves the digests unchanged.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -45,8 +46,6 @@ def update(root: Path, ref: Ref, *more: str) -> None:
     """
     folder, own = (root / ref.path).parent, recipe.receipt_path(root, ref)
     content = json.loads(own.read_bytes())
-    if dataset_card.CARD in content["made"]:
-        dataset_card.write(folder)
     content["made"] = {name: sha256(folder / name) for name in [*content["made"], *more]}
     tables = [name for name in content["made"] if name.endswith(".parquet")]
     content["rows"] = {name: row_digests.of(folder / name) for name in tables}
@@ -85,6 +84,7 @@ def samples(root: Path, ref: Ref, change: Samples, **facts: object) -> None:
     folder = (root / ref.path).parent
     about = shards.manifest(folder) | facts
     shards.write(change(list(shards.read(folder))), folder, about["fields"], about, 1 << 40)
+    _card(folder)
     update(root, ref)
 
 
@@ -125,7 +125,9 @@ def index(root: Path, ref: Ref, change: Frames) -> None:
 
 def manifest(root: Path, ref: Ref, **facts: object) -> None:
     """Replace facts of a manifest."""
-    write_json(root / ref.path, shards.manifest((root / ref.path).parent) | facts)
+    folder = (root / ref.path).parent
+    write_json(root / ref.path, shards.manifest(folder) | facts)
+    _card(folder)
     update(root, ref)
 
 
@@ -153,6 +155,13 @@ def cell(root: Path, ref: Ref, picked: pl.Expr, name: str = "", **values: pl.Exp
         )
 
     table(root, ref, change, name)
+
+
+def _card(folder: Path) -> None:
+    """Write the card of a manifest again, where one is left from which a card follows."""
+    if (folder / dataset_card.CARD).is_file():
+        with contextlib.suppress(KeyError, TypeError, AttributeError):
+            dataset_card.write(folder)
 
 
 def _write(file: Path, change: Frames) -> None:
