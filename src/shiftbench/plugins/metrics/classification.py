@@ -24,7 +24,7 @@ POSITIVE = 1
 SCORED = ("label", "prediction", "correct", "confidence_e9")
 
 
-def _wrong(sums: Sums, **_: Any) -> Floats:
+def _wrong(sums: Sums, **_: object) -> Floats:
     return ratio(sums.count - sums.sums[0], sums.count)
 
 
