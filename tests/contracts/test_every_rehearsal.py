@@ -16,7 +16,6 @@ from importlib import metadata
 import pytest
 from markupsafe import escape
 
-from conftest import GOLDEN
 from isolation import ROOT
 from makers import watched_jobs
 from shiftbench.base.refs import Ref
@@ -28,7 +27,7 @@ from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages import judge_claims
 
 BUILT = configurations.built_slugs()
-PASSED = GOLDEN / "test_every_rehearsal.json"
+PASSED = ROOT / "tests/golden/test_every_rehearsal.json"
 DRAWN = 0.025
 ASKED = ("--rehearse", "--system")
 
