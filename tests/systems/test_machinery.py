@@ -1,5 +1,6 @@
 """A system from its card to its page, on a toy: claims, analyses, figures, rules, audit."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,8 +15,9 @@ from makers.repositories import HOME
 from shiftbench import cli
 from shiftbench.audit import run
 from shiftbench.base import registry
-from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.cli import claims as claims_module
 from shiftbench.cli.documents import measured, overview
 from shiftbench.data import claim_formats, schema
 from shiftbench.report.system import System
@@ -223,6 +225,65 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
     run_local.make(planned, root)
     (row,) = claims(home).filter(claim="against").to_dicts()
     assert row["verdict"] == "supported"
+
+
+def test_an_old_verdict_is_not_shown_beside_a_changed_rule(home: Path) -> None:
+    file = home / "toy/card.yaml"
+    file.write_text(file.read_text().replace("margin: 0.9", "margin: -2"))
+    told = CliRunner().invoke(cli.app, ["claims", SLUG])
+    said = " ".join(told.output.split())
+    assert "against not run here" in said
+    assert "its rule is new, or has changed since the run here" in said
+    assert "knows supported" in said
+    assert isinstance(told.exception, DataError)
+    assert "claims of toy changed since the run here; `shiftbench systems toy` judges them" in str(told.exception)
+    listed = json.loads(CliRunner().invoke(cli.app, ["claims", SLUG, "--json"]).stdout)
+    assert {row["claim"]: row["verdict"] for row in listed[SLUG] if row["part"] is None}["against"] == "not run here"
+
+
+def test_a_claim_without_rows_says_which_values_there_are(home: Path) -> None:
+    file = home / "toy/card.yaml"
+    file.write_text(
+        file.read_text().replace(
+            "detector: msp, dataset: secret, model: convnet-erm}\n    margin: 0.01",
+            "detector: msp, dataset: secret, model: convnet-salty}",
+        )
+    )
+    run_local.make(*plans.load(SCALE))
+    (said,) = claims_module.unevaluable(SLUG)
+    assert said.startswith("toy: claim knows is not evaluable: no row has")
+    assert said.endswith("; model has the values tiny/all, tiny/convnet-erm")
+
+
+def test_a_broken_card_is_listed_and_does_not_hide_the_others(home: Path) -> None:
+    file = home / "toy/card.yaml"
+    file.write_text(file.read_text().replace("kind: report", "kind: rapport"))
+    told = CliRunner().invoke(cli.app, ["list", "systems", "--json"])
+    assert told.exit_code == 0, told.output
+    (broken,) = (row for row in json.loads(told.stdout) if row["status"] == "broken")
+    assert broken["slug"] == SLUG
+    assert "claims.smaller.kind" in broken["title"]
+    tested = CliRunner().invoke(cli.app, ["test", SLUG]).exception
+    assert isinstance(tested, ParamsError)
+    assert "claims.smaller.kind" in str(tested)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("{metric: norm, model: convnet-erm}", "{metric: norm, modle: x}", "no column 'modle' (did you mean model?)"),
+        ("group: head.weight", "group: body.0.weight", "value.difference: both operands are the same"),
+        ("full: *small\n", "\n", "claim 'elsewhere' has the scale `full`, but there are no params for 'full'"),
+    ],
+)
+def test_a_claim_that_cannot_be_judged_is_refused_before_a_run(home: Path, old: str, new: str, why: str) -> None:
+    file = home / "toy/card.yaml"
+    file.write_text(file.read_text().replace(old, new))
+    refused = CliRunner().invoke(cli.app, ["claims", SLUG]).exception
+    assert isinstance(refused, ParamsError)
+    said = str(refused)
+    assert why in said
+    assert "{'" not in said  # the text, not the whole value
 
 
 def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,13 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from shiftbench.base.errors import DataError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
 from shiftbench.cli.application import Hanging, Json, err, escaped, out, use_plugin_folders
 from shiftbench.cli.commands import command
-from shiftbench.cli.documents import overview
-from shiftbench.statistics.claims import sentences
+from shiftbench.cli.documents import measured, overview
+from shiftbench.statistics.claims import judgement, sentences
 from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, configurations, touched
 
@@ -52,9 +52,15 @@ def claims(
     verdicts = {name: verdicts_of(f"{configurations.SYSTEMS}/{name}") for name in names}
     if as_json:
         out.print_json(json.dumps(verdicts))
-        return
-    for name, rows in verdicts.items():
-        out.print(_blocks(name, rows))
+    else:
+        for name, rows in verdicts.items():
+            out.print(_blocks(name, rows))
+    changed = [name for name, rows in verdicts.items() if any(row["verdict"] == measured.NOT_RUN for row in rows)]
+    if changed:
+        raise DataError(
+            f"claims of {', '.join(changed)} changed since the run here; `shiftbench systems {' '.join(changed)}` "
+            "judges them"
+        )
 
 
 @command
@@ -87,27 +93,39 @@ def systems(
     start = time.time()
     status = running.run([f"{configurations.SYSTEMS}/{name}" for name in slugs], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("system", "jobs", "CPU min", "s / r / i", "compared with published"):
+    for heading in ("system", "jobs", "CPU min", "claims", "compared with published"):
         table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
+    reasons: list[str] = []
     for name in slugs:
         result = running.result(f"{configurations.SYSTEMS}/{name}", start)
         counts, comparison = (
             ("", f"failed: {result.unfinished[0]}") if result.unfinished else _compare_with_published(name)
         )
         table.add_row(name, str(result.jobs), f"{result.seconds / 60:.1f}", counts, escaped(comparison))
+        reasons += [] if result.unfinished else unevaluable(name)
     out.print(table)
+    for line in reasons:
+        out.print(escaped(line), soft_wrap=True)
     _write_overview()
     if status:
         raise DataError("jobs failed; their messages are above and in their logs")
 
 
 def _compare_with_published(name: str) -> tuple[str, str]:
-    """The counts of supported, refuted and inconclusive claims, and their comparison with the published verdicts."""
+    """The counts of a run's verdicts, and their comparison with the published ones (embedded configuration only)."""
     slug, config = configurations.split(f"{configurations.SYSTEMS}/{name}")
-    if config != configurations.DEFAULT:
-        return _counts(_verdicts(f"{configurations.SYSTEMS}/{name}")), ""
-    row = overview.row(slug, 0, 0.0)
-    return " / ".join(map(str, row.counts)), row.comparison
+    counts = _counts(_verdicts(f"{configurations.SYSTEMS}/{name}"))
+    return counts, overview.row(slug, 0, 0.0).comparison if config == configurations.DEFAULT else ""
+
+
+def unevaluable(name: str) -> list[str]:
+    """A line for each claim of a run that could not be evaluated, with the reason."""
+    rows = _verdicts(f"{configurations.SYSTEMS}/{name}")
+    return [
+        f"{name}: claim {row['claim']} is {row['verdict']}: {row['reason']}"
+        for row in rows
+        if row["verdict"] == judgement.NOT_EVALUABLE and row["part"] is None
+    ]
 
 
 def _write_overview() -> None:
@@ -117,8 +135,12 @@ def _write_overview() -> None:
     rows = []
     for slug in overview.run_here():
         result = running.result(f"{configurations.SYSTEMS}/{slug}", 0.0)
-        if not result.unfinished:
+        if result.unfinished:
+            continue
+        try:
             rows.append(overview.row(slug, result.jobs, result.seconds))
+        except DataError as error:  # its embedded run answers an older card
+            err.print(escaped(f"not on the page of all systems: {error}"))
     if rows:
         out.print(f"page of all systems that were made here: {overview.write(rows)}")
 
@@ -129,10 +151,23 @@ def _run_here() -> list[str]:
     Raises:
         DataError: no system was run here.
     """
-    names = [name for slug in configurations.built_slugs() for name in _configs_here(slug)]
+    names = [name for slug in _readable() for name in _configs_here(slug)]
     if not names:
         raise DataError("no system was run here; `shiftbench systems` runs all, `shiftbench systems palm` runs one")
     return names
+
+
+def _readable() -> list[str]:
+    """The slugs of the systems whose card can be read; one message for each other card."""
+    slugs = []
+    for slug in cards.slugs():
+        try:
+            cards.load(slug)
+        except ParamsError as error:
+            err.print(escaped(f"left out: {error}"), soft_wrap=True)
+        else:
+            slugs.append(slug)
+    return slugs
 
 
 def _configs_here(slug: str) -> list[str]:
@@ -145,20 +180,35 @@ def _claims_file(slug: str, config: str) -> Path:
 
 
 def _verdicts(name: str) -> list[dict[str, Any]]:
+    """The verdicts of a system's run here; a claim whose rule has changed since has none."""
     from shiftbench.data import claim_formats, schema
-    from shiftbench.provenance import table_trial
+    from shiftbench.provenance import recipe, table_trial
 
     slug, config = configurations.split(name)
     card, file = cards.load(slug), _claims_file(slug, config)
+    short_name = name.removeprefix(f"{configurations.SYSTEMS}/")
     if not file.is_file():
-        short_name = name.removeprefix(f"{configurations.SYSTEMS}/")
         advice = f"; run here: {', '.join(configs)}" if (configs := _configs_here(slug)) else ""
         raise DataError(
             f"{short_name} was not run here ({file} does not exist); `shiftbench systems {short_name}` runs it{advice}"
         )
     table_trial.require(file.parent)
     rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
-    return [row | _claim_texts(card.claims[row["claim"]]) for row in rows]
+    receipt = recipe.receipt(Path(configurations.root(slug, config)), Ref("claims", slug))
+    if receipt is None:
+        raise DataError(f"{file} has no receipt; `shiftbench systems {short_name}` makes it again")
+    rules_of_run = _rules(receipt["recipe"]["card"])
+    changed = [claim for claim, rule in _rules(card.model_dump(mode="json")).items() if rules_of_run.get(claim) != rule]
+    kept = [row for row in rows if row["claim"] in card.claims and row["claim"] not in changed]
+    return [row | _claim_texts(card.claims[row["claim"]]) for row in [*kept, *map(_without_verdict, changed)]]
+
+
+def _without_verdict(claim: str) -> dict[str, Any]:
+    from shiftbench.data import claim_formats
+
+    empty = dict.fromkeys(column.name for column in claim_formats.CLAIMS.columns)
+    reason = "its rule is new, or has changed since the run here"
+    return {**empty, "claim": claim, "verdict": measured.NOT_RUN, "reason": reason}
 
 
 def _published() -> list[str]:
@@ -223,14 +273,17 @@ def published_evidence(name: str) -> dict[str, Evidence]:
 
 def _with_same_rules(slug: str, recipe: Mapping[str, Any], evidence: dict[str, Evidence]) -> dict[str, Evidence]:
     """The evidence without that on claims whose rule changed since."""
-    from shiftbench.cli.documents import measured
     from shiftbench.statistics.claims.estimates import Evidence
 
-    rules_of_run = measured.judged_contents(recipe["card"])["rules"]
-    present_rules = measured.judged_contents(cards.load(slug).model_dump(mode="json"))["rules"]
+    rules_of_run, present_rules = _rules(recipe["card"]), _rules(cards.load(slug).model_dump(mode="json"))
     changed = Evidence({}, None, "its rule has changed since the system was run")
     valid = {name: item for name, item in evidence.items() if present_rules.get(name) == rules_of_run[name]}
     return valid | {name: changed for name in evidence if name not in valid}
+
+
+def _rules(card: Mapping[str, Any]) -> dict[str, str]:
+    rules: dict[str, str] = measured.judged_contents(card)["rules"]
+    return rules
 
 
 def _claim_texts(claim: Claim) -> dict[str, str]:

@@ -10,6 +10,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.cli.application import err, escaped, out, plural, use_plugin_folders
 from shiftbench.cli.commands import command
 from shiftbench.provenance import trust
+from shiftbench.workflow.plan import cards, configurations
 
 
 @command
@@ -27,7 +28,8 @@ def new(
         _new_system(name, into)
         return
     plugin_type = plural(plugin_type)
-    out.print(f"wrote {scaffolds.scaffold(plugin_type, name, into)}; add to params.yaml:")
+    written = scaffolds.scaffold(plugin_type, name, into)
+    out.print(f"wrote {written}; add to {scaffolds.params_file(into)}:")
     for line in scaffolds.params_lines(plugin_type, name, into):
         out.print(f"  {escaped(line)}", soft_wrap=True)
     if plugin_type in contracts.TYPES:
@@ -60,6 +62,10 @@ def test(
         registry.Folders.use((Path(target).resolve(),))
         target = None
     chosen = contracts.of_user(target)
+    for slug in chosen.get(contracts.SYSTEMS, ()):  # a wrong card is a message, not a failed test
+        card = cards.load(slug)
+        for config in card.params:
+            configurations.load(f"{configurations.SYSTEMS}/{slug}/{config}")
     for plugin_type, names in chosen.items():
         err.print(f"testing {plugin_type}: {', '.join(sorted(names))}")
     if status := contracts.run(chosen):
@@ -92,9 +98,12 @@ def init(
     if own:
         initial.use_own(folder, own)
         out.print(f"pinned {images} and {model} in {folder / 'sources.lock'}", soft_wrap=True)
-        out.print(f"next: cd {folder}, then `shiftbench plan` and `make run`, or `shiftbench make`")
+        out.print(f"next: cd {folder}, then {_COMMIT}, `shiftbench plan` and `make run`, or `shiftbench make`")
         return
-    out.print(f"next: cd {folder}, read params.yaml and README.md, then `make smoke`, `make run`")
+    out.print(f"next: cd {folder}, read params.yaml and README.md, then {_COMMIT}, `make smoke`, `make run`")
+
+
+_COMMIT = "`git add -A && git commit -m 'feat: a benchmark'`"
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...] | None:

@@ -47,7 +47,10 @@ def plan(
     table.add_row("all", *map(estimates.cell_text, totals))
     out.print(table)
     hours = sum(row["hours"] for row in rows)
-    out.print(f"expected: {hours:.2g} h of one process" if hours else "nothing to do")
+    if all(row["stale"] + row["missing"] == 0 for row in rows):
+        out.print("nothing to do")
+    else:
+        out.print(f"expected: {hours:.2g} h of one process" if hours else "expected: seconds")
     _list_own_files(planned)
 
 

@@ -3,6 +3,7 @@
 from rich import box
 from rich.table import Table
 
+from shiftbench.base.errors import ParamsError
 from shiftbench.cli.application import escaped, out, use_plugin_folders
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.plan.cards import Card
@@ -13,7 +14,12 @@ def rows_of_cards() -> list[dict[str, object]]:
     use_plugin_folders()
     rows: list[dict[str, object]] = []
     for slug in cards.slugs():
-        card = cards.load(slug)
+        try:
+            card = cards.load(slug)
+        except ParamsError as error:
+            message = " ".join(str(error).split())
+            rows.append({"slug": slug, "title": message, "family": "", "status": "broken", "claims": 0})
+            continue
         about = {"slug": slug, "title": card.title, "family": card.family, "status": card.status}
         rows.append({**about, "claims": len(card.claims)})
     return rows
@@ -27,7 +33,7 @@ def show_all() -> None:
     for heading in ("slug", "status", "field", "claims", "title"):
         table.add_column(heading, no_wrap=heading in ("slug", "status"))
     for row in rows:
-        style = "" if row["status"] == "built" else "dim"
+        style = {"built": "", "broken": "red"}.get(str(row["status"]), "dim")
         cells = [escaped(str(row[name])) for name in ("slug", "status", "family", "claims", "title")]
         table.add_row(*cells, style=style)
     out.print(table)

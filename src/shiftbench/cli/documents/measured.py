@@ -159,4 +159,4 @@ def _frame(rows: list[dict[str, Any]], form: Format) -> pl.DataFrame:
 
 
 def _advice(slug: str) -> str:
-    return f"`make systems ARGS={slug}` runs it"
+    return f"`shiftbench systems {slug}` runs it"

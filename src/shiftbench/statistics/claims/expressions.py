@@ -78,8 +78,21 @@ def select(
         keep &= pl.col("seed").is_not_null() if single_seeds else pl.col("seed").is_null()
     selection = rows.take(rows.identities.select(keep).to_series(), frozenset(fixed))
     if not len(selection.identities):
-        raise NotEvaluable(f"no row has {', '.join(f'{k}={v}' for k, v in selector.items())}")
+        raise NotEvaluable(f"no row has {', '.join(f'{k}={v}' for k, v in selector.items())}{_present(rows, selector)}")
     return selection
+
+
+def _present(rows: MetricRows, selector: Mapping[str, Any]) -> str:
+    """The values of the first column of a selector that no row matches; empty if it is their combination."""
+    for name, value in selector.items():
+        matches = _model_matches(value, single_seeds=False) if name == "model" else _equals(name, value)
+        if not rows.identities.select(matches).to_series().any():
+            column = rows.identities[name]
+            if name == "model":
+                column = column.filter(rows.identities["seed"].is_null())
+            known = column.drop_nulls().unique().sort().to_list()[:20]
+            return f"; {name} has the values {', '.join(f'{one}' for one in known) or 'null alone'}"
+    return ""
 
 
 def _equals(name: str, value: Any) -> pl.Expr:

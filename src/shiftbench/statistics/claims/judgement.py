@@ -36,6 +36,7 @@ from shiftbench.statistics.claims.statements import Claim
 from shiftbench.statistics.intervals import Interval
 
 ERROR = 0.05
+NOT_EVALUABLE = "not evaluable"
 _DECIDED = ("supported", "refuted")
 
 
@@ -113,13 +114,13 @@ def share_of_error(undecided: int, looks: int) -> float:
 def _judge_claim(draft: Judgement, known: Evidence, error: float) -> Judgement:
     reason = known.reason or _gate_failure(draft.claim, known.gate)
     if reason:
-        return replace(draft, verdict="not evaluable", reason=reason)
+        return replace(draft, verdict=NOT_EVALUABLE, reason=reason)
     try:
         if draft.claim.over:
             return _judge_quantified(draft, known.estimates, error)
         return _judge_estimate(draft, known.estimates[None], error, error)
     except NotEvaluable as problem:
-        return replace(draft, verdict="not evaluable", reason=str(problem))
+        return replace(draft, verdict=NOT_EVALUABLE, reason=str(problem))
 
 
 def _gate_failure(claim: Claim, values: Floats | None) -> str:

@@ -7,7 +7,7 @@ and may have `over` (`{mean: SELECTOR, over: seed}`, `{difference: [SELECTOR, SE
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -138,6 +138,7 @@ def check_expression(value: object, where: str) -> None:
     if not isinstance(value, dict) or not value:
         raise ValueError(f"{where}: expected a selector or a combination, found {value!r}")
     if "metric" in value:
+        _check_columns(value, where)
         return
     if len(value.keys() - {"over"}) != 1:
         raise ValueError(f"{where}: a combination is one key, a selector has `metric`; found {', '.join(value)}")
@@ -145,9 +146,20 @@ def check_expression(value: object, where: str) -> None:
     if name in ONE:
         check_expression(operand, f"{where}.{name}")
     elif name in TWO and over is None:
-        if not isinstance(operand, list) or len(operand) != 2:
-            raise ValueError(f"{where}.{name}: expected a list of two operands")
-        for number, side in enumerate(operand):
-            check_expression(side, f"{where}.{name}[{number}]")
+        _check_two(operand, f"{where}.{name}")
     else:
         raise ValueError(f"{where}: no combination is called {name!r} ({suggest(str(name), (*ONE, *TWO))})")
+
+
+def _check_columns(selector: Mapping[Any, Any], where: str) -> None:
+    for name in selector.keys() - {*get_args(Column), "seed"}:
+        raise ValueError(f"{where}: metric rows have no column {name!r} ({suggest(str(name), get_args(Column))})")
+
+
+def _check_two(operands: object, where: str) -> None:
+    if not isinstance(operands, list) or len(operands) != 2:
+        raise ValueError(f"{where}: expected a list of two operands")
+    if operands[0] == operands[1]:
+        raise ValueError(f"{where}: both operands are the same")
+    for number, side in enumerate(operands):
+        check_expression(side, f"{where}[{number}]")

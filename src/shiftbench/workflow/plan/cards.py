@@ -119,6 +119,9 @@ class Card(_Strict):
             without_value = [name for name, claim in self.claims.items() if claim.value is None]
             if without_value:
                 raise ValueError(f"claim {without_value[0]!r} of a built card has no `value`")
+            full = [name for name, claim in self.claims.items() if claim.scale == "full"]
+            if full and "full" not in self.params:
+                raise ValueError(f"claim {full[0]!r} has the scale `full`, but there are no params for 'full'")
         return self
 
 
@@ -136,6 +139,11 @@ def file(slug: str) -> Path:
     for home in registry.homes():
         if _slug(home.folder) == slug and _file(home.folder).is_file():
             return _file(home.folder)
+    for beside in Path().glob(f"*/systems/{slug.replace('-', '_')}/card.yaml"):
+        raise ParamsError(
+            f"no system is called {slug!r} in the plugin folders; for {beside}, params.yaml needs "
+            f"`plugins: [{beside.parts[0]}]`"
+        )
     raise ParamsError(f"no system is called {slug!r}; {suggest(slug, slugs())}")
 
 

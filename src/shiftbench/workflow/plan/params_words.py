@@ -61,6 +61,8 @@ def _line(key: str, wrong: Mapping[str, Any]) -> str:
     if problem["type"] in ("extra_forbidden", "invalid_key") or problem["loc"][-1] == "[key]":
         return f"{key}: {text}"
     value = problem["input"]
+    if problem["type"] == "value_error" and isinstance(value, Mapping):
+        return f"{key}: {text}"  # the text names the key below
     return f"{key} is empty: {text}" if value is None else f"{key} = {yaml_text(value)}: {text}"
 
 

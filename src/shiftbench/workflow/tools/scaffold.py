@@ -76,7 +76,8 @@ def scaffold_system(name: str, into: Path) -> str:
             "digits, with hyphens between them, a letter first, and no keyword of Python"
         )
     if slug in cards.slugs() or folder.exists():
-        raise ParamsError(f"there is a system {slug!r} already; choose another name, or edit {folder}/card.yaml")
+        card = cards.file(slug) if slug in cards.slugs() else folder / "card.yaml"
+        raise ParamsError(f"there is a system {slug!r} already ({card}); choose another name")
     for template in sorted((TEMPLATES / "systems").iterdir()):
         text = template.read_text().replace("NAME", folder.name).replace("SLUG", slug)
         write_bytes(folder / template.name, text.encode())
@@ -89,8 +90,17 @@ def _imported(text: str) -> set[str]:
     return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
+def params_file(into: Path) -> Path:
+    """The file that uses a new plugin: the card of a system's folder, else params.yaml."""
+    card = into / "card.yaml"
+    return card if card.is_file() else Path("params.yaml")
+
+
 def params_lines(plugin_type: str, name: str, into: Path) -> list[str]:
-    """The lines of params.yaml that use the new plugin."""
+    """The lines of `params_file` that use the new plugin."""
+    if params_file(into).name == "card.yaml":
+        params = USES[plugin_type].replace("NAME", name).replace("FOLDER", into.name)
+        return [f"needs: {{embedded: {{{plugin_type}: [{name}]}}}}", f"params: {{embedded: {{{params}}}}}"]
     return [*folder_lines(into), USES[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]
 
 
