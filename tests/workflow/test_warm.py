@@ -21,8 +21,8 @@ KINDS = (
     "host: .+",  # Snakemake 9.18.1 says it
     r"\d+ jobs: shift 4, .*",
     r"starting workers \(importing torch\)",
-    r"workers started in [\d.]+ s, once for all jobs",
-    r"\d+ of \d+ jobs made in \d+ s",
+    "workers started in .+, once for all jobs",
+    r"\d+ of \d+ jobs made in .+",
     r"Slow: .*\.",
     "report: file:///.*/results/report/index.html",
     "next: `shiftbench audit`",
