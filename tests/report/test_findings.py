@@ -1,5 +1,6 @@
 """Findings: sentences say what tables say, and no more than their intervals allow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,18 @@ def test_every_link_of_a_card_is_a_row_of_the_page(chapter: Chapter, tmp_path: P
     assert finding is not None
     anchors = {chapter.anchor(row.who) for row in chapter.rows} | {f"#detection-{chapter.name}"}
     assert {card.link for card in finding.cards if card.link} <= anchors
+
+
+@pytest.mark.parametrize("tied", [0, 1, 2])
+def test_detectors_that_tie_with_the_best_are_said(chapter: Chapter, tied: int) -> None:
+    columns = [one for one in chapter.columns if one.detector and one.measure.name == "auroc"]
+    column = max(columns, key=lambda one: max(one.entries[who].value or 0 for who in chapter.places.who))
+    first, *others = sorted(chapter.places.who, key=lambda who: -(column.entries[who].value or 0))
+    told = replace(column, best=frozenset({first}), tied=frozenset(others[:tied]))
+    chapter.columns[:] = [told if one is column else one for one in chapter.columns]
+    finding = findings.finding(chapter)
+    assert finding is not None
+    assert f", by Energy on {chapter.models[first]}." in finding.rest
+    assert ("is not significantly worse" in finding.rest) == (tied > 0)
+    card = next(one for one in finding.cards if one.title.startswith("Best OOD detection"))
+    assert ("no significant difference" in card.spread) == (tied > 0)

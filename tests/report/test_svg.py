@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 import re
 from xml.etree import ElementTree
@@ -123,6 +124,33 @@ def test_labels_of_lines_do_not_cover_each_other() -> None:
     )
     assert len(heights) == 9
     assert min(np.diff(heights)) >= 13
+
+
+def test_labels_of_points_cover_neither_each_other_nor_their_intervals() -> None:
+    """Three models that hardly differ, with names as long as those of real ones."""
+    names = [f"EfficientNet-Lite{at} + linear probe" for at in range(3)]
+    styles = Style.of(dict(zip("abc", names, strict=True))).values()
+    pairs = [
+        (style, Entry(at, at - 0.03, at + 0.03, 9), Entry(up, up - 0.06, up + 0.06, 9))
+        for style, at, up in zip(styles, (0.72, 0.746, 0.763), (0.635, 0.637, 0.647), strict=True)
+    ]
+    low = (Style.of({"d": "SqueezeNet"})["d"], Entry(0.6, None, None, 9), Entry(0.4, None, None, 9))
+    root = drawn(figures.scatter([*pairs, low], ACCURACY, ACCURACY, "") | {"width": 560, "height": 380})
+    boxes = [
+        (float(one.attrib["x"]), float(one.attrib["y"]), len(one.text or "") * 6.8)
+        for one in root.iter(f"{NAME}text")
+        if one.text in names
+    ]
+    assert len(boxes) == 3
+    for (x1, y1, wide1), (x2, y2, wide2) in itertools.combinations(boxes, 2):
+        assert abs(y1 - y2) >= 12 or x1 + wide1 <= x2 or x2 + wide2 <= x1
+
+
+def test_long_names_of_rows_are_not_cut() -> None:
+    name = "EfficientNet-Lite0 + fine-tuning \u2212 SqueezeNet 1.1 + linear probe"
+    root = drawn(figures.forest([(name, Entry(0.1, 0.05, 0.2, 9), True)], ACCURACY, ""))
+    (shown,) = (one for one in root.iter(f"{NAME}text") if one.text == name)
+    assert float(shown.attrib["x"]) >= 6.5 * len(name)  # its right end, px
 
 
 def test_counts_are_in_a_strip_of_their_own() -> None:

@@ -6,7 +6,7 @@ difference is stated as a fact if its interval excludes zero. Two training seeds
 given.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shiftbench.base.refs import without_seed
@@ -290,39 +290,61 @@ def _ranking(chapter: Chapter, column: Column) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Detection:
+    """The highest AUROC (or what the first table of detection shows), and the models that do not differ from it."""
+
+    measure: Measure
+    who: Who
+    entry: Entry
+    detector: str
+    tied: tuple[Who, ...] = ()
+
+
 def _detection(chapter: Chapter) -> str:
-    """The best detector, where OOD sets were scored."""
-    best = _best_detector(chapter)
+    """The highest AUROC, where OOD sets were scored, and how many models tie with it."""
+    best = _best_detection(chapter)
     if best is None:
         return ""
-    measure, who, entry, detector, several = best
-    model = f" on {chapter.models[who]}" if several else ""
-    spread = measure.spread(entry)
-    return (
-        f"The best OOD detector is {chapter.titles.of('detectors', detector)}{model}: "
-        f"{measure.title} {measure.text(entry.value)}{measure.symbol}{f' ({spread})' if spread else ''}."
-    )
+    measure, detector = best.measure, chapter.titles.of("detectors", best.detector)
+    model = f" on {chapter.models[best.who]}" if len(chapter.names) > 1 else ""
+    spread = measure.spread(best.entry)
+    if spread and not spread.startswith("["):
+        spread = f"({spread})"
+    value = " ".join(part for part in (f"{measure.text(best.entry.value)}{measure.symbol}", spread) if part)
+    others = len(best.tied) - 1
+    tie = f" {detector} on {others} other model{'s' * (others > 1)} is not significantly worse." if others > 0 else ""
+    extreme = "lowest" if measure.higher_is_better is False else "highest"
+    return f"The {extreme} {measure.title} of an OOD detector is {value}, by {detector}{model}.{tie}"
 
 
-def _best_detector(chapter: Chapter) -> tuple[Measure, Who, Entry, str, bool] | None:
-    several = len(chapter.names) > 1
+def _best_detection(chapter: Chapter) -> _Detection | None:
     columns = [column for column in chapter.columns if column.detector and column.measure.name == "auroc"]
-    rows = [
-        (column.measure, who, column.entries[who], str(column.detector))
+    found = [
+        _Detection(column.measure, who, column.entries[who], str(column.detector), _tied(chapter, column))
         for column in columns
         for who in chapter.places.who
         if who in column.entries and column.entries[who].value is not None
     ]
-    view = chapter.detection.views[0] if chapter.detection.views and not rows else None
+    view = chapter.detection.views[0] if chapter.detection.views and not found else None
     if view is not None and view.columns and view.measure.higher_is_better is not None:
-        first = view.columns[0]
-        rows = [
-            (view.measure, who[:2], entry, who[2]) for who, entry in first.entries.items() if entry.value is not None
+        entries = view.columns[0].entries
+        found = [
+            _Detection(view.measure, who[:2], entry, who[2])
+            for who, entry in entries.items()
+            if entry.value is not None
         ]
-    if not rows:
+    if not found:
         return None
-    sign = -1 if rows[0][0].higher_is_better is False else 1
-    return (*max(rows, key=lambda row: sign * (row[2].value or 0.0)), several)
+    sign = -1 if found[0].measure.higher_is_better is False else 1
+    return max(found, key=lambda one: sign * (one.entry.value or 0.0))
+
+
+def _tied(chapter: Chapter, column: Column) -> tuple[Who, ...]:
+    """The best of a column and what does not differ from it significantly, in the order of their values."""
+    sign = -1 if column.measure.higher_is_better is False else 1
+    tied = [who for who in chapter.places.who if who in column.best or who in column.tied]
+    return tuple(sorted(tied, key=lambda who: -sign * (column.entries[who].value or 0.0)))
 
 
 # -------------------------------------------------------------------------------------------- cards
@@ -350,12 +372,10 @@ def _best_cards(chapter: Chapter) -> Iterator[Card]:
             continue
         sign = 1 if measure.higher_is_better else -1
         order = sorted(values, key=lambda who: -sign * (values[who].value or 0.0))
-        head = f"Best {measure.title} {title} {measure.arrow}"
-        tied = [who for who in order if who in column.best or who in column.tied]
+        head = f"Best {measure.title} {title}{_arrow(measure)}"
+        tied = _tied(chapter, column)
         if len(tied) > 1:
-            low, high = sorted((values[tied[-1]].value or 0.0, values[tied[0]].value or 0.0))
-            value = f"{measure.text(low)}\N{EN DASH}{measure.text(high)}{measure.symbol}"
-            yield Card(head, value, f"no significant difference between {len(tied)} models", _names(chapter, tied))
+            yield Card(head, _between(measure, values, tied), _TIE.format(len(tied)), _names(chapter, tied))
             continue
         first, second = order[:2]
         margin = _points(measure, abs((values[first].value or 0.0) - (values[second].value or 0.0)))
@@ -369,15 +389,31 @@ def _best_cards(chapter: Chapter) -> Iterator[Card]:
 
 
 def _ood_cards(chapter: Chapter) -> Iterator[Card]:
-    best = _best_detector(chapter)
-    if best is not None:
-        measure, who, entry, detector, several = best
-        name = chapter.titles.of("detectors", detector) + (f", {chapter.models[who]}" if several else "")
-        value = f"{measure.text(entry.value)}{measure.symbol}"
-        yield Card(
-            f"Best OOD detection, {measure.title} {measure.arrow}", value, measure.spread(entry), name,
-            f"#detection-{chapter.name}",
-        )  # fmt: skip
+    best = _best_detection(chapter)
+    if best is None:
+        return
+    measure, detector = best.measure, chapter.titles.of("detectors", best.detector)
+    head, link = f"Best OOD detection, {measure.title}{_arrow(measure)}", f"#detection-{chapter.name}"
+    if len(best.tied) > 1:
+        column = next(one for one in chapter.columns if one.measure == measure and one.detector == best.detector)
+        yield Card(head, _between(measure, column.entries, best.tied), _TIE.format(len(best.tied)), detector, link)
+        return
+    name = detector + (f", {chapter.models[best.who]}" if len(chapter.names) > 1 else "")
+    yield Card(head, f"{measure.text(best.entry.value)}{measure.symbol}", measure.spread(best.entry), name, link)
+
+
+_TIE = "no significant difference between {} models"
+
+
+def _between(measure: Measure, entries: Mapping[Who, Entry], tied: Sequence[Who]) -> str:
+    """The range of the values of models that tie."""
+    low, high = sorted((entries[tied[-1]].value or 0.0, entries[tied[0]].value or 0.0))
+    return f"{measure.text(low)}\N{EN DASH}{measure.text(high)}{measure.symbol}"
+
+
+def _arrow(measure: Measure) -> str:
+    """Which direction is better, on the line of the word before it."""
+    return f"\N{NO-BREAK SPACE}{measure.arrow}" if measure.arrow else ""
 
 
 def _names(chapter: Chapter, models: Sequence[Who]) -> str:

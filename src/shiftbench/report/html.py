@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from shiftbench.report import svg
 from shiftbench.report.chapters import ends
@@ -34,9 +34,23 @@ def environment(*folders: str) -> Environment:
     )
     environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
     environment.filters["level"] = lambda severity: f"{severity:g}"
-    environment.filters |= {"slug": slug, "linked": linked, "svg": svg.svg}
+    environment.filters |= {"slug": slug, "linked": linked, "svg": svg.svg, "code": code}
     environment.globals["DASH"] = DASH
     return environment
+
+
+def code(text: str) -> Markup:
+    """A text of a docstring, with what stands between backticks as code.
+
+    Example:
+        >>> code("As `mce`, < 1")
+        Markup('As <code>mce</code>, &lt; 1')
+    """
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    marked = (Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts))
+    return Markup().join(marked)
 
 
 def style() -> Markup:

@@ -94,15 +94,13 @@ def first_figure(chapter: Chapter) -> Panel | None:
             shots["clean against shifted"] = {"": _trade(chapter, chapter.clean, shifted)}
     if not shots or shifted is None:
         return None
-    left = f"Left: mean over {_over(shifted)} by severity. " if len(shots) > 1 or place in shots else ""
+    mean = f"mean over {_over(shifted)} by severity" if place in shots else ""
+    trade = f"clean data against {'the same mean' if mean else _over(shifted)}"
+    alone = mean or trade
+    what = f"Left: {mean}. Right: {trade}. " if len(shots) > 1 else f"{alone[0].upper()}{alone[1:]}. "
     seeds = "Small rings are single training seeds. " if chapter.seeds[1:] else ""
     arrows = "Arrows show what one change of a model does. " if pairs(chapter) else ""
-    right = (
-        f"Right: clean data against {'the same mean' if left else _over(shifted)}. "
-        if len(shots) > 1 or not left
-        else ""
-    )
-    note = f"{left}{right}Bands and bars are 95% intervals. {seeds}{arrows}n = {chapter.n:,}."
+    note = f"{what}Bands and bars are 95% intervals. {seeds}{arrows}n = {chapter.n:,}."
     one = panel(chapter, "first", ("Figure 1", note), [], shots)
     return replace(one, legend=())
 

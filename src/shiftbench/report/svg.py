@@ -21,12 +21,15 @@ WIDTH = 360
 """Width of a figure that states none, in px; the height of a figure is given."""
 _TOP, _RIGHT, _BOTTOM, _LEFT = 30.0, 12.0, 42.0, 52.0
 _UNTITLED = 10.0  # px above a figure without a title
-_LETTER = 6.6  # width of a letter of 12 px, about
+_LETTER = 7.1  # width of a letter of 12 px in a wide typeface (DejaVu Sans), about
+_BOLD = 7.9  # the same of a bold one
 _LINE = 14.0  # px from one label to the next
+_NAMES = 0.62  # share of the width that names of rows have at most; a figure with longer ones is wider
 _RING = 2.6  # radius of a training seed's ring, px
 _HEAD = 7.0  # length of an arrow's head, px
 _Place = Callable[[float], float]
 _Point = tuple[float, float]
+_Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ def svg(figure: Figure, alt: str) -> Markup:
         figure: as `figures` describes it.
         alt: what it shows, in words; the values at the ends of each series are added.
     """
-    width, height = float(figure.get("width", WIDTH)), float(figure["height"])
+    width = max(float(figure.get("width", WIDTH)), _names_width(figure) / _NAMES)
+    height = float(figure["height"])
     series, strip = figure["series"], figure.get("below")
     frame = _framed(figure, series, width, height)
     values = "; ".join([*_lines(figure), *(_described(figure, one) for one in _named(series))])
@@ -105,10 +109,8 @@ def ticks(low: float, high: float, count: float) -> tuple[list[float], int]:
 
 
 def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, height: float) -> _Frame:
-    names = figure["y"].get("names") or []
-    wide = _LETTER * max((len(name) for name in names), default=0) + 16
-    left = max(_LEFT, min(wide, 0.4 * width))
-    ends = [_LETTER * len(one["label"]) + 14 for one in series if one.get("label") and one["kind"] == "line"]
+    left = max(_LEFT, _names_width(figure))
+    ends = [_BOLD * len(one["label"]) + 14 for one in series if one.get("label") and one["kind"] == "line"]
     right = width - max(_RIGHT, *ends, 0.0) if ends else width - _RIGHT
     top = _TOP if figure["title"] else _UNTITLED
     bottom = height - _BOTTOM
@@ -123,6 +125,11 @@ def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, heig
         _axis(figure["x"], across, left, right, max(3.0, (right - left) / 70)),
         _axis(figure["y"], up, bottom, top, max(3.0, (bottom - top) / 34)),
     )
+
+
+def _names_width(figure: Figure) -> float:
+    """The room that names of rows need beside the axis."""
+    return _LETTER * max((len(name) for name in figure["y"].get("names") or ()), default=0) + 16
 
 
 def _values(series: Iterable[dict[str, Any]], letter: str) -> Iterator[float | None]:
@@ -179,8 +186,8 @@ def _text(  # noqa: PLR0913 - what SVG says of a text
         more += Markup(' transform="rotate(-90 {} {})"').format(_number(x), _number(y))
     if size:
         more += Markup(' font-size="{}"').format(size)
-    if colour != "currentColor":
-        more += Markup(' font-weight="600"')
+    if colour != "currentColor":  # a label among lines, with a border of the ground's colour
+        more += Markup(' font-weight="600" class="label" stroke="#fff" stroke-width="3" paint-order="stroke"')
     return Markup('<text x="{}" y="{}" fill="{}"{}>{}</text>').format(_number(x), _number(y), colour, more, text)
 
 
@@ -293,21 +300,24 @@ def _stroke(one: dict[str, Any], points: Sequence[tuple[float, float, int]]) -> 
 
 def _arms(one: dict[str, Any], frame: _Frame) -> Iterator[Markup]:
     """Intervals of points, across and up."""
-    lines = []
+    lines = [_path(ends) for ends in _arm_ends(one, frame)]
+    if lines:
+        yield Markup('<path d="{}" fill="none" stroke="{}" stroke-width="1.5" stroke-opacity=".7"/>').format(
+            "".join(lines), one["colour"]
+        )
+
+
+def _arm_ends(one: dict[str, Any], frame: _Frame) -> Iterator[tuple[_Point, _Point]]:
+    px, py = frame.x.place, frame.y.place
     for at, (x, y) in enumerate(zip(_across(one), one["y"], strict=True)):
         if x is None or y is None:
             continue
         left, right = (_or(end[at], x) for end in one.get("x_ends", ([x] * (at + 1), [x] * (at + 1))))
         low, high = (_or(end[at], y) for end in one.get("y_ends", ([y] * (at + 1), [y] * (at + 1))))
-        px, py = frame.x.place, frame.y.place
         if left != right:
-            lines.append(_path([(px(left), py(y)), (px(right), py(y))]))
+            yield (px(left), py(y)), (px(right), py(y))
         if low != high:
-            lines.append(_path([(px(x), py(low)), (px(x), py(high))]))
-    if lines:
-        yield Markup('<path d="{}" fill="none" stroke="{}" stroke-width="1.5" stroke-opacity=".7"/>').format(
-            "".join(lines), one["colour"]
-        )
+            yield (px(x), py(high)), (px(x), py(low))
 
 
 def _markers(one: dict[str, Any], points: Sequence[tuple[float, float, int]]) -> Iterator[Markup]:
@@ -356,12 +366,13 @@ def _labels(figure: Figure, frame: _Frame) -> Iterator[Markup]:
         for x, y in zip(one["x"], one["y"], strict=True)
         if x is not None and y is not None
     ]
-    taken: list[tuple[float, float, float, float]] = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    taken: list[_Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    taken += [(x1 - 1, y1 - 1, x2 + 1, y2 + 1) for one in points for (x1, y1), (x2, y2) in _arm_ends(one, frame)]
     for one in points:
         if one["x"][0] is None or one["y"][0] is None:
             continue
         place = frame.x.place(one["x"][0]), frame.y.place(one["y"][0])
-        box = _free(place, _LETTER * len(one["label"]) * 1.05, frame, taken)
+        box = _free(place, _BOLD * len(one["label"]), frame, taken)
         taken.append(box)
         yield Markup('<g data-key="{}">{}</g>').format(
             one.get("key", ""), _text(box[0], box[3] - 3, one["label"], colour=one["colour"])
@@ -381,24 +392,25 @@ def _apart(places: Sequence[float], frame: _Frame) -> list[float]:
     return moved
 
 
-def _free(
-    place: _Point, width: float, frame: _Frame, taken: Sequence[tuple[float, float, float, float]]
-) -> tuple[float, float, float, float]:
-    """Box for a label next to a point: the one of eight places that covers least."""
+def _free(place: _Point, width: float, frame: _Frame, taken: Sequence[_Box]) -> _Box:
+    """Box for a label next to a point: the one that covers least, the nearer of two that cover the same."""
     x, y = place
-    middle = x - width / 2, y - _LINE / 2
-    corners = [(middle[0], y - 10 - _LINE), (middle[0], y + 10), (x + 10, middle[1]), (x - 10 - width, middle[1])]
-    corners += [(left, top) for left in (x + 7, x - 7 - width) for top in (y - 7 - _LINE, y + 7)]
-    boxes = [(left, top, left + width, top + _LINE) for left, top in corners]
+    boxes = []
+    for gap in (7.0, 18.0, 32.0):
+        for top in (y - gap - _LINE, y - _LINE / 2, y + gap):
+            beside = (x + gap, x - gap - width)
+            middle = () if top == y - _LINE / 2 else (x - width / 2,)
+            boxes += [(left, top, left + width, top + _LINE) for left in (*middle, *beside)]
 
-    def cost(box: tuple[float, float, float, float]) -> float:
+    def cost(box: _Box) -> float:
         left, top, right, bottom = box
         outside = max(0.0, frame.left - left) + max(0.0, right - frame.right - _RIGHT + 2)
         outside += max(0.0, frame.top - top) + max(0.0, bottom - frame.bottom)
         covered = sum(
             max(0.0, min(right, r) - max(left, a)) * max(0.0, min(bottom, d) - max(top, b)) for a, b, r, d in taken
         )
-        return covered + 50 * outside
+        away = math.hypot(max(left - x, x - right, 0.0), max(top - y, y - bottom, 0.0))
+        return covered + 50 * outside + 2 * away
 
     return min(boxes, key=cost)
 

@@ -24,7 +24,7 @@ BASELINES = frozenset({"erm", "given", "pretrained", "index", "boxes", "poses"})
 _WORDS = {
     "adascale": "AdaSCALE", "adamw": "AdamW", "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ash_b": "ASH-B",
     "ash_p": "ASH-P", "ash_s": "ASH-S", "auc": "AUC", "augmix": "AugMix", "aupr": "AUPR", "aurc": "AURC",
-    "auroc": "AUROC", "bm25": "BM25", "byol": "BYOL", "cider": "CIDER", "cifar10": "CIFAR-10",
+    "auroc": "AUROC", "bm25": "BM25", "brier": "Brier", "byol": "BYOL", "cider": "CIDER", "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100", "clip": "CLIP", "coco": "COCO", "convnet": "ConvNet",
     "dice": "DICE", "dino": "DINO", "dpo": "DPO", "dro": "DRO",
     "eaurc": "E-AURC", "ece": "ECE", "elpv": "ELPV", "erm": "ERM", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
