@@ -323,7 +323,7 @@ def test_what_a_run_gave_stands_on_the_page(tmp_path, monkeypatch):
 
 
 def test_a_system_that_was_not_run_has_nothing_to_keep(tmp_path):
-    with pytest.raises(DataError, match=r"palm was not run here .* `make systems ARGS=palm` runs it"):
+    with pytest.raises(DataError, match=r"palm was not run here .* `shiftbench systems palm` runs it"):
         measured.record("palm", home=tmp_path)
 
 
