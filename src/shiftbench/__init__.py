@@ -39,8 +39,8 @@ _PUBLIC = {
 
 
 def __dir__() -> list[str]:
-    """The names of the module, with those that are imported when they are asked for."""
-    return sorted({*globals(), *_PUBLIC})
+    """What users import from here; of what the module imports for itself, nothing."""
+    return sorted({*_PUBLIC, *(name for name in globals() if name.startswith("__"))})
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,8 @@ class Repository:
         return commands.Started(command, self.path, environment, (log, log))
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {
+        own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "ARGS")}  # of `make test`
+        return own | {
             "PYTHONPATH": f"{self.sources or self.path / 'src'}{os.pathsep}{COUNTING}",
             "PATH": f"{commands.PYTHON.parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",

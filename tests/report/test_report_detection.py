@@ -178,6 +178,15 @@ def test_scores_are_drawn_from_their_table_by_detector_and_set() -> None:
     assert [sum(side["y"]) for side in bars["0|1"]["series"]] == pytest.approx([100, 100], abs=1)
 
 
+def test_scores_without_a_metric_of_detection_are_drawn_too() -> None:
+    """Params may name detectors, and no metric that judges them."""
+    chapter = unknown()
+    metrics = chapter.tables.metrics.filter(pl.col("detector").is_null())
+    bare = Chapter("unknown", chapter.params, replace(chapter.tables, metrics=metrics), chapter.about)
+    found = next(panel for panel in detector_panels(bare) if panel.kind == "scores")
+    assert sorted(name for _, name in found.asks[0].choices) == ["KNN", "MSP", "ODIN", "ViM"]
+
+
 def test_a_curve_states_its_seed_and_its_operating_point() -> None:
     chapter = unknown()
     found = next(panel for panel in detector_panels(chapter) if panel.kind == "scores")

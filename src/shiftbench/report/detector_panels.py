@@ -92,7 +92,7 @@ def _family(chapter: Chapter, who: Who) -> Who:
 
 
 def _best_first(chapter: Chapter, names: Collection[str]) -> list[str]:
-    """Detectors by their mean AUROC over models and OOD sets, the highest first."""
+    """Detectors by their mean AUROC over models and OOD sets, the highest first; without AUROC as in params."""
     view = chapter.detection.view(_LEAD)
     columns = [column for column in view.columns if column.positions == 1] if view else []
 
@@ -101,7 +101,8 @@ def _best_first(chapter: Chapter, names: Collection[str]) -> list[str]:
         values = [entry.value for entry in entries if entry.value is not None]
         return sum(values) / len(values) if values else 0.0
 
-    return sorted((name for name in chapter.detection.detectors if name in names), key=mean, reverse=True)
+    listed = [name for name in chapter.params["detectors"] if name in names]
+    return sorted(dict.fromkeys([*listed, *sorted(names)]), key=mean, reverse=True)
 
 
 def _ask(label: str, names: list[str]) -> Ask:
