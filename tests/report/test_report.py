@@ -260,7 +260,7 @@ def test_pictures_are_described_in_words_and_only_the_first_data_set_is_open(tmp
         ("ankle boot, Fog, severity 3", "a/7"),
         ("ankle boot, clean", "b/7"),
     }
-    assert re.findall(r'<details class="gallery"( open)?>', html) == [" open", ""]
+    assert re.findall(r'<details class="gallery"( open data-narrow)?>', html) == [" open data-narrow", ""]
 
 
 @pytest.mark.parametrize(("words", "folded"), [(10, 0), (500, 2)])

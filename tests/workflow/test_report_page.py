@@ -488,6 +488,11 @@ def test_a_telephone_shows_a_finding_on_its_first_screen(page: Page) -> None:
         box = "return document.querySelector('.findings').getBoundingClientRect().bottom"
         assert page.run(box) < 1100
         assert page.run("return document.documentElement.scrollHeight") < 20_000
+        page.driver.refresh()
+        assert page.run("return document.querySelectorAll('details.gallery').length") > 0
+        assert page.run("return document.querySelectorAll('details.gallery[open]').length") == 0
+    page.driver.refresh()
+    assert page.run("return document.querySelectorAll('details.gallery[open]').length") == 1
 
 
 def test_no_request_leaves_the_page_and_nothing_is_complained_about(page: Page) -> None:

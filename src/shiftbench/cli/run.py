@@ -80,7 +80,7 @@ def _list_own_files(planned: plans.Plan) -> None:
     missing = sum(not file.exists for file in files)
     out.print(f"[bold]Your own files[/], never downloaded: {missing} of {len(files)} missing")
     for file in files:
-        state = "changed" if file.changed else "here" if file.exists else "missing"
+        state = "changed" if file.changed else "missing" if not file.exists else "refused" if file.fault else "here"
         terms = f"; {file.licence}" if file.licence else ""
         ignored = f"; ignored: {file.ignored}" if file.ignored else ""
         duplicates = f"; files with equal bytes: {file.duplicates}" if file.duplicates else ""

@@ -312,8 +312,9 @@ def _detection(chapter: Chapter) -> str:
     if spread and not spread.startswith("["):
         spread = f"({spread})"
     value = " ".join(part for part in (f"{measure.text(best.entry.value)}{measure.symbol}", spread) if part)
-    others = len(best.tied) - 1
-    tie = f" {detector} on {others} other model{'s' * (others > 1)} is not significantly worse." if others > 0 else ""
+    others = [chapter.models[who] for who in best.tied if who != best.who]
+    named = others[0] if len(others) == 1 else f"{len(others)} other models"
+    tie = f" {detector} on {named} is not significantly worse." if others else ""
     extreme = "lowest" if measure.higher_is_better is False else "highest"
     return f"The {extreme} {measure.title} of an OOD detector is {value}, by {detector}{model}.{tie}"
 

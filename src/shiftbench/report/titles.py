@@ -22,10 +22,10 @@ PARTS = ("trainers", "methods")
 BASELINES = frozenset({"erm", "given", "pretrained", "index", "boxes", "poses"})
 """Trainers that a model's title leaves out: each is the usual way to get a model of its kind."""
 _WORDS = {
-    "adascale": "AdaSCALE", "adamw": "AdamW", "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ash_b": "ASH-B",
-    "ash_p": "ASH-P", "ash_s": "ASH-S", "auc": "AUC", "augmix": "AugMix", "aupr": "AUPR", "aurc": "AURC",
-    "auroc": "AUROC", "bm25": "BM25", "brier": "Brier", "byol": "BYOL", "cider": "CIDER", "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100", "clip": "CLIP", "coco": "COCO", "convnet": "ConvNet",
+    "adascale": "AdaSCALE", "adamw": "AdamW", "alexnet": "AlexNet", "ap": "AP", "ap50": "AP50", "ap75": "AP75",
+    "ash_b": "ASH-B", "ash_p": "ASH-P", "ash_s": "ASH-S", "auc": "AUC", "augmix": "AugMix", "aupr": "AUPR",
+    "aurc": "AURC", "auroc": "AUROC", "bm25": "BM25", "brier": "Brier", "byol": "BYOL", "cider": "CIDER",
+    "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "clip": "CLIP", "coco": "COCO", "convnet": "ConvNet",
     "dice": "DICE", "dino": "DINO", "dpo": "DPO", "dro": "DRO",
     "eaurc": "E-AURC", "ece": "ECE", "elpv": "ELPV", "erm": "ERM", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
     "gradnorm": "GradNorm", "grpo": "GRPO", "human_eval": "HumanEval", "idpos": "(ID positive)",

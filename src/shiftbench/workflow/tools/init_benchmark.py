@@ -111,9 +111,16 @@ def own_params(own: Own) -> OwnParams:
         "plugins": ["mine"],
         "datasets": {"images": dataset},
         "shifts": {shift: {"severities": [*SEVERITIES]} for shift in shifts},
-        "models": {"model": model},
+        "models": {"model": {"title": file.stem if file else own.model, **model}},
         "metrics": {name: {} for name in _METRICS},
-        "benchmarks": {"mine": {"dataset": "images", "models": [{"architectures": ["model"]}], "shifts": shifts}},
+        "benchmarks": {
+            "mine": {
+                "title": own.images.expanduser().absolute().name or "images",
+                "dataset": "images",
+                "models": [{"architectures": ["model"]}],
+                "shifts": shifts,
+            }
+        },
     }
     return OwnParams(params, (images, file) if file else (images,))
 
