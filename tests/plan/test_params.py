@@ -6,8 +6,10 @@ import pytest
 import yaml
 
 from makers import planned_benchmark
+from shiftbench import contracts
 from shiftbench.base import files
 from shiftbench.base.errors import ParamsError
+from shiftbench.cli.application import use_plugin_folders
 from shiftbench.workflow.plan import loading, params
 
 
@@ -87,3 +89,18 @@ def test_looking_works_while_params_are_wrong(home: Path) -> None:
     (home / "params.yaml").write_text("plugins: mine\n")
     with pytest.raises(ParamsError, match="plugins = 'mine': expected a list of folders"):
         loading.use_plugins(home / "params.yaml")
+
+
+def test_a_configuration_may_add_a_folder_of_plugins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "params.yaml").write_text("seed: 1\n")
+    (home / "params").mkdir(exist_ok=True)
+    (home / "params/with_mine.yaml").write_text("plugins: [mine]\n")
+    monkeypatch.chdir(home)
+    use_plugin_folders()
+    with pytest.raises(ParamsError, match=r"Name the folder .* or the configuration with `plugins:`"):
+        contracts.of_user(None)
+    use_plugin_folders("with_mine")
+    assert "bright" in contracts.of_user("bright")["shifts"]
+    use_plugin_folders("systems/palm")
+    with pytest.raises(ParamsError, match="no plugin or system of yours"):
+        contracts.of_user(None)

@@ -92,12 +92,13 @@ def plural(plugin_type: str) -> str:
     raise ParamsError(f"no plugin type is called {plugin_type!r}; {suggest(plugin_type, known)}")
 
 
-def use_plugin_folders() -> None:
-    """Search the plugin folders of params.yaml, without a check of the other parameters."""
-    from shiftbench.workflow.plan import loading
+def use_plugin_folders(config: str | None = None) -> None:
+    """Search the plugin folders of a configuration, without a check of its other parameters."""
+    from shiftbench.workflow.plan import configurations, loading
 
-    if Path("params.yaml").is_file():
-        loading.use_plugins("params.yaml")
+    named = None if config and config.startswith(f"{configurations.SYSTEMS}/") else config  # a card has no folders
+    if named or Path("params.yaml").is_file():
+        loading.use_plugins(*configurations.files(named))
 
 
 def root() -> Path:

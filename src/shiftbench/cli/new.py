@@ -7,7 +7,7 @@ import typer
 
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
-from shiftbench.cli.application import err, escaped, out, plural, use_plugin_folders
+from shiftbench.cli.application import Config, err, escaped, out, plural, use_plugin_folders
 from shiftbench.cli.commands import command
 from shiftbench.provenance import trust
 from shiftbench.workflow.plan import cards, configurations
@@ -50,14 +50,15 @@ def _new_system(name: str, into: Path) -> None:
 @command
 def test(
     target: Annotated[
-        str | None, typer.Argument(help="plugin, system, or folder; default: all in `plugins:` of params.yaml")
+        str | None, typer.Argument(help="plugin, system, or folder; default: all in `plugins:` of the configuration")
     ] = None,  # noqa: PT028  # no test of pytest
+    config: Config = None,  # noqa: PT028
 ) -> None:
     """Run the contract tests on your plugins and systems."""
     from shiftbench import contracts
 
     trust.require("contract tests run the code of your plugins")
-    use_plugin_folders()
+    use_plugin_folders(config)
     if target is not None and Path(target).is_dir():
         registry.Folders.use((Path(target).resolve(),))
         target = None

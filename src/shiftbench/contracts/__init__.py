@@ -53,11 +53,12 @@ def of_user(target: str | None) -> dict[str, frozenset[str]]:
         yours[plugin_type] = {name for name in registry.names(plugin_type) if name not in packaged}
     yours[SYSTEMS] = {slug for slug in cards.slugs() if not cards.file(slug).is_relative_to(registry.SYSTEMS)}
     known = set().union(*yours.values())
-    folders = ", ".join(map(str, registry.Folders.extra)) or "no folder, since params.yaml has no `plugins:`"
+    folders = ", ".join(map(str, registry.Folders.extra)) or "no folder"
     if not known:
         raise ParamsError(
-            f"no plugin or system of yours to test in {folders}; `shiftbench new shifts NAME` writes one, "
-            f"and these types have contract tests: {', '.join((*TYPES, SYSTEMS))}"
+            f"no plugin or system of yours to test in {folders}. Name the folder (`shiftbench test mine`), or the "
+            "configuration with `plugins:` (`--config NAME`). `shiftbench new shifts NAME` writes a plugin. "
+            f"These types have contract tests: {', '.join((*TYPES, SYSTEMS))}"
         )
     if target is None:
         return {kind: frozenset(found) for kind, found in yours.items() if found}

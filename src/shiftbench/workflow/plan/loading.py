@@ -75,16 +75,21 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
     return completed
 
 
-def use_plugins(file: str | Path) -> None:
-    """Search the folders under `plugins:` in a params file, without a check of the other parameters.
+def use_plugins(*files: str | Path) -> None:
+    """Search the folders under `plugins:` in params files, without a check of the other parameters.
+
+    Args:
+        files: as in `load`.
 
     Raises:
         ParamsError: unreadable YAML, or `plugins:` is no list of folders.
     """
-    folders = read(Path(file)).get("plugins") or []
-    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
-        raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
-    _search(Path(file).parent, folders)
+    folders: Any = []
+    for file in files:
+        folders = read(Path(file)).get("plugins", folders) or []
+        if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+            raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
+    _search(Path(files[0]).parent, folders)
 
 
 def _search(home: Path, folders: Iterable[str]) -> None:
