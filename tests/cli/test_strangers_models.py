@@ -19,6 +19,7 @@ MODEL = {"use": "callable", "path": "evil.py:predict", "trust": True}
 PICTURE = Path(__file__).parents[2] / "docs/report.png"
 COMMANDS = {
     "answers": "",
+    "check-results": "metrics.csv",
     "calibrate": f"bright --model {WEIGHTS} --samples 4",
     "cite": "",
     "claims": "",

@@ -55,6 +55,7 @@ preview      information  Draw a shift at rising severity.
 calibrate    calibrate    Find the severities at which shifts cost a model the same accuracy.
 detect       detect       Score images with fitted OOD detectors.
 power        power        Estimate the samples and seeds needed to detect a difference.
+check-results printed     Check whether the numbers of a printed table contradict each other.
 cite         information  Print the works to cite for a configuration.
 """,
     "Extend": """
@@ -101,6 +102,7 @@ _EXAMPLES = {
     "calibrate": ("shiftbench calibrate fog contrast --model fashion_mnist/convnet-erm-s0",),
     "detect": ("shiftbench detect --model known_0/convnet-erm-s0 --image photo.png --config ood",),
     "power": ("shiftbench power palm --difference 0.02",),
+    "check-results": ("shiftbench check-results table.csv", "shiftbench check-results table.csv --n 10000"),
     "cite": ("shiftbench cite --bibtex",),
     "init": ("shiftbench init my-benchmark", "shiftbench init my-benchmark --images photos --model net.onnx"),
     "new": ("shiftbench new shifts my_shift", "shiftbench new systems my-method"),
@@ -114,6 +116,7 @@ _EXAMPLES = {
 }
 _CODES = {
     "audit": "0 exact, 10 statistical, 20 incomplete, 30 failed.",
+    "check-results": "0 nothing found, 10 something found.",
     "verify": "0 exact, 10 statistical, 20 incomplete, 30 failed.",
     "release": "with --verify: 0 exact, 20 incomplete, 30 failed.",
     "pull": "0 all outputs that may be shared are here and correct, 3 a remote or an output is wrong.",
@@ -216,7 +219,7 @@ app = typer.Typer(
 
 def command(function: F) -> F:
     """Add a function to the application; the index has its group, examples and exit codes."""
-    name = function.__name__.rstrip("_")
+    name = function.__name__.rstrip("_").replace("_", "-")
     entry = INDEX[name]
     parts = [f"Exit codes: {entry.codes}"] if entry.codes else []
     if entry.examples:
