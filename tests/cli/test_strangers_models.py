@@ -20,6 +20,7 @@ PICTURE = Path(__file__).parents[2] / "docs/report.png"
 COMMANDS = {
     "answers": "",
     "check-results": "metrics.csv",
+    "compare": "metrics.csv",
     "calibrate": f"bright --model {WEIGHTS} --samples 4",
     "cite": "",
     "claims": "",

@@ -55,6 +55,7 @@ preview      information  Draw a shift at rising severity.
 calibrate    calibrate    Find the severities at which shifts cost a model the same accuracy.
 detect       detect       Score images with fitted OOD detectors.
 power        power        Estimate the samples and seeds needed to detect a difference.
+compare      standing     Compare a model with a thousand others under ImageNet's shifts.
 check-results printed     Check whether the numbers of a printed table contradict each other.
 cite         information  Print the works to cite for a configuration.
 """,
@@ -102,6 +103,10 @@ _EXAMPLES = {
     "calibrate": ("shiftbench calibrate fog contrast --model fashion_mnist/convnet-erm-s0",),
     "detect": ("shiftbench detect --model known_0/convnet-erm-s0 --image photo.png --config ood",),
     "power": ("shiftbench power palm --difference 0.02",),
+    "compare": (
+        "shiftbench compare imagenet=80.4 imagenet_v2=69.0 imagenet_r=40.5",
+        "shiftbench compare resnet50.a1_in1k@224 --with timm",
+    ),
     "check-results": ("shiftbench check-results table.csv", "shiftbench check-results table.csv --n 10000"),
     "cite": ("shiftbench cite --bibtex",),
     "init": ("shiftbench init my-benchmark", "shiftbench init my-benchmark --images photos --model net.onnx"),

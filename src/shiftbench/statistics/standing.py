@@ -1,0 +1,107 @@
+"""The standing of one model among the models of a release: rank, expected accuracy, effective robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.statistics import intervals
+from shiftbench.statistics.effective_robustness import RESAMPLES, Pairs, ends
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a model stands on a shifted data set.
+
+    Attributes:
+        dataset: the data set.
+        models: models of the release on it.
+        accuracy: share, and the ends of its 95% interval over test images.
+        rank: 1 for the best, and the ranks at the ends of that interval.
+        expected: accuracy on the line, at the model's clean accuracy.
+        above: accuracy less the expected one, and the ends of its 95% interval over test images and architectures.
+    """
+
+    dataset: str
+    models: int
+    accuracy: tuple[float, float, float]
+    rank: tuple[int, int, int]
+    expected: float
+    above: tuple[float, float, float]
+
+
+def of(rows: pl.DataFrame, accuracies: Mapping[str, float], clean: str, dataset: str, seed: int = 0) -> Standing:
+    """The standing of a model on a data set.
+
+    Args:
+        rows: accuracies of the release, in the columns of `released_tables.SCHEMA`.
+        accuracies: of the model, shares by data set.
+        clean: the clean data set.
+        dataset: the shifted one.
+        seed: of the bootstrap, and of the drawn test images.
+
+    Raises:
+        DataError: too few models for a line, or the number of images is not known.
+    """
+    pairs = Pairs.of(rows, clean, dataset, seed)
+    counts = {name: _count(rows, name) for name in (clean, dataset)}
+    drawn = {name: _drawn(accuracies[name], count, name, seed) for name, count in counts.items()}
+    line = pairs.line()
+    expected = np.array([line.expected(np.array([at]), pairs.n)[0, number] for number, at in enumerate(drawn[clean])])
+    share = accuracies[dataset]
+    low, high = intervals.of_counts(np.array([share * counts[dataset]]), np.array([counts[dataset]], np.float64))[:, 0]
+    ranks = [1 + int((pairs.shifted > value + 1e-9).sum()) for value in (share, high, low)]
+    return Standing(
+        dataset,
+        len(pairs.models),
+        (share, float(low), float(high)),
+        (ranks[0], ranks[1], ranks[2]),
+        float(expected[0]),
+        ends(drawn[dataset] - expected),
+    )
+
+
+def nearest(
+    rows: pl.DataFrame, about: pl.DataFrame, accuracy: float, clean: str, parameters: float | None, count: int
+) -> list[str]:
+    """The models with the nearest clean accuracy; with `parameters` of half to twice that size.
+
+    Args:
+        rows: accuracies of the release.
+        about: `model`, and `parameters` in millions where they are known.
+        accuracy: share of the model.
+        clean: the clean data set.
+        parameters: millions.
+        count: how many.
+
+    Raises:
+        DataError: the release does not have the sizes of its models.
+    """
+    models = rows.filter(dataset=clean).with_columns(away=(pl.col("value") - accuracy).abs())
+    if parameters is not None:
+        if "parameters" not in about.columns:
+            raise DataError("these released results do not have the sizes of models; leave out --parameters")
+        fitting = about.filter(pl.col("parameters").is_between(parameters / 2, 2 * parameters))
+        models = models.join(fitting, on="model", how="semi")
+    return models.sort("away", "model")["model"].head(count).to_list()
+
+
+def _count(rows: pl.DataFrame, dataset: str) -> int:
+    count = rows.filter(dataset=dataset)["n"].min()
+    if not isinstance(count, int):
+        raise DataError(f"the number of images of {dataset} is not known, so no interval can be had")
+    return count
+
+
+def _drawn(share: float, n: int, dataset: str, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The share, then as it is on other n images (normal approximation), float64 (1 + RESAMPLES,)."""
+    noise = RandomStream(seed, "standing", dataset, "images").normal(RESAMPLES).astype(np.float64)
+    draws: np.ndarray[tuple[int], np.dtype[np.float64]] = np.clip(
+        np.append(0.0, noise) * np.sqrt(share * (1 - share) / n) + share, 0, 1
+    )
+    return draws
