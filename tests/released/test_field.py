@@ -14,7 +14,7 @@ from isolation import ROOT
 from makers.command_line import run
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.data import released_tables
-from shiftbench.statistics import effective_robustness, printed_tables, standing
+from shiftbench.statistics import effective_robustness, printed_table_checks, printed_tables, standing
 from shiftbench.statistics.effective_robustness import Pairs
 
 RELEASES = released_tables.names()
@@ -75,7 +75,7 @@ def test_released_tables_raise_no_alarm(tmp_path: Path) -> None:
     for file in released_tables.card("timm").files:
         path = tmp_path / Path(file).name
         path.write_text(released_tables.content("timm", file))
-        assert printed_tables.findings(printed_tables.read(path)) == []
+        assert printed_table_checks.findings(printed_tables.read(path)) == []
 
 
 def test_the_kind_of_pretraining_is_read_from_every_tag(timm: pl.DataFrame) -> None:
@@ -214,7 +214,10 @@ def test_a_model_of_the_release_stands_where_its_row_is(timm: pl.DataFrame) -> N
         own = values.filter(model=model)["value"].item()
         assert one["rank"][0] == 1 + values.filter(pl.col("value") > own + 1e-9).height
         assert one["rank"][1] <= one["rank"][0] <= one["rank"][2]
-    assert model not in said["nearest"]
+    for near in said["nearest"]:
+        file, line = near["source"].partition(f"/blob/{said['commit']}/")[2].split("?plain=1#L")
+        assert released_tables.content("timm", file).splitlines()[int(line) - 1].startswith(near["model"].split("@")[0])
+    assert model not in {near["model"] for near in said["nearest"]}
 
 
 def test_numbers_and_a_file_give_the_same(tmp_path: Path) -> None:
@@ -223,7 +226,7 @@ def test_numbers_and_a_file_give_the_same(tmp_path: Path) -> None:
     assert by_file.stdout == run("compare", "imagenet=80.4", "imagenet_r=40.5", "--json").stdout
     near = json.loads(run("compare", "imagenet=80.4", "imagenet_r=40.5", "--parameters", "25", "--json").stdout)
     sizes = dict(released_tables.attributes("timm").iter_rows())
-    assert all(12.5 <= sizes[model] <= 50 for model in near["nearest"])
+    assert all(12.5 <= sizes[one["model"]] <= 50 for one in near["nearest"])
 
 
 @pytest.mark.parametrize(

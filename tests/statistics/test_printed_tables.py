@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from isolation import ROOT
 from makers.command_line import run
 from shiftbench.base.errors import DataError
-from shiftbench.statistics import printed_tables
-from shiftbench.statistics.printed_tables import Finding, Table
+from shiftbench.statistics import printed_table_checks, printed_tables
+from shiftbench.statistics.printed_table_checks import Finding
+from shiftbench.statistics.printed_tables import Table
 
 RELEASED = ROOT / "tests/released"
 FAULTY = {"regmean_plus_plus", "spatial_vlm_cvbench", "spatial_vlm_ood"}
@@ -27,7 +28,7 @@ def columns(file: Path) -> Columns:
 
 
 def found(given: Columns, *, n: int | None = None) -> list[Finding]:
-    return printed_tables.findings(Table.of(given, n=n))
+    return printed_table_checks.findings(Table.of(given, n=n))
 
 
 # ------------------------------------------------------------------ places that a reader found by hand
@@ -55,12 +56,12 @@ def test_a_copy_of_another_models_file_is_found() -> None:
     for key in dict.fromkeys(keys):
         rows = [at for at, one in enumerate(keys) if one == key]
         files["/".join(key)] = Table.of({name: [cells[at] for at in rows] for name, cells in lines.items()})
-    assert list(printed_tables.copies(files)) == [("base-patch32/TA8", "base-patch16/TA8")]
+    assert list(printed_table_checks.copies(files)) == [("base-patch32/TA8", "base-patch16/TA8")]
 
 
 def test_a_row_with_the_name_of_another_is_found() -> None:
     table = printed_tables.read(RELEASED / "rfc_camelyon17.csv", key=["initialisation", "method"])
-    (seen,) = printed_tables.findings(table)
+    (seen,) = printed_table_checks.findings(table)
     assert (seen.check, seen.rows) == ("repeats", (18, 19))
 
 
@@ -75,7 +76,7 @@ def test_several_runs_of_a_cell_are_found() -> None:
     }
     cells = [(*cell.split(), rate) for cell, rates in runs.items() for rate in rates]
     language, shots, rate = (list(column) for column in zip(*cells, strict=True))
-    seen = printed_tables.findings(
+    seen = printed_table_checks.findings(
         Table.of({"language": language, "shots": shots, "rate": rate}, ["language", "shots"])
     )
     assert [(finding.check, finding.rows) for finding in seen] == [("repeats", (1, 2)), ("repeats", (3, 4, 5))]
@@ -166,7 +167,7 @@ def test_a_share_that_no_number_of_samples_gives_is_found(n: int) -> None:
 def part(given: Columns, draw: np.random.Generator) -> Columns:
     """Part of a table that keeps its relations: some values of one label without means, and some columns of numbers."""
     table = Table.of(given)
-    labels = [name for name, cells in table.labels.items() if not any(map(printed_tables._MEAN.fullmatch, cells))]
+    labels = [name for name, cells in table.labels.items() if not any(map(printed_table_checks._MEAN.fullmatch, cells))]
     kept = set(range(table.rows))
     if labels:
         label = labels[draw.integers(len(labels))]

@@ -13,7 +13,8 @@ from shiftbench.cli.application import Hanging, Json, escaped, out
 from shiftbench.cli.commands import command
 
 if TYPE_CHECKING:
-    from shiftbench.statistics.printed_tables import Finding, Table
+    from shiftbench.statistics.printed_table_checks import Finding
+    from shiftbench.statistics.printed_tables import Table
 
 
 @command
@@ -32,14 +33,14 @@ def check_results(
     their signs, shares of n samples, columns that never vary, cells and blocks
     that occur twice, names that two rows have, files with the same numbers.
     """
-    from shiftbench.statistics import printed_tables
+    from shiftbench.statistics import printed_table_checks, printed_tables
 
     names = [name.strip() for name in key.split(",") if name.strip()]
     if len(set(files)) < len(files):
         raise ParamsError("a file is named twice; name each file once")
     tables = {str(file): printed_tables.read(file, names, n) for file in files}
-    seen = {name: printed_tables.findings(table) for name, table in tables.items()}
-    pairs = list(printed_tables.copies(tables))
+    seen = {name: printed_table_checks.findings(table) for name, table in tables.items()}
+    pairs = list(printed_table_checks.copies(tables))
     if as_json:
         found = {name: [finding._asdict() for finding in findings] for name, findings in seen.items()}
         typer.echo(json.dumps({"files": found, "copies": pairs}, indent=1))
@@ -54,7 +55,7 @@ def check_results(
         for one, other in pairs:
             out.print(Hanging(f"[bold]copies[/]: {escaped(one)} and {escaped(other)} have the same numbers", 0, 2))
         count = sum(map(len, seen.values())) + len(pairs)
-        checks = len(printed_tables.CHECKS) + 1
+        checks = len(printed_table_checks.CHECKS) + 1
         said = f"{count} finding{'s' * (count != 1)}" if count else "nothing found"
         out.print(
             f"{said}, by {checks} checks. A finding is no verdict: a rule that the table does not state may explain it."

@@ -60,12 +60,16 @@ def compare(
     near = standing.nearest(others, released_tables.attributes(release), accuracies[clean], clean, parameters, _NEAREST)
     card = released_tables.card(release)
     if as_json:
+        places = [
+            {"model": row["model"], "accuracy": row["value"], "source": card.address(row["file"], row["row"])}
+            for row in near.iter_rows(named=True)
+        ]
         told = {"release": release, "repository": card.repository, "commit": card.commit, "licence": card.licence}
-        typer.echo(json.dumps({**told, "standings": [asdict(one) for one in standings], "nearest": near}, indent=1))
+        typer.echo(json.dumps({**told, "standings": [asdict(one) for one in standings], "nearest": places}, indent=1))
     else:
         out.print(_table(standings))
         models = rows.filter(dataset=clean)["model"].n_unique()
-        out.print(f"Nearest on {clean}: {escaped(', '.join(near) or 'none of that size')}.")
+        out.print(f"Nearest on {clean}: {escaped(', '.join(near['model']) or 'none of that size')}.")
         out.print(
             f"Ranks are among {models:,} rows of {card.repository}, commit {card.commit[:8]}, {card.licence}. Expected "
             f"is the accuracy on their line at the same accuracy on {clean}. Intervals are 95%: of the test images, "

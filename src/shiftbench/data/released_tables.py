@@ -97,7 +97,7 @@ class Card(_Strict):
     files: dict[str, ReleasedFile]
 
     def pretraining_of(self, model: str) -> str:
-        """The kind of data that a model learnt from, by the tag behind the first dot of its name; "": not known."""
+        """The kind of data that a model was trained on, by the tag behind the first dot of its name; "": not known."""
         tag = model.partition(".")[2].rpartition("@")[0]
         return next((kind for kind, pattern in self.pretraining.items() if re.search(pattern, tag)), "")
 

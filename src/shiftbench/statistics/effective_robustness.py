@@ -34,7 +34,7 @@ class Pairs:
         models: their names.
         clean: shares, float64 (models,).
         shifted: likewise.
-        n: samples of the smaller test set; shares of 0 and 1 count as half a sample away from them.
+        n: samples of the smaller test set, 10^6 if not known; shares of 0 and 1 count as half a sample away.
         weights: how often the architecture of each model occurs in the data and in each resample, float64 (models,
             1 + resamples).
     """
@@ -111,8 +111,8 @@ class Line:
     intercept: Floats
 
     def expected(self, clean: Floats, n: int) -> Floats:
-        """Shifted accuracy at clean accuracies; float64 (..., 1 + resamples)."""
-        at = self.intercept + self.slope * logit(np.asarray(clean, np.float64), n)[..., None]
+        """Shifted accuracy at clean accuracies, which broadcast with (1 + resamples,); float64."""
+        at = self.intercept + self.slope * logit(clean, n)
         shares: Floats = 1 / (1 + np.exp(-at))
         return shares
 
@@ -136,7 +136,7 @@ def logit(shares: Floats, n: int) -> Floats:
 
 def residuals(pairs: Pairs, line: Line) -> Floats:
     """Effective robustness of each model, in shares, float64 (models, 1 + resamples)."""
-    above: Floats = pairs.shifted[:, None] - line.expected(pairs.clean, pairs.n)
+    above: Floats = pairs.shifted[:, None] - line.expected(pairs.clean[:, None], pairs.n)
     return above
 
 

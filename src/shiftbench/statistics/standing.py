@@ -12,6 +12,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.rng import RandomStream
 from shiftbench.statistics import intervals
 from shiftbench.statistics.effective_robustness import RESAMPLES, Pairs, ends
+from shiftbench.statistics.rows import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,7 @@ def of(rows: pl.DataFrame, accuracies: Mapping[str, float], clean: str, dataset:
     pairs = Pairs.of(rows, clean, dataset, seed)
     counts = {name: _count(rows, name) for name in (clean, dataset)}
     drawn = {name: _drawn(accuracies[name], count, name, seed) for name, count in counts.items()}
-    line = pairs.line()
-    expected = np.array([line.expected(np.array([at]), pairs.n)[0, number] for number, at in enumerate(drawn[clean])])
+    expected = pairs.line().expected(drawn[clean], pairs.n)
     share = accuracies[dataset]
     low, high = intervals.of_counts(np.array([share * counts[dataset]]), np.array([counts[dataset]], np.float64))[:, 0]
     ranks = [1 + int((pairs.shifted > value + 1e-9).sum()) for value in (share, high, low)]
@@ -68,8 +68,8 @@ def of(rows: pl.DataFrame, accuracies: Mapping[str, float], clean: str, dataset:
 
 def nearest(
     rows: pl.DataFrame, about: pl.DataFrame, accuracy: float, clean: str, parameters: float | None, count: int
-) -> list[str]:
-    """The models with the nearest clean accuracy; with `parameters` of half to twice that size.
+) -> pl.DataFrame:
+    """The rows of the models with the nearest clean accuracy; with `parameters` of half to twice that size.
 
     Args:
         rows: accuracies of the release.
@@ -88,7 +88,7 @@ def nearest(
             raise DataError("these released results do not have the sizes of models; leave out --parameters")
         fitting = about.filter(pl.col("parameters").is_between(parameters / 2, 2 * parameters))
         models = models.join(fitting, on="model", how="semi")
-    return models.sort("away", "model")["model"].head(count).to_list()
+    return models.sort("away", "model").head(count)
 
 
 def _count(rows: pl.DataFrame, dataset: str) -> int:
@@ -98,10 +98,12 @@ def _count(rows: pl.DataFrame, dataset: str) -> int:
     return count
 
 
-def _drawn(share: float, n: int, dataset: str, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The share, then as it is on other n images (normal approximation), float64 (1 + RESAMPLES,)."""
+def _drawn(share: float, n: int, dataset: str, seed: int) -> Floats:
+    """The share, then as it may be on other n images, float64 (1 + RESAMPLES,).
+
+    Normal, with the deviation after two further images on both sides (Agresti and Coull 1998): 0 and 1 have one, too.
+    """
+    inside = (share * n + 2) / (n + 4)
     noise = RandomStream(seed, "standing", dataset, "images").normal(RESAMPLES).astype(np.float64)
-    draws: np.ndarray[tuple[int], np.dtype[np.float64]] = np.clip(
-        np.append(0.0, noise) * np.sqrt(share * (1 - share) / n) + share, 0, 1
-    )
+    draws: Floats = np.clip(share + np.append(0.0, noise) * np.sqrt(inside * (1 - inside) / n), 0, 1)
     return draws
