@@ -1,7 +1,6 @@
 """Kept tables of others: each number is the cell it names, and a model's standing among them is what SciPy says."""
 
 import json
-import lzma
 import re
 from pathlib import Path
 
@@ -13,17 +12,17 @@ import scipy.stats
 from isolation import ROOT
 from makers.command_line import run
 from shiftbench.base.errors import DataError, ParamsError
-from shiftbench.data import released_tables
+from shiftbench.data import releases, source_files
 from shiftbench.statistics import effective_robustness, printed_table_checks, printed_tables, standing
 from shiftbench.statistics.effective_robustness import Pairs
 
-RELEASES = released_tables.names()
+RELEASES = releases.names()
 SHIFTED = ("imagenet_v2", "imagenet_sketch", "imagenet_a", "imagenet_r")
 
 
 @pytest.fixture(scope="module")
 def timm() -> pl.DataFrame:
-    return released_tables.rows("timm")
+    return releases.rows("timm")
 
 
 # ------------------------------------------------------------------ the rows
@@ -32,13 +31,13 @@ def timm() -> pl.DataFrame:
 @pytest.mark.parametrize("name", RELEASES)
 def test_each_number_is_the_cell_that_it_names(name: str) -> None:
     """Drawn rows, read again from the file as it was released, without the importer."""
-    rows = released_tables.rows(name)
-    percent = released_tables.card(name).unit == "percent"
+    rows = releases.rows(name)
+    percent = releases.card(name).is_.unit == "percent"
     draw = np.random.default_rng(3)
     for place in draw.choice(len(rows), 300, replace=False):
         row = rows.row(int(place), named=True)
-        lines = released_tables.content(name, row["file"]).splitlines()
-        cell = dict(zip(lines[0].split(","), lines[row["row"]].split(","), strict=False))[row["column"]]
+        lines = releases.kept(name)[row["file"]].decode().splitlines()
+        cell = dict(zip(lines[0].split(","), lines[row["row"] - 1].split(","), strict=False))[row["column"]]
         assert cell == row["printed"]
         assert row["value"] == pytest.approx(float(cell) / (100 if percent else 1))
         assert row["evidence"] == "released"
@@ -47,18 +46,18 @@ def test_each_number_is_the_cell_that_it_names(name: str) -> None:
 @pytest.mark.parametrize("name", RELEASES)
 def test_each_share_is_one_of_its_number_of_samples(name: str) -> None:
     """So the numbers of samples on the card, which no file states, are right."""
-    card = released_tables.card(name)
-    for row in released_tables.rows(name).iter_rows(named=True):
+    percent = releases.card(name).is_.unit == "percent"
+    for row in releases.rows(name).iter_rows(named=True):
         count = row["value"] * row["n"]
         digits = len(row["printed"].partition(".")[2])
-        half = 0.55 * 10.0**-digits / (100 if card.unit == "percent" else 1) * row["n"]
+        half = 0.55 * 10.0**-digits / (100 if percent else 1) * row["n"]
         assert abs(count - round(count)) <= max(half, 0.02), row
 
 
 def test_a_thousand_models_are_there(timm: pl.DataFrame) -> None:
     assert timm["model"].str.split("@").list.first().n_unique() >= 1266
     assert timm.filter(dataset="imagenet", metric="accuracy").height == 1556
-    corrupted = released_tables.rows("imagenet_testbed").filter(pl.col("shift") != "identity")
+    corrupted = releases.rows("imagenet_testbed").filter(pl.col("shift") != "identity")
     assert corrupted.filter(shift="fog", severity=3).height == 200
     assert corrupted["shift"].n_unique() == 19
 
@@ -66,22 +65,22 @@ def test_a_thousand_models_are_there(timm: pl.DataFrame) -> None:
 def test_licences_are_listed() -> None:
     notice = (ROOT / "NOTICE").read_text()
     for name in RELEASES:
-        card = released_tables.card(name)
-        assert f"{card.repository} ({card.licence})" in " ".join(notice.split())
-        assert card.address("results/a.csv", 1).endswith("/results/a.csv?plain=1#L2")
+        card, source = releases.card(name), source_files.load_source(name)
+        assert f"{card.repository} ({source.licence})" in " ".join(notice.split())
+        assert card.commit in source.homepage
+        assert card.address("results/a.csv", 2).endswith("/results/a.csv?plain=1#L2")
 
 
 def test_released_tables_raise_no_alarm(tmp_path: Path) -> None:
-    for file in released_tables.card("timm").files:
+    for file, content in releases.kept("timm").items():
         path = tmp_path / Path(file).name
-        path.write_text(released_tables.content("timm", file))
+        path.write_bytes(content)
         assert printed_table_checks.findings(printed_tables.read(path)) == []
 
 
 def test_the_kind_of_pretraining_is_read_from_every_tag(timm: pl.DataFrame) -> None:
-    card = released_tables.card("timm")
-    kinds = {model: card.pretraining_of(model) for model in timm["model"].unique()}
-    assert set(kinds.values()) == set(card.pretraining)
+    kinds = dict(timm.select("model", "pretraining").unique().iter_rows())
+    assert set(kinds.values()) == set(releases.card("timm").pretraining)
     others = re.compile(r"in2[12]k|in12k|laion|openai|clip|webli|ig1b|jft|swag|yfcc|seer|mae|mim|ssld")
     assert not [model for model, kind in kinds.items() if kind == "ImageNet-1k" and others.search(model.split(".")[1])]
     assert kinds["vit_base_patch16_clip_224.laion2b_ft_in12k_in1k@224"] == "image-text pairs"
@@ -91,36 +90,35 @@ def test_the_kind_of_pretraining_is_read_from_every_tag(timm: pl.DataFrame) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("model,img_size,top1\na,1,50\n", "no column that fits 'top5'"),
-        ("model,img_size,top1,top5\na,1,50,60\na,1,40,50\n", "two rows of a@1"),
-        ("model,img_size,top1,top5\na,1,500,60\n", "row 1, column top1 is '500'; expected a percent from 0 to 100"),
-        ("name,img_size,top1,top5\na,1,50,60\n", "no column 'model'"),
+        ("model,img_size,param_count,top1\na.x,1,2,50\n", "no column that fits 'top5'"),
+        ("model,img_size,param_count,top1,top5\na.x,1,2,50,60\na.x,1,2,40,50\n", "row 3, .* row 2, .* same number"),
+        ("model,img_size,param_count,top1,top5\na.x,1,2,500,60\n", "row 2, column top1 is '500'; expected a percent"),
+        ("name,img_size,param_count,top1,top5\na.x,1,2,50,60\n", "no column 'model'; did you mean name"),
+        ("model,img_size,param_count,top1,top5\na.x,1,2,50\n", "row 2 has 4 cells, the header 5"),
     ],
 )
-def test_a_file_that_does_not_fit_its_card_is_refused(
-    monkeypatch: pytest.MonkeyPatch, content: str, message: str
-) -> None:
-    monkeypatch.setattr(released_tables, "content", lambda *_: content)
+def test_a_file_that_does_not_fit_its_card_is_refused(content: str, message: str) -> None:
+    files = {path: content.encode() for path in releases.card("timm").files}
     with pytest.raises(DataError, match=message):
-        released_tables.rows.__wrapped__("timm")
+        releases.numbers("timm", files)
 
 
-def test_other_bytes_than_the_cards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = released_tables.card("timm")
-    file = next(iter(card.files))
-    (tmp_path / "timm").mkdir()
-    kept = tmp_path / "timm" / f"{Path(file).name}.xz"
-    monkeypatch.setattr(released_tables, "FOLDER", tmp_path)
-    monkeypatch.setattr(released_tables, "card", lambda _: card)
-    for data, message in ((lzma.compress(b"model\n"), "the card says"), (b"no", "cannot be read")):
-        kept.write_bytes(data)
-        with pytest.raises(DataError, match=message):
-            released_tables.content("timm", file)
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(DataError, match="timm has no file 'results/results-imagenet.csv'"):
+        releases.numbers("timm", {})
+
+
+def test_other_bytes_than_the_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_files.load_source("timm")
+    other = {path: file.model_copy(update={"sha256": "0" * 64}) for path, file in source.files.items()}
+    monkeypatch.setattr(source_files, "load_source", lambda _: source.model_copy(update={"files": other}))
+    with pytest.raises(DataError, match="expected 0000.*restore it and its card from git"):
+        releases.kept.__wrapped__("timm")
 
 
 def test_an_unknown_release_is_named() -> None:
     with pytest.raises(ParamsError, match=r"'tim'; did you mean timm"):
-        released_tables.rows("tim")
+        releases.rows("tim")
 
 
 # ------------------------------------------------------------------ lines and ranks
@@ -164,7 +162,7 @@ def field(models: dict[str, tuple[float, float]]) -> pl.DataFrame:
         for model, values in models.items()
         for name, value, n in zip(("clean", "shifted"), values, (10_000, 2_000), strict=True)
     ]
-    return pl.DataFrame(rows, schema=released_tables.SCHEMA)
+    return pl.DataFrame(rows)
 
 
 def test_few_architectures_have_no_line() -> None:
@@ -182,11 +180,11 @@ def test_resamples_are_of_architectures() -> None:
 
 def test_docs_have_the_numbers_of_the_tables(timm: pl.DataFrame) -> None:
     text = " ".join((ROOT / "docs/released.md").read_text().replace("\u2212", "-").split())
-    kind_of = released_tables.card("timm").pretraining_of
+    kind_of = dict(timm.select("model", "pretraining").iter_rows())
 
     def printed(dataset: str, kind: str) -> str:
         pairs = Pairs.of(timm, "imagenet", dataset)
-        kinds = np.array([kind_of(model) for model in pairs.models])
+        kinds = np.array([kind_of[model] for model in pairs.models])
         line = pairs.line(kinds == "ImageNet-1k")
         return format_of(effective_robustness.group_mean(pairs, line, kinds == kind), 100, 1)
 
@@ -216,7 +214,8 @@ def test_a_model_of_the_release_stands_where_its_row_is(timm: pl.DataFrame) -> N
         assert one["rank"][1] <= one["rank"][0] <= one["rank"][2]
     for near in said["nearest"]:
         file, line = near["source"].partition(f"/blob/{said['commit']}/")[2].split("?plain=1#L")
-        assert released_tables.content("timm", file).splitlines()[int(line) - 1].startswith(near["model"].split("@")[0])
+        lines = releases.kept("timm")[file].decode().splitlines()
+        assert lines[int(line) - 1].startswith(near["model"].split("@")[0])
     assert model not in {near["model"] for near in said["nearest"]}
 
 
@@ -225,7 +224,7 @@ def test_numbers_and_a_file_give_the_same(tmp_path: Path) -> None:
     by_file = run("compare", str(tmp_path / "mine.csv"), "--json")
     assert by_file.stdout == run("compare", "imagenet=80.4", "imagenet_r=40.5", "--json").stdout
     near = json.loads(run("compare", "imagenet=80.4", "imagenet_r=40.5", "--parameters", "25", "--json").stdout)
-    sizes = dict(released_tables.attributes("timm").iter_rows())
+    sizes = dict(releases.rows("timm").select("model", "parameters").iter_rows())
     assert all(12.5 <= sizes[one["model"]] <= 50 for one in near["nearest"])
 
 

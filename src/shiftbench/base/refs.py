@@ -15,6 +15,7 @@ A Ref is (kind, name). Its path, relative to the output root, follows from these
 | overlaps | `clothes`                                         | results/overlaps/NAME.parquet                 |
 | previews | as shards                                         | results/previews/NAME.json (data/local/…)     |
 | analyses | `clothes/ns_error`                                | results/analyses/NAME.parquet                 |
+| released | `timm`                                            | results/released/NAME.parquet                 |
 | tables   | `clothes`                                         | results/tables/NAME/metrics.parquet           |
 | claims   | `palm`                                            | results/claims/NAME/claims.parquet            |
 | samples  | `clothes`                                         | results/samples/NAME.json                     |
@@ -36,6 +37,7 @@ _PATHS = {
     "overlaps": "results/overlaps/{}.parquet",
     "previews": "results/previews/{}.json",
     "analyses": "results/analyses/{}.parquet",
+    "released": "results/released/{}.parquet",
     "tables": "results/tables/{}/metrics.parquet",
     "claims": "results/claims/{}/claims.parquet",
     "samples": "results/samples/{}.json",

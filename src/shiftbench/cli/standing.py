@@ -44,10 +44,10 @@ def compare(
     For each data set: the rank, the accuracy that is expected at the model's
     clean accuracy, and how far the model is above it (effective robustness).
     """
-    from shiftbench.data import released_tables
+    from shiftbench.data import releases, source_files
     from shiftbench.statistics import standing
 
-    rows = released_tables.rows(release).filter(metric="accuracy", shift="identity")
+    rows = releases.rows(release).filter(metric="accuracy", shift="identity")
     accuracies = _read(mine, rows)
     known = rows["dataset"].unique().to_list()
     for dataset in (clean, *accuracies):
@@ -57,21 +57,21 @@ def compare(
         raise ParamsError(f"expected an accuracy on {clean}, which is the clean data set, and one on another data set")
     standings = [standing.of(rows, accuracies, clean, dataset) for dataset in accuracies if dataset != clean]
     others = rows.filter(pl.col("model") != mine[0])
-    near = standing.nearest(others, released_tables.attributes(release), accuracies[clean], clean, parameters, _NEAREST)
-    card = released_tables.card(release)
+    near = standing.nearest(others, accuracies[clean], clean, parameters, _NEAREST)
+    card, licence = releases.card(release), source_files.load_source(release).licence
     if as_json:
         places = [
             {"model": row["model"], "accuracy": row["value"], "source": card.address(row["file"], row["row"])}
             for row in near.iter_rows(named=True)
         ]
-        told = {"release": release, "repository": card.repository, "commit": card.commit, "licence": card.licence}
+        told = {"release": release, "repository": card.repository, "commit": card.commit, "licence": licence}
         typer.echo(json.dumps({**told, "standings": [asdict(one) for one in standings], "nearest": places}, indent=1))
     else:
         out.print(_table(standings))
         models = rows.filter(dataset=clean)["model"].n_unique()
         out.print(f"Nearest on {clean}: {escaped(', '.join(near['model']) or 'none of that size')}.")
         out.print(
-            f"Ranks are among {models:,} rows of {card.repository}, commit {card.commit[:8]}, {card.licence}. Expected "
+            f"Ranks are among {models:,} rows of {card.repository}, commit {card.commit[:8]}, {licence}. Expected "
             f"is the accuracy on their line at the same accuracy on {clean}. Intervals are 95%: of the test images, "
             "and of the line over architectures."
         )

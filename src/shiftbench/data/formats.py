@@ -263,6 +263,31 @@ COMPARISONS = Format(
     ),
 )  # fmt: skip
 
+RELEASED = Format(
+    "released",
+    "Numbers that others measured and released, each with the cell that it was copied from.",
+    ("file", "row", "column"),
+    (
+        Column("release", pa.string(), "", "name of its card, `released/NAME.yaml`"),
+        Column("evidence", pa.string(), "", "`released`: not measured here"),
+        *(column for column in _CELL if column.name not in ("benchmark", "task", "step")),
+        Column("value", pa.float64(), "metric's", "the number; a share where the file prints percent"),
+        Column("ci_low", pa.float64(), "metric's", "low end of the 95% interval; null: none can be had", nullable=True),
+        Column("ci_high", pa.float64(), "metric's", "its upper end", nullable=True),
+        Column("n", pa.int64(), "sample", "samples behind it; null: not known", 1, nullable=True),
+        Column("seeds", pa.int32(), "seed", "trainings behind it; null: not known", 1, nullable=True),
+        Column("spread", pa.float64(), "metric's", "printed standard deviation over the trainings", 0, nullable=True),
+        Column("pretraining", pa.string(), "", "kind of data that the model was trained on", nullable=True),
+        Column("parameters", pa.float64(), "million", "parameters of the model", 0, nullable=True),
+        Column("image_size", pa.int32(), "pixel", "side of its input", 1, nullable=True),
+        Column("note", pa.string(), "", "what else the file says of the row", nullable=True),
+        Column("file", pa.string(), "", "path in the repository at the card's commit"),
+        Column("row", pa.int64(), "", "line of the file, from 1", 1),
+        Column("column", pa.string(), "", "name of the column"),
+        Column("printed", pa.string(), "", "the cell as it is printed"),
+    ),
+)
+
 FORMATS = (
     RECORDS_FULL,
     RECORDS_TOP20,
@@ -276,4 +301,5 @@ FORMATS = (
     REPLICATES,
     DIFFERENCES,
     COMPARISONS,
+    RELEASED,
 )

@@ -50,11 +50,16 @@ def download(provider: Provider, work: Path, home: Path) -> Path:
     """Bring a package into the empty folder `work`; `home` is kept between runs, for the lists of clients.
 
     Returns:
-        The package's archive; for torchvision a folder.
+        The package's archive; for torchvision a folder, and of what is kept beside the card either.
 
     Raises:
         FetchError: the client is missing or could not bring it.
     """
+    if provider.client == "kept":
+        package = Path(provider.package)
+        if not package.exists():
+            raise FetchError(f"{package} is missing")
+        return package
     if provider.client in ("apt", "npm"):
         return {"apt": _apt, "npm": _npm}[provider.client](provider, work, home)
     return {"pypi": _pypi, "torchvision": _torchvision}[provider.client](provider, work)

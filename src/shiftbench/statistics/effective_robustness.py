@@ -50,7 +50,7 @@ class Pairs:
         """The models of which `rows` has the accuracy on both data sets; rows of shifts are left out.
 
         Args:
-            rows: in the columns of `released_tables.SCHEMA`.
+            rows: in the columns of the format RELEASED.
             clean: name of the clean data set.
             shifted: name of the shifted one.
             seed: of the bootstrap.

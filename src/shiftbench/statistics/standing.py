@@ -40,7 +40,7 @@ def of(rows: pl.DataFrame, accuracies: Mapping[str, float], clean: str, dataset:
     """The standing of a model on a data set.
 
     Args:
-        rows: accuracies of the release, in the columns of `released_tables.SCHEMA`.
+        rows: accuracies of the release, in the columns of the format RELEASED.
         accuracies: of the model, shares by data set.
         clean: the clean data set.
         dataset: the shifted one.
@@ -66,14 +66,11 @@ def of(rows: pl.DataFrame, accuracies: Mapping[str, float], clean: str, dataset:
     )
 
 
-def nearest(
-    rows: pl.DataFrame, about: pl.DataFrame, accuracy: float, clean: str, parameters: float | None, count: int
-) -> pl.DataFrame:
+def nearest(rows: pl.DataFrame, accuracy: float, clean: str, parameters: float | None, count: int) -> pl.DataFrame:
     """The rows of the models with the nearest clean accuracy; with `parameters` of half to twice that size.
 
     Args:
         rows: accuracies of the release.
-        about: `model`, and `parameters` in millions where they are known.
         accuracy: share of the model.
         clean: the clean data set.
         parameters: millions.
@@ -84,10 +81,9 @@ def nearest(
     """
     models = rows.filter(dataset=clean).with_columns(away=(pl.col("value") - accuracy).abs())
     if parameters is not None:
-        if "parameters" not in about.columns:
+        if models["parameters"].is_null().all():
             raise DataError("these released results do not have the sizes of models; leave out --parameters")
-        fitting = about.filter(pl.col("parameters").is_between(parameters / 2, 2 * parameters))
-        models = models.join(fitting, on="model", how="semi")
+        models = models.filter(pl.col("parameters").is_between(parameters / 2, 2 * parameters))
     return models.sort("away", "model").head(count)
 
 

@@ -43,7 +43,7 @@ def rows(case: Case) -> Iterator[Finding | Note]:
     Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
     """
     tables = _Tables(case)
-    for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "claims"):
+    for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "released", "claims"):
         for ref, _, receipt in case.outputs(kind):
             yield from tables.files(ref, receipt)
     for ref, _, receipt in case.outputs("records"):

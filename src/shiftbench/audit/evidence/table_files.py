@@ -44,6 +44,7 @@ _ALONE = {
     "overlaps": formats.OVERLAPS,
     "analyses": formats.OBSERVATIONS,
     "checkpoints": formats.LOG,
+    "released": formats.RELEASED,
 }
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
 """Tables whose numbers may be infinite, such as a ratio to a model without errors."""

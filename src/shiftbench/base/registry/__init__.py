@@ -37,7 +37,7 @@ PACKAGE = Path(__file__).parents[2]
 SYSTEMS = PACKAGE / "systems"
 JOIN = "+"
 PLUGIN_TYPES = (
-    "tasks datasets shifts streams models trainers optimizers losses methods detectors metrics analyses"
+    "tasks datasets shifts streams models trainers optimizers losses methods detectors metrics analyses importers"
 ).split()
 
 
@@ -286,7 +286,7 @@ def packaged_names(plugin_type: str) -> dict[str, list[tuple[Home, Location | Va
     return plugins
 
 
-DECLARED = frozenset({"metrics", "losses", "shifts"})
+DECLARED = frozenset({"importers", "metrics", "losses", "shifts"})
 """Types of which a file may declare several plugins."""
 
 

@@ -33,6 +33,7 @@ MEGABYTES = {
     "overlaps": 0.01,
     "analyses": 0.05,
     "tables": 4.2,
+    "released": 0.5,
     "claims": 0.05,
     "samples": 0.9,
     "report": 1.5,

@@ -338,6 +338,9 @@ class Params(_Strict):
     metrics: dict[Name, Component] = {}
     analyses: dict[Name, Component] = {}
     benchmarks: dict[Name, Benchmark]
+    released: Annotated[tuple[Name, ...], _Distinct] = Field(
+        (), description="numbers that others measured and released; each name has a card, `released/NAME.yaml`"
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod

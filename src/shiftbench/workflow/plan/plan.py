@@ -44,6 +44,7 @@ _VERB_OF = {
     "scores": "score",
     "analyses": "score",
     "tables": "aggregate",
+    "released": "aggregate",
     "claims": "aggregate",
     "samples": "report",
     "report": "report",
@@ -86,7 +87,9 @@ class Plan:
             plan.add(Ref("tables", name))
             for record in plan._conditions.records_with_features(benchmark):
                 plan.add(refs.features(record))  # made with the records, input of no job: a cache
-        if params.system and plan.benchmarks:
+        for name in params.released:
+            plan.add(Ref("released", name))
+        if params.system and (plan.benchmarks or params.released):
             plan.add(Ref("claims", params.system.slug))
         plan.add(INDEX)
         for page in plan._specs.reports.pages():

@@ -11,7 +11,7 @@ OUTS = {
     "checkpoints": ("checkpoints",),
     "records": ("results/records", "results/overlaps", "results/searches", "results/scores", "results/analyses"),
     "features": ("results/features",),
-    "tables": ("results/tables", "results/claims", "results/samples", "results/report"),
+    "tables": ("results/tables", "results/released", "results/claims", "results/samples", "results/report"),
 }
 """The folders that each DVC stage stores, relative to the output root."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import CheckpointName, RecordsName, Ref, ShardsName
-from shiftbench.data import source_files
+from shiftbench.data import releases, source_files
 from shiftbench.workflow.plan import detector_plan, resolved_plugin
 from shiftbench.workflow.plan.conditions import Condition, Conditions
 from shiftbench.workflow.plan.detector_plan import DetectorRequest
@@ -298,6 +298,12 @@ class RecipeSpecs:
             inputs += [Ref("overlaps", ref.name)] if benchmark.ood_groups else []
         return RecipeSpec(content, inputs, resolved_plugin.code_of("aggregate", *metrics.values()))
 
+    def released(self, ref: Ref) -> RecipeSpec:
+        """Released: the numbers of a release, as its card reads them from its files."""
+        importers = [self._resolve("importers", name, {}) for name in releases.importers(ref.name)]
+        content = {"release": releases.card(ref.name).model_dump(mode="json", by_alias=True, exclude_unset=True)}
+        return RecipeSpec(content, [refs.sources(ref.name)], resolved_plugin.code_of("released", *importers))
+
     def _searches(self, rows: list[Content]) -> list[Ref]:
         """The searches behind the scores of a benchmark."""
         scores = {Ref("scores", row["scores"]) for row in rows if row["scores"]}
@@ -327,6 +333,7 @@ _OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {
     "overlaps": RecipeSpecs.overlaps,
     "analyses": RecipeSpecs.analyses,
     "tables": RecipeSpecs.tables,
+    "released": RecipeSpecs.released,
     "claims": lambda specs, _: specs.reports.claims(),
     "samples": lambda specs, ref: specs.reports.samples(ref),
     "report": lambda specs, ref: specs.reports.report(ref),

@@ -19,7 +19,7 @@ from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.plan.params import Params
 
-PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "npm": ("npm",), "pypi": (), "torchvision": ()}
+PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "kept": (), "npm": ("npm",), "pypi": (), "torchvision": ()}
 """Programs that a provider needs on PATH; pip and torchvision are always installed."""
 
 

@@ -106,12 +106,12 @@ def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
 
 
 def aggregate(run: Run, todo: list[Artifact]) -> None:
-    """Write the tables of one benchmark, or judge the claims of a system."""
-    from shiftbench.workflow.stages import judge_claims
-    from shiftbench.workflow.stages.aggregate import run as stage
+    """Write the tables of one benchmark, read the numbers of a release, or judge the claims of a system."""
+    from shiftbench.workflow.stages import aggregate, judge_claims, released
 
+    stages = {"tables": aggregate, "released": released, "claims": judge_claims}
     for artifact in todo:
-        (judge_claims.run if artifact.ref.kind == "claims" else stage)(run, artifact)
+        stages[artifact.ref.kind].run(run, artifact)
 
 
 def report(run: Run, todo: list[Artifact]) -> None:

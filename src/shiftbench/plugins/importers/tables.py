@@ -1,0 +1,66 @@
+"""Importers of tables: CSV, JSON lines, and numbers that are quoted from other files."""
+
+import csv
+import io
+import json
+
+from shiftbench.base.errors import DataError
+from shiftbench.data.releases import Line
+from shiftbench.plugins import declare
+
+
+@declare.importer
+def wide_csv(content: bytes, header_rows: int = 1, index: str = "index", separator: str = ",") -> list[Line]:
+    """CSV with a line for each model and a column for each setting.
+
+    Args:
+        content: the file.
+        header_rows: lines of the header; of several lines the names of a column are joined by `.`.
+        index: name of a column that has none.
+        separator: between cells.
+    """
+    reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
+    headers: list[list[str]] = []
+    lines = []
+    for cells in reader:
+        if len(headers) < header_rows:
+            headers.append(cells)
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(headers[0]):
+            raise DataError(f"row {reader.line_num} has {len(cells)} cells, the header {len(headers[0])}")
+        names = [".".join(filter(None, parts)) or index for parts in zip(*headers, strict=True)]
+        lines.append(Line(reader.line_num, dict(zip(names, cells, strict=True))))
+    return lines
+
+
+@declare.importer
+def json_lines(content: bytes) -> list[Line]:
+    """One JSON object in a line, or one object in the whole file; numbers stay as they were printed."""
+    text = content.decode()
+    rows = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    try:
+        objects = [(1, _object(text))]
+    except json.JSONDecodeError:
+        objects = [(number, _object(line)) for number, line in rows]
+    return [Line(number, {name: str(value) for name, value in found.items()}) for number, found in objects]
+
+
+def _object(text: str) -> dict[str, object]:
+    found = json.loads(text, parse_float=str, parse_int=str)
+    if not isinstance(found, dict):
+        raise DataError(f"expected a JSON object, found {type(found).__name__}")
+    return found
+
+
+@declare.importer
+def quoted_cells(content: bytes) -> list[Line]:
+    """CSV with a line for each cell of other files: `file`, `row`, `column`, `printed`.
+
+    So the numbers of a release without a licence are kept as facts, each with its place, and no file is copied.
+    """
+    lines: dict[tuple[str, int], dict[str, str]] = {}
+    for cell in csv.DictReader(io.StringIO(content.decode(), newline="")):
+        lines.setdefault((cell["file"], int(cell["row"])), {})[cell["column"]] = cell["printed"]
+    return [Line(row, cells, file) for (file, row), cells in lines.items()]
