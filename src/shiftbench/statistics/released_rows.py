@@ -19,8 +19,9 @@ from shiftbench.statistics.rows import Floats
 
 FEWEST_SEEDS = 3
 """Trainings below which a spread gives no interval, as for means over seeds that are measured here."""
-_BY_SEEDS = (pl.col("seeds") >= FEWEST_SEEDS) & (pl.col("spread") > 0)
-_BY_SAMPLES = ~_BY_SEEDS.fill_null(value=False) & pl.col("n").is_not_null() & pl.col("value").is_between(0, 1)
+BY_SEEDS = ((pl.col("seeds") >= FEWEST_SEEDS) & (pl.col("spread") > 0)).fill_null(value=False)
+"""Rows whose interval is that of their trainings."""
+_BY_SAMPLES = ~BY_SEEDS & pl.col("n").is_not_null() & pl.col("value").is_between(0, 1)
 
 
 def with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
@@ -31,7 +32,7 @@ def with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     """
     values = rows["value"].to_numpy()
     low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    by_seeds = rows.select(_BY_SEEDS.fill_null(value=False)).to_series().to_numpy()
+    by_seeds = rows.select(BY_SEEDS).to_series().to_numpy()
     half = _half_widths(rows.filter(by_seeds))
     low[by_seeds], high[by_seeds] = values[by_seeds] - half, values[by_seeds] + half
     by_samples = rows.select(_BY_SAMPLES).to_series().to_numpy()
@@ -55,7 +56,7 @@ def draws(rows: pl.DataFrame, resamples: int, seed: int) -> Floats:
     """
     found = np.full((len(rows), 1 + resamples), np.nan)
     found[:, 0] = rows["value"].to_numpy()
-    kinds = rows.select(seeds=_BY_SEEDS.fill_null(value=False), samples=_BY_SAMPLES)
+    kinds = rows.select(seeds=BY_SEEDS, samples=_BY_SAMPLES)
     for at, (row, (by_seeds, by_samples)) in enumerate(zip(rows.iter_rows(named=True), kinds.iter_rows(), strict=True)):
         stream = RandomStream(seed, "released", row["release"], f"{row['file']}:{row['row']}:{row['column']}")
         if by_seeds:

@@ -22,7 +22,8 @@ class Estimate:
 
     Attributes:
         values: float64 (1 + resamples,): the value, then the value under each resample.
-        by_seed: float64 (seeds, 1 + resamples): the values of each training seed, if seeds are units; else None.
+        by_seed: float64 (seeds, 1 + resamples): the values of each training seed, or of each model, data set or shift,
+            if these are the claim's units; else None.
         kind: kind of its interval, see `interval_kind`.
         units: units behind the value, of its smallest part.
         extreme: `max` or `min` of `parts`; empty if there are none.
@@ -60,11 +61,13 @@ class Evidence:
         estimates: the claim's value (key None), or one for each value of the column that it is quantified over.
         gate: value and replicates of the claim's gate, float64 (1 + resamples,); None: it has no gate.
         reason: why the claim is not evaluable; empty if it is evaluable.
+        note: for what the verdict holds, where the rows do not say so.
     """
 
     estimates: Mapping[str | None, Estimate]
     gate: Floats | None = None
     reason: str = ""
+    note: str = ""
 
 
 NO_EVIDENCE = Evidence({}, None, "there are no replicates of it")
@@ -103,13 +106,16 @@ def estimates(claim: Claim, rows: MetricRows) -> dict[str | None, Estimate]:
 
 
 def _estimate(claim: Claim, rows: MetricRows, open_columns: frozenset[str] = NO_COLUMNS) -> Estimate:
-    """The claim's value on some rows; with `unit: seed` the mean of the values of all training seeds."""
+    """The claim's value on some rows; with another unit than `key` the mean of its values on the rows of each unit."""
     assert claim.value is not None  # noqa: S101 - judged claims have one
     if claim.unit == "key" or claim.over == "seed":
         return _estimate_of_sets(claim.value, [rows], single_seeds=claim.over == "seed", open_columns=open_columns)
-    open_columns |= {"seed"}
-    seeds = [*_rows_by_value(claim, rows, "seed", open_columns).values()]
-    return _estimate_of_sets(claim.value, seeds, single_seeds=True, open_columns=open_columns, seeds_are_units=True)
+    open_columns |= {claim.unit}
+    units = [*_rows_by_value(claim, rows, claim.unit, open_columns).values()]
+    single_seeds = claim.unit == "seed"
+    return _estimate_of_sets(
+        claim.value, units, single_seeds=single_seeds, open_columns=open_columns, seeds_are_units=True
+    )
 
 
 def _estimate_of_sets(

@@ -18,6 +18,7 @@ The other verdicts are `reported` (kind `report`), `not evaluable` (rows are mis
 - **Equivalence** uses, and prints, the interval of twice the error (two one-sided tests, Schuirmann 1987).
 - **Training seeds:** with `unit: seed` the claim is about new training runs, see `intervals.of_seeds`. Without it the
   claim is about these models.
+- **Models, data sets and shifts** as units are judged in the same way: the claim is about others like them.
 - **Looks:** a card states how often its claims were judged with other seeds or samples (`looks`). Each look has its
   share of the error (Bonferroni).
 """
@@ -49,7 +50,7 @@ class Judgement:
         verdict: see above.
         value, low, high: with the interval that decided; None for a claim without a value, or with several values.
         confidence: of the interval; for a quantified claim, the one by which its values are supported.
-        seeds: training seeds that are units of the interval; None: only samples are units.
+        seeds: training seeds (or models, ...) that are units of the interval; None: only samples are units.
         units: samples or clusters of the smallest row behind the value; None: not known.
         reason: why the claim is not evaluable or inconclusive, or a note on the interval.
         part: value of the quantified column; None: the claim itself.
@@ -117,10 +118,16 @@ def _judge_claim(draft: Judgement, known: Evidence, error: float) -> Judgement:
         return replace(draft, verdict=NOT_EVALUABLE, reason=reason)
     try:
         if draft.claim.over:
-            return _judge_quantified(draft, known.estimates, error)
-        return _judge_estimate(draft, known.estimates[None], error, error)
+            return _with_note(_judge_quantified(draft, known.estimates, error), known.note)
+        return _with_note(_judge_estimate(draft, known.estimates[None], error, error), known.note)
     except NotEvaluable as problem:
         return replace(draft, verdict=NOT_EVALUABLE, reason=str(problem))
+
+
+def _with_note(judged: Judgement, note: str) -> Judgement:
+    """A judgement with the note of its evidence; it takes the place of the reason why there is no interval."""
+    reason = judged.reason if judged.low is not None or judged.parts else ""
+    return replace(judged, reason="; ".join(filter(None, (reason, note)))) if note else judged
 
 
 def _gate_failure(claim: Claim, values: Floats | None) -> str:

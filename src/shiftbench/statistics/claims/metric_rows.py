@@ -18,6 +18,8 @@ from shiftbench.statistics.intervals import Units
 Floats = NDArray[np.float64]
 KEY = formats.METRICS.key
 NO_COLUMNS: frozenset[str] = frozenset()
+NOT_KNOWN = -1
+"""Number of units of a row whose samples nobody stated."""
 
 
 class NotEvaluable(Exception):
@@ -35,7 +37,7 @@ class MetricRows:
         higher_is_better: by metric; None or a missing metric: not known.
         kinds: kind of interval by metric, see `interval_kind`.
         ends: of 95% intervals, float64 (rows, 2): those of the tables, and of means; None for other combinations.
-        units: int64 (rows, 2): number of units behind each value, and 1 if the units are clusters of samples.
+        units: int64 (rows, 2): number of units behind each value, NOT_KNOWN or more, and 1 if they are clusters.
     """
 
     identities: pl.DataFrame
@@ -89,7 +91,9 @@ class MetricRows:
 
     def units_of(self, row: int) -> Units:
         """Units behind the value of a row."""
-        return Units() if self.units is None else Units(int(self.units[row, 0]), bool(self.units[row, 1]))
+        if self.units is None or self.units[row, 0] == NOT_KNOWN:
+            return Units()
+        return Units(int(self.units[row, 0]), bool(self.units[row, 1]))
 
     @property
     def intervals(self) -> Floats:

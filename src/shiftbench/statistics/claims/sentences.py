@@ -48,7 +48,7 @@ def sentence(claim: Mapping[str, Any]) -> str:
     """
     words = f"{expression(claim['value'])} {_BOUNDS[claim['kind']].format(_number(claim['margin']))}"
     over = f"{_quantifier(claim['quantifier'])} {claim['over']}: " if claim["over"] else ""
-    units = ", for new training seeds" if claim["unit"] == "seed" else ""
+    units = {"key": "", "seed": ", for new training seeds"}.get(claim["unit"], f", for other {claim['unit']}s")
     return f"{over}{words}{units}"
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shiftbench.base.errors import suggest
 
-Scale = Literal["smoke", "embedded", "full"]
+Scale = Literal["smoke", "embedded", "full", "released"]
+Unit = Literal["key", "seed", "model", "dataset", "shift"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Column = Literal[
@@ -45,12 +46,27 @@ class Reported(_Strict):
         None, description="expression whose value is shown beside it, of the same quantity"
     )
     scale: Scale = Field("embedded", description="at which `measured` can be evaluated")
+    released: dict[str, Any] | tuple[dict[str, Any] | None, ...] | None = Field(
+        None,
+        description="expression over released rows that gives the number again; of a `value` with several numbers a "
+        "list of them in their order, null where no file covers one",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Reported:
         if self.measured is not None:
             check_expression(self.measured, "measured")
+        for number, expression in enumerate(self.from_released):
+            if expression is not None:
+                check_expression(expression, f"released[{number}]")
         return self
+
+    @property
+    def from_released(self) -> tuple[dict[str, Any] | None, ...]:
+        """Expressions over released rows, one for each of the first numbers of `value`."""
+        if self.released is None:
+            return ()
+        return (self.released,) if isinstance(self.released, dict) else self.released
 
 
 class Figure(_Strict):
@@ -102,7 +118,11 @@ class Claim(_Strict):
     value: dict[str, Any] | None = Field(None, description="None: not yet an expression (`planned` cards only)")
     kind: Literal["superiority", "equivalence", "report"] = "superiority"
     margin: float = Field(0.0, description="superiority: value > margin; equivalence: |value| < margin")
-    unit: Literal["key", "seed"] = Field("key", description="what is resampled: samples, or training seeds too")
+    unit: Unit = Field(
+        "key",
+        description="what is resampled: samples, or training seeds too; or models, data sets or shifts, for others "
+        "like them",
+    )
     over: str | None = Field(None, description="column whose values are quantified over: seed, dataset, shift, ...")
     quantifier: Literal["all", "exists"] | Annotated[int, Field(ge=1)] = Field(
         "all", description="with `over`: of all values, of one, or of so many"
