@@ -162,10 +162,10 @@ class _Reader:
 
     def lines(self, files: Mapping[str, bytes]) -> list[Line]:
         """The lines that are read, each with its file and the cells of its path."""
-        module = registry.find("importers", self.reading.importer or self.card.importer)
+        importer: Any = registry.find("importers", self.reading.importer or self.card.importer)
         found = []
         for path, content in files.items():
-            for line in module(content, **self.reading.options):
+            for line in importer(content, **self.reading.options):
                 file = line.file or path
                 cells = {**line.cells, **self._path_cells(file)}
                 if all(re.fullmatch(wanted, cells.get(name, "")) for name, wanted in self.reading.lines.items()):
