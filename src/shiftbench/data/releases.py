@@ -178,7 +178,7 @@ class _Reader:
         match = re.fullmatch(self.reading.path, file)
         if match is None:
             raise DataError(f"{self.release}/{file} does not fit the path {self.reading.path!r} of its card")
-        return match.groupdict()
+        return match.groupdict("")
 
     def facts(self, line: Line) -> dict[str, Any]:
         """What a line says of all of its numbers."""
