@@ -20,7 +20,7 @@ CLAIMS = Format(
         Column("verdict", pa.string(), "", "see claims.py"),
         *_VALUE,
         Column("confidence", pa.float64(), "share", "of the interval, corrected", 0, 1, nullable=True),
-        Column("seeds", pa.int32(), "", "training seeds that are its units; null: samples alone", 1, nullable=True),
+        Column("seeds", pa.int32(), "", "training seeds, models, ... that are its units; null: samples alone", 1, nullable=True),
         Column("units", pa.int64(), "", "samples or clusters, fewest of a row; null: not known", 0, nullable=True),
         Column("reason", pa.string(), "", "why it is not evaluable or inconclusive, or a note", nullable=True),
     ),
@@ -51,7 +51,7 @@ MEASURED = Format(
     (
         Column("number", pa.int32(), "", "place in the card's list `reported`", 0),
         *_VALUE,
-        Column("reason", pa.string(), "", "why there is no value", nullable=True),
+        Column("reason", pa.string(), "", "why there is no value, or the values of several numbers", nullable=True),
     ),
 )
 

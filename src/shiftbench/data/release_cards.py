@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -11,10 +12,10 @@ from shiftbench.base.errors import suggest
 
 PLACE = ("model", "method", "detector", "dataset", "split", "reference", "shift", "severity", "group", "metric")
 """Fields of the format RELEASED that say which number one is."""
-FACTS = ("pretraining", "parameters", "image_size", "note")
+FACTS = ("pretraining", "parameters", "image_size", "note", "n", "seeds")
 """Fields of the format RELEASED that say more of its model."""
 Text = Annotated[str, Field(min_length=1)]
-Unit = Literal["percent", "share", "number"]
+Unit = Literal["percent", "points", "share", "number", "count"]
 
 
 class _Strict(BaseModel):
@@ -25,9 +26,11 @@ class Meaning(_Strict):
     """What numbers are, in the terms of METRICS; what it leaves open is said elsewhere on the card.
 
     Attributes:
-        unit: how the file prints them.
+        unit: how the file prints them; `points`: a difference of percent, of any sign; `count`: so many of n samples.
         n: samples behind each number; null: not known, and then a share has no interval.
         seeds: trainings behind each number and its spread.
+        spread: column of the deviation over these trainings, where it is not in the cell after a `±`; `{column}` is the
+            name of the number's own column.
     """
 
     model: Text | None = None
@@ -43,6 +46,7 @@ class Meaning(_Strict):
     unit: Unit | None = None
     n: int | None = Field(None, ge=1)
     seeds: int | None = Field(None, ge=1)
+    spread: Text | None = None
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -62,6 +66,8 @@ class ReleasedFile(_Strict):
         columns: regular expression of a whole column name -> what its numbers are; named groups are fields.
         lines: column -> regular expression of the cells whose lines are read; others are left out.
         missing: cells that hold no number, beside empty ones.
+        original: path in the repository of the picture, notebook or text that the file transcribes; then its lines are
+            those of the transcription.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -73,6 +79,19 @@ class ReleasedFile(_Strict):
     columns: dict[str, Meaning]
     lines: dict[str, str] = {}
     missing: tuple[str, ...] = ()
+    original: Text | None = None
+
+
+class Rebuilt(_Strict):
+    """Averages and differences that a release prints next to their terms.
+
+    Attributes:
+        cells: fields of the format RELEASED -> values of the printed cells.
+        by: an expression of the claims' grammar over the terms; what its selectors leave out is as in the cell.
+    """
+
+    cells: Annotated[dict[str, Any], Field(min_length=1)]
+    by: dict[str, Any]
 
 
 Readings = Annotated[
@@ -93,6 +112,7 @@ class Card(_Strict):
         pretraining: kind of data -> regular expression that is searched in the fact `pretraining`; the first counts.
         files: path in the repository, or pattern of paths -> how they are read, or several such readings, where not
             all numbers of a file are of one kind.
+        rebuilt: how printed averages and differences follow from other numbers of the release.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -104,6 +124,7 @@ class Card(_Strict):
     names: dict[str, dict[str, str]] = {}
     pretraining: dict[str, str] = {}
     files: Annotated[dict[str, Readings], Field(min_length=1)]
+    rebuilt: tuple[Rebuilt, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Card:
@@ -120,5 +141,8 @@ class Card(_Strict):
         return [(pattern, reading) for pattern, readings in self.files.items() for reading in readings]
 
     def address(self, file: str, row: int) -> str:
-        """Where a line of a file can be read."""
+        """Where a line of a file can be read; of a transcription, where its original can be read."""
+        originals = (reading.original for pattern, reading in self.readings if fnmatchcase(file, pattern))
+        if (original := next(originals, None)) is not None:
+            return f"https://github.com/{self.repository}/blob/{self.commit}/{original}"
         return f"https://github.com/{self.repository}/blob/{self.commit}/{file}?plain=1#L{row}"

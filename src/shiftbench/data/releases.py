@@ -32,7 +32,7 @@ from shiftbench.data.release_cards import PLACE, Card, ReleasedFile, Unit
 EVIDENCE = "released"
 _NUMBER = re.compile(r"([+-]?[\d,]*\.?\d+(?:[eE][+-]?\d+)?)(?:\s*(?:±|\+-|\+/-)\s*(\d*\.?\d+))?")
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_NUMERIC = ("parameters", "image_size", "severity")
+_NUMERIC = ("parameters", "image_size", "severity", "n", "seeds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,10 @@ def _numbers(
                 continue
             number = {**_DEFAULTS, **meaning, **facts}
             where = reader.place(line, column)
-            value, spread = _value(printed, number.pop("unit"), where)
+            deviation = number.pop("spread", None)
+            if deviation is not None:
+                printed = _with_spread(printed, line.cells, deviation.replace("{column}", column), where)
+            value, spread = _value(printed, number.pop("unit"), number.get("n"), where)
             row = {"release": reader.release, "evidence": EVIDENCE, **number, "value": value, "spread": spread}
             row |= {"file": line.file, "row": line.row, "column": column, "printed": printed}
             _check_place(row, seen, where)
@@ -259,12 +262,23 @@ def _check_place(row: dict[str, Any], seen: dict[tuple[object, ...], str], where
     seen[key] = where
 
 
-def _value(printed: str, unit: Unit, where: str) -> tuple[float, float | None]:
+def _with_spread(printed: str, cells: Mapping[str, str], column: str, where: str) -> str:
+    """A cell with its deviation, which is in another column."""
+    if column not in cells:
+        raise DataError(f"{where}: its spread is in no column {column!r}; {suggest(column, cells)}")
+    deviation = cells[column].strip()
+    return f"{printed} ± {deviation}" if deviation else printed
+
+
+def _value(printed: str, unit: Unit, n: float | None, where: str) -> tuple[float, float | None]:
     parsed = _parsed(printed)
-    scale = 100 if unit == "percent" else 1
-    limits = (0, scale) if unit != "number" else (-math.inf, math.inf)
+    if unit == "count" and not n:
+        raise DataError(f"{where} is a count of samples, but its card does not say the n of them")
+    scale = {"percent": 100.0, "points": 100.0, "count": float(n or 1)}.get(unit, 1.0)
+    is_share = unit not in ("number", "points")
+    limits = (0, scale) if is_share else (-math.inf, math.inf)
     if parsed is None or not limits[0] <= parsed[0] <= limits[1]:
-        expected = "a number" if unit == "number" else f"a {unit} from 0 to {scale}"
+        expected = f"a {unit} from 0 to {scale:g}" if is_share else "a number"
         raise DataError(f"{where} is {printed!r}; expected {expected}")
     value, spread = parsed
     return value / scale, None if spread is None else spread / scale

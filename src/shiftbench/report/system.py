@@ -26,6 +26,8 @@ NAMED = 3
 _AS_OPERAND = ("mean", "max", "min", "median", "area", "cvar")
 _CORRELATIONS = ("spearman", "kendall")
 _NO_SEEDS = pl.DataFrame(schema=dict.fromkeys(KEY, pl.String) | {"seed": pl.Int64})
+UNITS = {"key": "sample", "seed": "training seed", "dataset": "data set"}
+"""Units of claims in words; others by their own name."""
 Row = dict[str, Any]
 
 
@@ -323,7 +325,9 @@ def _number(row: Row) -> str:
 def _rule(claim: Mapping[str, Any], row: Row) -> str:
     """The rule of a claim in words: expression, interval and units."""
     interval = f"{100 * row['confidence']:.4g}% interval" if row["confidence"] else ""
-    seeds = f"{row['seeds']} training seeds as units" if row["seeds"] else ""
+    noun = UNITS.get(claim["unit"], claim["unit"])
+    seeds = f"{row['seeds']} {noun}s as units" if row["seeds"] else ""
     units = f"{row['units']:,} units" if row.get("units") else ""
-    scope = "" if not interval else "of new training runs" if row["seeds"] else "of these models"
+    scope = f"of new {noun}s".replace("training seeds", "training runs") if row["seeds"] else "of these models"
+    scope = "" if not interval or claim["scale"] == "released" else scope
     return "; ".join(filter(None, (sentence(claim), interval, seeds, units, scope)))

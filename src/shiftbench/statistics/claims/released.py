@@ -96,16 +96,12 @@ class Released:
             draws: of each of `rows`, float64 (rows, 1 + resamples).
         """
         values = np.array([draws[list(rows)].mean(axis=0) for rows in self.members])
-        ends = self.rows.select(
-            *(
-                pl.col(name).cast(pl.Float64) if name in self.rows.columns else pl.lit(np.nan).alias(name)
-                for name in ("ci_low", "ci_high")
-            )
-        ).to_numpy()
+        has_ends = "ci_low" in self.rows.columns
+        ends = self.rows.select("ci_low", "ci_high").to_numpy() if has_ends else np.full((len(self.rows), 2), np.nan)
         nothing = np.full(2, np.nan)
         own = np.array([ends[rows[0]] if len(rows) == 1 else nothing for rows in self.members]).reshape(-1, 2)
         units = np.array([[self._units(rows), 0] for rows in self.members], dtype=np.int64).reshape(-1, 2)
-        return MetricRows(self.identities, values.reshape(len(self.members), -1), ends=own, units=units)
+        return MetricRows(self.identities, values.reshape(len(self.members), draws.shape[1]), ends=own, units=units)
 
     def _units(self, rows: tuple[int, ...]) -> int:
         """Samples behind a line; NOT_KNOWN if its error is that of trainings, or has no number of samples."""

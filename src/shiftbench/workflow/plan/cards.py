@@ -21,7 +21,7 @@ from shiftbench.base.files import from_yaml
 from shiftbench.statistics.claims.statements import Claim, Figure, Name, Reported, Scale, Text
 from shiftbench.workflow.plan import params_words
 
-CONFIGURATIONS = ("smoke", "embedded", "full")
+CONFIGURATIONS = ("smoke", "embedded", "full", "released")
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 
 
@@ -107,7 +107,8 @@ class Card(_Strict):
     not_exercised: tuple[Text, ...] = Field(description="what the embedded version does not exercise")
     params: dict[Scale, dict[str, Any]] = Field(
         {},
-        description="params over params.yaml in each configuration; a built card has them for `embedded` and `smoke`",
+        description="params over params.yaml in each configuration; a built card has them for `embedded` and `smoke`; "
+        "those of `released` name the releases from which its claims of that scale are judged",
     )
 
     @model_validator(mode="after")
@@ -119,9 +120,13 @@ class Card(_Strict):
             without_value = [name for name, claim in self.claims.items() if claim.value is None]
             if without_value:
                 raise ValueError(f"claim {without_value[0]!r} of a built card has no `value`")
-            full = [name for name, claim in self.claims.items() if claim.scale == "full"]
-            if full and "full" not in self.params:
-                raise ValueError(f"claim {full[0]!r} has the scale `full`, but there are no params for 'full'")
+            for scale in ("full", "released"):
+                claims = [name for name, claim in self.claims.items() if claim.scale == scale]
+                if claims and scale not in self.params:
+                    raise ValueError(f"claim {claims[0]!r} has the scale `{scale}`, but there are no params for {scale!r}")
+            expressions = any(number.from_released for number in self.reported)
+            if expressions and not self.params.get("released", {}).get("released"):
+                raise ValueError("a reported number has `released`, but params.released names no releases")
         return self
 
 

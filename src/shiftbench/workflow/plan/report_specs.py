@@ -124,7 +124,7 @@ class ReportSpecs:
         ]
 
     def claims(self) -> RecipeSpec:
-        """Claims of a system, judged from the tables of all its benchmarks."""
+        """Claims of a system, judged from the tables of all its benchmarks, or from released rows."""
         system = self.params.system
         assert system is not None  # noqa: S101 - for mypy: only a system has claims
         card = cards.load(system.slug)
@@ -137,7 +137,10 @@ class ReportSpecs:
             "kinds": {name: metric["kind"] for name, metric in known.items()},
         }
         tables = [Ref("tables", name) for name in self.conditions.benchmarks]
-        return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
+        if self.params.released:
+            content |= {"resamples": self.params.bootstrap.resamples, "seed": self.params.seed}
+        released = [Ref("released", name) for name in self.params.released]
+        return RecipeSpec(content, [*tables, *released], resolved_plugin.code_of("judge_claims"))
 
     def _card(self) -> Content:
         system = self.params.system

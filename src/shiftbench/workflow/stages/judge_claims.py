@@ -1,9 +1,10 @@
 """Stage aggregate, claims: a system's card judged from the tables of its benchmarks.
 
 metrics and replicates of all benchmarks -> verdicts, measured next to reported numbers, points of figures
+released rows -> verdicts on the claims of the scale `released`, and reported numbers rebuilt from these rows
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,8 @@ from shiftbench.base.refs import Ref
 from shiftbench.data import claim_formats, formats, schema
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.statistics.claims import replicate_table
+from shiftbench.statistics import rebuilt
+from shiftbench.statistics.claims import released, replicate_table
 from shiftbench.statistics.claims.estimates import Evidence, evidence
 from shiftbench.statistics.claims.expressions import evaluate
 from shiftbench.statistics.claims.judgement import Judgement, judge_evidence
@@ -32,15 +34,22 @@ def run(run: Run, artifact: Artifact) -> None:
     """Judge the claims of one system."""
     card, configuration = artifact.recipe["card"], artifact.recipe["scale"]
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
-    rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
-    evidence_by_claim = evidence(claims, rows, configuration)
+    reported = [Reported.model_validate(number) for number in card["reported"]]
+    if configuration == released.SCALE:
+        numbers = _released(run.path(ref) for ref in artifact.inputs if ref.kind == "released")
+        evidence_by_claim = released.evidence(claims, numbers, artifact.recipe["resamples"], artifact.recipe["seed"])
+        measured, figures = rebuilt_numbers(reported, numbers), []
+    else:
+        rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
+        evidence_by_claim = evidence(claims, rows, configuration)
+        measured, figures = _measured(reported, rows, configuration), _figures(card["figures"], rows)
     judgements = judge_evidence(claims, evidence_by_claim, configuration, looks(card["looks"], configuration))
     tables_by_file = {
         "claims.parquet": (_claims(judgements), claim_formats.CLAIMS),
         "claim_replicates.parquet": (replicate_table.table(evidence_by_claim), claim_formats.CLAIM_REPLICATES),
-        "measured.parquet": (_measured(card["reported"], rows, configuration), claim_formats.MEASURED),
-        "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
+        "measured.parquet": (schema.table(measured, claim_formats.MEASURED), claim_formats.MEASURED),
+        "figures.parquet": (schema.table(figures, claim_formats.FIGURES), claim_formats.FIGURES),
     }
     output = run.path(artifact.ref)
     with ExitStack() as stack:
@@ -53,7 +62,37 @@ def run(run: Run, artifact: Artifact) -> None:
 
 def looks(stated: int, configuration: str) -> int:
     """How often a card's claims were judged in a configuration; the card states the number of the embedded one."""
-    return 1 if configuration == "full" else stated
+    return 1 if configuration in ("full", released.SCALE) else stated
+
+
+def _released(files: Iterable[Path]) -> pl.DataFrame:
+    """The rows of several releases."""
+    frame = pl.from_arrow(pa.concat_tables([schema.read(file, form=formats.RELEASED) for file in files]))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
+    return frame
+
+
+def rebuilt_numbers(reported: list[Reported], rows: pl.DataFrame) -> list[Line]:
+    """Lines of format MEASURED with the reported numbers that released rows give; several numbers are a text."""
+    cells: dict[int, list[rebuilt.Cell]] = {}
+    for place, cell in rebuilt.of_reported(reported, rows):
+        cells.setdefault(place, []).append(cell)
+    lines: list[Line] = []
+    for place, found in cells.items():
+        if not reported[place].from_released:
+            continue
+        scale = 100 if reported[place].unit == "percent" else 1
+        single = found[0].value if len(found) == 1 else None
+        value = None if single is None else single / scale
+        text = None if value is not None else _joined(found)
+        lines.append({"number": place, "value": value, "ci_low": None, "ci_high": None, "reason": text})
+    return lines
+
+
+def _joined(cells: list[rebuilt.Cell]) -> str:
+    """Rebuilt values of one line of a card, or why there is none."""
+    texts = [cell.reason or "no file" if cell.value is None else f"{cell.value:.4g}" for cell in cells]
+    return " / ".join(texts)
 
 
 def read(
@@ -103,11 +142,10 @@ def _lines(one: Judgement) -> Iterator[Line]:
         yield from _lines(part)
 
 
-def _measured(reported: list[dict[str, Any]], rows: MetricRows, configuration: str) -> pa.Table:
+def _measured(reported: list[Reported], rows: MetricRows, configuration: str) -> list[Line]:
     lines: list[Line] = []
     present_configuration = "embedded" if configuration == "smoke" else configuration
-    for number, content in enumerate(reported):
-        reported_number = Reported.model_validate(content)
+    for number, reported_number in enumerate(reported):
         expression = reported_number.measured
         if expression is None or reported_number.scale != present_configuration:
             continue
@@ -116,10 +154,10 @@ def _measured(reported: list[dict[str, Any]], rows: MetricRows, configuration: s
         except NotEvaluable as reason:
             numbers = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
         lines.append({"number": number, **numbers})
-    return schema.table(lines, claim_formats.MEASURED)
+    return lines
 
 
-def _figures(figures: list[dict[str, Any]], rows: MetricRows) -> pa.Table:
+def _figures(figures: list[dict[str, Any]], rows: MetricRows) -> list[Line]:
     lines: list[Line] = []
     for number, content in enumerate(figures):
         figure = Figure.model_validate(content)
@@ -137,7 +175,7 @@ def _figures(figures: list[dict[str, Any]], rows: MetricRows) -> pa.Table:
         colour = identities[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
         for index, numbers in enumerate(_numbers(points)):
             lines.append({"figure": number, "colour": colour[index], "x": x[index], **numbers})
-    return schema.table(lines, claim_formats.FIGURES)
+    return lines
 
 
 def _scatter_points(number: int, colour: str, sides: dict[str, MetricRows]) -> list[Line]:
