@@ -27,7 +27,7 @@ class Meaning(_Strict):
     Attributes:
         unit: how the file prints them.
         n: samples behind each number; null: not known, and then a share has no interval.
-        seeds: trainings behind each number and its spread.
+        seeds: trainings behind each number and its spread; several count only where a spread above 0 is printed.
     """
 
     model: Text | None = None

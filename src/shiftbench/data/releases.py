@@ -243,6 +243,8 @@ def _numbers(
             number = {**_DEFAULTS, **meaning, **facts}
             where = reader.place(line, column)
             value, spread = _value(printed, number.pop("unit"), where)
+            if (number.get("seeds") or 1) > 1 and not spread:
+                number["seeds"] = None
             row = {"release": reader.release, "evidence": EVIDENCE, **number, "value": value, "spread": spread}
             row |= {"file": line.file, "row": line.row, "column": column, "printed": printed}
             _check_place(row, seen, where)
