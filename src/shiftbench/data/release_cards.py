@@ -28,7 +28,7 @@ class Meaning(_Strict):
     Attributes:
         unit: how the file prints them; `points`: a difference of percent, of any sign; `count`: so many of n samples.
         n: samples behind each number; null: not known, and then a share has no interval.
-        seeds: trainings behind each number and its spread.
+        seeds: trainings behind each number and its spread; several count only where a spread above 0 is printed.
         spread: column of the deviation over these trainings, where it is not in the cell after a `±`; `{column}` is the
             name of the number's own column.
     """

@@ -246,6 +246,8 @@ def _numbers(
             if deviation is not None:
                 printed = _with_spread(printed, line.cells, deviation.replace("{column}", column), where)
             value, spread = _value(printed, number.pop("unit"), number.get("n"), where)
+            if (number.get("seeds") or 1) > 1 and not spread:
+                number["seeds"] = None
             row = {"release": reader.release, "evidence": EVIDENCE, **number, "value": value, "spread": spread}
             row |= {"file": line.file, "row": line.row, "column": column, "printed": printed}
             _check_place(row, seen, where)
