@@ -39,6 +39,7 @@ class Cell:
         printed: as printed.
         value: rebuilt, in the unit of what is printed; None: no file covers it.
         slack: by how much the rounding of its terms may move the value.
+        terms: released numbers that it is computed from; 1: found as it is printed.
         reason: why there is no value.
     """
 
@@ -46,6 +47,7 @@ class Cell:
     printed: str
     value: float | None = None
     slack: float = 0.0
+    terms: int = 0
     reason: str = ""
 
     @property
@@ -119,18 +121,18 @@ def of_release(name: str, card: Card, rows: pl.DataFrame) -> Iterator[Cell]:
 
 def _cell(what: str, printed: str, known: Released, expression: Mapping[str, Any], scale: float) -> Cell:
     try:
-        value, slack = _value(known, expression)
+        value, slack, terms = _value(known, expression)
     except NotEvaluable as error:
         return Cell(what, printed, reason=str(error))
-    return Cell(what, printed, scale * value, scale * slack)
+    return Cell(what, printed, scale * value, scale * slack, terms)
 
 
-def _value(known: Released, expression: Mapping[str, Any]) -> tuple[float, float]:
-    """Value of an expression, and by how much the rounding of its terms may move it."""
+def _value(known: Released, expression: Mapping[str, Any]) -> tuple[float, float, int]:
+    """Value of an expression, by how much the rounding of its terms may move it, and the number of these terms."""
     used = known.selected([(expression, frozenset(), False)])
     rows = used.metric_rows(released.widened(used.rows, _roundings(used.rows)))
     values = single_value(evaluate(rows, expression))
-    return float(values[0]), float(np.abs(values[1:] - values[0]).sum())
+    return float(values[0]), float(np.abs(values[1:] - values[0]).sum()), len(used.rows)
 
 
 def _roundings(rows: pl.DataFrame) -> Floats:

@@ -147,7 +147,7 @@ def _evidence(claim: Claim, known: Released, resamples: int, seed: int) -> Evide
 def _no_interval(unknown: NDArray[np.bool_]) -> str:
     return (
         f"no interval can be had: {int(unknown.sum())} of the {len(unknown)} numbers behind it have neither a printed "
-        f"spread over {released_rows.FEWEST_SEEDS} trainings or more nor a number of samples"
+        f"spread over {released_rows.FEWEST_SEEDS} seeds or more nor a number of samples"
     )
 
 
@@ -162,7 +162,7 @@ def _scope(
     by_seeds = rows.select(released_rows.BY_SEEDS).to_series().to_numpy()
     texts = []
     if by_seeds.any():
-        texts.append(f"means of {_range(rows.filter(by_seeds)['seeds'])} trainings each, as printed")
+        texts.append(f"means of {_range(rows.filter(by_seeds)['seeds'])} seeds each, as printed")
     if (~by_seeds & ~unknown).any():
         texts.append(f"shares of {_range(rows.filter(~by_seeds & ~unknown)['n'])} samples each")
     if unknown.any():
