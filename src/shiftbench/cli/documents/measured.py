@@ -122,9 +122,16 @@ def as_system(slug: str, card: Card, measured: Measured | None) -> System:
         names = [column.name for column in claim_formats.MEASURED.columns]
         rows = (row for row in measured["reported"] if "number" in row)
         values = [{name: row[name] for name in names} for row in rows]
+    return of_claims(slug, card, claims, configurations.DEFAULT, values)
+
+
+def of_claims(
+    slug: str, card: Card, claims: Iterable[Mapping[str, Any]], scale: str, values: Iterable[Mapping[str, Any]] = ()
+) -> System:
+    """A card with rows of the formats CLAIMS and MEASURED, for the page."""
     about = card.model_dump(mode="json", exclude={"params"})
     return System(
-        {"slug": slug, "scale": configurations.DEFAULT, "order": list(card.claims), **about},
+        {"slug": slug, "scale": scale, "order": list(card.claims), **about},
         _frame(claims, claim_formats.CLAIMS),
         _frame(values, claim_formats.MEASURED),
         _frame([], claim_formats.FIGURES),
@@ -152,8 +159,8 @@ def _environment(run: Path) -> dict[str, Any]:
     return {**hardware, "python": environment["python"], **packages}
 
 
-def _frame(rows: list[dict[str, Any]], form: Format) -> pl.DataFrame:
-    frame = pl.from_arrow(schema.table(rows, form))
+def _frame(rows: Iterable[Mapping[str, Any]], form: Format) -> pl.DataFrame:
+    frame = pl.from_arrow(schema.table(map(dict, rows), form))
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
     return frame
 

@@ -1,4 +1,4 @@
-"""Generated parts of the pages of published systems: of each README.md, and of docs/systems.md.
+"""Generated parts of the pages of published systems: of each README.md, of docs/systems.md and docs/released.md.
 
 A generated part is between two markers; the text around it is written by hand. It comes from the card, measured.json
 and the system's own plugins.
@@ -6,15 +6,17 @@ and the system's own plugins.
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
-from shiftbench.cli.documents import measured, plugin_facts
+from shiftbench.cli.documents import measured, plugin_facts, rebuilt_page, released_results
 from shiftbench.cli.documents.measured import Measured
 from shiftbench.report.measures import DASH
 from shiftbench.report.system import Verdict
+from shiftbench.statistics import rebuilt
+from shiftbench.statistics.claims import released
 from shiftbench.statistics.claims.sentences import sentence
 from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, configurations
@@ -29,6 +31,7 @@ _SUMMARY = re.compile(r"^\*\*Summary:\*\* (.+?)(?=\n\n|\n- |\Z)", re.M | re.S)
 _OTHER_DATA = (
     "Data, models and sizes differ from the paper's. Compare directions, not numbers. The unit is the paper's."
 )
+_RELEASED = "*released*: what our statistics give on released files; ≠ marks a value that does not round to the printed one."
 _PLUGIN_TYPES = (*registry.PLUGIN_TYPES, "shifts_torch")
 
 
@@ -41,7 +44,8 @@ def pages(repository: Path) -> dict[str, str]:
     if not (repository / FOLDER).is_dir():  # a benchmark's repository
         return {}
     readmes = {_readme(slug): readme(repository, slug) for slug in _shipped(built=True)}
-    return {**readmes, LIST: filled(repository / LIST, listing(repository))}
+    rebuilt = filled(repository / rebuilt_page.PAGE, rebuilt_page.section(_shipped(built=True)))
+    return {**readmes, LIST: filled(repository / LIST, listing(repository)), rebuilt_page.PAGE: rebuilt}
 
 
 def readme(repository: Path, slug: str) -> str:
@@ -50,6 +54,7 @@ def readme(repository: Path, slug: str) -> str:
     results = measured.current(slug)
     sections = (
         _claims(slug, card, results),
+        *_released(slug, card),
         _reported(slug, card, results),
         ["## Not covered", "", *(f"- {item}" for item in card.not_exercised)],
         _plugins(slug),
@@ -62,11 +67,13 @@ def listing(repository: Path) -> str:
     """Tables of docs/systems.md: one line for each system, built systems first."""
     lines = [
         "*s / r / i*: claims supported, refuted, inconclusive.",
+        "*reported*: numbers of the paper on the card. *released*: how many of them files of the authors give again, and",
+        "the claims judged from these files. *measured here*: the claims of the embedded run.",
         "",
         '<div class="sortable" markdown>',
         "",
-        "| system | field | s / r / i | CPU min | result here |",
-        "| --- | --- | --- | ---: | --- |",
+        "| system | field | reported | released | released: s / r / i | measured here: s / r / i | CPU min | result here |",
+        "| --- | --- | ---: | --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         "",
         "</div>",
@@ -94,6 +101,7 @@ def _built(repository: Path, slug: str) -> str:
     cells = (
         f"[{card.title}](../{_readme(slug)})",
         card.family,
+        *_from_released(slug, card),
         counts if results else measured.NOT_RUN,
         DASH if minutes is None else f"{minutes:.1f}",
         " ".join(line[1].split()) if line else "",
@@ -101,10 +109,21 @@ def _built(repository: Path, slug: str) -> str:
     return _row(*cells)
 
 
+def _from_released(slug: str, card: Card) -> tuple[str, str, str]:
+    """Reported numbers of a system, those that files give again, and its verdicts from released numbers."""
+    printed = sum(len(rebuilt.numbers(one.value)) for one in card.reported)
+    results = released_results.of(slug)
+    if results is None:
+        return str(printed), DASH, DASH
+    outcomes = [cell.outcome for cells in results.cells.values() for cell in cells]
+    agree, differ = (outcomes.count(outcome) for outcome in (rebuilt.AGREE, rebuilt.DISAGREE))
+    text = f"{agree} agree, {differ} do not" if differ else f"{agree} agree"
+    return str(printed), text, released_results.counts(results.claims) if results.claims else DASH
+
+
 def _counts(results: Iterable[Measured]) -> str:
     """Numbers of supported, refuted and inconclusive claims of some systems."""
-    verdicts = [row["verdict"] for result in results for row in result["claims"] if row["part"] is None]
-    return " / ".join(str(verdicts.count(verdict)) for verdict in ("supported", "refuted", "inconclusive"))
+    return released_results.counts(row for result in results for row in result["claims"])
 
 
 def _total() -> str:
@@ -135,18 +154,38 @@ def _planned(slug: str) -> str:
 
 
 def _claims(slug: str, card: Card, results: Measured | None) -> list[str]:
-    verdicts = measured.as_system(slug, card, results).verdicts
     lines = ["## Claims and verdicts", "", _environment(slug, results), ""]
-    lines += ["| claim | verdict | measured | what is judged |", "| --- | --- | --- | --- |"]
-    for claim in verdicts:
-        about = f"**{claim.name}**{' (against)' if claim.against else ''}: {claim.says}"
-        verdict = f"{claim.verdict}: {claim.reason}" if claim.reason else claim.verdict
-        lines.append(_row(about, verdict, _values(claim), claim.rule))
-    elsewhere = {name: claim for name, claim in card.claims.items() if claim.scale != configurations.DEFAULT}
+    lines += _verdicts("measured", measured.as_system(slug, card, results).verdicts)
+    elsewhere = {name: claim for name, claim in card.claims.items() if claim.scale == "full"}
     if elsewhere:
         lines += ["", "Claims of the `full` configuration, not run here:", ""]
         lines += [f"- **{name}**: {claim.says}{_rule(claim)}" for name, claim in elsewhere.items()]
     return lines
+
+
+def _verdicts(heading: str, verdicts: Iterable[Verdict]) -> list[str]:
+    lines = [f"| claim | verdict | {heading} | what is judged |", "| --- | --- | --- | --- |"]
+    for claim in verdicts:
+        about = f"**{claim.name}**{' (against)' if claim.against else ''}: {claim.says}"
+        verdict = f"{claim.verdict}: {claim.reason}" if claim.reason else claim.verdict
+        lines.append(_row(about, verdict, _values(claim), claim.rule))
+    return lines
+
+
+def _released(slug: str, card: Card) -> Iterator[list[str]]:
+    """Section with the verdicts from released numbers; none without such claims."""
+    results = released_results.of(slug)
+    if results is None or not results.claims:
+        return
+    names = ", ".join(f"`{name}`" for name in results.releases)
+    yield [
+        "## Claims judged from released numbers",
+        "",
+        f"Nothing of this table was measured here. The numbers are those of {names}, which others measured and released "
+        "([released results](../../../../docs/released.md)).",
+        "",
+        *_verdicts("released", measured.of_claims(slug, card, results.claims, released.SCALE).verdicts),
+    ]
 
 
 def _rule(claim: Claim) -> str:
@@ -188,10 +227,13 @@ def _values(verdict: Verdict) -> str:
 
 
 def _reported(slug: str, card: Card, results: Measured | None) -> list[str]:
-    lines = ["## Measured and reported values", "", _OTHER_DATA, ""]
-    lines += ["| what | metric | reported | where | measured here |", "| --- | --- | --- | --- | --- |"]
-    for number, value in measured.as_system(slug, card, results).reported:
-        cells = (number["what"], number["metric"], number["value"], number["where"], value or DASH)
+    rows = released_results.of(slug)
+    lines = ["## Reported, released and measured values", "", _OTHER_DATA]
+    lines += [_RELEASED, ""] if rows else [""]
+    lines += ["| what | metric | reported | where | released | measured here |", "| --- | --- | --- | --- | --- | --- |"]
+    for place, (number, value) in enumerate(measured.as_system(slug, card, results).reported):
+        given_again = rows.text(place) if rows else ""
+        cells = (number["what"], number["metric"], number["value"], number["where"], given_again or DASH, value or DASH)
         lines.append(_row(*map(str, cells)))
     return lines
 
@@ -218,13 +260,13 @@ def _plugins_of_systems() -> dict[Path, list[tuple[str, str, str]]]:
 
 
 def _configurations(slug: str, card: Card) -> list[str]:
-    lines = ["## Configurations", "", "| configuration | command | benchmarks | needs |", "| --- | --- | --- | --- |"]
+    lines = ["## Configurations", "", "| configuration | command | benchmarks or releases | needs |", "| --- | --- | --- | --- |"]
     for configuration in (name for name in cards.CONFIGURATIONS if name in card.params):
         short = slug if configuration == configurations.DEFAULT else f"{slug}/{configuration}"
         needs = card.needs.get(configuration) or (card.needs["embedded"] if configuration == "smoke" else None)
         resources = card.resources.get(configuration)
         requirements = "; ".join((*(needs.others if needs else ()), *([resources.sentence()] if resources else ())))
-        names = ", ".join(card.params[configuration].get("benchmarks", {}))
+        names = ", ".join(card.params[configuration].get("benchmarks") or card.params[configuration].get("released", ()))
         lines.append(_row(configuration, f"`shiftbench systems {short}`", names, requirements))
     return lines
 
