@@ -9,6 +9,7 @@ a file into lines of named cells. The numbers have `evidence: released`, so that
 
 from __future__ import annotations
 
+import csv
 import functools
 import math
 import re
@@ -197,6 +198,7 @@ def kept(name: str) -> dict[str, bytes]:
         ParamsError: no such release, or its files are not kept.
         DataError: the bytes are not those of the card.
     """
+    card(name)
     source = source_files.load_source(name)
     places = [provider for provider in source.providers if provider.client == "kept"]
     if not places:
@@ -299,9 +301,33 @@ class _Reader:
 _DEFAULTS = {"method": "plain", "shift": "identity", "severity": 0.0, "unit": "share"}
 
 
+def lines_of(importer: str, content: bytes, options: Mapping[str, Any], where: str) -> list[Line]:
+    """The lines of a released file.
+
+    Args:
+        importer: name of the plugin.
+        content: the file.
+        options: of the importer.
+        where: name of the file, for messages.
+
+    Raises:
+        PluginError: no importer has that name.
+        ParamsError: it has no such option, or one has a wrong value.
+        DataError: the file is not as the importer expects it.
+    """
+    module = registry.find("importers", importer)
+    if wrong := registry.problems(module, options):
+        raise ParamsError(f"{where}: options of the importer {importer}: {wrong[0]}")
+    try:
+        return list(module(content, **options))
+    except (ValueError, KeyError, csv.Error, DataError) as error:
+        said = f"no column {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"{where} cannot be read by the importer {importer}: {said}") from None
+
+
 def _numbers(reader: _Reader, content: bytes) -> Iterator[dict[str, Any]]:
-    module = registry.find("importers", reader.file.importer or reader.card.importer)
-    lines: list[Line] = module(content, **reader.file.options)
+    importer, where = reader.file.importer or reader.card.importer, f"{reader.release}/{reader.path}"
+    lines = lines_of(importer, content, reader.file.options, where)
     columns = dict.fromkeys(name for line in lines for name in line.cells)
     meanings = reader.meanings(columns)
     seen: dict[tuple[object, ...], str] = {}

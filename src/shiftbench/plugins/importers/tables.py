@@ -9,7 +9,7 @@ from shiftbench.data.releases import Line
 from shiftbench.plugins import declare
 
 
-@declare.importer
+@declare.importer(example=b"model,top1\nresnet50,80.4\n")
 def wide_csv(content: bytes, header_rows: int = 1, index: str = "index", separator: str = ",") -> list[Line]:
     """CSV with a line for each model and a column for each setting.
 
@@ -35,7 +35,7 @@ def wide_csv(content: bytes, header_rows: int = 1, index: str = "index", separat
     return lines
 
 
-@declare.importer
+@declare.importer(example=b'{"model": "model_0", "ImageNet": 0.75574}\n')
 def json_lines(content: bytes) -> list[Line]:
     """One JSON object in a line, or one object in the whole file; numbers stay as they were printed."""
     text = content.decode()
@@ -54,7 +54,7 @@ def _object(text: str) -> dict[str, object]:
     return found
 
 
-@declare.importer
+@declare.importer(example=b"file,row,column,printed\nresults/cifar10.csv,2,ID_Accuracy,95.06\n")
 def quoted_cells(content: bytes) -> list[Line]:
     """CSV with a line for each cell of other files: `file`, `row`, `column`, `printed`.
 
