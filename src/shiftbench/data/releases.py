@@ -261,15 +261,20 @@ class _Reader:
     def facts(self, line: Line) -> dict[str, Any]:
         """What a line says of all of its numbers."""
         each = self.card.each if self.file.each is None else self.file.each
-        texts = {name: self._filled(text, line) for name, text in each.items()}
-        texts = {name: self.card.names.get(name, {}).get(text, text) or None for name, text in texts.items()}
+        filled = {name: self._filled(text, line) for name, text in each.items()}
+        texts = {name: self.card.names.get(name, {}).get(text, text) or None for name, text in filled.items()}
         if (text := texts.get("pretraining")) is not None and self.card.pretraining:
             kinds = (kind for kind, pattern in self.card.pretraining.items() if re.search(pattern, text))
             texts["pretraining"] = next(kinds, None)
-        numbers = {
-            name: _parsed(texts[name] or "") for name in ("parameters", "image_size", "severity") if name in texts
-        }
-        return {**texts, **{name: None if pair is None else pair[0] for name, pair in numbers.items()}}
+        return {name: self._number(name, text, line) if name in _NUMERIC else text for name, text in texts.items()}
+
+    def _number(self, name: str, text: str | None, line: Line) -> float | None:
+        if text is None or text in self.file.missing:
+            return None
+        parsed = _parsed(text)
+        if parsed is None:
+            raise DataError(f"{self.release}/{self.path}, row {line.row}: {name} is {text!r}; expected a number")
+        return parsed[0]
 
     def _filled(self, text: str, line: Line) -> str:
         for name in _FIELD.findall(text):
@@ -287,7 +292,9 @@ class _Reader:
             if not matches:
                 raise DataError(f"{self.release}/{self.path} has no column that fits {pattern!r}; it has {names}")
             for name, match in matches.items():
-                groups = {key: self.card.names.get(key, {}).get(text, text) for key, text in match.groupdict().items()}
+                groups: dict[str, Any] = {
+                    key: self.card.names.get(key, {}).get(text, text) for key, text in match.groupdict().items()
+                }
                 if "severity" in groups:
                     groups["severity"] = float(groups["severity"])
                 known[name] = {**self.card.is_.stated, **self.file.is_.stated, **meaning.stated, **groups}
@@ -319,7 +326,7 @@ def lines_of(importer: str, content: bytes, options: Mapping[str, Any], where: s
     if wrong := registry.problems(module, options):
         raise ParamsError(f"{where}: options of the importer {importer}: {wrong[0]}")
     try:
-        return list(module(content, **options))
+        return list(module.function(content, **options))
     except (ValueError, KeyError, csv.Error, DataError) as error:
         said = f"no column {error}" if isinstance(error, KeyError) else error
         raise DataError(f"{where} cannot be read by the importer {importer}: {said}") from None

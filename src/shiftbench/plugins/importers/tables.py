@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.data.releases import Line
@@ -10,15 +13,13 @@ from shiftbench.plugins import declare
 
 
 @declare.importer(example=b"model,top1\nresnet50,80.4\n")
-def wide_csv(content: bytes, header_rows: int = 1, index: str = "index", separator: str = ",") -> list[Line]:
-    """CSV with a line for each model and a column for each setting.
-
-    Args:
-        content: the file.
-        header_rows: lines of the header; of several lines the names of a column are joined by `.`.
-        index: name of a column that has none.
-        separator: between cells.
-    """
+def wide_csv(
+    content: bytes,
+    header_rows: Annotated[int, Field(ge=1, description="lines of the header; names are joined by `.`")] = 1,
+    index: Annotated[str, Field(description="name of a column that has none")] = "index",
+    separator: Annotated[str, Field(min_length=1, max_length=1, description="between cells")] = ",",
+) -> list[Line]:
+    """CSV with a line for each model and a column for each setting."""
     reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
     headers: list[list[str]] = []
     lines = []
