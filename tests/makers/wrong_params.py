@@ -4,6 +4,7 @@ RIGHT = """\
 root: build/try
 seed: 0
 plugins: []
+released: []
 strict: false
 fetch:
   folders: []
@@ -117,6 +118,9 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("plugins: []", "plugins: [nowhere]", "plugins names 'nowhere', which is not a folder in "),
     ("plugins: []", "plugins: [., .]", "'.' stands twice; each may stand once"),
     ("plugins: []", "plugins: {a: 1}", f'plugins = {{"a": 1}}: {LIST}'),
+    ("released: []", "released: timm", f'released = "timm": {LIST}'),
+    ("released: []", "released: [tim]", "released names 'tim', which has no card released/tim.yaml; did you mean timm"),
+    ("released: []", "released: [timm, timm]", "'timm' stands twice; each may stand once"),
     ("strict: false", "strict: maybe", f'strict = "maybe": {FLAG}'),
     ("strict: false", "strict: 'yes'", f'strict = "yes": {FLAG}'),
     ("fetch:\n  folders: []\n  offline: true", "fetch: offline", f'fetch = "offline": {MAPPING}'),

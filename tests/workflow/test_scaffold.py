@@ -20,6 +20,7 @@ NEW = {
     "metrics": "balanced",
     "analyses": "overconfidence",
     "losses": "generalised",
+    "importers": "printed_log",
 }
 UNTESTED = ("analyses", "losses")
 """Plugin types without contract tests."""

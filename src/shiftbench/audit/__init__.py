@@ -1,4 +1,4 @@
-"""The audit checks whether anyone else can get the same results: 33 checks in five levels.
+"""The audit checks whether anyone else can get the same results: 34 checks in five levels.
 
 | level | question | time |
 | --- | --- | --- |

@@ -17,7 +17,7 @@ from shiftbench.workflow.plan import cards
 if TYPE_CHECKING:
     import pytest
 
-TYPES = ("datasets", "detectors", "methods", "metrics", "models", "optimizers", "shifts", "streams", "trainers")
+TYPES = ("datasets detectors importers methods metrics models optimizers shifts streams trainers").split()
 SYSTEMS = "systems"
 
 

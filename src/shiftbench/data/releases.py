@@ -9,6 +9,7 @@ a file into lines of named cells. The numbers have `evidence: released`, so that
 
 from __future__ import annotations
 
+import csv
 import functools
 import math
 import re
@@ -101,6 +102,7 @@ def kept(name: str) -> dict[str, bytes]:
         ParamsError: no such release, or its files are not kept.
         DataError: the bytes are not those of the card.
     """
+    card(name)
     source = source_files.load_source(name)
     places = [provider for provider in source.providers if provider.client == "kept"]
     if not places:
@@ -162,10 +164,10 @@ class _Reader:
 
     def lines(self, files: Mapping[str, bytes]) -> list[Line]:
         """The lines that are read, each with its file and the cells of its path."""
-        importer: Any = registry.find("importers", self.reading.importer or self.card.importer)
+        importer = self.reading.importer or self.card.importer
         found = []
         for path, content in files.items():
-            for line in importer(content, **self.reading.options):
+            for line in lines_of(importer, content, self.reading.options, f"{self.release}/{path}"):
                 file = line.file or path
                 cells = {**line.cells, **self._path_cells(file)}
                 if all(re.fullmatch(wanted, cells.get(name, "")) for name, wanted in self.reading.lines.items()):
@@ -188,11 +190,10 @@ class _Reader:
         if (text := texts.get("pretraining")) is not None and self.card.pretraining:
             kinds = (kind for kind, pattern in self.card.pretraining.items() if re.search(pattern, text))
             texts["pretraining"] = next(kinds, None)
-        numbers = {name: self._number(name, texts[name], line) for name in _NUMERIC if name in texts}
-        return {**texts, **numbers}
+        return {name: self._number(name, text, line) if name in _NUMERIC else text for name, text in texts.items()}
 
     def _number(self, name: str, text: str | None, line: Line) -> float | None:
-        if text is None:
+        if text is None or text in self.reading.missing:
             return None
         parsed = _parsed(text)
         if parsed is None:
@@ -227,6 +228,30 @@ class _Reader:
 
 
 _DEFAULTS = {"method": "plain", "shift": "identity", "severity": 0.0, "unit": "share"}
+
+
+def lines_of(importer: str, content: bytes, options: Mapping[str, Any], where: str) -> list[Line]:
+    """The lines of a released file.
+
+    Args:
+        importer: name of the plugin.
+        content: the file.
+        options: of the importer.
+        where: name of the file, for messages.
+
+    Raises:
+        PluginError: no importer has that name.
+        ParamsError: it has no such option, or one has a wrong value.
+        DataError: the file is not as the importer expects it.
+    """
+    module = registry.find("importers", importer)
+    if wrong := registry.problems(module, options):
+        raise ParamsError(f"{where}: options of the importer {importer}: {wrong[0]}")
+    try:
+        return list(module.function(content, **options))
+    except (ValueError, KeyError, csv.Error, DataError) as error:
+        said = f"no column {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"{where} cannot be read by the importer {importer}: {said}") from None
 
 
 def _numbers(

@@ -168,6 +168,10 @@ def loss(function: Loss) -> Loss:
     return function
 
 
-def importer(function: Function) -> Plugin:
-    """Importer of released results: maps the bytes of a file to its lines, `releases.Line`."""
-    return Plugin(function, {})
+def importer(*, example: bytes) -> Callable[[Function], Plugin]:
+    """Importer of released results: maps the bytes of a file to its lines, `releases.Line`.
+
+    Args:
+        example: a small file that it reads with its default options, for the contract tests.
+    """
+    return lambda function: Plugin(function, {"EXAMPLE": example})

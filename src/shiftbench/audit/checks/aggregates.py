@@ -39,7 +39,7 @@ def aggregates(case: Case) -> Iterator[Finding | Note]:
 
     Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
     """
-    for ref, _, receipt in (*case.outputs("tables"), *case.outputs("claims")):
+    for ref, _, receipt in case.outputs("tables", "claims", "released"):
         missing = rerun.missing_inputs(case, ref)
         if missing:
             lack = f"{len(missing)} of their inputs are missing"

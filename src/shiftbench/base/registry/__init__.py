@@ -31,6 +31,7 @@ from shiftbench.base.registry.as_written import Unrun
 from shiftbench.base.registry.declared import Location as Location
 from shiftbench.base.registry.declared import location as location
 from shiftbench.base.registry.options import defaults as defaults
+from shiftbench.base.registry.options import problems as problems
 from shiftbench.base.registry.variants import Variant
 
 PACKAGE = Path(__file__).parents[2]

@@ -24,6 +24,7 @@ ABOUT = {
     "methods": "A method changes a model's predictions at test time.",
     "detectors": "A detector gives each sample an OOD score; a higher score means more OOD.",
     "metrics": "A metric turns records or scores into one value per condition.",
+    "importers": "An importer splits a file of released results into lines of named cells.",
     "analyses": "An analysis measures something that is not one model on one condition.",
 }
 _PACKAGE = f"src/{registry.PACKAGE.name}"

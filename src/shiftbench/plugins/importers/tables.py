@@ -3,22 +3,23 @@
 import csv
 import io
 import json
+from typing import Annotated
+
+from pydantic import Field
 
 from shiftbench.base.errors import DataError
 from shiftbench.data.releases import Line
 from shiftbench.plugins import declare
 
 
-@declare.importer
-def wide_csv(content: bytes, header_rows: int = 1, index: str = "index", separator: str = ",") -> list[Line]:
-    """CSV with a line for each model and a column for each setting.
-
-    Args:
-        content: the file.
-        header_rows: lines of the header; of several lines the names of a column are joined by `.`.
-        index: name of a column that has none.
-        separator: between cells.
-    """
+@declare.importer(example=b"model,top1\nresnet50,80.4\n")
+def wide_csv(
+    content: bytes,
+    header_rows: Annotated[int, Field(ge=1, description="lines of the header; names are joined by `.`")] = 1,
+    index: Annotated[str, Field(description="name of a column that has none")] = "index",
+    separator: Annotated[str, Field(min_length=1, max_length=1, description="between cells")] = ",",
+) -> list[Line]:
+    """CSV with a line for each model and a column for each setting."""
     reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
     headers: list[list[str]] = []
     lines = []
@@ -35,7 +36,7 @@ def wide_csv(content: bytes, header_rows: int = 1, index: str = "index", separat
     return lines
 
 
-@declare.importer
+@declare.importer(example=b'{"model": "model_0", "ImageNet": 0.75574}\n')
 def json_lines(content: bytes) -> list[Line]:
     """One JSON object in a line, or one object in the whole file; numbers stay as they were printed."""
     text = content.decode()
@@ -54,7 +55,7 @@ def _object(text: str) -> dict[str, object]:
     return found
 
 
-@declare.importer
+@declare.importer(example=b"file,row,column,printed\nresults/cifar10.csv,2,ID_Accuracy,95.06\n")
 def quoted_cells(content: bytes) -> list[Line]:
     """CSV with a line for each cell of other files: `file`, `row`, `column`, `printed`.
 

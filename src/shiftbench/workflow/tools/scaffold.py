@@ -20,6 +20,7 @@ USES = {
     "analyses": "benchmarks: {BENCHMARK: {analyses: [NAME]}}",
     "datasets": "benchmarks: {BENCHMARK: {ood: [NAME]}}, or a benchmark of its own with dataset: NAME",
     "detectors": "benchmarks: {BENCHMARK: {detectors: [NAME]}}",
+    "importers": "nothing: a card of yours names it, FOLDER/released/RELEASE.yaml: {importer: NAME}",
     "losses": "nothing: a trainer of yours imports it, `from FOLDER.losses.NAME import NAME`",
     "methods": "benchmarks: {BENCHMARK: {methods: [plain, NAME]}}",
     "metrics": "metrics: {NAME: {}}",
