@@ -287,17 +287,19 @@ def _rules(card: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _claim_texts(claim: Claim) -> dict[str, str]:
-    """The text of a claim, and its expression as a sentence."""
+    """The text of a claim, its expression as a sentence, and its units."""
     sentence = sentences.sentence(claim.model_dump(mode="json")) if claim.value else ""
-    return {"says": claim.says, "judged": sentence}
+    return {"says": claim.says, "judged": sentence, "unit": {"dataset": "data set"}.get(claim.unit, claim.unit)}
 
 
 def _blocks(name: str, rows: list[dict[str, Any]]) -> Group:
     """A block for each claim: verdict and value, then the text of the claim, the judged sentence, and the reason."""
     blocks: list[RenderableType] = [f"[bold]{name}[/]: {_counts(rows)}"]
-    for row in sorted(rows, key=lambda row: (row["claim"], row["part"] or "")):
+    elsewhere = [row["claim"] for row in rows if row["verdict"] == measured.ELSEWHERE]
+    judged = (row for row in rows if row["verdict"] != measured.ELSEWHERE)
+    for row in sorted(judged, key=lambda row: (row["claim"], row["part"] or "")):
         style = _STYLES.get(row["verdict"], "dim")
-        seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
+        seeds = "" if row["seeds"] is None else f"  {row['seeds']} {row['unit']}s"
         verdict = f"[{style}]{row['verdict']}[/]  {number(row)}{seeds}"
         if row["part"] is None:
             blocks += ["", Hanging(f"[bold]{row['claim']}[/]  {verdict}")]
@@ -305,6 +307,8 @@ def _blocks(name: str, rows: list[dict[str, Any]]) -> Group:
             blocks.append(Hanging(f"{escaped(row['part'])}  {verdict}", indent=2))
         texts = (row["says"], row["judged"]) if row["part"] is None else ()
         blocks += [Padding(escaped(text), (0, 0, 0, 4)) for text in (*texts, row["reason"]) if text]
+    if elsewhere:
+        blocks += ["", Hanging(f"[dim]{measured.ELSEWHERE}:[/] {', '.join(sorted(elsewhere))}")]
     return Group(*blocks)
 
 

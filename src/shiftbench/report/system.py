@@ -86,6 +86,11 @@ class System:
         return links.of_repository(self.card["paper"]["repository"] or "")
 
     @property
+    def evidence(self) -> str:
+        """What its numbers are: measured here, or released by others."""
+        return "released" if self.card["scale"] == "released" else "measured here"
+
+    @property
     def verdicts(self) -> list[Verdict]:
         """The claims in the order of the card; those of other scales last."""
         rows = {row["claim"]: row for row in self.claims.filter(pl.col("part").is_null()).to_dicts()}
@@ -168,7 +173,7 @@ class System:
 
     @property
     def reported(self) -> list[tuple[Mapping[str, Any], str]]:
-        """The paper's numbers, each with the value measured here in the same unit; empty if there is none."""
+        """The paper's numbers, each with the value measured here, or released, in the same unit; empty if none."""
         measured = {row["number"]: row for row in self.measured.to_dicts()}
         return [
             (

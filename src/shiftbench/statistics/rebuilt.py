@@ -1,4 +1,4 @@
-"""Printed numbers rebuilt from released rows: the value that our statistics give, and whether it rounds to what is printed.
+"""Printed numbers rebuilt from released rows: the value that our statistics give, and whether it rounds to them.
 
 A rebuilt value may differ from a printed one by half a unit of the last printed digit, and by what the rounding of its
 terms adds at worst. Terms that are printed without a decimal point are counts, and exact.

@@ -1,4 +1,4 @@
-"""Generated part of docs/released.md: the printed numbers that released files give again, and those that they do not."""
+"""Generated part of docs/released.md: printed numbers that released files give again, and those that they do not."""
 
 from __future__ import annotations
 
@@ -18,36 +18,49 @@ _HEAD = ["agree", "of these computed", "do not agree", "no file covers"]
 def section(slugs: Sequence[str]) -> str:
     """Tables of rebuilt numbers: of systems, of releases, and the numbers that do not agree."""
     found = {slug: results for slug in slugs if (results := released_results.of(slug)) is not None}
-    by_system = {cards.load(slug).title: [cell for cells in one.cells.values() for cell in cells] for slug, one in found.items()}
-    by_release = {f"`{name}`": list(released_results.of_release(name)) for name in releases.names() if releases.card(name).rebuilt}
-    every = [cell for cells in (*by_system.values(), *by_release.values()) for cell in cells]
+    by_system = {
+        cards.load(slug).title: [cell for cells in one.cells.values() for cell in cells] for slug, one in found.items()
+    }
+    by_release = {
+        f"`{name}`": list(released_results.of_release(name)) for name in releases.names() if releases.card(name).rebuilt
+    }
+    reported, averages = ([cell for cells in one.values() for cell in cells] for one in (by_system, by_release))
+    known = {(cell.printed, cell.value) for cell in reported}
+    every = [*reported, *(cell for cell in averages if (cell.printed, cell.value) not in known)]
     lines = [
-        _total(every),
+        _total("numbers on cards that a file covers", reported),
+        _total("averages and differences that files print next to their terms", averages),
         "",
         *_table("numbers on the card of", by_system),
         "",
         *_table("averages and differences of the release", by_release),
         "",
-        "The numbers that do not agree:",
+        "The numbers that do not agree, each once:",
         "",
         "| printed number | printed | rebuilt | from |",
         "| --- | ---: | ---: | ---: |",
-        *(_row(_literal(cell.what), cell.printed, released_results.rounded(cell), f"{cell.terms} numbers") for cell in every if cell.outcome == DISAGREE),
+        *(
+            _row(_literal(cell.what), cell.printed, released_results.rounded(cell), f"{cell.terms} numbers")
+            for cell in every
+            if cell.outcome == DISAGREE
+        ),
     ]
     return "\n".join(lines)
 
 
-def _total(cells: Iterable[Cell]) -> str:
+def _total(what: str, cells: Iterable[Cell]) -> str:
     counts = Counter(cell.outcome for cell in cells)
-    return (
-        f"Of {counts[AGREE] + counts[DISAGREE]:,} printed numbers that a file covers, {counts[AGREE]:,} agree within "
-        f"rounding and {counts[DISAGREE]} do not."
-    )
+    covered = counts[AGREE] + counts[DISAGREE]
+    return f"Of {covered:,} {what}, {counts[AGREE]:,} agree within rounding and {counts[DISAGREE]} do not."
 
 
 def _table(what: str, cells_by_name: dict[str, list[Cell]]) -> list[str]:
     head = _row(what, *_HEAD)
-    return [head, "| --- | ---: | ---: | ---: | ---: |", *(_row(name, *_counts(cells)) for name, cells in sorted(cells_by_name.items()))]
+    return [
+        head,
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(_row(name, *_counts(cells)) for name, cells in sorted(cells_by_name.items())),
+    ]
 
 
 def _counts(cells: list[Cell]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from shiftbench.data import releases
+from shiftbench.report.measures import DASH
 from shiftbench.statistics import rebuilt
 from shiftbench.statistics.claims import released
 from shiftbench.statistics.rebuilt import Cell
@@ -45,7 +46,7 @@ class ReleasedResults:
 
 def _text(cell: Cell) -> str:
     if cell.value is None:
-        return "–"
+        return DASH
     mark = "≠ " if cell.outcome == rebuilt.DISAGREE else ""
     return f"{mark}{rounded(cell)}".replace("-", "\N{MINUS SIGN}")
 

@@ -31,7 +31,9 @@ _SUMMARY = re.compile(r"^\*\*Summary:\*\* (.+?)(?=\n\n|\n- |\Z)", re.M | re.S)
 _OTHER_DATA = (
     "Data, models and sizes differ from the paper's. Compare directions, not numbers. The unit is the paper's."
 )
-_RELEASED = "*released*: what our statistics give on released files; ≠ marks a value that does not round to the printed one."
+_RELEASED = (
+    "*released*: what our statistics give on released files; ≠ marks a value that does not round to the printed one."
+)
 _PLUGIN_TYPES = (*registry.PLUGIN_TYPES, "shifts_torch")
 
 
@@ -67,8 +69,8 @@ def listing(repository: Path) -> str:
     """Tables of docs/systems.md: one line for each system, built systems first."""
     lines = [
         "*s / r / i*: claims supported, refuted, inconclusive.",
-        "*reported*: numbers of the paper on the card. *released*: how many of them files of the authors give again, and",
-        "the claims judged from these files. *measured here*: the claims of the embedded run.",
+        "*reported*: numbers of the paper on the card. *released*: those that released files give again, and claims",
+        "that are judged from such files. *measured here*: claims judged by the embedded run.",
         "",
         '<div class="sortable" markdown>',
         "",
@@ -181,8 +183,8 @@ def _released(slug: str, card: Card) -> Iterator[list[str]]:
     yield [
         "## Claims judged from released numbers",
         "",
-        f"Nothing of this table was measured here. The numbers are those of {names}, which others measured and released "
-        "([released results](../../../../docs/released.md)).",
+        f"Nothing of this table was measured here. Its numbers are those of {names}.",
+        "Others measured and released them, see [released results](../../../../docs/released.md#rebuilt-numbers).",
         "",
         *_verdicts("released", measured.of_claims(slug, card, results.claims, released.SCALE).verdicts),
     ]
@@ -230,7 +232,10 @@ def _reported(slug: str, card: Card, results: Measured | None) -> list[str]:
     rows = released_results.of(slug)
     lines = ["## Reported, released and measured values", "", _OTHER_DATA]
     lines += [_RELEASED, ""] if rows else [""]
-    lines += ["| what | metric | reported | where | released | measured here |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        "| what | metric | reported | where | released | measured here |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for place, (number, value) in enumerate(measured.as_system(slug, card, results).reported):
         given_again = rows.text(place) if rows else ""
         cells = (number["what"], number["metric"], number["value"], number["where"], given_again or DASH, value or DASH)
@@ -260,13 +265,20 @@ def _plugins_of_systems() -> dict[Path, list[tuple[str, str, str]]]:
 
 
 def _configurations(slug: str, card: Card) -> list[str]:
-    lines = ["## Configurations", "", "| configuration | command | benchmarks or releases | needs |", "| --- | --- | --- | --- |"]
+    lines = [
+        "## Configurations",
+        "",
+        "| configuration | command | benchmarks or releases | needs |",
+        "| --- | --- | --- | --- |",
+    ]
     for configuration in (name for name in cards.CONFIGURATIONS if name in card.params):
         short = slug if configuration == configurations.DEFAULT else f"{slug}/{configuration}"
         needs = card.needs.get(configuration) or (card.needs["embedded"] if configuration == "smoke" else None)
         resources = card.resources.get(configuration)
         requirements = "; ".join((*(needs.others if needs else ()), *([resources.sentence()] if resources else ())))
-        names = ", ".join(card.params[configuration].get("benchmarks") or card.params[configuration].get("released", ()))
+        names = ", ".join(
+            card.params[configuration].get("benchmarks") or card.params[configuration].get("released", ())
+        )
         lines.append(_row(configuration, f"`shiftbench systems {short}`", names, requirements))
     return lines
 

@@ -82,7 +82,9 @@ class Released:
         kept = self.identities[lines]
         twice = kept.filter(kept.is_duplicated())
         if len(twice):
-            first = ", ".join(f"{name} {value}" for name, value in twice.row(0, named=True).items() if value is not None)
+            first = ", ".join(
+                f"{name} {value}" for name, value in twice.row(0, named=True).items() if value is not None
+            )
             raise DataError(f"{len(twice)} released numbers of claims are not told apart by their columns: {first}")
         members = [self.members[line] for line in lines]
         used = sorted({row for rows in members for row in rows})
@@ -132,7 +134,7 @@ def _evidence(claim: Claim, known: Released, resamples: int, seed: int) -> Evide
     single_seeds = "seed" in open_columns
     used = known.selected([(claim.value, open_columns, single_seeds)])
     draws = released_rows.draws(used.rows, resamples, seed)
-    unknown = np.isnan(draws[:, 1:]).all(axis=1)
+    unknown: NDArray[np.bool_] = np.asarray(np.isnan(draws[:, 1:]).all(axis=1))
     if over_units:
         draws[unknown, 1:] = draws[unknown, :1]
     try:
@@ -146,14 +148,12 @@ def _evidence(claim: Claim, known: Released, resamples: int, seed: int) -> Evide
 
 def _no_interval(unknown: NDArray[np.bool_]) -> str:
     return (
-        f"no interval can be had: {int(unknown.sum())} of the {len(unknown)} numbers behind it have neither a printed "
-        f"spread over {released_rows.FEWEST_SEEDS} seeds or more nor a number of samples"
+        f"no interval can be had: of {int(unknown.sum())} of its {len(unknown)} numbers neither a spread over "
+        f"{released_rows.FEWEST_SEEDS} seeds or more nor the number of samples is known"
     )
 
 
-def _scope(
-    claim: Claim, found: Mapping[str | None, Estimate], rows: pl.DataFrame, unknown: NDArray[np.bool_]
-) -> str:
+def _scope(claim: Claim, found: Mapping[str | None, Estimate], rows: pl.DataFrame, unknown: NDArray[np.bool_]) -> str:
     """For what a verdict holds."""
     if claim.unit != "key":
         counts = {len(one.by_seed) for one in found.values() if one.by_seed is not None}
@@ -171,7 +171,7 @@ def _scope(
 
 
 def _range(counts: pl.Series) -> str:
-    low, high = counts.min(), counts.max()
+    low, high = int(min(counts)), int(max(counts))
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 

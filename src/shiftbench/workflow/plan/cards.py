@@ -123,7 +123,9 @@ class Card(_Strict):
             for scale in ("full", "released"):
                 claims = [name for name, claim in self.claims.items() if claim.scale == scale]
                 if claims and scale not in self.params:
-                    raise ValueError(f"claim {claims[0]!r} has the scale `{scale}`, but there are no params for {scale!r}")
+                    raise ValueError(
+                        f"claim {claims[0]!r} has the scale `{scale}`, but there are no params for {scale!r}"
+                    )
             expressions = any(number.from_released for number in self.reported)
             if expressions and not self.params.get("released", {}).get("released"):
                 raise ValueError("a reported number has `released`, but params.released names no releases")

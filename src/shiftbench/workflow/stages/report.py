@@ -139,7 +139,8 @@ def _system(run: Run, artifact: Artifact) -> System | None:
     )
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
     rows = [_frame(file, formats.METRICS).select(*formats.METRICS.key, "seed") for file in tables]
-    return System(artifact.recipe["system"], claims, measured, points, artifact.recipe["metrics"], pl.concat(rows))
+    seeds = {"rows": pl.concat(rows)} if rows else {}
+    return System(artifact.recipe["system"], claims, measured, points, artifact.recipe["metrics"], **seeds)
 
 
 def _tables(run: Run, artifact: Artifact, ref: Ref) -> Tables:
