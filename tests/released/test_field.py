@@ -81,7 +81,7 @@ def test_other_bytes_than_the_cards_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_unknown_release_is_named() -> None:
-    with pytest.raises(ParamsError, match=r"'tim' \(did you mean timm"):
+    with pytest.raises(ParamsError, match="'tim'; did you mean timm"):
         releases.rows("tim")
 
 

@@ -40,7 +40,8 @@ SCHEMA = {
 
 
 def table(name: str) -> Lines:
-    with (HERE / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+    (file,) = (*HERE.glob(f"{name}.csv"), *SYSTEMS.glob(f"*/sources/*/{name}.csv"))
+    with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 

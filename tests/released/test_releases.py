@@ -17,7 +17,8 @@ from shiftbench.base.errors import DataError
 from shiftbench.data import release_cards, releases, source_files
 from shiftbench.plugins.importers import tables
 
-RELEASES = releases.names()
+RELEASES = sorted(file.stem for file in (ROOT / "src/shiftbench/plugins/released").glob("*.yaml"))
+"""Whole files; single numbers are with the systems, see test_rebuilt.py."""
 HEADERS = {"robustbench": 2}
 QUOTED = ("openood", "openood_vlm")
 

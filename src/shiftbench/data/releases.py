@@ -268,9 +268,12 @@ def _numbers(
             number = {**_DEFAULTS, **meaning, **facts}
             where = reader.place(line, column)
             deviation = number.pop("spread", None)
-            if deviation is not None:
-                printed = _with_spread(printed, line.cells, deviation.replace("{column}", column), where)
-            value, spread = _value(printed, number.pop("unit"), number.get("n"), where)
+            text = (
+                printed
+                if deviation is None
+                else _with_spread(printed, line, deviation.replace("{column}", column), where)
+            )
+            value, spread = _value(text, number.pop("unit"), number.get("n"), where)
             if (number.get("seeds") or 1) > 1 and not spread:
                 number["seeds"] = None
             row = {"release": reader.release, "evidence": EVIDENCE, **number, "value": value, "spread": spread}
@@ -289,11 +292,11 @@ def _check_place(row: dict[str, Any], seen: dict[tuple[object, ...], str], where
     seen[key] = where
 
 
-def _with_spread(printed: str, cells: Mapping[str, str], column: str, where: str) -> str:
+def _with_spread(printed: str, line: Line, column: str, where: str) -> str:
     """A cell with its deviation, which is in another column."""
-    if column not in cells:
-        raise DataError(f"{where}: its spread is in no column {column!r}; {suggest(column, cells)}")
-    deviation = cells[column].strip()
+    if column not in line.cells:
+        raise DataError(f"{where}: its spread is in no column {column!r}; {suggest(column, line.cells)}")
+    deviation = line.cells[column].strip()
     return f"{printed} ± {deviation}" if deviation else printed
 
 

@@ -154,12 +154,13 @@ class System:
         if not count:
             return "No claim is judged in this configuration."
         every = "The only claim" if count == 1 else f"All {count} claims"
+        where = "here" if self.card["scale"] != "released" else "on released numbers"
         if len(inconclusive) == count:
-            return f"{every} {'is' if count == 1 else 'are'} inconclusive here."
+            return f"{every} {'is' if count == 1 else 'are'} inconclusive {where}."
         if len(supported) == count:
-            return f"{every} {'holds' if count == 1 else 'hold'} here."
+            return f"{every} {'holds' if count == 1 else 'hold'} {where}."
         holds = "hold" if len(supported) > 1 else "holds"
-        parts = [f"{len(supported) or 'None'} of {f'the {count}' if not supported else count} claims {holds} here"]
+        parts = [f"{len(supported) or 'None'} of {f'the {count}' if not supported else count} claims {holds} {where}"]
         parts += [f"refuted: {ends(refuted)}"] if refuted else []
         undecided = ends(inconclusive) if len(inconclusive) <= NAMED else f"{len(inconclusive)} claims"
         parts += [f"inconclusive: {undecided}"] if inconclusive else []

@@ -1,7 +1,8 @@
 """Printed numbers rebuilt from released rows: the value that our statistics give, and whether it rounds to them.
 
 A rebuilt value may differ from a printed one by half a unit of the last printed digit, and by what the rounding of its
-terms adds at worst. Terms that are printed without a decimal point are counts, and exact.
+terms adds at worst. Terms that are printed without a decimal point are counts, and exact. One term is no computation:
+the same number is printed twice, and both prints have to agree.
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ def _value(known: Released, expression: Mapping[str, Any]) -> tuple[float, float
     used = known.selected([(expression, frozenset(), False)])
     rows = used.metric_rows(released.widened(used.rows, _roundings(used.rows)))
     values = single_value(evaluate(rows, expression))
-    return float(values[0]), float(np.abs(values[1:] - values[0]).sum()), len(used.rows)
+    terms = len(used.rows)
+    return float(values[0]), float(np.abs(values[1:] - values[0]).sum()) if terms > 1 else 0.0, terms
 
 
 def _roundings(rows: pl.DataFrame) -> Floats:

@@ -19,8 +19,8 @@ _ROUNDING = 1e-12
 def released(case: Case) -> Iterator[Finding | Note]:
     """Each number that others released is the cell that it names.
 
-    Pass rule: the named line of the named source file has the printed text. The value is the number in that text, or a
-    hundredth of it. Of a `.json` file, which is one object, the whole text counts as the line. A line that is quoted
+    Pass rule: the named line of the named source file has the printed text. The value is the number in that text, a
+    hundredth of it, or, where it counts samples, its share of the n of them. Of a `.json` file, which is one object, the whole text counts as the line. A line that is quoted
     from another file is looked for where it is quoted. The check does not use the importers; `aggregates` reads the
     files again with them.
 
@@ -62,7 +62,7 @@ def _flaws(ref: Ref, files: Mapping[str, list[str]], rows: Iterable[dict[str, An
         lines = _lines(files, row)
         if not any(row["printed"] in line for line in lines):
             yield ref, "a number is not in the line that it names", {"sample": place, "expected": row["printed"]}
-        elif not _is_value(row["printed"], row["value"]):
+        elif not _is_value(row["printed"], row["value"], row["n"]):
             told = {"sample": place, "expected": row["printed"], "found": str(row["value"])}
             yield ref, "a number is not the one that is printed", told
 
@@ -76,9 +76,9 @@ def _lines(files: Mapping[str, list[str]], row: Mapping[str, Any]) -> list[str]:
     return lines[row["row"] - 1 : row["row"]]
 
 
-def _is_value(printed: str, value: float) -> bool:
+def _is_value(printed: str, value: float, n: int | None) -> bool:
     match = _NUMBER.match(printed.strip())
     if match is None:
         return False
     number = float(match[0].replace(",", ""))
-    return any(abs(value - number / unit) <= _ROUNDING * max(1.0, abs(number)) for unit in (1, 100))
+    return any(abs(value - number / unit) <= _ROUNDING * max(1.0, abs(number)) for unit in (1, 100, n or 1))

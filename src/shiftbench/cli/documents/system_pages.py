@@ -70,11 +70,11 @@ def listing(repository: Path) -> str:
     lines = [
         "*s / r / i*: claims supported, refuted, inconclusive.",
         "*reported*: numbers of the paper on the card. *released*: those that released files give again, and claims",
-        "that are judged from such files. *measured here*: claims judged by the embedded run.",
+        "that are judged from such files. *here*: claims judged by the embedded run.",
         "",
         '<div class="sortable" markdown>',
         "",
-        "| system | field | reported | released | released: s / r / i | measured here: s / r / i | CPU min | result here |",
+        "| system | field | reported | released | released s / r / i | here s / r / i | CPU min | result here |",
         "| --- | --- | ---: | --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         "",
