@@ -125,11 +125,14 @@ def test_rounding_of_terms_is_allowed_for() -> None:
     """Means of drawn numbers, rounded after averaging: all agree, by the terms' rounding and not by the mean's."""
     draw = np.random.default_rng(2)
     exact = draw.uniform(0.5, 0.9, (200, 4))
-    rows, alone = [], 0
+    rows: list[dict[str, object]] = []
+    alone = 0
     for at, terms in enumerate(exact):
         texts = [f"{100 * one:.1f}" for one in terms]
         printed = f"{100 * terms.mean():.2f}"
-        alone += abs(np.mean([float(text) for text in texts]) - float(printed)) <= rebuilt.half_unit(printed) + 1e-9
+        alone += int(
+            abs(np.mean([float(text) for text in texts]) - float(printed)) <= rebuilt.half_unit(printed) + 1e-9
+        )
         rows += [released_row(f"m{at}", f"d{n}", text) for n, text in enumerate(texts)]
         rows.append(released_row(f"m{at}", "mean", printed))
     rule = {
@@ -179,7 +182,13 @@ def test_tally_of_the_cards() -> None:
 def test_a_number_of_a_card_that_is_another_is_found() -> None:
     one = {"what": "w", "metric": "m", "unit": "percent", "where": "t"}
     measured = {"metric": "auroc", "method": "PALM", "dataset": "svhn"}
-    values = (("99.23", AGREE), ("99.24", DISAGREE), (99.23, AGREE), ("99.2", AGREE), ("99.3", DISAGREE))
+    values: tuple[tuple[str | float, str], ...] = (
+        ("99.23", AGREE),
+        ("99.24", DISAGREE),
+        (99.23, AGREE),
+        ("99.2", AGREE),
+        ("99.3", DISAGREE),
+    )
     reported = [Reported.model_validate({**one, "value": value, "released": measured}) for value, _ in values]
     found = [cell.outcome for _, cell in rebuilt.of_reported(reported, releases.rows("palm"))]
     assert found == [outcome for _, outcome in values]

@@ -130,7 +130,7 @@ def _cell(what: str, printed: str, known: Released, expression: Mapping[str, Any
 
 def _value(known: Released, expression: Mapping[str, Any]) -> tuple[float, float, int]:
     """Value of an expression, by how much the rounding of its terms may move it, and the number of these terms."""
-    used = known.selected([(expression, frozenset(), False)])
+    used = known.selected(expression)
     rows = used.metric_rows(released.widened(used.rows, _roundings(used.rows)))
     values = single_value(evaluate(rows, expression))
     terms = len(used.rows)

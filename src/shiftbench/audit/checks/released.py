@@ -20,9 +20,9 @@ def released(case: Case) -> Iterator[Finding | Note]:
     """Each number that others released is the cell that it names.
 
     Pass rule: the named line of the named source file has the printed text. The value is the number in that text, a
-    hundredth of it, or, where it counts samples, its share of the n of them. Of a `.json` file, which is one object, the whole text counts as the line. A line that is quoted
-    from another file is looked for where it is quoted. The check does not use the importers; `aggregates` reads the
-    files again with them.
+    hundredth of it, or, where it counts samples, its share of the n of them. Of a `.json` file, which is one object,
+    the whole text counts as the line. A line that is quoted from another file is looked for where it is quoted. The
+    check does not use the importers; `aggregates` reads the files again with them.
 
     Limits: whether a column means what the card says is not checked.
     """

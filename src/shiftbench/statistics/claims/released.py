@@ -9,7 +9,7 @@ sets or shifts, whose interval comes from how far the units lie apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from shiftbench.statistics import released_rows
 from shiftbench.statistics.claims import estimates
 from shiftbench.statistics.claims.estimates import Estimate, Evidence
 from shiftbench.statistics.claims.expressions import rows_by_selector
-from shiftbench.statistics.claims.metric_rows import KEY, NOT_KNOWN, Floats, MetricRows, NotEvaluable
+from shiftbench.statistics.claims.metric_rows import KEY, NO_COLUMNS, NOT_KNOWN, Floats, MetricRows, NotEvaluable
 from shiftbench.statistics.claims.statements import Claim
 
 SCALE = "released"
@@ -64,20 +64,18 @@ class Released:
         members = (*((index,) for index in range(len(rows))), *(tuple(one) for one in means["index"]))
         return cls(rows, identities, members)
 
-    def selected(self, expressions: Iterable[tuple[Mapping[str, Any], frozenset[str], bool]]) -> Released:
-        """Return the lines that expressions name, each given with its open columns and whether seeds are single.
+    def selected(
+        self, expression: Mapping[str, Any], open_columns: frozenset[str] = NO_COLUMNS, *, single_seeds: bool = False
+    ) -> Released:
+        """The lines that an expression names, options as in `expressions.select`.
 
         Raises:
-            DataError: two of these lines are one number by their columns.
+            NotEvaluable: no line fits.
+            DataError: two of the lines are one number by their columns.
         """
         index = MetricRows(self.identities, np.arange(len(self.identities), dtype=np.float64)[:, None])
-        named: set[int] = set()
-        for expression, open_columns, single_seeds in expressions:
-            try:
-                found = rows_by_selector(index, expression, single_seeds=single_seeds, open_columns=open_columns)
-            except NotEvaluable:
-                continue  # its claim says why
-            named.update(int(value) for rows in found for value in rows.values[:, 0])
+        found = rows_by_selector(index, expression, single_seeds=single_seeds, open_columns=open_columns)
+        named = {int(value) for rows in found for value in rows.values[:, 0]}
         lines = sorted(named)
         kept = self.identities[lines]
         twice = kept.filter(kept.is_duplicated())
@@ -131,8 +129,10 @@ def _evidence(claim: Claim, known: Released, resamples: int, seed: int) -> Evide
     assert claim.value is not None  # noqa: S101 - judged claims have one
     over_units = claim.unit != "key"
     open_columns = frozenset(filter(None, (claim.over, claim.unit if over_units else None)))
-    single_seeds = "seed" in open_columns
-    used = known.selected([(claim.value, open_columns, single_seeds)])
+    try:
+        used = known.selected(claim.value, open_columns, single_seeds="seed" in open_columns)
+    except NotEvaluable as error:
+        return Evidence({}, None, str(error))
     draws = released_rows.draws(used.rows, resamples, seed)
     unknown: NDArray[np.bool_] = np.asarray(np.isnan(draws[:, 1:]).all(axis=1))
     if over_units:
