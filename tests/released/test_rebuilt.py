@@ -180,7 +180,7 @@ def test_tally_of_the_cards() -> None:
 
 
 def test_a_number_of_a_card_that_is_another_is_found() -> None:
-    one = {"what": "w", "metric": "m", "unit": "percent", "where": "t"}
+    one: dict[str, object] = {"what": "w", "metric": "m", "unit": "percent", "where": "t"}
     measured = {"metric": "auroc", "method": "PALM", "dataset": "svhn"}
     values: tuple[tuple[str | float, str], ...] = (
         ("99.23", AGREE),

@@ -16,7 +16,7 @@ import polars as pl
 
 from shiftbench.base import registry
 from shiftbench.base.refs import without_seed
-from shiftbench.cli.documents import markdown, measured
+from shiftbench.cli.documents import markdown, measured, released_results
 from shiftbench.cli.documents.overview import COUNTED
 from shiftbench.release import published, submission
 from shiftbench.report.leaderboard import FEW, FIFTEEN
@@ -86,6 +86,7 @@ class SystemRow:
     verdicts: tuple[Verdict, ...]
     counts: tuple[int, ...]
     minutes: float | None
+    released: tuple[str, str, str] = (DASH, DASH, DASH)
 
 
 def page(repository: Path) -> str:
@@ -278,17 +279,20 @@ def _detector_cell(row: Mapping[str, Any] | None, measure: Measure) -> str:
 def _systems(systems: list[SystemRow]) -> list[str]:
     if not systems:
         return []
-    head = ["system", "field", *COUNTED, *(f"claims: {name}" for name in COUNTED), "CPU min"]
+    head = ["system", "field", "numbers reported", "released: agree / not", "released: s / r / i", *COUNTED]
+    head += [*(f"claims: {name}" for name in COUNTED), "CPU min"]
     rows = []
     for one in systems:
         names = [", ".join(v.name for v in one.verdicts if v.verdict == verdict) or DASH for verdict in COUNTED]
         minutes = DASH if one.minutes is None else f"{one.minutes:.1f}"
-        rows.append([one.family, *map(str, one.counts), *names, minutes])
+        rows.append([one.family, *one.released, *map(str, one.counts), *names, minutes])
     links = [f"[{markdown.literal(one.title)}](<{markdown.target(one.readme)}>)" for one in systems]
     return [
         "## Claims of published systems",
         "",
         "The `embedded` configuration of each system, on small data and small models. A refuted claim is a result.",
+        "Before it are the numbers that the paper reports, how many of them released files give again, and the claims",
+        "supported, refuted and inconclusive on such files ([rebuilt numbers](released.md#rebuilt-numbers)).",
         "[Published systems](systems.md) has a summary of each, and each system's page has its claims in full.",
         "",
         *_sortable(head, rows, links),
@@ -303,7 +307,8 @@ def _system_row(slug: str) -> SystemRow | None:
     names = [verdict.verdict for verdict in verdicts]
     readme = f"../src/shiftbench/systems/{cards.file(slug).parent.name}/README.md"
     counts = tuple(names.count(name) for name in COUNTED)
-    return SystemRow(card.title, card.family, readme, verdicts, counts, results["minutes"])
+    released = released_results.summary(slug)
+    return SystemRow(card.title, card.family, readme, verdicts, counts, results["minutes"], released)
 
 
 def _sortable(head: list[str], rows: list[list[str]], links: list[str] | None = None) -> list[str]:

@@ -84,6 +84,17 @@ def counts(claims: Iterable[Mapping[str, Any]]) -> str:
     return " / ".join(str(verdicts[verdict]) for verdict in ("supported", "refuted", "inconclusive"))
 
 
+def summary(slug: str) -> tuple[str, str, str]:
+    """Reported numbers of a system, those that released files give again, and its verdicts from such files."""
+    printed = sum(len(rebuilt.numbers(one.value)) for one in cards.load(slug).reported)
+    results = of(slug)
+    if results is None:
+        return str(printed), DASH, DASH
+    outcomes = Counter(cell.outcome for cells in results.cells.values() for cell in cells)
+    agreement = f"{outcomes[rebuilt.AGREE]} / {outcomes[rebuilt.DISAGREE]}"
+    return str(printed), agreement, counts(results.claims) if results.claims else DASH
+
+
 @functools.cache
 def of_release(name: str) -> tuple[Cell, ...]:
     """The averages and differences that a release prints next to their terms."""

@@ -15,7 +15,6 @@ from shiftbench.cli.documents import measured, plugin_facts, rebuilt_page, relea
 from shiftbench.cli.documents.measured import Measured
 from shiftbench.report.measures import DASH
 from shiftbench.report.system import Verdict
-from shiftbench.statistics import rebuilt
 from shiftbench.statistics.claims import released
 from shiftbench.statistics.claims.sentences import sentence
 from shiftbench.statistics.claims.statements import Claim
@@ -69,13 +68,13 @@ def listing(repository: Path) -> str:
     """Tables of docs/systems.md: one line for each system, built systems first."""
     lines = [
         "*s / r / i*: claims supported, refuted, inconclusive.",
-        "*reported*: numbers of the paper on the card. *released*: those that released files give again, and claims",
-        "that are judged from such files. *here*: claims judged by the embedded run.",
+        "*reported*: numbers of the paper on the card. *released*: those that released files give again, equal or not,",
+        "and claims that are judged from such files. *here*: claims judged by the embedded run.",
         "",
         '<div class="sortable" markdown>',
         "",
         "| system | field | reported | released | released s / r / i | here s / r / i | CPU min | result here |",
-        "| --- | --- | ---: | --- | --- | --- | ---: | --- |",
+        "| --- | --- | ---: | ---: | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         "",
         "</div>",
@@ -103,24 +102,12 @@ def _built(repository: Path, slug: str) -> str:
     cells = (
         f"[{card.title}](../{_readme(slug)})",
         card.family,
-        *_from_released(slug, card),
+        *released_results.summary(slug),
         counts if results else measured.NOT_RUN,
         DASH if minutes is None else f"{minutes:.1f}",
         " ".join(line[1].split()) if line else "",
     )
     return _row(*cells)
-
-
-def _from_released(slug: str, card: Card) -> tuple[str, str, str]:
-    """Reported numbers of a system, those that files give again, and its verdicts from released numbers."""
-    printed = sum(len(rebuilt.numbers(one.value)) for one in card.reported)
-    results = released_results.of(slug)
-    if results is None:
-        return str(printed), DASH, DASH
-    outcomes = [cell.outcome for cells in results.cells.values() for cell in cells]
-    agree, differ = (outcomes.count(outcome) for outcome in (rebuilt.AGREE, rebuilt.DISAGREE))
-    text = f"{agree} agree, {differ} do not" if differ else f"{agree} agree"
-    return str(printed), text, released_results.counts(results.claims) if results.claims else DASH
 
 
 def _counts(results: Iterable[Measured]) -> str:
