@@ -12,6 +12,7 @@ from shiftbench.report.leaderboard import Places, Tables, columns
 from shiftbench.statistics import intervals
 from shiftbench.statistics.claims.expressions import evaluate
 from shiftbench.statistics.claims.metric_rows import MetricRows
+from shiftbench.statistics.claims.statements import Reported
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.workflow.stages.aggregate import aggregate
 from shiftbench.workflow.stages.judge_claims import _figures, _measured
@@ -51,7 +52,7 @@ def test_boards_and_figures_agree_with_tables(tables: Tables) -> None:
         own = tables.metrics.filter(pl.col("metric") == metric)
         line = {"metric": metric, "model": "a-erm", "method": "plain", "shift": "fog"}
         figure = {"title": "t", "kind": "lines", "x": "severity", "rows": line}
-        points = _figures([figure], rows).to_pylist()
+        points = _figures([figure], rows)
         table = own.filter(model="toy/a-erm", shift="fog").sort("severity").to_dicts()
         for point, row in zip(points, table, strict=True):
             for name in ("value", "ci_low", "ci_high"):
@@ -70,7 +71,7 @@ def test_means_have_the_interval_of_their_metric(tables: Tables) -> None:
             selector = {"metric": metric, "model": f"{net}-erm", "method": "plain"}
             mean = {"mean": {**selector, "shift": "fog"}}
             stated = {"what": "-", "metric": metric, "value": 0, "where": "-", "measured": mean}
-            printed = _measured([stated], rows, "embedded").to_pylist()[0]
+            printed = _measured([Reported.model_validate(stated)], rows, "embedded")[0]
             entry = next(c for c in board if c.key == f"corruptions-{metric}").entries[f"toy/{net}-erm", "plain"]
             found = evaluate(rows, mean)
             low, high = found.intervals[:, 0]

@@ -44,8 +44,26 @@ def test_the_rehearsal_is_planned_up_to_its_claims(slug: str) -> None:
 @pytest.mark.parametrize("slug", BUILT)
 def test_what_is_claimed_at_full_scale_can_be_run_there(slug: str) -> None:
     card = cards.load(slug)
-    claimed = [name for name, claim in card.claims.items() if claim.scale == "full"]
-    assert not claimed or "full" in card.params, f"no params.full, but {', '.join(claimed)}"
+    for scale in ("full", "released"):
+        claimed = [name for name, claim in card.claims.items() if claim.scale == scale]
+        assert not claimed or scale in card.params, f"no params.{scale}, but {', '.join(claimed)}"
+
+
+@pytest.mark.parametrize("slug", [slug for slug in BUILT if "released" in cards.load(slug).params])
+def test_released_numbers_are_planned_up_to_the_claims(slug: str) -> None:
+    params = configurations.load(f"systems/{slug}/released")
+    assert params.released, "the configuration `released` names no releases"
+    assert not params.benchmarks, "the configuration `released` measures nothing; leave out its benchmarks"
+    kinds = [ref.kind for ref in Plan.of(params).artifacts]
+    assert kinds.count("released") == len(params.released)
+    assert "claims" in kinds
+    card = cards.load(slug)
+    expressions = [claim.value for claim in card.claims.values() if claim.scale == "released" and claim.value]
+    expressions += [one for number in card.reported for one in number.from_released if one]
+    for one in itertools.chain.from_iterable(map(leaves, expressions)):
+        named = one.get("benchmark", list(params.released))
+        unknown = {*([named] if isinstance(named, str) else named)} - {*params.released}
+        assert not unknown, f"benchmark {', '.join(sorted(unknown))} is no release of this configuration"
 
 
 @pytest.mark.parametrize("slug", SLUGS)
