@@ -33,9 +33,7 @@ def compare(
             "name of a model of the release",
         ),
     ],
-    release: Annotated[
-        str, typer.Option("--with", help="released results: timm, imagenet_testbed, open_clip, ...")
-    ] = "timm",
+    release: Annotated[str, typer.Option("--with", help="released results, such as open_clip")] = "timm",
     clean: Annotated[str, typer.Option(help="the clean data set")] = "imagenet",
     parameters: Annotated[
         float | None, typer.Option(min=0, help="millions; the nearest models have half to twice as many")
