@@ -204,7 +204,7 @@ def test_a_run_is_compared_by_its_table(tmp_path: Path) -> None:
         {"benchmark": "b", "task": "classification", "model": "mine", "method": "plain", "dataset": dataset}
         | {"split": split, "shift": "identity", "severity": 0.0, "metric": "accuracy", "value": value, "n": 100}
         | {"unit": "key", "units": 100, "seed": seed, "group": "dogs" if seed == 0 else None}
-        for (dataset, split, seed), value in zip(places, drawn, strict=True)
+        for (dataset, split, seed), value in zip(names, drawn, strict=True)
     ]
     file = tmp_path / "metrics.parquet"
     schema.write(
