@@ -17,26 +17,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import polars as pl
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.files import from_yaml
 from shiftbench.data import formats, providers, source_files
+from shiftbench.data.release_cards import PLACE, Card, ReleasedFile, Unit
 
 EVIDENCE = "released"
-Text = Annotated[str, Field(min_length=1)]
-Unit = Literal["percent", "share", "number"]
 _NUMBER = re.compile(r"([+-]?[\d,]*\.?\d+(?:[eE][+-]?\d+)?)(?:\s*(?:±|\+-|\+/-)\s*(\d*\.?\d+))?")
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_PLACE = ("model", "method", "detector", "dataset", "split", "reference", "shift", "severity", "group", "metric")
 _NUMERIC = ("parameters", "image_size", "severity")
-_FACTS = ("pretraining", "parameters", "image_size", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,108 +48,6 @@ class Line:
     row: int
     cells: Mapping[str, str]
     file: str = ""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Meaning(_Strict):
-    """What numbers are, in the terms of METRICS; what it leaves open is said elsewhere on the card.
-
-    Attributes:
-        unit: how the file prints them.
-        n: samples behind each number; null: not known, and then a share has no interval.
-        seeds: trainings behind each number and its spread.
-    """
-
-    model: Text | None = None
-    method: Text | None = None
-    detector: Text | None = None
-    dataset: Text | None = None
-    split: Text | None = None
-    reference: Text | None = None
-    shift: Text | None = None
-    severity: float | None = None
-    group: Text | None = None
-    metric: Text | None = None
-    unit: Unit | None = None
-    n: int | None = Field(None, ge=1)
-    seeds: int | None = Field(None, ge=1)
-
-    @property
-    def stated(self) -> dict[str, Any]:
-        """What it says, null too where that is said."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
-
-
-class ReleasedFile(_Strict):
-    """How the files of a pattern are read.
-
-    Attributes:
-        importer: plugin that reads it; default: the card's.
-        options: of the importer.
-        is_: what all of its numbers are (`is` on the card).
-        each: field of METRICS, or a fact -> text with `{column}` for the cell of a line.
-        columns: regular expression of a whole column name -> what its numbers are; named groups are fields.
-        lines: column -> regular expression of the cells whose lines are read; others are left out.
-        missing: cells that hold no number, beside empty ones.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    importer: Text | None = None
-    options: dict[str, Any] = {}
-    is_: Annotated[Meaning, Field(alias="is")] = Meaning()
-    each: dict[str, str] | None = None
-    columns: dict[str, Meaning]
-    lines: dict[str, str] = {}
-    missing: tuple[str, ...] = ()
-
-
-class Card(_Strict):
-    """How the numbers of a release are read.
-
-    Attributes:
-        repository: `owner/name` on GitHub.
-        commit: the commit that the files are of.
-        importer, is_, each: as of a file, for all files that do not say otherwise.
-        names: field -> text in the file -> our name.
-        pretraining: kind of data -> regular expression that is searched in the fact `pretraining`; the first counts.
-        files: path in the repository, or pattern of paths -> how they are read.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    importer: Text = "wide_csv"
-    is_: Annotated[Meaning, Field(alias="is")] = Meaning()
-    each: dict[str, str] = {}
-    names: dict[str, dict[str, str]] = {}
-    pretraining: dict[str, str] = {}
-    files: Annotated[dict[str, ReleasedFile], Field(min_length=1)]
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> Card:
-        known = (*_PLACE, *_FACTS)
-        for each in (self.each, *(file.each or {} for file in self.files.values())):
-            for name in each:
-                if name not in known:
-                    raise ValueError(f"each: {name!r}; {suggest(name, known)}")
-        return self
-
-    def address(self, file: str, row: int) -> str:
-        """Where a line of a file can be read."""
-        return address(self.repository, self.commit, file, row)
-
-
-def address(repository: str, commit: str, file: str, row: int) -> str:
-    """Where a line of a file in a repository on GitHub can be read.
-
-    Example:
-        >>> address("a/b", "0f", "c.csv", 2)
-        'https://github.com/a/b/blob/0f/c.csv?plain=1#L2'
-    """
-    return f"https://github.com/{repository}/blob/{commit}/{file}?plain=1#L{row}"
 
 
 def names() -> list[str]:
@@ -190,7 +84,7 @@ def _card(file: Path, _mtime: int, _size: int) -> Card:
 def importers(name: str) -> list[str]:
     """Names of the importers that read a release, sorted."""
     about = card(name)
-    return sorted({file.importer or about.importer for file in about.files.values()})
+    return sorted({reading.importer or about.importer for _, reading in about.readings})
 
 
 def folder(path: Path) -> dict[str, bytes]:
@@ -244,12 +138,12 @@ def numbers(name: str, files: Mapping[str, bytes]) -> pl.DataFrame:
     """
     about = card(name)
     found: list[dict[str, Any]] = []
-    for pattern, file in about.files.items():
+    seen: dict[tuple[object, ...], str] = {}
+    for pattern, reading in about.readings:
         paths = [path for path in files if fnmatchcase(path, pattern)]
         if not paths:
             raise DataError(f"{name} has no file {pattern!r}; {suggest(pattern, files)}")
-        for path in paths:
-            found += _numbers(_Reader(name, about, file, path), files[path])
+        found += _numbers(_Reader(name, about, reading, pattern), {path: files[path] for path in paths}, seen)
     columns = [column for column in formats.RELEASED.columns if column.name not in ("ci_low", "ci_high")]
     empty = pl.from_arrow(formats.RELEASED.arrow.empty_table())
     assert isinstance(empty, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
@@ -259,75 +153,100 @@ def numbers(name: str, files: Mapping[str, bytes]) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A file of a release, and what its card says of it."""
+    """How the files of a pattern are read, and the card that says it."""
 
     release: str
     card: Card
-    file: ReleasedFile
-    path: str
+    reading: ReleasedFile
+    pattern: str
+
+    def lines(self, files: Mapping[str, bytes]) -> list[Line]:
+        """The lines that are read, each with its file and the cells of its path."""
+        importer: Any = registry.find("importers", self.reading.importer or self.card.importer)
+        found = []
+        for path, content in files.items():
+            for line in importer(content, **self.reading.options):
+                file = line.file or path
+                cells = {**line.cells, **self._path_cells(file)}
+                if all(re.fullmatch(wanted, cells.get(name, "")) for name, wanted in self.reading.lines.items()):
+                    found.append(Line(line.row, cells, file))
+        return found
+
+    def _path_cells(self, file: str) -> dict[str, str]:
+        if self.reading.path is None:
+            return {}
+        match = re.fullmatch(self.reading.path, file)
+        if match is None:
+            raise DataError(f"{self.release}/{file} does not fit the path {self.reading.path!r} of its card")
+        return match.groupdict("")
 
     def facts(self, line: Line) -> dict[str, Any]:
         """What a line says of all of its numbers."""
-        each = self.card.each if self.file.each is None else self.file.each
-        texts = {name: self._filled(text, line) for name, text in each.items()}
-        texts = {name: self.card.names.get(name, {}).get(text, text) or None for name, text in texts.items()}
+        each = self.card.each if self.reading.each is None else self.reading.each
+        filled = {name: self._filled(text, line) for name, text in each.items()}
+        texts = {name: self.card.names.get(name, {}).get(text, text) or None for name, text in filled.items()}
         if (text := texts.get("pretraining")) is not None and self.card.pretraining:
             kinds = (kind for kind, pattern in self.card.pretraining.items() if re.search(pattern, text))
             texts["pretraining"] = next(kinds, None)
-        numbers = {
-            name: _parsed(texts[name] or "") for name in ("parameters", "image_size", "severity") if name in texts
-        }
-        return {**texts, **{name: None if pair is None else pair[0] for name, pair in numbers.items()}}
+        numbers = {name: self._number(name, texts[name], line) for name in _NUMERIC if name in texts}
+        return {**texts, **numbers}
+
+    def _number(self, name: str, text: str | None, line: Line) -> float | None:
+        if text is None:
+            return None
+        parsed = _parsed(text)
+        if parsed is None:
+            raise DataError(f"{self.place(line, name)} is {text!r}; expected a number, or a name for it under `names`")
+        return parsed[0]
 
     def _filled(self, text: str, line: Line) -> str:
         for name in _FIELD.findall(text):
             if name not in line.cells:
                 raise DataError(
-                    f"{self.release}/{self.path}, row {line.row}, has no column {name!r}; {suggest(name, line.cells)}"
+                    f"{self.release}/{line.file}, row {line.row}, has no column {name!r}; {suggest(name, line.cells)}"
                 )
         return _FIELD.sub(lambda match: line.cells[match[1]], text).strip()
 
     def meanings(self, columns: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Column -> what its numbers are, for the columns that the card names."""
         names, known = list(columns), {}
-        for pattern, meaning in self.file.columns.items():
+        for pattern, meaning in self.reading.columns.items():
             matches = {name: match for name in names if (match := re.fullmatch(pattern, name))}
             if not matches:
-                raise DataError(f"{self.release}/{self.path} has no column that fits {pattern!r}; it has {names}")
+                raise DataError(f"{self.release}/{self.pattern} has no column that fits {pattern!r}; it has {names}")
             for name, match in matches.items():
                 groups = {key: self.card.names.get(key, {}).get(text, text) for key, text in match.groupdict().items()}
+                known[name] = {**self.card.is_.stated, **self.reading.is_.stated, **meaning.stated, **groups}
                 if "severity" in groups:
-                    groups["severity"] = float(groups["severity"])
-                known[name] = {**self.card.is_.stated, **self.file.is_.stated, **meaning.stated, **groups}
+                    known[name]["severity"] = float(groups["severity"])
         return known
 
     def place(self, line: Line, column: str) -> str:
         """Where a cell is, for messages."""
-        return f"{self.release}/{line.file or self.path}, row {line.row}, column {column}"
+        return f"{self.release}/{line.file}, row {line.row}, column {column}"
 
 
 _DEFAULTS = {"method": "plain", "shift": "identity", "severity": 0.0, "unit": "share"}
 
 
-def _numbers(reader: _Reader, content: bytes) -> Iterator[dict[str, Any]]:
-    module = registry.find("importers", reader.file.importer or reader.card.importer)
-    lines: list[Line] = module(content, **reader.file.options)
-    columns = dict.fromkeys(name for line in lines for name in line.cells)
-    meanings = reader.meanings(columns)
-    seen: dict[tuple[object, ...], str] = {}
+def _numbers(
+    reader: _Reader, files: Mapping[str, bytes], seen: dict[tuple[object, ...], str]
+) -> Iterator[dict[str, Any]]:
+    lines = reader.lines(files)
+    meanings = reader.meanings(dict.fromkeys(name for line in lines for name in line.cells))
     for line in lines:
-        if any(not re.fullmatch(pattern, line.cells.get(name, "")) for name, pattern in reader.file.lines.items()):
-            continue
         facts = reader.facts(line)
         for column, meaning in meanings.items():
             printed = line.cells.get(column, "").strip()
-            if not printed or printed in reader.file.missing:
+            if not printed or printed in reader.reading.missing:
                 continue
             number = {**_DEFAULTS, **meaning, **facts}
             where = reader.place(line, column)
             value, spread = _value(printed, number.pop("unit"), where)
+            if (number.get("seeds") or 1) > 1 and not spread:
+                number["seeds"] = None
             row = {"release": reader.release, "evidence": EVIDENCE, **number, "value": value, "spread": spread}
-            row |= {"file": line.file or reader.path, "row": line.row, "column": column, "printed": printed}
+            row |= {"file": line.file, "row": line.row, "column": column, "printed": printed}
             _check_place(row, seen, where)
             yield row
 
@@ -336,7 +255,7 @@ def _check_place(row: dict[str, Any], seen: dict[tuple[object, ...], str], where
     for name in ("model", "dataset", "split", "metric"):
         if not row.get(name):
             raise DataError(f"{where}: its card does not say the {name}; put it under `is`, `each` or `columns`")
-    key = tuple(row.get(name) for name in (*_PLACE, "note", "file"))
+    key = tuple(row.get(name) for name in (*PLACE, "note", "file"))
     if key in seen:
         raise DataError(f"{where} and {seen[key]} are the same number by their card; `each` has to tell them apart")
     seen[key] = where
