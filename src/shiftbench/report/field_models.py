@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -114,7 +114,6 @@ class Models:
         """Number of models, whatever the image size."""
         return len({model.partition("@")[0] for model in self.table["model"]})
 
-    @functools.cache  # noqa: B019 - lives as long as a page is made
     def residuals(self) -> dict[str, dict[str, Floats]]:
         """Effective robustness with its ends, by shift and model."""
         return {shift.name: dict(zip(shift.pairs.models, shift.residuals, strict=True)) for shift in self.shifts}
@@ -169,6 +168,17 @@ def _shift(plain: pl.DataFrame, clean: pl.DataFrame, name: str, seed: int) -> Sh
         ends(pairs.kendall()),
         ends(size_effect.doubling(pairs, sizes, list(kinds))) if known else None,
     )
+
+
+def family(model: str) -> str:
+    """The family in the name of timm's weights: its letters, and a version.
+
+    Example:
+        >>> family("resnetv2_50x3_bit.goog_in21k@448"), family("tf_efficientnet_b0.in1k@224"), family("eva02_large@448")
+        ('resnetv2', 'efficientnet', 'eva')
+    """
+    match = re.match(r"(?:tf_|legacy_)?([a-z]+?(?:v\d+)?)(?=[\d_.@]|$)", model.lower())
+    return match[1] if match else architecture(model)
 
 
 # ---------------------------------------------------------------------------------------- findings
