@@ -84,8 +84,8 @@ class Corrupted:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The easiest and the hardest corruption, with the mean accuracy over severities."""
-        means = sorted((float(np.mean(values)), title) for _, title, _, values in self.rows)
+        """The easiest and the hardest corruption of those of mCE, with the mean accuracy over severities."""
+        means = sorted((float(np.mean(values)), title) for _, title, counts, values in self.rows if counts)
         return tuple(f"{title} ({percent(mean)}%)" for mean, title in (means[-1], means[0]))  # type: ignore[return-value]
 
 

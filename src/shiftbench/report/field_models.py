@@ -18,7 +18,7 @@ from shiftbench.statistics.rows import Floats
 CLEAN = "imagenet"
 REFERENCE = "ImageNet-1k"
 """Pretraining of the models to which lines are fitted."""
-_NAMED = 3  # models named above and below a line
+_NAMED = 2  # models named above and below a line
 _FEWEST = 5  # models of a kind of pretraining for a mean
 
 

@@ -13,8 +13,8 @@ from shiftbench.report.field_text import DATASETS
 from shiftbench.report.figures import COLOURS, INK, Figure, Style
 from shiftbench.statistics.effective_robustness import ends
 
-WIDTH, HEIGHT = 860.0, 560.0
-SIZES = ((10.0, 1.7), (50.0, 2.5), (150.0, 3.4), (float("inf"), 4.6))
+WIDTH, HEIGHT = 640.0, 460.0
+SIZES = ((10.0, 1.4), (50.0, 2.0), (150.0, 2.7), (float("inf"), 3.6))
 """Upper limit of the parameters in millions, and the radius in px."""
 _TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 98)
 _SYMBOLS = ("circle", "triangle-up", "square", "diamond", "triangle-down")

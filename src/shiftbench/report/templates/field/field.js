@@ -94,7 +94,7 @@
   const headings = [...table.tHead.rows[1].cells];
   const values = [(one) => one.model, (one) => one.kind, (one) => one.parameters, (one) => one.size,
     ...datasets.map((_, at) => (one) => one.cells[at]?.[0]), ...shifts.map((_, at) => (one) => one.above[at]?.[0])];
-  const PAGE = 100;
+  const PAGE = 50;
   let order = { at: 4, rising: false }, limit = PAGE, matches = models;
 
   function cell(row, text, title, href) {
@@ -110,7 +110,7 @@
     const row = document.createElement("tr");
     const head = document.createElement("th");
     const rank = Object.assign(document.createElement("span"), { className: "muted", textContent: one.rank });
-    Object.assign(head, { scope: "row", className: "name" }).append(rank, ` ${one.model}`);
+    Object.assign(head, { scope: "row", className: "name" }).append(rank, `\u00a0${one.model}`);
     row.append(head);
     row.insertCell().textContent = one.kind || "\u2013";
     cell(row, one.parameters?.toFixed(1) ?? "\u2013");
