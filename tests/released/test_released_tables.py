@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from isolation import ROOT
-from shiftbench.data import formats
+from shiftbench.data import formats, releases
 from shiftbench.statistics import seed_means
 from shiftbench.statistics.claims import expressions, metric_rows
 from shiftbench.statistics.rows import Row
@@ -30,7 +30,7 @@ SOURCES: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "sources.yaml").read
 SYSTEMS = ROOT / "src/shiftbench/systems"
 Lines = list[dict[str, str]]
 SHIFTS = ("ImageNetV2", "ImageNetSketch", "ImageNetR", "ObjectNet", "ImageNetA")
-GROUPS = {"nearood": "near", "farood": "far"}
+GROUPS = ("near", "far")
 SCHEMA = {
     **dict.fromkeys((*formats.METRICS.key, "seed"), pl.String),
     "severity": pl.Float64,
@@ -119,7 +119,9 @@ def test_a_digit_that_is_wrong_is_found() -> None:
 
 def test_model_soups() -> None:
     """The card's averages are those of the file; the soups' order on the shifts is the paper's claim."""
-    models = {line["model"]: {k: float(v) for k, v in line.items() if k != "model"} for line in table("model_soups")}
+    models: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in releases.rows("model_soups").iter_rows(named=True):
+        models[row["model"]][row["column"]] = row["value"]
     single = {name: line for name, line in models.items() if name.startswith("model_")}
     assert len(single) == 72
     best = max(single, key=lambda name: single[name]["ImageNet2p"])
@@ -152,61 +154,57 @@ def reported(system: str) -> list[dict[str, Any]]:
 def test_near_and_far_of_ascood_are_means_of_their_sets(metric: str) -> None:
     """OpenOOD's evaluator averages before it rounds, and prints 36 means a metric."""
     checked = 0
-    sets: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for line in table("ascood"):
-        run = line["benchmark"], line["method"]
-        if line["set"] in GROUPS:
-            assert mean_agrees(sets.pop(run), line[metric]), (run, line["set"])
-            checked += 1
-        else:
-            sets[run].append(line[metric])
+    for rows_of_file in releases.rows("ascood").filter(metric=metric).partition_by("file"):
+        sets: list[str] = []
+        for row in rows_of_file.sort("row").iter_rows(named=True):
+            if row["dataset"] in GROUPS:
+                assert mean_agrees(sets, digits(row)), (row["file"], row["dataset"])
+                checked, sets = checked + 1, []
+            else:
+                sets.append(digits(row))
+        assert not sets
     assert checked == 36
-    assert not sets
+
+
+def digits(row: Mapping[str, Any]) -> str:
+    """Return the number of a printed cell without its spread."""
+    return str(row["printed"]).partition(" ")[0]
 
 
 def test_rows_of_the_leaderboard_are_those_of_ascood() -> None:
     """All but one spread: the accuracy of i-ODIN on CIFAR-100 has 0.09 in one release and 0.10 in the other."""
-    short = {"imagenet1k_ood": "imagenet", "imagenet1k_fsood": "imagenet_fsood", "imagenet200_ood": "imagenet200"}
-    names = {
-        "i-ODIN": "iodin",
-        "AdaSCALE-A": "ascood_adascale_a",
-        "AdaSCALE-L": "ascood_adascale_l",
-        "T2FNorm": "ascood_t2fnorm",
-    }
-    own = {(line["benchmark"], line["method"], line["set"]): line for line in table("ascood")}
-    differ, compared = [], 0
-    for line in table("openood_leaderboard"):
-        if line["training"] not in ("ASCOOD", "CrossEntropy"):
-            continue
-        run = short.get(line["benchmark"], line["benchmark"]), names[line["postprocessor"]]
-        for group, column in GROUPS.items():
-            theirs = own[(*run, group)]
-            pairs = {column: theirs["auroc"], f"{column}_spread": theirs["auroc_spread"]}
-            pairs |= {"accuracy": theirs["accuracy"], "accuracy_spread": theirs["accuracy_spread"]}
-            compared += len(pairs)
-            differ += [(*run, name, line[name], other) for name, other in pairs.items() if line[name] != other]
-    assert compared == 96
-    assert set(differ) == {("cifar100", "iodin", "accuracy_spread", "0.10", "0.09")}
+    place = ["reference", "dataset", "shift", "method", "detector", "model", "metric"]
+    own, board = (releases.rows(name) for name in ("ascood", "openood"))
+    both = board.join(own, on=place, suffix="_own", nulls_equal=True)
+    numbers = [row[name].split(" ± ") for row in both.iter_rows(named=True) for name in ("printed", "printed_own")]
+    assert sum(map(len, numbers[::2])) == 66  # near, far and accuracy of 12 methods, 10 with spreads
+    differ = both.filter(pl.col("printed") != pl.col("printed_own")).select(
+        "dataset", "metric", "printed", "printed_own"
+    )
+    assert differ.rows() == [("cifar100", "accuracy", "77.25 ± 0.10", "77.25 ± 0.09")]
 
 
 def test_means_of_the_logs_are_those_of_their_sets() -> None:
-    blocks: dict[tuple[str, str], Lines] = defaultdict(list)
-    for line in table("openood_vlm"):
-        blocks[line["script"], line["block"]].append(line)
-    assert (len(blocks), sum(map(len, blocks.values()))) == (28, 104)
-    for place, (*sets, printed) in blocks.items():
-        assert printed["set"] == "mean", place
+    logs = releases.rows("openood_vlm").sort("file", "row").partition_by("file", "note")
+    assert (len(logs), sum(len(log) for log in logs)) == (28, 4 * 104)
+    for log in logs:
         for metric in ("fpr95", "auroc", "aupr_in", "aupr_out"):
-            assert mean_agrees((line[metric] for line in sets), printed[metric]), (place, metric)
+            rows_of_log = log.filter(metric=metric)
+            assert rows_of_log["shift"].to_list()[-1] is None
+            *sets, printed = rows_of_log["printed"]
+            assert mean_agrees(sets, printed), (log["file"][0], log["note"][0], metric)
 
 
 def test_the_card_of_lapt_has_what_the_logs_print() -> None:
+    means = releases.rows("openood_vlm").filter(pl.col("shift").is_null(), pl.col("metric").is_in(["fpr95", "auroc"]))
     logs = {
-        (x["script"], x["block"]): f"{x['fpr95']} / {x['auroc']}" for x in table("openood_vlm") if x["set"] == "mean"
+        (log["file"][0].removeprefix("scripts/ood/"), log["note"][0]): " / ".join(log["printed"])
+        for log in means.partition_by("file", "note", maintain_order=True)
     }
     card = {str(line["value"]).partition(" (")[0] for line in reported("lapt")}
-    assert logs["lapt/test", "2"] in card  # the released checkpoint
-    assert {logs["neglabel/official", block] for block in "23456"} & card >= {"24.97 / 94.56", "68.34 / 76.95"}
+    assert logs["lapt/test.sh", "log 2 of the script"] in card  # the released checkpoint
+    neglabel = {log for (script, _), log in logs.items() if script == "neglabel/official.sh"}
+    assert neglabel & card >= {"24.97 / 94.56", "68.34 / 76.95"}
 
 
 def palm(metric: str) -> list[tuple[list[str], str]]:

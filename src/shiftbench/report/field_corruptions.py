@@ -112,22 +112,25 @@ def _of(release: str, rows: pl.DataFrame, dataset: str) -> Corrupted | None:
         return None
     common = cells.filter(pl.col("model").count().over("shift", "severity") >= cells["model"].n_unique() / 2)
     table = common.pivot(on=["shift", "severity"], index="model", values="value").drop_nulls()
-    means = common.filter(pl.col("model").is_in(table["model"].implode())).group_by("shift", "severity").agg(pl.col("value").mean())
+    means = (
+        common.filter(pl.col("model").is_in(table["model"].implode()))
+        .group_by("shift", "severity")
+        .agg(pl.col("value").mean())
+    )
     by_place = {(shift, severity): value for shift, severity, value in means.iter_rows()}
     severities = tuple(sorted(set(means["severity"])))
     shifts = [name for name in FIFTEEN if (name, severities[0]) in by_place]
     shifts += sorted({shift for shift, _ in by_place} - set(FIFTEEN))
     found = tuple(
-        (s, from_name("shifts", s), s in FIFTEEN, tuple(by_place[s, severity] for severity in severities)) for s in shifts
+        (s, from_name("shifts", s), s in FIFTEEN, tuple(by_place[s, severity] for severity in severities))
+        for s in shifts
     )
     return Corrupted(release, dataset, len(table), severities, found, tuple(_models(rows, cells, dataset)))
 
 
 def _models(rows: pl.DataFrame, cells: pl.DataFrame, dataset: str) -> Iterator[Model]:
     fifteen = cells.filter(pl.col("shift").is_in(FIFTEEN))
-    own = fifteen.group_by("model").agg(
-        pl.len(), pl.col("value").mean(), pl.col("file").first(), pl.col("row").first()
-    )
+    own = fifteen.group_by("model").agg(pl.len(), pl.col("value").mean(), pl.col("file").first(), pl.col("row").first())
     clean = dict(rows.filter(dataset=dataset, shift="identity", metric="accuracy").select("model", "value").iter_rows())
     errors = _errors(fifteen)
     base = next((errors[name] for name in sorted(errors) if name.lower().endswith(BASELINE)), None)
@@ -194,14 +197,20 @@ def twice(one: pl.DataFrame, two: pl.DataFrame) -> list[Twice]:
     for name, other in SAME.items():
         own = cells[0].filter(model=name).join(cells[1].filter(model=other), on=["shift", "severity"], suffix="_two")
         if len(own) == 5 * len(FIFTEEN):
-            clean = [frame.filter(shift="identity", model=who)["value"] for frame, who in zip(sides, (name, other), strict=True)]
+            clean = [
+                frame.filter(shift="identity", model=who)["value"]
+                for frame, who in zip(sides, (name, other), strict=True)
+            ]
             found.append(_both(own.sort("shift", "severity"), (name, other), errors, [float(c[0]) for c in clean]))
     return found
 
 
 def _both(own: pl.DataFrame, names: tuple[str, str], errors: Sequence[Any], clean: Sequence[float]) -> Twice:
     values, others = own["value"].to_numpy(), own["value_two"].to_numpy()
-    smaller, larger = own.select(pl.min_horizontal("n", "n_two")).to_series(), own.select(pl.max_horizontal("n", "n_two")).to_series()
+    smaller, larger = (
+        own.select(pl.min_horizontal("n", "n_two")).to_series(),
+        own.select(pl.max_horizontal("n", "n_two")).to_series(),
+    )
     part = np.sqrt(values * (1 - values) * (1 / smaller.to_numpy() - 1 / larger.to_numpy()))  # a part of the images
     with np.errstate(divide="ignore"):
         p_values = holm(2 * ndtr(-np.abs(others - values) / part))
@@ -261,11 +270,15 @@ def attacked(rows: pl.DataFrame) -> list[Attacked]:
         name = row["model"].rpartition("/")[2]
         for norm in _ATTACKS.values():
             other = attacks.get((row["dataset"], norm, name.removesuffix(f"_{norm}")))
-            if other and (name.endswith(f"_{norm}") or not name.endswith(tuple(f"_{one}" for one in _ATTACKS.values()))):
+            if other and (
+                name.endswith(f"_{norm}") or not name.endswith(tuple(f"_{one}" for one in _ATTACKS.values()))
+            ):
                 ends = other["value"], other["ci_low"], other["ci_high"]
                 both = clean[other["model"]], clean[row["model"]]
                 at = (other["file"], other["row"]), (row["file"], row["row"])
-                found.append(Attacked(row["dataset"], norm, (other["model"], row["model"]), ends, row["value"], both, at))
+                found.append(
+                    Attacked(row["dataset"], norm, (other["model"], row["model"]), ends, row["value"], both, at)
+                )
     return sorted(found, key=lambda one: (one.dataset, one.norm, -one.adversarial[0], one.names))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -187,14 +186,19 @@ def _benchmark(reference: str, group: str, rows: pl.DataFrame, seed: int) -> Ben
     values = rows["value"].to_numpy()
     corrected = rows.with_columns(spread=pl.Series(deviations).fill_nan(None), n=pl.lit(None, pl.Int64))
     ranks = rank_agreement.ranks(released_rows.draws(corrected, _RESAMPLES, seed))
-    low, high = np.quantile(ranks[:, 1:], (bootstrap.ERROR / 2, 1 - bootstrap.ERROR / 2), axis=1)
+    low, high = (
+        np.quantile(ranks[:, 1:], end, axis=1, method=method)
+        for end, method in ((bootstrap.ERROR / 2, "lower"), (1 - bootstrap.ERROR / 2, "higher"))
+    )
     cells, names = {}, []
     for at, row in enumerate(rows.iter_rows(named=True)):
         names.append((row["who"], row["model"]))
         half = _half_width(deviations[at], seeds[at])
         found = None if half is None else (row["value"] - half, row["value"] + half)
         rank = float(ranks[at, 0]), float(low[at]), float(high[at])
-        cells[names[-1]] = Cell(row["value"], found, rank, *(row[name] for name in ("file", "row", "column", "printed")))
+        cells[names[-1]] = Cell(
+            row["value"], found, rank, *(row[name] for name in ("file", "row", "column", "printed"))
+        )
     main = rows["model"].value_counts().sort("count", "model", descending=[True, False])["model"][0]
     return Benchmark(reference, group, main, cells, seed_noise.compare(values, deviations, seeds), tuple(names))
 
@@ -257,7 +261,10 @@ def _odd(
 
 def _near_above_far(benchmarks: tuple[Benchmark, ...], table: Floats, reference: str) -> tuple[int, int]:
     near, far = (
-        next((table[:, at] for at, one in enumerate(benchmarks) if (one.reference, one.group) == (reference, group)), None)
+        next(
+            (table[:, at] for at, one in enumerate(benchmarks) if (one.reference, one.group) == (reference, group)),
+            None,
+        )
         for group in SETS
     )
     if near is None or far is None:
@@ -274,14 +281,15 @@ def findings(detection: Detection) -> Iterator[tuple[str, str]]:
     tested = [one for one in detection.benchmarks if one.noise.pairs]
     if tested:
         apart, pairs = sum(one.noise.apart for one in tested), sum(one.noise.pairs for one in tested)
+        loose = sum(one.noise.uncorrected for one in tested)
         neighbours = sum(one.noise.neighbours for one in tested)
         steps = sum(len(one.noise.order) - 1 for one in tested)
         yield (
             "Noise over trainings",
             f"Of {pairs:,} pairs of methods on the same benchmark, {apart:,} ({percent(apart / pairs)}%) differ in AUROC by "
-            f"more than the noise over trainings (Welch's t, p below 0.05 after Holm's correction). "
-            f"Of {steps:,} neighbours in rank, {neighbours} do. With three trainings the test is weak: "
-            "other pairs may differ, too.",
+            f"more than the noise over trainings after Holm's correction, and {loose:,} ({percent(loose / pairs)}%) before it. "
+            f"Of {steps:,} neighbours in rank, {neighbours} differ. With three trainings the test is weak: other pairs may "
+            "differ, too.",
         )
     for group, (tau, pairs) in detection.agreement.items():
         yield (
@@ -290,7 +298,10 @@ def findings(detection: Detection) -> Iterator[tuple[str, str]]:
         )
     if detection.near_far:
         tau, count = detection.near_far
-        yield "Near and far OOD", f"Within an ID set, the ranks on near and far OOD agree with tau {interval(tau)} (mean of {count})."
+        yield (
+            "Near and far OOD",
+            f"Within an ID set, the ranks on near and far OOD agree with tau {interval(tau)} (mean of {count}).",
+        )
     if detection.limit is not None:
         yield "Cells that do not fit", _of_odd(detection)
 
@@ -308,19 +319,3 @@ def _of_odd(detection: Detection) -> str:
         for one in detection.odd[:3]
     ]
     return f"{text} {'; '.join(named)}." if named else text
-
-
-def hint(cell: Cell) -> str:
-    """Where a number was copied from, in words."""
-    return f"{cell.file}, row {cell.row}, column {cell.column}: {cell.printed}"
-
-
-def pairs_below(benchmark: Benchmark) -> dict[tuple[str, str], Any]:
-    """For each method with a spread: whether it differs from the best, and from the one above it."""
-    order = [benchmark.names[at] for at in benchmark.noise.order]
-    p_values = benchmark.noise.p_values
-    return {
-        who: (p_values[0, at] < bootstrap.ERROR, p_values[at - 1, at] < bootstrap.ERROR)
-        for at, who in enumerate(order)
-        if at
-    }

@@ -24,9 +24,7 @@ _GRID = 60  # points of the line
 
 def styles(models: Models) -> list[Style]:
     """Colour and shape of each kind of pretraining; a sixth kind has those of the first."""
-    return [
-        Style(kind, kind, _COLOURS[at % 5], "solid", _SYMBOLS[at % 5]) for at, kind in enumerate(models.kinds)
-    ]
+    return [Style(kind, kind, _COLOURS[at % 5], "solid", _SYMBOLS[at % 5]) for at, kind in enumerate(models.kinds)]
 
 
 def scatter(models: Models, shift: Shift) -> Figure:

@@ -89,5 +89,3 @@ def text(models: Models, release: Release) -> str:
             line += ["", "", ""] if ends is None else [f"{100 * end:.2f}" for end in ends]
         writer.writerow(line)
     return file.getvalue()
-
-

@@ -55,8 +55,8 @@ def interval(ends: Sequence[float], digits: int = 2) -> str:
     """A number with its interval.
 
     Example:
-        >>> interval((0.5, 0.25, -0.75))
-        '0.50 [0.25, −0.75]'
+        >>> interval((0.5, 0.25, 0.75))
+        '0.50 [0.25, 0.75]'
     """
     value, low, high = (_minus(f"{end:.{digits}f}") for end in ends)
     return f"{value} [{low}, {high}]"

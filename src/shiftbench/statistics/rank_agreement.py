@@ -19,7 +19,8 @@ def kendall(one: Floats, two: Floats, weights: Floats) -> Floats:
     """Kendall's tau-b between two orders, float64 (1 + resamples,).
 
     Args:
-        one, two: values of the same things, float64 (things,).
+        one: values of things, float64 (things,).
+        two: other values of the same things.
         weights: how often each thing occurs, float64 (things, 1 + resamples); a thing is never paired with itself.
     """
     signs = [np.sign(values[:, None] - values[None, :]) for values in (one, two)]

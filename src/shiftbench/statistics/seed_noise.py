@@ -1,8 +1,10 @@
 """Differences between printed means over trainings: which are larger than the noise over trainings.
 
-Of each method a mean, a standard deviation and the number of trainings are printed. Two means are compared by Welch's t;
-p-values are corrected by Holm's method. The trainings of two methods count as independent. Methods that score the same
-trained models are paired, so for them the test is conservative where their scores rise and fall together.
+Of each method a mean, a standard deviation and the number of trainings are printed. Welch's t compares two means.
+Holm's method corrects p-values over all pairs, over neighbours in rank, or over the pairs with the best. With three
+trainings of each the test is weak, so pairs that are not apart may differ, too. The trainings of two methods count as
+independent. Detectors that score the same trained models are paired, so for them the test is conservative where their
+scores rise and fall together.
 
 Source: Welch, The generalization of Student's problem when several different population variances are involved,
 Biometrika 1947; Holm 1979.
@@ -23,11 +25,11 @@ from shiftbench.statistics.rows import Floats
 
 @dataclass(frozen=True, slots=True)
 class SeedNoise:
-    """Pairs of methods, in the order of their means, the largest first.
+    """Pairs of methods, in the order of their means, the largest first. A pair is apart if its corrected p < 0.05.
 
     Attributes:
         order: places of the methods with a spread over trainings, int64 (methods,); others cannot be compared.
-        p_values: corrected for all pairs, float64 (methods, methods) in this order; 1 on the diagonal.
+        p_values: without correction, float64 (methods, methods) in this order; 1 on the diagonal.
     """
 
     order: NDArray[np.int64]
@@ -39,19 +41,27 @@ class SeedNoise:
         return len(self.order) * (len(self.order) - 1) // 2
 
     @property
+    def uncorrected(self) -> int:
+        """Number of pairs with p < 0.05 before the correction; 5% of pairs without a difference are among them."""
+        return int((self._upper() < bootstrap.ERROR).sum())
+
+    @property
     def apart(self) -> int:
-        """Number of pairs that differ by more than the noise."""
-        return int((self.p_values < bootstrap.ERROR).sum()) // 2
+        """Number of pairs that are apart, corrected for all pairs."""
+        return int((holm(self._upper()) < bootstrap.ERROR).sum())
 
     @property
     def neighbours(self) -> int:
-        """Number of neighbours in rank that differ by more than the noise."""
-        return int((np.diagonal(self.p_values, 1) < bootstrap.ERROR).sum())
+        """Number of neighbours in rank that are apart, corrected for all neighbours."""
+        return int((holm(np.diagonal(self.p_values, 1)) < bootstrap.ERROR).sum())
 
     @property
     def like_the_best(self) -> int:
-        """Number of methods below the best that do not differ from it by more than the noise."""
-        return int((self.p_values[0, 1:] >= bootstrap.ERROR).sum()) if len(self.order) else 0
+        """Number of methods below the best that are not apart from it, corrected for all of them."""
+        return int((holm(self.p_values[0, 1:]) >= bootstrap.ERROR).sum()) if len(self.order) else 0
+
+    def _upper(self) -> Floats:
+        return self.p_values[np.triu_indices(len(self.order), 1)]
 
 
 def compare(means: Floats, deviations: Floats, trainings: Floats) -> SeedNoise:
@@ -70,11 +80,8 @@ def compare(means: Floats, deviations: Floats, trainings: Floats) -> SeedNoise:
     t = np.abs(values[:, None] - values[None, :]) / np.sqrt(variance)
     freedom = variance**2 / (errors[:, None] ** 2 / degrees[:, None] + errors[None, :] ** 2 / degrees[None, :])
     p_values = 2 * stdtr(freedom, -t)
-    upper = np.triu_indices(len(order), 1)
-    corrected = np.ones_like(p_values)
-    corrected[upper] = holm(p_values[upper])
-    corrected.T[upper] = corrected[upper]
-    return SeedNoise(order, corrected)
+    np.fill_diagonal(p_values, 1.0)
+    return SeedNoise(order, p_values)
 
 
 def sample_deviation(printed: Floats, trainings: Floats) -> Floats:

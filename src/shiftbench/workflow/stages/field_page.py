@@ -11,7 +11,7 @@ from shiftbench import __version__
 from shiftbench.base.files import scratch
 from shiftbench.data import formats, schema
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.report import field_detection, field_scatter, field_tables, field_text, html
+from shiftbench.report import field_scatter, field_tables, field_text, html
 from shiftbench.report.field import Field
 from shiftbench.report.field_corruptions import against
 from shiftbench.report.figures import SYMBOLS
@@ -54,9 +54,7 @@ def _frame(run: Run, artifact: Artifact, name: str) -> pl.DataFrame:
 
 def page(artifact: Artifact, field: Field) -> str:
     """The page's HTML."""
-    scripts = [
-        Markup((html.TEMPLATES / file).read_text()) for file in ("report/page.js", "field/field.js")
-    ]
+    scripts = [Markup((html.TEMPLATES / file).read_text()) for file in ("report/page.js", "field/field.js")]
     models = field.models
     release = field.releases[models.release] if models else None
     return (
@@ -71,7 +69,6 @@ def page(artifact: Artifact, field: Field) -> str:
             rows=field_tables.rows(models, field_tables.SHOWN) if models else [],
             content=html.embedded(field_tables.compact(models, release)) if models and release else "",
             against=against(field.attacked) if field.attacked else None,
-            below={one.title: field_detection.pairs_below(one) for one in field.detection.benchmarks} if field.detection else {},
             text=field_text,
             symbols=SYMBOLS,
             fingerprint=artifact.fingerprint,
