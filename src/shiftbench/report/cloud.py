@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -51,6 +52,6 @@ def paths(series: dict[str, Any], points: Iterable[tuple[float, float, int]]) ->
 def _outline(symbol: str, radius: float) -> str:
     """A closed shape around the present point, in relative coordinates."""
     corners = [(radius * x, radius * y) for x, y in _SHAPES[symbol]]
-    steps = [(x - a, y - b) for (a, b), (x, y) in zip(corners, corners[1:], strict=False)]
+    steps = [(x - a, y - b) for (a, b), (x, y) in itertools.pairwise(corners)]
     moves = "".join(f"l{dx:.1f} {dy:.1f}" for dx, dy in steps)
     return f"m{corners[0][0]:.1f} {corners[0][1]:.1f}{moves}z"

@@ -1,4 +1,4 @@
-"""The page Field: what others measured and released, with intervals, and each number with the line it was copied from."""
+"""The page Field: what others measured and released, with intervals, and the line that each number was copied from."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from shiftbench.report.field_detection import Detection
 from shiftbench.report.field_models import Models
 from shiftbench.report.field_text import percent, points
 
+_UNDEFENDED = 0.01  # accuracy under AutoAttack below which a model counts as undefended
 TESTBED, ROBUSTBENCH = "imagenet_testbed", "robustbench"
 
 
@@ -75,7 +76,7 @@ class Field:
             about: release -> title, repository, commit, licence, citation.
         """
         boards = (board for name, rows in tables.items() if (board := Models.of(name, rows)))
-        detection = (board for name, rows in tables.items() if (board := field_detection.of(name, rows)))
+        detections = (found for name, rows in tables.items() if (found := field_detection.of(name, rows)))
         both = TESTBED in tables and ROBUSTBENCH in tables
         return cls(
             {name: Release(name, **about[name], count=len(rows)) for name, rows in tables.items()},
@@ -83,7 +84,7 @@ class Field:
             tuple(one for name, rows in tables.items() for one in field_corruptions.corrupted(name, rows)),
             tuple(field_corruptions.twice(tables[TESTBED], tables[ROBUSTBENCH])) if both else (),
             tuple(field_corruptions.attacked(tables[ROBUSTBENCH])) if ROBUSTBENCH in tables else (),
-            next(detection, None),
+            next(detections, None),
         )
 
     @functools.cached_property
@@ -100,37 +101,27 @@ class Field:
     def _of_corruptions(self) -> Iterator[tuple[str, str]]:
         for one in self.corrupted:
             easiest, hardest = one.ends
-            yield (
-                f"{one.title}, {self.releases[one.release].repository}",
-                f"Over {one.count} models, the easiest corruption is {easiest} and the hardest is {hardest} "
-                "(mean accuracy over severities).",
-            )
+            words = f"Over {one.count} models, the easiest corruption is {easiest} and the hardest is {hardest}."
+            yield f"{one.title}, {self.releases[one.release].repository}", f"{words} These are means over severities."
         if self.twice:
-            standard = next((one for one in self.twice if one.name == "resnet50"), self.twice[0])
-            cells = sum(one.cells for one in self.twice)
-            yield (
-                "ImageNet-C in two sources",
-                f"{standard.name} has an mCE of {percent(standard.mce[0])}% in the testbed and of "
-                f"{percent(standard.mce[1])}% in RobustBench. With the testbed's AlexNet as the baseline, RobustBench's "
-                f"cells give {percent(standard.mce_shared)}%. Mean accuracy differs by "
-                f"{points(standard.mean[1] - standard.mean[0])} pp. Of {cells} cells of {len(self.twice)} models, "
-                f"{sum(one.apart for one in self.twice)} differ by more than a random choice of the smaller set's images explains.",
-            )
+            yield "ImageNet-C in two sources", self._of_sources()
         yield from self._of_attacks()
 
+    def _of_sources(self) -> str:
+        one = next((one for one in self.twice if one.name == "resnet50"), self.twice[0])
+        cells, apart = sum(other.cells for other in self.twice), sum(other.apart for other in self.twice)
+        return (
+            f"{one.name} has an mCE of {percent(one.mce[0])}% in the testbed and {percent(one.mce[1])}% in RobustBench. "
+            f"With the testbed's AlexNet as the baseline, RobustBench's cells give {percent(one.mce_shared)}%. "
+            f"Its mean accuracy in RobustBench is {points(one.mean[1] - one.mean[0])} pp from that in the testbed. "
+            f"Of {cells} cells of {len(self.twice)} models, {apart} differ by more than the choice of images explains."
+        )
+
     def _of_attacks(self) -> Iterator[tuple[str, str]]:
-        undefended = [one for one in self.attacked if one.adversarial[0] < 0.01]
-        defended = [one for one in self.attacked if one.adversarial[0] >= 0.01]
-        above = [
-            one
-            for one in defended
-            if any(one.corrupted > other.corrupted for other in undefended if other.dataset == one.dataset)
-        ]
-        with_peer = [one for one in defended if any(other.dataset == one.dataset for other in undefended)]
-        if with_peer:
-            yield (
-                "Attacks and corruptions",
-                f"RobustBench has {len(self.attacked)} pairs of AutoAttack accuracy and corruption accuracy of one model. "
-                f"Of {len(with_peer)} adversarially trained ones with an undefended model on the same data, "
-                f"{len(above)} are more accurate than it under corruptions.",
-            )
+        undefended = {one.dataset: one.corrupted for one in self.attacked if one.adversarial[0] < _UNDEFENDED}
+        peers = [one for one in self.attacked if one.adversarial[0] >= _UNDEFENDED and one.dataset in undefended]
+        if peers:
+            above = sum(one.corrupted > undefended[one.dataset] for one in peers)
+            words = f"RobustBench has {len(self.attacked)} pairs of accuracy under AutoAttack and under corruptions. "
+            words += f"{len(peers)} are of robust models with an undefended model on the same data. "
+            yield "Attacks and corruptions", f"{words}Of these, {above} are more accurate than it under corruptions."

@@ -1,4 +1,4 @@
-"""OOD detection on OpenOOD's boards: ranks, differences and noise over trainings, agreement, and cells that do not fit."""
+"""OOD detection on OpenOOD's boards: ranks, noise over trainings, agreement, and cells that do not fit."""
 
 from __future__ import annotations
 
@@ -186,10 +186,8 @@ def _benchmark(reference: str, group: str, rows: pl.DataFrame, seed: int) -> Ben
     values = rows["value"].to_numpy()
     corrected = rows.with_columns(spread=pl.Series(deviations).fill_nan(None), n=pl.lit(None, pl.Int64))
     ranks = rank_agreement.ranks(released_rows.draws(corrected, _RESAMPLES, seed))
-    low, high = (
-        np.quantile(ranks[:, 1:], end, axis=1, method=method)
-        for end, method in ((bootstrap.ERROR / 2, "lower"), (1 - bootstrap.ERROR / 2, "higher"))
-    )
+    low = np.quantile(ranks[:, 1:], bootstrap.ERROR / 2, axis=1, method="lower")
+    high = np.quantile(ranks[:, 1:], 1 - bootstrap.ERROR / 2, axis=1, method="higher")
     cells, names = {}, []
     for at, row in enumerate(rows.iter_rows(named=True)):
         names.append((row["who"], row["model"]))
@@ -280,38 +278,36 @@ def findings(detection: Detection) -> Iterator[tuple[str, str]]:
     """Subject and sentences of each finding."""
     tested = [one for one in detection.benchmarks if one.noise.pairs]
     if tested:
-        apart, pairs = sum(one.noise.apart for one in tested), sum(one.noise.pairs for one in tested)
-        loose = sum(one.noise.uncorrected for one in tested)
-        neighbours = sum(one.noise.neighbours for one in tested)
-        steps = sum(len(one.noise.order) - 1 for one in tested)
-        yield (
-            "Noise over trainings",
-            f"Of {pairs:,} pairs of methods on the same benchmark, {apart:,} ({percent(apart / pairs)}%) differ in AUROC by "
-            f"more than the noise over trainings after Holm's correction, and {loose:,} ({percent(loose / pairs)}%) before it. "
-            f"Of {steps:,} neighbours in rank, {neighbours} differ. With three trainings the test is weak: other pairs may "
-            "differ, too.",
-        )
+        yield "Noise over trainings", _of_noise(tested)
     for group, (tau, pairs) in detection.agreement.items():
-        yield (
-            f"Agreement of ID sets, {group} OOD",
-            f"The ranks of methods on two ID sets agree with a mean Kendall's tau of {interval(tau)} ({pairs} pairs of ID sets).",
-        )
+        words = f"The ranks of methods on two ID sets agree with a mean Kendall's tau of {interval(tau)}"
+        yield f"Agreement of ID sets, {group} OOD", f"{words} ({pairs} pairs of ID sets)."
     if detection.near_far:
         tau, count = detection.near_far
-        yield (
-            "Near and far OOD",
-            f"Within an ID set, the ranks on near and far OOD agree with tau {interval(tau)} (mean of {count}).",
-        )
+        words = "Within an ID set, the ranks on near and on far OOD agree with a mean Kendall's tau of"
+        yield "Near and far OOD", f"{words} {interval(tau)} ({count} ID sets)."
     if detection.limit is not None:
-        yield "Cells that do not fit", _of_odd(detection)
+        yield "Cells that do not fit", _of_odd(detection, detection.limit)
 
 
-def _of_odd(detection: Detection) -> str:
+def _of_noise(tested: list[Benchmark]) -> str:
+    noise = [one.noise for one in tested]
+    pairs, steps = sum(one.pairs for one in noise), sum(len(one.order) - 1 for one in noise)
+    apart, loose = sum(one.apart for one in noise), sum(one.uncorrected for one in noise)
+    return (
+        f"Of {pairs:,} pairs of methods on one benchmark, {apart:,} ({percent(apart / pairs)}%) differ in AUROC by "
+        f"more than the noise over trainings. Before Holm's correction {loose:,} ({percent(loose / pairs)}%) do. "
+        f"Of {steps:,} neighbours in rank, {sum(one.neighbours for one in noise)} differ. "
+        f"{sum(one.like_the_best for one in noise)} of {steps:,} do not differ from the best of their benchmark."
+    )
+
+
+def _of_odd(detection: Detection, limit: float) -> str:
     count = len(detection.odd)
     text = (
-        f"{count} of {detection.compared} cells differ{'s' if count == 1 else ''} from the method's and the benchmark's "
-        f"effect by more than {detection.limit:.1f} robust standard deviations. A clean table with normal residuals has "
-        "such a cell in 5% of cases."
+        f"{count} of {detection.compared} cells {'is' if count == 1 else 'are'} more than {limit:.1f} robust standard "
+        "deviations from the effects of method and benchmark. "
+        "One clean table in 20 with normal residuals has such a cell."
     )
     named = [
         f"{one.method} on {one.benchmark.title}: {percent(one.cell.value, 2)}%, "

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from shiftbench.base.errors import DataError
-from shiftbench.report.field_text import DATASETS, Ends, difference, interval, listed, points
+from shiftbench.report.field_text import DATASETS, Ends, difference, interval, listed
 from shiftbench.statistics import size_effect, standing
 from shiftbench.statistics.effective_robustness import Line, Pairs, architecture, ends, group_mean
 from shiftbench.statistics.rows import Floats
@@ -73,7 +74,7 @@ class Shift:
         order = np.argsort(-self.residuals[:, 0], kind="stable")
         return self._first(order), self._first(order[::-1])
 
-    def _first(self, order: Sequence[int]) -> list[int]:
+    def _first(self, order: NDArray[np.int64]) -> list[int]:
         found: dict[str, int] = {}
         for at in order:
             found.setdefault(architecture(self.pairs.models[at]), int(at))
@@ -232,8 +233,3 @@ def _of_extremes(shift: Shift) -> str:
         named = [f"{shift.pairs.models[at]} {difference(shift.residuals[at])}" for at in places]
         sides.append(f"{side}: {'; '.join(named)}.")
     return " ".join(sides)
-
-
-def spread(shift: Shift) -> str:
-    """Standard deviation of the residuals of the models around the line, in percentage points."""
-    return points(float(shift.residuals[:, 0].std())).lstrip("+")

@@ -39,9 +39,9 @@ def compact(models: Models, release: Release) -> dict[str, Any]:
     """All rows for the script, as short as it gets.
 
     Returns:
-        `datasets`: name, title, file, column and address of line 1 without its number; `kinds` of pretraining;
-        `families`; `rows`: model, kind, family, parameters, image size, then for each data set percent and line, then for each shift three
-        numbers in hundredths of a percentage point.
+        `datasets`: name, title, file, column and address of a line without its number; `kinds` of pretraining;
+        `families`; `rows`: model, kind, family, parameters, image size, then for each data set percent and line, then
+        for each shift three numbers in hundredths of a percentage point.
     """
     families = sorted({family(model) for model in models.table["model"]})
     files = {}
@@ -61,8 +61,9 @@ def compact(models: Models, release: Release) -> dict[str, Any]:
         ]
         for row in rows(models)
     ]
+    datasets = [{"name": name, "title": DATASETS[name], **files[name]} for name in models.datasets]
     return {
-        "datasets": [{"name": name, "title": DATASETS[name], **files[name]} for name in models.datasets],
+        "datasets": datasets,
         "kinds": list(models.kinds),
         "families": families,
         "repository": release.repository,

@@ -37,7 +37,7 @@ class ReportSpecs:
         benchmarks = self.conditions.benchmarks
         shown = {condition.preview for condition in self.conditions.all() if self.conditions.can_be_made(condition)}
         previews = [preview for preview in sorted(shown) if not preview.local]
-        content = {
+        content: Content = {
             "benchmarks": {
                 name: benchmark.model_dump(mode="json", exclude={"title"}) for name, benchmark in benchmarks.items()
             },
