@@ -111,10 +111,10 @@ class Field:
         one = next((one for one in self.twice if one.name == "resnet50"), self.twice[0])
         cells, apart = sum(other.cells for other in self.twice), sum(other.apart for other in self.twice)
         return (
-            f"{one.name} has an mCE of {percent(one.mce[0])}% in the testbed and {percent(one.mce[1])}% in RobustBench. "
+            f"{one.name} has mCE {percent(one.mce[0])}% in the testbed and {percent(one.mce[1])}% in RobustBench. "
             f"With the testbed's AlexNet as the baseline, RobustBench's cells give {percent(one.mce_shared)}%. "
             f"Its mean accuracy in RobustBench is {points(one.mean[1] - one.mean[0])} pp from that in the testbed. "
-            f"Of {cells} cells of {len(self.twice)} models, {apart} differ by more than the choice of images explains."
+            f"Of {cells} cells of {len(self.twice)} models, {apart} differ by more than the images explain."
         )
 
     def _of_attacks(self) -> Iterator[tuple[str, str]]:

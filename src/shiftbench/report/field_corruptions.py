@@ -212,7 +212,7 @@ def _both(own: pl.DataFrame, names: tuple[str, str], errors: Sequence[Any], clea
         own.select(pl.max_horizontal("n", "n_two")).to_series(),
     )
     part = np.sqrt(values * (1 - values) * (1 / smaller.to_numpy() - 1 / larger.to_numpy()))  # a part of the images
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # accuracies of 0 and 1
         p_values = holm(2 * ndtr(-np.abs(others - values) / part))
     most = int(np.argmax(np.abs(others - values)))
     place = own.row(most, named=True)

@@ -71,7 +71,7 @@ def find(table: Floats, seed: int = 0, tables: int = TABLES) -> OddCells:
     noise = stream.normal((tables, *table.shape)).astype(np.float64)
     drawn = _polished(np.where(usable, noise, np.nan))[1]
     largest = np.nanmax(np.abs(drawn), axis=(1, 2))
-    return OddCells(residuals[0], deviations[0], float(np.quantile(largest, 1 - bootstrap.ERROR)))
+    return OddCells(residuals[0], deviations[0], float(np.quantile(largest, 1 - bootstrap.ERROR, method="higher")))
 
 
 def _polished(tables: Floats) -> tuple[Floats, Floats]:
