@@ -4,6 +4,7 @@ RIGHT = """\
 root: build/try
 seed: 0
 plugins: []
+released: []
 strict: false
 fetch:
   folders: []
@@ -92,6 +93,7 @@ FLAG, TEXT, NUMBER = "expected true or false", "expected a text", "expected a nu
 SEVERITY = "expected a shift and its severity: label_noise/0.4"
 
 EDITS = [  # a line, or the beginning of one; what stands there instead; words of the message
+    ("released: []", "released: [tim]", "no released results are called 'tim'; did you mean timm"),
     ("root: build/try", "root: ../outside", f'root = "../outside": {OUTSIDE}'),
     ("root: build/try", "root: build/../../x", OUTSIDE),
     ("root: build/try", "root: /tmp/x", f'root = "/tmp/x": {OUTSIDE}'),

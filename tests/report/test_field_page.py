@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def made(tables: dict[str, pl.DataFrame], root: Path) -> Path:
     return (root / artifact.ref.path).parent
 
 
-TABLES = {
+TABLES: dict[str, Callable[[], pl.DataFrame]] = {
     "zoo": models,
     "imagenet_testbed": lambda: corruptions(
         "imagenet_testbed", dict(zip(field_corruptions.SAME, field_corruptions.SAME, strict=True)), 50_000, 0.0
