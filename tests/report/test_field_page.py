@@ -259,7 +259,7 @@ def test_pretraining_above_the_line_is_named_with_its_interval() -> None:
         in said["Pretraining, ImageNet-R"]
     )
     assert said["Pretraining, ImageNet-R"].index("image-text") < said["Pretraining, ImageNet-R"].index("No significant")
-    assert "these are above" not in said["Pretraining, ImageNet-V2"]
+    assert "Above models" not in said["Pretraining, ImageNet-V2"]
     top = shift.pairs.models[int(np.argmax(expected))]
     assert said["Farthest from the line on ImageNet-R"].startswith(f"Above: {top} ")
 
@@ -406,7 +406,9 @@ def test_the_page_is_well_formed_and_its_policy_names_its_scripts(html: str, fol
         assert "no scope" not in table
     outside = {link for link in page.links if not link.startswith(("#", "data:"))}
     released = {link for link in outside if link.startswith("https://github.com/a/b/")}
-    assert outside - released == {"../index.html", "models.csv", "https://arxiv.org/abs/1708.07747"}
+    tables = {f"../../released/{name}.parquet" for name in TABLES}
+    assert outside - released == {"../index.html", "models.csv", "https://arxiv.org/abs/1708.07747", *tables}
+    assert all((folder / table).is_file() for table in tables)
     assert (folder / "models.csv").is_file()
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
@@ -450,6 +452,7 @@ def test_a_release_without_any_part_still_has_its_source(tmp_path: Path) -> None
     text = (made({"one": one}, tmp_path) / "index.html").read_text()
     assert "1 numbers" in text
     assert 'id="findings"' not in text
+    assert "No part of this page shows these numbers." in text
 
 
 def test_every_file_of_the_template_decides_the_recipe() -> None:

@@ -87,6 +87,12 @@ class Field:
             next(detections, None),
         )
 
+    @property
+    def used(self) -> set[str]:
+        """Releases that a part of the page shows."""
+        names = {one.release for one in self.corrupted} | ({ROBUSTBENCH} if self.attacked else set())
+        return names | {part.release for part in (self.models, self.detection) if part}
+
     @functools.cached_property
     def findings(self) -> list[tuple[str, str, str]]:
         """Place on the page, subject and sentences of each finding."""

@@ -299,6 +299,7 @@ def against(models: Iterable[Attacked]) -> Figure:
                 "kind": "points",
                 "key": name,
                 "name": name,
+                "names": [one.names[0].rpartition("/")[2] for one in own],
                 "x": [round(100 * one.adversarial[0], 2) for one in own],
                 "y": [round(100 * one.corrupted, 2) for one in own],
                 "x_ends": [[round(100 * one.adversarial[side], 2) for one in own] for side in (1, 2)],

@@ -205,9 +205,9 @@ def _of_pretraining(shift: Shift) -> Iterator[tuple[str, str]]:
     like = chosen(lambda mean: mean[1] <= 0 <= mean[2])
     texts = []
     if above:
-        texts.append(f"At equal ImageNet accuracy, these are above models of {REFERENCE} alone: {listed(above)}.")
+        texts.append(f"Above models of {REFERENCE} alone at equal ImageNet accuracy: {listed(above)}.")
     if below:
-        texts.append(f"Below are {listed(below)}.")
+        texts.append(f"Below: {listed(below)}.")
     if like:
         texts.append(f"No significant difference: {listed(like)}.")
     if texts:

@@ -47,6 +47,7 @@
   function draw() {
     for (const fold of folds) {
       fold.hidden = fold.dataset.shift !== select.value;
+      fold.querySelector(".plot").hidden = fold.hidden; // so that exports leave it out
       fold.open = true;
       fold.classList.add("switched");
     }
