@@ -12,7 +12,7 @@ import scipy.stats
 from isolation import ROOT
 from makers.command_line import run
 from shiftbench.base.errors import DataError, ParamsError
-from shiftbench.data import releases, source_files
+from shiftbench.data import formats, releases, schema, source_files
 from shiftbench.statistics import effective_robustness, printed_table_checks, printed_tables, standing
 from shiftbench.statistics.effective_robustness import Pairs
 
@@ -190,6 +190,31 @@ def test_numbers_and_a_file_give_the_same(tmp_path: Path) -> None:
     near = json.loads(run("compare", "imagenet=80.4", "imagenet_r=40.5", "--parameters", "25", "--json").stdout)
     sizes = dict(releases.rows("timm").select("model", "parameters").iter_rows())
     assert all(12.5 <= sizes[one["model"]] <= 50 for one in near["nearest"])
+
+
+def test_a_run_is_compared_by_its_table(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(2).uniform(0.3, 0.9, 4)
+    names = [
+        ("imagenet", "val", None),
+        ("imagenet", "test", None),
+        ("imagenet_r", "test", None),
+        ("imagenet", "val", 0),
+    ]
+    rows = [
+        {"benchmark": "b", "task": "classification", "model": "mine", "method": "plain", "dataset": dataset}
+        | {"split": split, "shift": "identity", "severity": 0.0, "metric": "accuracy", "value": value, "n": 100}
+        | {"unit": "key", "units": 100, "seed": seed, "group": "dogs" if seed == 0 else None}
+        for (dataset, split, seed), value in zip(names, drawn, strict=True)
+    ]
+    file = tmp_path / "metrics.parquet"
+    schema.write(
+        schema.table(({**dict.fromkeys(formats.METRICS.names), **row} for row in rows), formats.METRICS), file, "-"
+    )
+    said = json.loads(run("compare", str(file), "--json").stdout)
+    by_hand = run("compare", f"imagenet={drawn[1]}", f"imagenet_r={drawn[2]}", "--json")
+    assert said == json.loads(by_hand.stdout)
+    others = run("compare", str(file), "--model", "nine")
+    assert "has no accuracy of 'nine'; " in str(others.exception)
 
 
 @pytest.mark.parametrize(

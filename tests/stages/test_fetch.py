@@ -356,7 +356,7 @@ def test_unknown_source_lists_near_names() -> None:
         ({"files": {}}, "a source has either files or a tree"),
         ({"files": {"../a": {"sha256": "0" * 64, "size": 1}}}, "is no path below a folder"),
         ({"files": {"a": {"sha256": "123", "size": 1}}}, r"files\.a\.sha256: String should match"),
-        ({"providers": [{"npm": "a", "apt": "b", "version": "1"}]}, "names exactly one of apt, npm"),
+        ({"providers": [{"npm": "a", "apt": "b", "version": "1"}]}, "names exactly one of apt, kept, npm"),
         ({"providers": [{"npm": "a"}]}, "a: version is missing"),
         ({"providers": [{"pypi": "a", "version": "1", "kind": "sdist"}]}, "an sdist needs its sha256"),
     ],

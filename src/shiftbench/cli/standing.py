@@ -29,14 +29,16 @@ def compare(
         list[str],
         typer.Argument(
             metavar="MINE...",
-            help="DATASET=ACCURACY for each data set, a CSV of dataset and accuracy, or a model's name",
+            help="DATASET=ACCURACY for each data set, a CSV of dataset and accuracy, metrics.parquet of a run, or the "
+            "name of a model of the release",
         ),
     ],
-    release: Annotated[str, typer.Option("--with", help="released results: timm or imagenet_testbed")] = "timm",
+    release: Annotated[str, typer.Option("--with", help="released results, such as open_clip")] = "timm",
     clean: Annotated[str, typer.Option(help="the clean data set")] = "imagenet",
     parameters: Annotated[
         float | None, typer.Option(min=0, help="millions; the nearest models have half to twice as many")
     ] = None,
+    model: Annotated[str | None, typer.Option(help="model of the run, where its table has several")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare a model with a thousand others under ImageNet's shifts.
@@ -48,7 +50,7 @@ def compare(
     from shiftbench.statistics import standing
 
     rows = releases.rows(release).filter(metric="accuracy", shift="identity")
-    accuracies = _read(mine, rows)
+    accuracies = _read(mine, rows, model)
     known = rows["dataset"].unique().to_list()
     for dataset in (clean, *accuracies):
         if dataset not in known:
@@ -77,13 +79,15 @@ def compare(
         )
 
 
-def _read(mine: list[str], rows: pl.DataFrame) -> dict[str, float]:
+def _read(mine: list[str], rows: pl.DataFrame, model: str | None) -> dict[str, float]:
     """Accuracies by data set, as shares.
 
     Raises:
         ParamsError: what was given is no pair, no CSV file and no model.
         DataError: a file or a number that cannot be read.
     """
+    if len(mine) == 1 and mine[0].endswith(".parquet"):
+        return _of_run(Path(mine[0]), model)
     if len(mine) == 1 and mine[0].endswith(".csv"):
         return _shares(_pairs(Path(mine[0])))
     if len(mine) == 1 and "=" not in mine[0]:
@@ -97,6 +101,24 @@ def _read(mine: list[str], rows: pl.DataFrame) -> dict[str, float]:
     if len(dict(pairs)) < len(pairs):
         raise ParamsError("a data set is named twice; give one accuracy for each")
     return _shares(dict(pairs))
+
+
+def _of_run(file: Path, model: str | None) -> dict[str, float]:
+    """The accuracies of a model of a run on data sets without a shift of ours, from the table of its metrics."""
+    from shiftbench.data import formats, schema
+
+    table = pl.from_arrow(schema.read(file, form=formats.METRICS))
+    assert isinstance(table, pl.DataFrame)  # noqa: S101 - for mypy: a table becomes a frame
+    plain = table.filter(pl.col("seed").is_null() | pl.lit(model is not None), pl.col("group").is_null())
+    rows = plain.filter(metric="accuracy", method="plain", shift="identity").drop_nulls("value")
+    models = rows["model"].unique().sort().to_list()
+    if model is None and len(models) > 1:
+        raise ParamsError(f"{file} has {len(models)} models; add --model, one of {', '.join(models)}")
+    chosen = models[0] if model is None and models else model
+    if chosen not in models:
+        raise ParamsError(f"{file} has no accuracy of {chosen!r}; {suggest(str(chosen), models)}")
+    own = rows.filter(model=chosen).sort(pl.col("split") == "test")  # of two splits the test set counts
+    return dict(own.select("dataset", "value").iter_rows())
 
 
 def _pairs(file: Path) -> dict[str, str]:

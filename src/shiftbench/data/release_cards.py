@@ -145,4 +145,14 @@ class Card(_Strict):
         originals = (reading.original for pattern, reading in self.readings if fnmatchcase(file, pattern))
         if (original := next(originals, None)) is not None:
             return f"https://github.com/{self.repository}/blob/{self.commit}/{original}"
-        return f"https://github.com/{self.repository}/blob/{self.commit}/{file}?plain=1#L{row}"
+        return address(self.repository, self.commit, file, row)
+
+
+def address(repository: str, commit: str, file: str, row: int) -> str:
+    """Where a line of a file in a repository on GitHub can be read.
+
+    Example:
+        >>> address("a/b", "0f", "c.csv", 2)
+        'https://github.com/a/b/blob/0f/c.csv?plain=1#L2'
+    """
+    return f"https://github.com/{repository}/blob/{commit}/{file}?plain=1#L{row}"

@@ -216,7 +216,9 @@ class _Reader:
             if not matches:
                 raise DataError(f"{self.release}/{self.pattern} has no column that fits {pattern!r}; it has {names}")
             for name, match in matches.items():
-                groups = {key: self.card.names.get(key, {}).get(text, text) for key, text in match.groupdict().items()}
+                groups: dict[str, Any] = {
+                    key: self.card.names.get(key, {}).get(text, text) for key, text in match.groupdict().items()
+                }
                 known[name] = {**self.card.is_.stated, **self.reading.is_.stated, **meaning.stated, **groups}
                 if "severity" in groups:
                     known[name]["severity"] = float(groups["severity"])

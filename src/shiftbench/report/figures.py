@@ -4,11 +4,13 @@ A figure has a `title`, a `height` (and a `width`) in px, axes `x` and `y`, and 
 `legend` where the names of the series stand in it.
 
 - An axis has a `title` and `digits` (decimals of its numbers). Its span follows from the series unless it has a
-  `range`; `ticks` with their `names` replace round numbers.
+  `range`; `ticks` with their `names` replace round numbers. With `scale` `logit` it shows percent on a logit scale.
 - A series has a `kind` (`line`, `points`, `bars`, `rule`, a thin line to compare with, or `arrow`), `x` and `y` (null:
   a gap; of bars of equal width `x0` and `dx` instead of `x`), intervals `x_ends` and `y_ends` (lower ends, upper ends),
   samples `n`, and its look: `name` (what readers see), `colour`, `dash`, `symbol` (`ring`: a training seed); a `label`
   is written next to it. Its `key` names it in the legend's buttons, which hide it.
+- A `cloud` is a series of many points without intervals, each with a radius of `radii` (px). With `names`, each
+  point of a series has a name of its own in the CSV.
 - `text` has `lines` of text in a `corner`. `below` is a strip under the figure: `series` on the same x axis, with an
   axis `y` of their own and a `height`.
 

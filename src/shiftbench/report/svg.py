@@ -15,6 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from shiftbench.report import cloud
 from shiftbench.report.figures import DASHES, SYMBOLS, Figure
 
 WIDTH = 360
@@ -72,8 +73,8 @@ def svg(figure: Figure, alt: str) -> Markup:
         height, series = height + strip["height"], [*series, *strip["series"]]
     start = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}" '
-        'font-family="system-ui, sans-serif" font-size="12"><metadata>{}</metadata>'
-    ).format(width, height, described, _csv(figure, series))
+        'font-family="system-ui, sans-serif" font-size="12"{}><metadata>{}</metadata>'
+    ).format(width, height, described, _data_frame(figure, frame), _csv(figure, series))
     return start + drawn + labels + Markup("</svg>")
 
 
@@ -127,6 +128,15 @@ def _framed(figure: Figure, series: Sequence[dict[str, Any]], width: float, heig
     )
 
 
+def _data_frame(figure: Figure, frame: _Frame) -> Markup:
+    """The corners of the frame and the values there, by which a script finds the points of a cloud."""
+    if not any(one["kind"] == "cloud" for one in figure["series"]):
+        return Markup("")
+    corners = [_number(end) for end in (frame.left, frame.right, frame.bottom, frame.top)]
+    values = [f"{end:g}" for end in (*figure["x"]["range"], *figure["y"]["range"])]
+    return Markup(' data-frame="{}"').format(" ".join([*corners, *values]))
+
+
 def _names_width(figure: Figure) -> float:
     """The room that names of rows need beside the axis."""
     return _LETTER * max((len(name) for name in figure["y"].get("names") or ()), default=0) + 16
@@ -140,10 +150,11 @@ def _values(series: Iterable[dict[str, Any]], letter: str) -> Iterator[float | N
 
 
 def _axis(axis: dict[str, Any], shown: Sequence[float], start: float, end: float, count: float) -> _Axis:
-    low, high = shown
+    scaled = cloud.logit if axis.get("scale") == "logit" else float
+    low, high = map(scaled, shown)
 
     def place(value: float) -> float:
-        return start + (value - low) / (high - low) * (end - start)
+        return start + (scaled(value) - low) / (high - low) * (end - start)
 
     if "ticks" in axis:
         names = axis.get("names") or [f"{tick:g}" for tick in axis["ticks"]]
@@ -232,6 +243,8 @@ def _series(one: dict[str, Any], frame: _Frame) -> Markup:
         parts += _bars(one, frame)
     elif kind == "arrow":
         parts += _arrow(one, points)
+    elif kind == "cloud":
+        parts += cloud.paths(one, points)
     else:
         if kind == "line":
             parts += _band(one, frame)
@@ -456,7 +469,8 @@ def _csv(figure: Figure, series: Iterable[dict[str, Any]]) -> str:
             ]
             row = names[round(y)] if names and y is not None and 0 <= round(y) < len(names) else y
             counts = one.get("n") or []
-            writer.writerow([one.get("name", ""), x, row, *ends, counts[at] if at < len(counts) else None])
+            name = one["names"][at] if "names" in one else one.get("name", "")
+            writer.writerow([name, x, row, *ends, counts[at] if at < len(counts) else None])
     return text.getvalue()
 
 

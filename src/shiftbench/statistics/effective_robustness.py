@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.base.errors import DataError
-from shiftbench.statistics import bootstrap
+from shiftbench.statistics import bootstrap, rank_agreement
 from shiftbench.statistics.rows import Floats
 
 RESAMPLES = 1000
@@ -88,14 +88,7 @@ class Pairs:
 
     def kendall(self) -> Floats:
         """Kendall's tau-b between the two orders of the models, float64 (1 + resamples,)."""
-        signs = [np.sign(values[:, None] - values[None, :]) for values in (self.clean, self.shifted)]
-
-        def summed(matrix: Floats) -> Floats:
-            total: Floats = (self.weights * (matrix @ self.weights)).sum(axis=0)
-            return total
-
-        concordance: Floats = summed(signs[0] * signs[1]) / np.sqrt(summed(signs[0] ** 2) * summed(signs[1] ** 2))
-        return concordance
+        return rank_agreement.kendall(self.clean, self.shifted, self.weights)
 
 
 @dataclass(frozen=True, slots=True)

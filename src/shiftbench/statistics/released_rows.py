@@ -2,7 +2,7 @@
 
 Nobody has the samples behind a released number. What is known of its error is one of three things:
 
-- it is the mean of trainings with a printed standard deviation over them: t over the trainings;
+- it is the mean of trainings with a printed standard deviation over them: t over the trainings, cut at 0 and 1;
 - it is a share of a known number of samples: Agresti and Coull's interval, and binomial draws;
 - neither, and then no interval can be had.
 """
@@ -35,6 +35,8 @@ def with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     by_seeds = rows.select(BY_SEEDS).to_series().to_numpy()
     half = _half_widths(rows.filter(by_seeds))
     low[by_seeds], high[by_seeds] = values[by_seeds] - half, values[by_seeds] + half
+    are_shares = by_seeds & (values >= 0) & (values <= 1)
+    low[are_shares], high[are_shares] = low[are_shares].clip(0), high[are_shares].clip(None, 1)
     by_samples = rows.select(_BY_SAMPLES).to_series().to_numpy()
     n = rows.filter(by_samples)["n"].to_numpy().astype(np.float64)
     if len(n):

@@ -10,8 +10,8 @@ import polars as pl
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.rng import RandomStream
-from shiftbench.statistics import intervals
-from shiftbench.statistics.effective_robustness import RESAMPLES, Pairs, ends
+from shiftbench.statistics import bootstrap, intervals
+from shiftbench.statistics.effective_robustness import RESAMPLES, Line, Pairs, ends
 from shiftbench.statistics.rows import Floats
 
 
@@ -66,6 +66,31 @@ def of(rows: pl.DataFrame, accuracies: Mapping[str, float], clean: str, dataset:
     )
 
 
+def residuals(rows: pl.DataFrame, pairs: Pairs, line: Line, clean: str, dataset: str, seed: int = 0) -> Floats:
+    """Effective robustness of each model of a release, in shares, float64 (models, 3): the value, and both ends.
+
+    The 95% intervals are over test images and the architectures of the line, for one model at a time.
+
+    Args:
+        rows: accuracies of the release, in the columns of the format RELEASED.
+        pairs: its models on both data sets.
+        line: what clean accuracy leads to expect.
+        clean: the clean data set.
+        dataset: the shifted one.
+        seed: of the drawn test images.
+
+    Raises:
+        DataError: the number of images is not known.
+    """
+    drawn = [
+        _drawn(shares[:, None], _count(rows, name), name, seed)
+        for name, shares in ((clean, pairs.clean), (dataset, pairs.shifted))
+    ]
+    above = drawn[1] - line.expected(drawn[0], pairs.n)
+    low, high = np.quantile(above[:, 1:], (bootstrap.ERROR / 2, 1 - bootstrap.ERROR / 2), axis=1)
+    return np.column_stack([above[:, 0], low, high])
+
+
 def nearest(rows: pl.DataFrame, accuracy: float, clean: str, parameters: float | None, count: int) -> pl.DataFrame:
     """The rows of the models with the nearest clean accuracy; with `parameters` of half to twice that size.
 
@@ -94,8 +119,8 @@ def _count(rows: pl.DataFrame, dataset: str) -> int:
     return count
 
 
-def _drawn(share: float, n: int, dataset: str, seed: int) -> Floats:
-    """The share, then as it may be on other n images, float64 (1 + RESAMPLES,).
+def _drawn(share: float | Floats, n: int, dataset: str, seed: int) -> Floats:
+    """The share, then as it may be on other n images, float64 (1 + RESAMPLES,); of shares (models, 1), a row for each.
 
     Normal, with the deviation after two further images on both sides (Agresti and Coull 1998): 0 and 1 have one, too.
     """

@@ -8,7 +8,6 @@ from typing import Any
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.registry import options, variants
-from shiftbench.data import releases
 from shiftbench.workflow.plan import params_pairs
 from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
 
@@ -22,12 +21,6 @@ def check_plugins(where: str, params: Params) -> None:
     for plugin_type in SECTIONS:
         for name in getattr(params, plugin_type):
             _check_component(where, params, plugin_type, name)
-    for name in params.released:
-        if name not in releases.names():
-            raise ParamsError(
-                f"{where}: released names {name!r}, which has no card released/{name}.yaml; "
-                f"{suggest(name, releases.names())}"
-            )
     for benchmark_name, benchmark in params.benchmarks.items():
         for plugin_type, key, name in asked(benchmark):
             try:

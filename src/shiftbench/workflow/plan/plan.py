@@ -87,8 +87,9 @@ class Plan:
             plan.add(Ref("tables", name))
             for record in plan._conditions.records_with_features(benchmark):
                 plan.add(refs.features(record))  # made with the records, input of no job: a cache
-        for name in params.released:
-            plan.add(Ref("released", name))
+        with _with_key("released"):
+            for name in params.released:
+                plan.add(Ref("released", name))
         if params.system and (plan.benchmarks or params.released):
             plan.add(Ref("claims", params.system.slug))
         plan.add(INDEX)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.data import releases, source_files
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.workflow.plan import cards, resolved_plugin, titles
 from shiftbench.workflow.plan.conditions import Conditions
@@ -13,6 +14,7 @@ from shiftbench.workflow.plan.resolved_plugin import Content
 from shiftbench.workflow.plan.unavailable import Unavailable
 
 INDEX = Ref("report", "index")
+FIELD = Ref("report", "field/index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
 _WRITTEN = {"completions", "correct", "closed"}
 _QUERIED = {"answer", "correct", "query", "status"}
@@ -27,25 +29,30 @@ class ReportSpecs:
     unavailable_sources: tuple[Unavailable, ...] = ()
 
     def report(self, ref: Ref) -> RecipeSpec:
-        """The report with all tables and the previews that may be redistributed; or a page of samples."""
+        """The report with all tables and the previews that may be redistributed; or another page."""
+        if ref == FIELD:
+            return self.field_page()
         if ref != INDEX:
             return self.samples_page(ref)
         benchmarks = self.conditions.benchmarks
         shown = {condition.preview for condition in self.conditions.all() if self.conditions.can_be_made(condition)}
         previews = [preview for preview in sorted(shown) if not preview.local]
-        content = {
+        content: Content = {
             "benchmarks": {
                 name: benchmark.model_dump(mode="json", exclude={"title"}) for name, benchmark in benchmarks.items()
             },
             "datasets": {name: self._about_dataset(name) for name in sorted({preview.parts[0] for preview in shown})},
             "metrics": {name: self._about_metric(name) for name in self._named_metrics()},
             "unavailable": [asdict(source) for source in self.unavailable_sources],
-            "samples": [page.parts[1] for page in self.pages()],
+            "samples": self._sampled(),
             "titles": titles.of_benchmarks(self.params, list(benchmarks), {preview.parts[0] for preview in shown}),
         }
         tables = [Ref("tables", name) for name in benchmarks]
+        if self.params.released and not self.params.system:
+            content["field"] = True
         if self.params.system:
-            content["system"] = self._card()
+            releases_of_claims = [_about_release(name) for name in self.params.released]
+            content["system"] = {**self._card(), "releases": releases_of_claims}
             tables.append(Ref("claims", self.params.system.slug))
         proofs = [
             Ref("overlaps", name)
@@ -63,6 +70,12 @@ class ReportSpecs:
             for dataset, split in sorted(splits)
             if self.params.dataset(dataset).on_error == "skip"
         ]
+
+    def field_page(self) -> RecipeSpec:
+        """The page of released numbers, and where these are from."""
+        names = self.params.released
+        content = {"releases": {name: _about_release(name) for name in names}, "order": list(names)}
+        return RecipeSpec(content, [Ref("released", name) for name in names], resolved_plugin.code_of("field_page"))
 
     def samples_page(self, ref: Ref) -> RecipeSpec:
         """The page with the samples of a benchmark."""
@@ -96,9 +109,13 @@ class ReportSpecs:
         return RecipeSpec(content, inputs, resolved_plugin.code_of(stage))
 
     def pages(self) -> list[Ref]:
-        """The pages of the samples behind each benchmark's numbers."""
-        names = [name for name in self.conditions.benchmarks if self._rows_with_samples(name)]
-        return [Ref("report", f"samples/{name}/index") for name in names]
+        """The pages besides the report: of the samples behind each benchmark's numbers, and of released numbers."""
+        field = [FIELD] if self.params.released and not self.params.system else []
+        return [*map(_of_samples, self._sampled()), *field]
+
+    def _sampled(self) -> list[str]:
+        """Benchmarks with a page of samples."""
+        return [name for name in self.conditions.benchmarks if self._rows_with_samples(name)]
 
     def _record_form(self, name: str) -> str:
         """The form of the records of a benchmark: `completions`, `queries` about tables, else `samples`."""
@@ -181,3 +198,18 @@ class ReportSpecs:
     def _about_dataset(self, dataset: str) -> Content:
         module = registry.read("datasets", self.params.use("datasets", dataset))
         return {"licence": module.LICENCE, "citation": module.CITATION}
+
+
+def _of_samples(benchmark: str) -> Ref:
+    return Ref("report", f"samples/{benchmark}/index")
+
+
+def _about_release(name: str) -> Content:
+    card, source = releases.card(name), source_files.load_source(name)
+    return {
+        "title": source.title,
+        "repository": card.repository,
+        "commit": card.commit,
+        "licence": source.licence,
+        "citation": source.citation,
+    }

@@ -205,6 +205,7 @@ def page(
             skipped=left_out,
             measures=_measures(chapters),
             datasets=artifact.recipe["datasets"],
+            field=artifact.recipe.get("field", False),
             unavailable_sources=artifact.recipe.get("unavailable", []),
             fingerprint=artifact.fingerprint,
             version=__version__,

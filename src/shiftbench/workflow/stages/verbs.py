@@ -115,11 +115,17 @@ def aggregate(run: Run, todo: list[Artifact]) -> None:
 
 
 def report(run: Run, todo: list[Artifact]) -> None:
-    """Write the report; or choose the samples behind a benchmark's numbers, or write their page."""
+    """Write the report or the page of released numbers; or choose the samples behind numbers, or write their page."""
     if run.job.name == "index":
         from shiftbench.workflow.stages import report as stage
 
         stage.run(run, todo)
+        return
+    if run.job.name == "field/index":
+        from shiftbench.workflow.stages import field_page
+
+        for artifact in todo:
+            field_page.run(run, artifact)
         return
     from shiftbench.workflow.stages import completions, samples, samples_page
 
