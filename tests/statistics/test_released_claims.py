@@ -107,6 +107,23 @@ def test_two_numbers_that_are_not_told_apart_are_refused() -> None:
         judged(twice, value={"mean": of("a")})
 
 
+def test_a_mean_over_models_of_the_same_samples_needs_models_as_units() -> None:
+    """Draws of such numbers are independent, which the numbers are not: a mean of them would look too certain."""
+    frame = rows(*({"model": f"m{at}", "value": 0.5 + at / 100, "n": 1000} for at in range(20)))
+    models = [f"m{at}" for at in range(20)]
+    for value in (
+        {"mean": of(models)},
+        {"mean": of(models), "over": "model"},
+        {"difference": [{"mean": of(models)}, of("m0")]},
+    ):
+        found = judged(frame, value=value, margin=0.1)
+        assert found.verdict == "not evaluable"
+        assert found.reason.startswith("numbers of several models share samples")
+    assert judged(frame, value=of(models), unit="model", margin=0.5).seeds == 20
+    sets = rows(*({"model": "m", "dataset": f"d{at}", "value": 0.6, "n": 1000} for at in range(20)))
+    assert judged(sets, value={"mean": of("m")}, margin=0.5).verdict == "supported"
+
+
 def test_only_the_numbers_that_are_named_are_drawn() -> None:
     frame = rows(*({"model": f"m{at}", "value": 0.5, "n": 100} for at in range(500)))
     known = released.Released.of(frame).selected(of(["m3", "m400"]))

@@ -23,10 +23,13 @@ from shiftbench.statistics.claims import estimates
 from shiftbench.statistics.claims.estimates import Estimate, Evidence
 from shiftbench.statistics.claims.expressions import rows_by_selector
 from shiftbench.statistics.claims.metric_rows import KEY, NO_COLUMNS, NOT_KNOWN, Floats, MetricRows, NotEvaluable
-from shiftbench.statistics.claims.statements import Claim
+from shiftbench.statistics.claims.statements import TWO, Claim, parts
 
 SCALE = "released"
 _SEED = r"-s(\d+)$"
+_ARMS = ("model", "method", "detector")
+"""Columns whose values may share samples."""
+_SHARED = "share samples, which nobody has: a mean of them has no interval unless they are its units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,31 @@ def _evidence(claim: Claim, known: Released, resamples: int, seed: int) -> Evide
         found = estimates.estimates(claim, used.metric_rows(draws))
     except NotEvaluable as error:
         return Evidence({}, None, str(error))
-    if unknown.any() and not over_units and claim.kind != "report":
-        return Evidence({}, None, _no_interval(unknown))
+    if not over_units and claim.kind != "report":
+        if unknown.any():
+            return Evidence({}, None, _no_interval(unknown))
+        if column := _column_of_shared_samples(claim.value, used, open_columns):
+            return Evidence({}, None, f"numbers of several {column}s {_SHARED}")
     return Evidence(found, None, "", _scope(claim, found, used.rows, unknown))
+
+
+def _column_of_shared_samples(expression: Mapping[str, Any], known: Released, open_columns: frozenset[str]) -> str:
+    """The column in which numbers differ that one combination makes of the same samples; empty if there are none.
+
+    Their errors are not independent, and nobody has the samples: an interval from their draws would be too narrow.
+    """
+    if "metric" in expression:
+        return ""
+    name, operand, over = parts(expression)
+    if name in TWO:
+        return next(filter(None, (_column_of_shared_samples(side, known, open_columns) for side in operand)), "")
+    if "metric" not in operand:
+        return _column_of_shared_samples(operand, known, open_columns | ({over} if over else set()))
+    lines = known.selected(operand, open_columns | ({over} if over else set()))
+    units = lines.metric_rows(released_rows.draws(lines.rows, 1, 0)).units
+    counted = lines.identities.filter(pl.Series(units[:, 0] != NOT_KNOWN)) if units is not None else lines.identities
+    own = {over} if over else set(_ARMS)
+    return next((column for column in _ARMS if column in own and counted.drop(column).is_duplicated().any()), "")
 
 
 def _no_interval(unknown: NDArray[np.bool_]) -> str:
