@@ -146,7 +146,7 @@ class ReportSpecs:
         assert system is not None  # noqa: S101 - for mypy: only a system has claims
         card = cards.load(system.slug)
         known = {name: self._about_metric(name) for name in self.params.metrics}
-        content = {
+        content: Content = {
             "system": system.slug,
             "scale": system.scale,
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures", "looks"}),
