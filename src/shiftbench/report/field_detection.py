@@ -315,7 +315,7 @@ def _of_odd(detection: Detection, limit: float) -> str:
     )
     named = [
         f"{one.method} on {one.benchmark.title}: {percent(one.cell.value, 2)}%, "
-        f"{points(one.cell.value - one.expected)} pp from {percent(one.expected)}% ({abs(one.deviations):.1f} deviations)"
+        f"{points(one.cell.value - one.expected)} pp from {percent(one.expected)}% ({abs(one.deviations):.1f} SD)"
         for one in detection.odd[:3]
     ]
     return f"{text} {'; '.join(named)}." if named else text
