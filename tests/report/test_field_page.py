@@ -255,7 +255,7 @@ def test_pretraining_above_the_line_is_named_with_its_interval() -> None:
     assert low < mean < high
     said = dict(field_models.findings(found))
     assert (
-        f"image-text pairs +{100 * mean:.1f} pp [+{100 * low:.1f}, +{100 * high:.1f}] (10 models)"
+        f"image-text pairs +{100 * mean:.1f} pp [+{100 * low:.1f}, +{100 * high:.1f}] (10 results)"
         in said["Pretraining, ImageNet-R"]
     )
     assert said["Pretraining, ImageNet-R"].index("image-text") < said["Pretraining, ImageNet-R"].index("No significant")

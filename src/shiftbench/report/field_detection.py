@@ -115,6 +115,7 @@ class Detection:
         odd: cells that do not fit.
         limit: deviations that a clean table passes in 5% of cases.
         compared: cells that were compared.
+        on_shares: number of cells that do not fit by the same rule on AUROC instead of its logits.
     """
 
     release: str
@@ -125,6 +126,7 @@ class Detection:
     odd: tuple[Odd, ...]
     limit: float | None
     compared: int
+    on_shares: int
 
     @property
     def detectors(self) -> int:
@@ -155,7 +157,7 @@ def of(release: str, rows: pl.DataFrame, seed: int = 0) -> Detection | None:
         for who in benchmark.cells:
             counts[who] = counts.get(who, 0) + 1
     names, table = _table(benchmarks)
-    odd, limit = _odd(benchmarks, names, table, seed)
+    odd, limit, on_shares = _odd(benchmarks, names, table, seed)
     agreement = {}
     for group in SETS:
         columns = [at for at, one in enumerate(benchmarks) if one.group == group and FULL not in one.reference]
@@ -170,6 +172,7 @@ def of(release: str, rows: pl.DataFrame, seed: int = 0) -> Detection | None:
         odd,
         limit,
         int((np.isfinite(table) & (np.isfinite(table).sum(axis=1) > 1)[:, None]).sum()),
+        on_shares,
     )
 
 
@@ -241,12 +244,12 @@ def _near_far(benchmarks: tuple[Benchmark, ...], table: Floats, names: list[str]
 
 def _odd(
     benchmarks: tuple[Benchmark, ...], names: list[str], table: Floats, seed: int
-) -> tuple[tuple[Odd, ...], float | None]:
+) -> tuple[tuple[Odd, ...], float | None, int]:
     try:
         with np.errstate(divide="ignore"):
             found = odd_cells.find(np.where((table > 0) & (table < 1), logit(table), np.nan), seed)
     except DataError:  # a column of too few
-        return (), None
+        return (), None, 0
     odd = []
     for row, column in np.argwhere(found.odd):
         benchmark = benchmarks[column]
@@ -254,7 +257,8 @@ def _odd(
         both = _near_above_far(benchmarks, table, benchmark.reference)
         cell = benchmark.cells[names[row], benchmark.main]
         odd.append(Odd(names[row], benchmark, cell, expected, float(found.deviations[row, column]), both))
-    return tuple(sorted(odd, key=lambda one: -abs(one.deviations))), found.limit
+    shares = int(odd_cells.find(table, seed).odd.sum())
+    return tuple(sorted(odd, key=lambda one: -abs(one.deviations))), found.limit, shares
 
 
 def _near_above_far(benchmarks: tuple[Benchmark, ...], table: Floats, reference: str) -> tuple[int, int]:
@@ -311,7 +315,7 @@ def _of_odd(detection: Detection, limit: float) -> str:
     )
     named = [
         f"{one.method} on {one.benchmark.title}: {percent(one.cell.value, 2)}%, "
-        f"{points(one.cell.value - one.expected)} pp from {percent(one.expected)}%"
+        f"{points(one.cell.value - one.expected)} pp from {percent(one.expected)}% ({abs(one.deviations):.1f} SD)"
         for one in detection.odd[:3]
     ]
     return f"{text} {'; '.join(named)}." if named else text

@@ -199,7 +199,7 @@ def findings(models: Models) -> Iterator[tuple[str, str]]:
 def _of_pretraining(shift: Shift) -> Iterator[tuple[str, str]]:
     def chosen(passes: Callable[[Ends], bool]) -> list[str]:
         found = sorted(shift.groups.items(), key=lambda item: -item[1][1][0])
-        return [f"{kind} {difference(mean)} ({count} models)" for kind, (count, mean) in found if passes(mean)]
+        return [f"{kind} {difference(mean)} ({count} results)" for kind, (count, mean) in found if passes(mean)]
 
     above, below = chosen(lambda mean: mean[1] > 0), chosen(lambda mean: mean[2] < 0)
     like = chosen(lambda mean: mean[1] <= 0 <= mean[2])

@@ -21,7 +21,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats
 
-TABLES = 1000
+TABLES = 4000
 """Drawn tables, from which the limit is read."""
 _ROUNDS = 8
 _FEWEST = 5
