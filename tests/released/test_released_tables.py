@@ -404,6 +404,20 @@ def test_shape_bias_of_texture_vs_shape() -> None:
 # ------------------------------------------------------------------ the list of systems
 
 
+def test_rates_of_xtrust() -> None:
+    """Each printed rate is the length of its list over the items; several runs of a cell give several rates."""
+    rows = releases.rows("xtrust_logs")
+    counted = rows.filter(metric="abstention_rate").sort("row")
+    printed = rows.filter(metric="printed_rate").sort("row")
+    assert len(counted) == len(printed) == 113
+    for one, other in zip(counted.iter_rows(named=True), printed.iter_rows(named=True), strict=True):
+        assert float(other["printed"]) == pytest.approx(int(one["printed"]) / one["n"], abs=5e-4)
+    arabic = counted.filter(model="GPT4", shift="language_ar", method="few_shot_refusals")
+    assert sorted(arabic["value"].round(3)) == [0.228, 0.255]
+    russian = counted.filter(model="GPT4", shift="language_ru", method="plain")
+    assert sorted(russian["value"].round(3)) == [0.005, 0.015, 0.19]
+
+
 def test_the_list_has_every_system_and_real_tests() -> None:
     lines = [x for x in (ROOT / "docs/released.md").read_text().splitlines() if x.startswith("| [")]
     found = [re.findall(r"systems/(\w+)/README", line) for line in lines]

@@ -385,7 +385,7 @@ def test_the_planted_cell_of_the_board_is_named_and_a_clean_board_has_none() -> 
     assert near.title == "CIFAR-10, near"
     assert len(near.noise.order) == 29  # one has no spread
     cell = near.cells["CE + D<7>", "ResNet18"]
-    low, high = scipy.stats.t.interval(0.95, 2, cell.value, 0.002 * np.sqrt(3 / 2) / np.sqrt(3))
+    low, high = scipy.stats.t.interval(0.95, 2, cell.value, 0.002 / np.sqrt(3))
     assert cell.ends == pytest.approx((low, high))
     assert cell.rank[1] <= cell.rank[0] <= cell.rank[2]
     assert near.cells["CE + D<0>", "ResNet18"].ends is None

@@ -91,21 +91,14 @@ def test_equal_methods_are_rarely_apart_and_different_ones_are() -> None:
     assert found.like_the_best == 3
 
 
-def test_a_printed_deviation_of_numpy_becomes_that_of_a_sample() -> None:
-    runs = DRAW.normal(size=(5, 3))
-    found = seed_noise.sample_deviation(runs.std(1), np.array([3.0, 3, 3, 3, 1]))
-    np.testing.assert_allclose(found[:4], runs[:4].std(1, ddof=1))
-    assert np.isnan(found[4])
-
-
-# ------------------------------------------------------------------ cells that do not fit
-
-
 def drawn_table(scale: float = 1.0) -> NDArray[np.float64]:
     """Methods and benchmarks with effects of their own, normal noise, and a fifth of the cells missing."""
     table: NDArray[np.float64] = DRAW.normal(0, 3, (40, 1)) + DRAW.normal(0, 2, 8) + DRAW.normal(0, scale, (40, 8))
     table[DRAW.random((40, 8)) < 0.2] = np.nan
     return table
+
+
+# ------------------------------------------------------------------ cells that do not fit
 
 
 def test_planted_cells_are_found_and_nothing_else() -> None:

@@ -31,6 +31,7 @@ class Meaning(_Strict):
         seeds: trainings behind each number and its spread; several count only where a spread above 0 is printed.
         spread: column of the deviation over these trainings, where it is not in the cell after a `±`; `{column}` is the
             name of the number's own column.
+        ddof: 0 if the printed deviation is divided by the number of trainings, as `numpy.std` does; 1 if by one less.
     """
 
     model: Text | None = None
@@ -47,6 +48,7 @@ class Meaning(_Strict):
     n: int | None = Field(None, ge=1)
     seeds: int | None = Field(None, ge=1)
     spread: Text | None = None
+    ddof: Literal[0, 1] | None = None
 
     @property
     def stated(self) -> dict[str, Any]:

@@ -276,8 +276,11 @@ def _numbers(
                 else _with_spread(printed, line, deviation.replace("{column}", column), where)
             )
             value, spread = _value(text, number.pop("unit"), number.get("n"), where)
-            if (number.get("seeds") or 1) > 1 and not spread:
+            seeds, ddof = number.get("seeds") or 1, number.pop("ddof", 1)
+            if seeds > 1 and not spread:
                 number["seeds"] = None
+            elif seeds > 1 and spread and ddof == 0:
+                spread *= math.sqrt(seeds / (seeds - 1))
             row = {"release": reader.release, "evidence": EVIDENCE, **number, "value": value, "spread": spread}
             row |= {"file": line.file, "row": line.row, "column": column, "printed": printed}
             _check_place(row, seen, where)

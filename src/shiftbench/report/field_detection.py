@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit
 
 from shiftbench.base.errors import DataError
 from shiftbench.report.field_text import Ends, interval, percent, points
@@ -184,30 +184,21 @@ def _order(reference: str) -> tuple[bool, int, str]:
 def _benchmark(reference: str, group: str, rows: pl.DataFrame, seed: int) -> Benchmark:
     rows = rows.sort("who", "model", "row").unique(["who", "model"], keep="first", maintain_order=True)
     seeds = rows["seeds"].fill_null(0).cast(pl.Float64).to_numpy()
-    printed = rows["spread"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    deviations = seed_noise.sample_deviation(printed, seeds)
+    deviations = rows["spread"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     values = rows["value"].to_numpy()
-    corrected = rows.with_columns(spread=pl.Series(deviations).fill_nan(None), n=pl.lit(None, pl.Int64))
-    ranks = rank_agreement.ranks(released_rows.draws(corrected, _RESAMPLES, seed))
+    ranks = rank_agreement.ranks(released_rows.draws(rows.with_columns(n=pl.lit(None, pl.Int64)), _RESAMPLES, seed))
     low = np.quantile(ranks[:, 1:], bootstrap.ERROR / 2, axis=1, method="lower")
     high = np.quantile(ranks[:, 1:], 1 - bootstrap.ERROR / 2, axis=1, method="higher")
     cells, names = {}, []
     for at, row in enumerate(rows.iter_rows(named=True)):
         names.append((row["who"], row["model"]))
-        half = _half_width(deviations[at], seeds[at])
-        found = None if half is None else (row["value"] - half, row["value"] + half)
+        found = None if row["ci_low"] is None else (row["ci_low"], row["ci_high"])
         rank = float(ranks[at, 0]), float(low[at]), float(high[at])
         cells[names[-1]] = Cell(
             row["value"], found, rank, *(row[name] for name in ("file", "row", "column", "printed"))
         )
     main = rows["model"].value_counts().sort("count", "model", descending=[True, False])["model"][0]
     return Benchmark(reference, group, main, cells, seed_noise.compare(values, deviations, seeds), tuple(names))
-
-
-def _half_width(deviation: float, seeds: float) -> float | None:
-    if not deviation > 0 or seeds < released_rows.FEWEST_SEEDS:
-        return None
-    return float(stdtrit(seeds - 1, 1 - bootstrap.ERROR / 2) * deviation / np.sqrt(seeds))
 
 
 def _table(benchmarks: tuple[Benchmark, ...]) -> tuple[list[str], Floats]:

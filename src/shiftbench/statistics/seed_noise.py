@@ -82,16 +82,3 @@ def compare(means: Floats, deviations: Floats, trainings: Floats) -> SeedNoise:
     p_values = 2 * stdtr(freedom, -t)
     np.fill_diagonal(p_values, 1.0)
     return SeedNoise(order, p_values)
-
-
-def sample_deviation(printed: Floats, trainings: Floats) -> Floats:
-    """Standard deviations divided by one less than the number of trainings, from ones divided by their number.
-
-    OpenOOD's script prints the latter (`numpy.std`): of three trainings it is 0.82 times the former.
-
-    Args:
-        printed: float64 (methods,), NaN: not printed.
-        trainings: number of trainings of each.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(trainings > 1, printed * np.sqrt(trainings / (trainings - 1)), np.nan)
