@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from shiftbench.statistics.printed_tables import Column, Labels, Number, Table
 
 _MEAN = re.compile(
@@ -24,6 +26,9 @@ _MEAN = re.compile(
 _SHARE = re.compile(r".*(acc|top-?[15]|auroc|aupr|auc|fpr|tpr|precision|recall|f1).*", re.IGNORECASE)
 _ENOUGH = 3
 """Rows, or numbers, below which a coincidence says nothing."""
+_SCREENED = 24
+"""Rows from which it is seen whether three columns may be a difference."""
+_LOOSE = 1e-6
 _UNLIKELY = 1e-4
 """Expected number of coincidences in a table, below which one is reported."""
 
@@ -100,11 +105,31 @@ def differences(table: Table) -> Iterator[Finding]:
 
     A column without negative numbers may hold distances, which have no sign.
     """
-    for three in itertools.combinations(table.values(), 3):
+    for three in _related(table.values()):
         relations = [_Difference.of(*(three[at] for at in order)) for order in ((1, 2, 0), (0, 2, 1), (0, 1, 2))]
         relation = max(relations, key=lambda one: len(one.kept))  # of equal ones the last: a difference stands behind
         if relation.holds:
             yield from relation.exceptions()
+
+
+def _related(columns: Iterable[Column]) -> Iterator[tuple[Column, Column, Column]]:
+    """Triples of columns of which one is the difference of the others in half of some rows, spread over the table.
+
+    A table of 200 columns has a million triples, and nearly none of them is a relation.
+    """
+    every = list(columns)
+    rows = sorted({int(row) for row in np.linspace(0, len(every[0][1]) - 1, _SCREENED)}) if every else []
+    cells = [[column[1][row] for row in rows] for column in every]
+    values = np.array([[cell.value if cell else np.nan for cell in own] for own in cells])
+    halves = np.array([[cell.half if cell else 0.0 for cell in own] for own in cells])
+    for one, two in itertools.combinations(range(len(every)), 2):
+        third, slack = np.abs(values[two + 1 :]), halves[two + 1 :] + halves[one] + halves[two]
+        sizes = np.abs(values[one] - values[two]), np.abs(values[one] + values[two])  # x is y - z, y + z or z - y
+        off = np.minimum(*(np.abs(third - size) for size in sizes)) - slack
+        told = np.isfinite(off).sum(axis=1)
+        kept = (np.nan_to_num(off, nan=1.0) <= _LOOSE).sum(axis=1)
+        for more in np.flatnonzero(2 * kept >= told):
+            yield every[one], every[two], every[two + 1 + int(more)]
 
 
 @dataclass(frozen=True, slots=True)
