@@ -171,6 +171,40 @@ def test_a_share_that_no_number_of_samples_gives_is_found(n: int) -> None:
     assert ("shares", (4,)) in {(x.check, x.rows) for x in found(table)}
 
 
+def methods_on_sets(seed: int) -> tuple[Columns, list[str]]:
+    """AUROC of methods on sets, the sum of an effect of each on logits and noise."""
+    draw = np.random.default_rng([seed, 7])
+    rows, sets = int(draw.integers(20, 40)), [f"auroc {at}" for at in range(draw.integers(5, 8))]
+    skill, ease = draw.normal(1.5, 0.5, rows), draw.normal(0, 0.5, len(sets))
+    logits = skill[:, None] + ease[None, :] + draw.normal(0, 0.1, (rows, len(sets)))
+    values = 100 / (1 + np.exp(-logits))
+    made: Columns = {"method": [f"method {at}" for at in range(rows)]}
+    return made | {name: [f"{value:.2f}" for value in values[:, at]] for at, name in enumerate(sets)}, sets
+
+
+def test_a_cell_that_does_not_fit_its_method_is_found() -> None:
+    alarms = hits = 0
+    for seed in range(40):
+        made, sets = methods_on_sets(seed)
+        alarms += bool(list(printed_table_checks.outliers(Table.of(made), sets)))
+        row, name = seed % 12, sets[seed % len(sets)]
+        odds = float(made[name][row]) / (100 - float(made[name][row])) / 20
+        made[name][row] = f"{100 * odds / (1 + odds):.2f}"
+        seen = list(printed_table_checks.outliers(Table.of(made), sets))
+        hits += ("outliers", (row + 1,), name) in [(one.check, one.rows, one.column) for one in seen]
+    assert hits >= 38
+    assert alarms <= 3  # a clean table in a hundred has one: more than 3 of 40 come once in 2,500 times
+
+
+def test_columns_that_are_not_alike_are_told(tmp_path: Path) -> None:
+    made, _ = methods_on_sets(0)
+    (tmp_path / "a.csv").write_text("\n".join(map(",".join, [tuple(made), *zip(*made.values(), strict=True)])))
+    said = run("check-results", str(tmp_path / "a.csv"), "--same", "auroc 0,auroc 9")
+    assert "no column of numbers is called 'auroc 9'; did you mean auroc" in str(said.exception)
+    alone = run("check-results", str(tmp_path / "a.csv"), "--same", "auroc 0")
+    assert "fewer than 5 cells in rows of two or more" in str(alone.exception)
+
+
 # ------------------------------------------------------------------ clean tables, and hostile ones
 
 

@@ -25,6 +25,9 @@ def check_results(
         typer.Option(metavar="A,B", help="columns that name a row; default: text columns and settings such as seed"),
     ] = "",
     n: Annotated[int | None, typer.Option("--n", min=1, help="samples behind each share, such as 10000")] = None,
+    same: Annotated[
+        str, typer.Option(metavar="A,B", help="columns of one metric, such as AUROC on several sets: find odd cells")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Check whether the numbers of a printed table contradict each other.
@@ -35,11 +38,13 @@ def check_results(
     """
     from shiftbench.statistics import printed_table_checks, printed_tables
 
-    names = [name.strip() for name in key.split(",") if name.strip()]
+    names, alike = ([name.strip() for name in given.split(",") if name.strip()] for given in (key, same))
     if len(set(files)) < len(files):
         raise ParamsError("a file is named twice; name each file once")
     tables = {str(file): printed_tables.read(file, names, n) for file in files}
     seen = {name: printed_table_checks.findings(table) for name, table in tables.items()}
+    if alike:
+        seen = {name: [*seen[name], *printed_table_checks.outliers(table, alike)] for name, table in tables.items()}
     pairs = list(printed_table_checks.copies(tables))
     if as_json:
         found = {name: [finding._asdict() for finding in findings] for name, findings in seen.items()}
@@ -55,7 +60,7 @@ def check_results(
         for one, other in pairs:
             out.print(Hanging(f"[bold]copies[/]: {escaped(one)} and {escaped(other)} have the same numbers", 0, 2))
         count = sum(map(len, seen.values())) + len(pairs)
-        checks = len(printed_table_checks.CHECKS) + 1
+        checks = len(printed_table_checks.CHECKS) + 1 + bool(alike)
         said = f"{count} finding{'s' * (count != 1)}" if count else "nothing found"
         out.print(
             f"{said}, by {checks} checks. A finding is no verdict: a rule that the table does not state may explain it."

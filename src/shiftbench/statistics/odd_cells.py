@@ -2,8 +2,9 @@
 
 Rows are methods, columns are benchmarks. A cell is expected to be the sum of an effect of its row and one of its
 column; both are fitted by median polish, so that a wrong cell does not move them much. A residual counts in
-robust standard deviations of its column. The limit is that which in 95% of drawn tables no cell passes: normal numbers,
-with the cells missing that are missing here. Where residuals have heavier tails than normal ones, more cells pass it.
+robust standard deviations of its column. The limit is that which no cell passes in 95% of drawn tables, or in another
+share of them: normal numbers, with the cells missing that are missing here. Where residuals have heavier tails than
+normal ones, more cells pass it.
 
 Source: Tukey, Exploratory Data Analysis, 1977, chapter 11 (median polish); Rousseeuw and Croux, Alternatives to the
 Median Absolute Deviation, 1993 (the deviation, 1.4826 times the median of absolute residuals).
@@ -36,7 +37,7 @@ class OddCells:
         residuals: cell less the effects of its row and column, in the table's unit, float64 (rows, columns); NaN where
             the cell is missing, or the only one of its row.
         deviations: the same in robust standard deviations of the column.
-        limit: absolute deviation that in 95% of drawn tables no cell passes.
+        limit: absolute deviation that no cell passes in drawn tables, but for a share of `error`.
     """
 
     residuals: Floats
@@ -51,13 +52,14 @@ class OddCells:
         return passed
 
 
-def find(table: Floats, seed: int = 0, tables: int = TABLES) -> OddCells:
+def find(table: Floats, seed: int = 0, tables: int = TABLES, error: float = bootstrap.ERROR) -> OddCells:
     """Residuals of a table's cells.
 
     Args:
         table: float64 (rows, columns); NaN: missing.
         seed: of the drawn tables.
         tables: how many are drawn.
+        error: share of drawn tables in which a cell passes the limit.
 
     Raises:
         DataError: a column has fewer than five cells in rows of two or more.
@@ -71,7 +73,7 @@ def find(table: Floats, seed: int = 0, tables: int = TABLES) -> OddCells:
     noise = stream.normal((tables, *table.shape)).astype(np.float64)
     drawn = _polished(np.where(usable, noise, np.nan))[1]
     largest = np.nanmax(np.abs(drawn), axis=(1, 2))
-    return OddCells(residuals[0], deviations[0], float(np.quantile(largest, 1 - bootstrap.ERROR, method="higher")))
+    return OddCells(residuals[0], deviations[0], float(np.quantile(largest, 1 - error, method="higher")))
 
 
 def _polished(tables: Floats) -> tuple[Floats, Floats]:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shiftbench.base.errors import ParamsError, suggest
+from shiftbench.statistics import odd_cells
 from shiftbench.statistics.printed_tables import Column, Labels, Number, Table
 
 _MEAN = re.compile(
@@ -29,6 +31,7 @@ _ENOUGH = 3
 _SCREENED = 24
 """Rows from which it is seen whether three columns may be a difference."""
 _LOOSE = 1e-6
+_RARE = 0.01
 _UNLIKELY = 1e-4
 """Expected number of coincidences in a table, below which one is reported."""
 
@@ -70,6 +73,34 @@ def copies(tables: Mapping[str, Table]) -> Iterator[tuple[str, str]]:
         if len({text for cells in texts for text in cells if _digits(text) >= _ENOUGH}) >= 2 * _ENOUGH:
             alike[texts].append(name)
     return itertools.chain.from_iterable(itertools.combinations(names, 2) for names in alike.values())
+
+
+def outliers(table: Table, columns: Sequence[str]) -> Iterator[Finding]:
+    """Cells far from what their row has in other columns, see `odd_cells`; on logits, where all are shares or percent.
+
+    One clean table in a hundred has such a cell, where the rest of a table is normal.
+
+    Args:
+        table: of methods, say.
+        columns: of one metric, such as AUROC on several data sets.
+
+    Raises:
+        ParamsError: a column is not there, or holds no numbers.
+        DataError: too few rows or columns.
+    """
+    for name in columns:
+        if name not in table.numbers:
+            raise ParamsError(f"no column of numbers is called {name!r}; {suggest(name, table.numbers)}")
+    cells = np.array([[cell.value if cell else np.nan for cell in table.numbers[name]] for name in columns]).T
+    whole = 1.0 if np.nanmax(cells, initial=0.0) <= 1 else 100.0
+    on_logits = bool(((cells > 0) & (cells < whole))[np.isfinite(cells)].all())
+    scaled = np.log(cells / (whole - cells)) if on_logits else cells
+    found = odd_cells.find(scaled, error=_RARE)
+    for row, column in np.argwhere(found.odd):
+        rest = float(scaled[row, column] - found.residuals[row, column])
+        expected = whole / (1 + math.exp(-rest)) if on_logits else rest
+        told = f"is {cells[row, column]:g}; the effects of its row and its column give {expected:.4g}"
+        yield Finding("outliers", _from_1([int(row)]), columns[column], told)
 
 
 # ------------------------------------------------------------------ the checks
